@@ -96,5 +96,5 @@ class Workspace:
         return self.root / "overlays"
 
     def record(self, stage: str) -> Path:
-        """What a stage was made from, for `status` and for skipping work already done."""
+        """Name the record of what a stage was made from, for `status` and for skipping finished work."""
         return self.root / "records" / f"{stage}.json"
