@@ -27,6 +27,11 @@ class Workspace:
         return self.root / "problems.csv"
 
     @property
+    def extraction(self) -> Path:
+        """How the pictures were measured (segmenter, families): a model repeats it on new pictures."""
+        return self.root / "extraction.json"
+
+    @property
     def parts(self) -> Path:
         """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
         return self.root / "parts"

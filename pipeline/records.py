@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 
 class Record(BaseModel):
@@ -15,6 +15,8 @@ class Record(BaseModel):
 
     Attributes
     ----------
+    options : dict
+        The options the stage ran with, so that its inputs can be looked at again.
     inputs : dict
         Name of an input (a file, an option, a family) to its fingerprint.
     """
@@ -22,6 +24,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
+    options: dict[str, JsonValue]
     inputs: dict[str, str]
 
 
@@ -51,10 +54,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_record(path: Path, stage: str, inputs: Mapping[str, str]) -> None:
+def write_record(path: Path, stage: str, options: BaseModel, inputs: Mapping[str, str]) -> None:
     """Write what `stage` was made from; call it last, when its outputs are in place."""
+    record = Record(stage=stage, options=options.model_dump(mode="json"), inputs=dict(inputs))
     with replacing(path) as temporary:
-        temporary.write_text(Record(stage=stage, inputs=dict(inputs)).model_dump_json(indent=1))
+        temporary.write_text(record.model_dump_json(indent=1))
 
 
 def read_record(path: Path) -> Record | None:
