@@ -1,0 +1,154 @@
+"""Segment and measure one chunk of samples: what a worker process of `extract` does."""
+
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+import features
+from features.naming import parse
+from pipeline.images import read_picture
+from pipeline.layout import Workspace
+from pipeline.parts import Parts
+from pipeline.picture import Picture
+from pipeline.problems import SampleError
+from pipeline.samples import Sample
+from pipeline.segmentation import Segmentation, Segmenter
+from pipeline.segmentation.masks import read_mask, write_mask
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Samples that lack the same results.
+
+    Attributes
+    ----------
+    samples : tuple of Sample
+    keys : tuple of str
+        Digest of each sample's pictures and of the segmentation.
+    families : tuple of str
+        Feature families to measure.
+    segmented : bool
+        Whether the masks are there already.
+    segmenter : Segmenter
+    root : Path
+        The work folder.
+    """
+
+    samples: tuple[Sample, ...]
+    keys: tuple[str, ...]
+    families: tuple[str, ...]
+    segmented: bool
+    segmenter: Segmenter
+    root: Path
+
+
+def segmentation_parts(work: Workspace) -> Parts:
+    """Parts with one row per sample: its size, number of cells, or why it was skipped."""
+    return Parts(work.parts / "segmentation")
+
+
+def family_parts(work: Workspace, table: str, family: str) -> Parts:
+    """Parts of one family: `table` is "cells" or "pictures"."""
+    return Parts(work.parts / table / f"{family}-v{features.family_versions()[family]}")
+
+
+def measure_chunk(chunk: Chunk) -> int:
+    """Segment and measure the samples of a chunk and write its parts; return the number of samples.
+
+    The segmentation's part is written last: a sample counts as done only when everything else is there.
+    """
+    work = Workspace(chunk.root)
+    with threadpool_limits(limits=1):  # more threads could change the last bits of sums
+        rows = [_measure(sample, chunk, work) for sample in chunk.samples]
+    for family in chunk.families:
+        _write_family(work, chunk, family, rows)
+    if not chunk.segmented:
+        summaries = pd.DataFrame([row.summary for row in rows])
+        summaries.insert(1, "key", chunk.keys)
+        segmentation_parts(work).write(summaries)
+    return len(chunk.samples)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    summary: dict[str, object]
+    cells: pd.DataFrame
+    picture: dict[str, float]
+
+
+def _measure(sample: Sample, chunk: Chunk, work: Workspace) -> _Measured:
+    try:
+        picture = read_picture(sample)
+    except SampleError as error:
+        _, *problem = astuple(error.problem)
+        return _Measured(_summary(sample, problem=tuple(problem)), pd.DataFrame(), {})
+    found = _segment(sample, picture, chunk, work)
+    cells = features.measure(
+        picture.pixels,
+        found.cells,
+        found.nuclei,
+        pixel_size_um=picture.pixel_size_um,
+        families=chunk.families,
+    )
+    cut = features.touches_border(found.cells)
+    row = features.aggregate(cells, touches_border=cut)
+    row |= features.measure_field(
+        picture.pixels, pixel_size_um=picture.pixel_size_um, families=chunk.families
+    )
+    cells.insert(0, "touches_border", cut)
+    return _Measured(_summary(sample, picture, found.count), cells.reset_index(names="label"), row)
+
+
+def _segment(sample: Sample, picture: Picture, chunk: Chunk, work: Workspace) -> Segmentation:
+    if chunk.segmented:
+        return read_mask(work.mask(sample.id))
+    found = chunk.segmenter.segment(picture)
+    write_mask(work.mask(sample.id), found)
+    return found
+
+
+def _summary(
+    sample: Sample,
+    picture: Picture | None = None,
+    count: int = 0,
+    problem: tuple[str, ...] = ("", "", ""),
+) -> dict[str, object]:
+    height, width = picture.shape if picture else (0, 0)
+    size = picture.pixel_size_um if picture else None
+    return {
+        "Id": sample.id,
+        "pixel_size_um": np.nan if size is None else size,
+        "height": height,
+        "width": width,
+        "cells": count,
+        **dict(zip(("file", "reason", "remedy"), problem, strict=True)),
+    }
+
+
+def _write_family(work: Workspace, chunk: Chunk, family: str, rows: list[_Measured]) -> None:
+    usable = [(row, key) for row, key in zip(rows, chunk.keys, strict=True) if not row.summary["reason"]]
+    if not usable:
+        return
+    cells = pd.concat([_cells_of(row, key, family) for row, key in usable], ignore_index=True)
+    if len(cells):
+        family_parts(work, "cells", family).write(cells)
+    family_parts(work, "pictures", family).write(
+        pd.DataFrame([_picture_of(row, key, family) for row, key in usable])
+    )
+
+
+def _cells_of(row: _Measured, key: str, family: str) -> pd.DataFrame:
+    names = ["label", "touches_border"]
+    names += [name for name in row.cells.columns[2:] if parse(name).family == family]
+    cells = row.cells[names].copy()
+    cells.insert(0, "Id", str(row.summary["Id"]))
+    cells.insert(1, "key", key)
+    return cells
+
+
+def _picture_of(row: _Measured, key: str, family: str) -> dict[str, object]:
+    values = {name: np.float32(value) for name, value in row.picture.items() if parse(name).family == family}
+    return {"Id": row.summary["Id"], "key": key, **values}

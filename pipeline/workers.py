@@ -1,0 +1,66 @@
+"""Run chunks of work in processes that end with their parent and share the processor fairly."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+from typing import TypeVar
+
+from pipeline.errors import PipelineError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def map_chunks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
+) -> Iterator[tuple[Task, Result]]:
+    """Run `function` over `tasks`, yielding each task with its result as it finishes.
+
+    Parameters
+    ----------
+    function : callable
+        Importable by name: it runs in other processes, one thread each.
+    tasks : sequence
+        Picklable.
+    jobs : int
+        Number of processes; with 1 everything runs in this process.
+
+    Raises
+    ------
+    PipelineError
+        If the system killed a process (most often for want of memory).
+    """
+    if jobs == 1 or len(tasks) <= 1:
+        yield from ((task, function(task)) for task in tasks)
+        return
+    # spawn, not fork: a forked process inherits locks of the threads of numba and torch
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_start)
+    try:
+        futures = {pool.submit(function, task): task for task in tasks}
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+    except BrokenProcessPool as error:
+        message = f"a process was killed (out of memory?); run again with fewer --jobs than {jobs}"
+        raise PipelineError(f"{message}: finished chunks are kept") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start() -> None:
+    """Prepare a new process: one thread per library (set before they load), and no life after the parent."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[variable] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the parent is gone, even by `kill -9`."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
