@@ -84,6 +84,7 @@ class _Plan:
     samples: list[Sample]
     problems: list[Problem]
     segmenter: Segmenter
+    segmenter_options: dict[str, str | float | int | None]
     families: tuple[str, ...]
     keys: dict[str, str]
 
@@ -143,7 +144,7 @@ def _plan(options: ExtractOptions) -> _Plan:
         raise PipelineError(f"unknown family '{unknown[0]}'; known: {', '.join(known)}")
     settings = [segmenter.name, dict(segmenter.settings())]
     keys = {sample.id: text_digest([sample.fingerprint(), settings])[:24] for sample in samples}
-    return _Plan(samples, problems, segmenter, families, keys)
+    return _Plan(samples, problems, segmenter, options.segmenter_options, families, keys)
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
@@ -218,6 +219,7 @@ def _write_tables(plan: _Plan, work: Workspace, progress: Progress) -> None:
         write_blocks(work.features, _counted(pictures, advance))
     description = {
         "segmenter": plan.segmenter.name,
+        "options": plan.segmenter_options,
         "settings": dict(plan.segmenter.settings()),
         "families": {family: features.family_versions()[family] for family in plan.families},
     }

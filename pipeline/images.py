@@ -1,6 +1,7 @@
 """Read the pictures of a sample: PNG, TIFF, OME-TIFF and JPEG, 8 or 16 bit grey."""
 
 import io
+import logging
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -16,8 +17,18 @@ from pipeline.samples import Sample
 _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0}
 
 
-_BROKEN = (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, struct.error, MemoryError)
-"""What the decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile the rest."""
+_BROKEN = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    struct.error,
+)
+"""What decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile any."""
 
 
 class _UnusableError(Exception):
@@ -117,6 +128,8 @@ def _read_jpeg(path: Path) -> tuple[NDArray[np.generic], None]:
 def _read_tiff(path: Path) -> tuple[NDArray[np.generic], float | None]:
     import tifffile
 
+    # the reason of a damaged file is told once, in problems.csv
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with tifffile.TiffFile(path) as file:
         plane = file.series[0].asarray() if file.series else np.empty((0, 0), np.uint8)
         return np.squeeze(plane), _tiff_pixel_size(file.ome_metadata, file.imagej_metadata, file.pages)

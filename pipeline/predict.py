@@ -1,0 +1,181 @@
+"""The stage `predict`: new pictures and a trained model in, a table of locations out."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+import features
+from models.bundle import Model, load_model
+from pipeline.embeddings import read_embedding
+from pipeline.errors import PipelineError
+from pipeline.extract import ExtractOptions, ExtractSummary, extract
+from pipeline.layout import Workspace
+from pipeline.locations import LOCATIONS
+from pipeline.progress import Progress
+from pipeline.records import replacing
+from pipeline.segmentation.factory import make_segmenter
+
+
+class PredictOptions(BaseModel):
+    """What `predict` is asked to do.
+
+    Attributes
+    ----------
+    images, samples : Path
+        As for `extract`.
+    model : Path
+        Folder of a trained model.
+    output : Path
+        The csv file to write.
+    work : Path
+        Folder for masks and features of the new pictures.
+    format : str
+        "csv": names and probabilities; "kaggle": ``Id,Predicted`` with class indices.
+    embeddings : tuple of Path
+        Tables the model needs beside the handcrafted features.
+    segmenter_options : dict
+        Paths of weights, where they lie elsewhere than they did in training.
+    jobs : int, optional
+        Number of processes; None for all processors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: Path
+    model: Path
+    output: Path
+    work: Path
+    samples: Path | None = None
+    format: Literal["csv", "kaggle"] = "csv"
+    embeddings: tuple[Path, ...] = ()
+    segmenter_options: dict[str, str | float | int | None] = Field(default_factory=dict)
+    jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What `predict` did: rows written, and how the pictures were read."""
+
+    rows: int
+    extracted: ExtractSummary
+
+
+def predict(options: PredictOptions, progress: Progress) -> PredictSummary:
+    """Measure new pictures as the training pictures were, and name their locations.
+
+    Raises
+    ------
+    PipelineError
+        If the model is missing, damaged, or was trained on other columns than this program computes.
+    """
+    model = open_model(options.model)
+    extracted = extract(_extract_options(options, model), progress)
+    table = _read_columns(options, model)
+    prediction = model.predict(table)
+    with replacing(options.output) as temporary:
+        if options.format == "kaggle":
+            _write_kaggle(temporary, prediction.chosen)
+        else:
+            _write_csv(temporary, prediction.probability, prediction.chosen)
+    return PredictSummary(len(table), extracted)
+
+
+def open_model(folder: Path) -> Model:
+    """Load a trained model.
+
+    Raises
+    ------
+    PipelineError
+        If the folder is missing or damaged.
+    """
+    if not folder.is_dir():
+        raise PipelineError(f"{folder}: no model there; run train, or give the folder it wrote as --model")
+    try:
+        return load_model(folder)
+    except ValueError as error:
+        raise PipelineError(str(error)) from error
+
+
+def _extract_options(options: PredictOptions, model: Model) -> ExtractOptions:
+    """Repeat what was done to the training pictures."""
+    trained: Mapping[str, object] = model.card["extraction"]
+    _check_versions(trained["families"])
+    extract_options = ExtractOptions(
+        images=options.images,
+        samples=options.samples,
+        work=options.work,
+        segmenter=str(trained["segmenter"]),
+        segmenter_options=trained["options"] | options.segmenter_options,
+        families=tuple(trained["families"]),
+        **({} if options.jobs is None else {"jobs": options.jobs}),
+    )
+    segmenter = make_segmenter(extract_options.segmenter, **extract_options.segmenter_options)
+    if dict(segmenter.settings()) != trained["settings"]:
+        raise PipelineError(
+            f"{options.model}: was trained on cells found by {trained['segmenter']} with "
+            f"{trained['settings']}, not {dict(segmenter.settings())}; give the same weights, or train again"
+        )
+    return extract_options
+
+
+def _check_versions(trained: Mapping[str, int]) -> None:
+    now = features.family_versions()
+    for family, version in trained.items():
+        if now.get(family) != version:
+            raise PipelineError(
+                f"the model was trained on family {family} version {version}, this program computes "
+                f"{f'version {now[family]}' if family in now else 'no such family'}; extract and train again"
+            )
+
+
+def _read_columns(options: PredictOptions, model: Model) -> pd.DataFrame:
+    """Read the model's columns, handcrafted and embedded, one row per picture.
+
+    Raises
+    ------
+    PipelineError
+        If a column is missing, or a picture is in no embedding table; the message says which.
+    """
+    table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
+    for path in options.embeddings:
+        embedding = read_embedding(path)
+        absent = table.index.difference(embedding.index)
+        if len(absent):
+            raise PipelineError(
+                f"{path}: no row for {len(absent)} pictures, the first is {absent[0]}; add them"
+            )
+        table = table.join(embedding)
+    missing = [column for column in model.columns if column not in table.columns]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        raise PipelineError(
+            f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
+            "give the tables it was trained with as --embeddings, or train again"
+        )
+    return table[model.columns]
+
+
+def _names(chosen: pd.DataFrame) -> list[list[str]]:
+    return [[name for name, yes in zip(chosen.columns, row, strict=True) if yes] for row in chosen.to_numpy()]
+
+
+def _write_csv(path: Path, probability: pd.DataFrame, chosen: pd.DataFrame) -> None:
+    """Write Id, the chosen locations by name, and the probability of every location."""
+    table = probability.round(6)
+    table.insert(0, "locations", ["; ".join(names) for names in _names(chosen)])
+    table.to_csv(path, index_label="Id", lineterminator="\n")
+
+
+def _write_kaggle(path: Path, chosen: pd.DataFrame) -> None:
+    """Write what the competition accepts: Id and class indices separated by spaces."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["Id", "Predicted"])
+        for sample, names in zip(chosen.index, _names(chosen), strict=True):
+            indices = sorted(LOCATIONS.index(name) for name in names)
+            writer.writerow([sample, " ".join(map(str, indices))])

@@ -1,0 +1,55 @@
+"""The command line: `python run.py --help`."""
+
+import sys
+
+import typer
+
+from pipeline.commands import demo, evaluate, extract, importances, overlay, predict, simulate, status, train
+from pipeline.commands import features as feature_catalogue
+from pipeline.console import errors
+from pipeline.errors import PipelineError
+
+app = typer.Typer(
+    name="run.py",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="""Find where in a human cell a protein is, from microscope pictures.
+
+    The usual order: **extract** (pictures to features), **train** (features and labels to a model),
+    **evaluate** and **importances** (how good it is, and why it answers as it does), **predict** (new
+    pictures).
+    `simulate` makes pictures to try it on; `status` says what is done, stale or missing.
+
+    Example: `python run.py simulate demo/data --pictures 60 --seed 1`
+    """,
+)
+
+GETTING_STARTED = "Getting started"
+MAIN = "The main job"
+LOOKING = "Looking at it"
+
+app.command("demo", rich_help_panel=GETTING_STARTED)(demo.demo)
+app.command("simulate", rich_help_panel=GETTING_STARTED)(simulate.simulate)
+app.command("extract", rich_help_panel=MAIN)(extract.extract)
+app.command("train", rich_help_panel=MAIN)(train.train)
+app.command("evaluate", rich_help_panel=MAIN)(evaluate.evaluate)
+app.command("predict", rich_help_panel=MAIN)(predict.predict)
+app.command("importances", rich_help_panel=LOOKING)(importances.importances)
+app.command("features", rich_help_panel=LOOKING)(feature_catalogue.features)
+app.command("overlay", rich_help_panel=LOOKING)(overlay.overlay)
+app.command("status", rich_help_panel=LOOKING)(status.status)
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is told in one line, with exit status 2."""
+    try:
+        app()
+    except PipelineError as error:
+        errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
