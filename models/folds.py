@@ -1,0 +1,212 @@
+"""Folds that keep groups whole and spread every location's positives as evenly as the groups allow.
+
+Iterative stratification (the rarest location first, each group to the fold that lacks it most),
+applied to groups instead of rows, followed by moves and swaps of groups as long as they make the
+folds more even. Everything is deterministic.
+
+Source: Sechidis, Tsoumakas & Vlahavas (2011), On the stratification of multi-label data, ECML PKDD.
+"""
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+HELD_OUT = -1
+"""Fold number of rows set aside by `holdout`."""
+
+_PASSES = 30
+_SWAPS_PER_GROUP = 20
+_MOST_SWAPS = 400_000
+_GAIN = 1e-9
+
+
+def stratified_group_folds(
+    targets: NDArray[np.bool_], groups: pd.Series, folds: int, *, seed: int = 0, holdout: float = 0.0
+) -> NDArray[np.int16]:
+    """Assign every row to a fold; rows of one group share theirs.
+
+    Parameters
+    ----------
+    targets : ndarray of bool, shape (rows, locations)
+    groups : Series, length rows
+        Group of each row; any hashable values, none missing.
+    folds : int
+        Number of folds, at least 2.
+    seed : int
+        Breaks ties, and orders the swaps that are tried.
+    holdout : float
+        Share of the rows to set aside, in [0, 1); their fold is `HELD_OUT`.
+
+    Returns
+    -------
+    ndarray of int16, shape (rows,)
+        Fold from 0 to ``folds - 1``, or `HELD_OUT`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than folds (the hold-out counts as one), or a group is missing.
+    """
+    codes, names = pd.factorize(groups)
+    parts = folds + (holdout > 0)
+    _check(codes, len(names), folds, parts, holdout)
+    load = _per_group(np.column_stack([targets, np.ones(len(targets), dtype=bool)]), codes, len(names))
+    share = np.full(parts, (1 - holdout) / folds)
+    if holdout:
+        share[-1] = holdout
+    rng = np.random.default_rng(seed)
+    wanted = share[:, None] * load.sum(axis=0)
+    part = _deal(load, wanted, rng.permutation(len(names)))
+    _refine(load, wanted, part, rng)
+    numbers = np.append(np.arange(folds), HELD_OUT).astype(np.int16)
+    fold_of_row: NDArray[np.int16] = numbers[part[codes]]
+    return fold_of_row
+
+
+def positive_groups(targets: NDArray[np.bool_], groups: pd.Series) -> NDArray[np.int64]:
+    """Count, per location, the groups with at least one positive row; shape (locations,)."""
+    codes, names = pd.factorize(groups)
+    counts: NDArray[np.int64] = (_per_group(targets, codes, len(names)) > 0).sum(axis=0)
+    return counts
+
+
+def unevenness(targets: NDArray[np.bool_], fold: NDArray[np.int16]) -> float:
+    """Tell how far folds are from an even deal: chi-square over locations and folds, and fold sizes.
+
+    0 is perfectly even. It is what `stratified_group_folds` makes small.
+    """
+    load = np.column_stack([targets, np.ones(len(targets), dtype=bool)]).astype(np.float64)
+    counts = np.stack([load[fold == number].sum(axis=0) for number in np.unique(fold)])
+    wanted = counts.mean(axis=0)
+    return float((((counts - wanted) ** 2) / np.maximum(wanted, 1e-12)).sum())
+
+
+def _check(codes: NDArray[np.int64], count: int, folds: int, parts: int, holdout: float) -> None:
+    if folds < 2 or not 0 <= holdout < 1:
+        raise ValueError(f"folds must be 2 or more and holdout in [0, 1), not {folds} and {holdout}")
+    if (codes < 0).any():
+        raise ValueError(f"{int((codes < 0).sum())} rows have no group; give every row one")
+    if count < parts:
+        raise ValueError(f"{count} groups cannot fill {parts} folds; ask for fewer folds")
+
+
+def _per_group(values: NDArray[np.bool_], codes: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    totals = np.zeros((count, values.shape[1]))
+    np.add.at(totals, codes, values)
+    return totals
+
+
+def _deal(
+    load: NDArray[np.float64], wanted: NDArray[np.float64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Deal groups to folds, those of the rarest location first and the largest of them first."""
+    part = np.full(len(load), -1)
+    missing = wanted.copy()
+    left = load.sum(axis=0)
+    last = load.shape[1] - 1  # the column of ones: what remains once no location has positives left
+    while (part < 0).any():
+        located = np.flatnonzero(left[:last] > 0)
+        column = located[np.argmin(left[located])] if len(located) else last
+        mine = order[(part[order] < 0) & (load[order, column] > 0)]
+        mine = mine[np.argsort(-load[mine, column], kind="stable")]
+        _deal_column(load, missing, mine, column, part)
+        left -= load[mine].sum(axis=0)
+    return part
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _deal_column(
+    load: NDArray[np.float64],
+    missing: NDArray[np.float64],
+    mine: NDArray[np.int64],
+    column: int,
+    part: NDArray[np.int64],
+) -> None:
+    last = load.shape[1] - 1
+    for group in mine:
+        best = 0
+        for fold in range(1, len(missing)):
+            ahead = missing[fold, column] - missing[best, column]
+            if ahead > 0 or (ahead == 0 and missing[fold, last] > missing[best, last]):
+                best = fold
+        part[group] = best
+        missing[best] -= load[group]
+
+
+def _refine(
+    load: NDArray[np.float64], wanted: NDArray[np.float64], part: NDArray[np.int64], rng: np.random.Generator
+) -> None:
+    """Move and swap groups in place while that lowers the weighted squared distance to `wanted`."""
+    totals = load.sum(axis=0)
+    weight = np.where(totals > 0, 1 / np.maximum(totals, 1), 0.0)
+    excess = -wanted
+    np.add.at(excess, part, load)
+    tries = min(_SWAPS_PER_GROUP * len(load), _MOST_SWAPS)
+    pairs = rng.integers(0, len(load), size=(tries, 2))
+    for _ in range(_PASSES):
+        if not _move_all(load, weight, excess, part) + _swap_all(load, weight, excess, part, pairs):
+            break
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _move_all(
+    load: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    excess: NDArray[np.float64],
+    part: NDArray[np.int64],
+) -> int:
+    moved = 0
+    members = np.zeros(len(excess), dtype=np.int64)
+    for group in range(len(load)):
+        members[part[group]] += 1
+    for group in range(len(load)):
+        here = part[group]
+        if members[here] == 1:
+            continue  # a fold is never emptied
+        best, lowest = here, -_GAIN
+        for there in range(len(excess)):
+            if there == here:
+                continue
+            change = 0.0
+            for column in range(load.shape[1]):
+                step = load[group, column]
+                gap = excess[there, column] - excess[here, column] + step
+                change += weight[column] * step * gap
+            if change < lowest:
+                best, lowest = there, change
+        if best != here:
+            excess[here] -= load[group]
+            excess[best] += load[group]
+            members[here] -= 1
+            members[best] += 1
+            part[group] = best
+            moved += 1
+    return moved
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _swap_all(
+    load: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    excess: NDArray[np.float64],
+    part: NDArray[np.int64],
+    pairs: NDArray[np.int64],
+) -> int:
+    swapped = 0
+    for index in range(len(pairs)):
+        one, other = pairs[index]
+        here, there = part[one], part[other]
+        if here == there:
+            continue
+        change = 0.0
+        for column in range(load.shape[1]):
+            step = load[one, column] - load[other, column]
+            gap = excess[there, column] - excess[here, column] + step
+            change += weight[column] * step * gap
+        if change < -_GAIN:
+            excess[here] += load[other] - load[one]
+            excess[there] += load[one] - load[other]
+            part[one], part[other] = there, here
+            swapped += 1
+    return swapped

@@ -1,0 +1,144 @@
+"""Level 1 of the stack: linear models in the log-odds of level 0, and their thresholds.
+
+Three kinds of heads stand on the same boosters. A *binary* head of a location sees that location's
+log-odds only; the *top two* head sees those of two locations; the *stack* sees those of all. Weights
+on a location's own log-odds are pulled towards weights pooled over the head's locations, weights on
+other locations' towards 0 and ten times as hard.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from models.linear import Linear, fit_logistic, pooled_weights
+from models.thresholds import answer, fit_thresholds
+
+Floats = NDArray[np.float64]
+
+OWN = 10.0
+OTHERS = 100.0
+POOLED = 30.0
+"""Penalties in rows (see `models.linear`): on own and others' weights, and on the pooled weights."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a head answers, and what it may see.
+
+    Attributes
+    ----------
+    name : str
+    locations : tuple of int
+        Positions of its locations on the second axis of level 0's log-odds.
+    always : bool
+        Whether every row gets at least one location.
+    """
+
+    name: str
+    locations: tuple[int, ...]
+    always: bool = False
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head's linear models, one per location, and thresholds.
+
+    Attributes
+    ----------
+    linear : list of Linear
+        Each over the head's log-odds of level 0: its locations in turn, all sources of each.
+    thresholds : ndarray, shape (locations,)
+    """
+
+    head: Head
+    linear: list[Linear]
+    thresholds: Floats
+
+    def log_odds(self, margins: Floats) -> Floats:
+        """Return log-odds, shape (rows, locations), given level 0's, shape (rows, all locations, sources)."""
+        inputs = _inputs(self.head, margins)
+        return np.column_stack([linear(inputs) for linear in self.linear])
+
+    def chosen(self, probability: Floats) -> NDArray[np.bool_]:
+        """Apply the thresholds."""
+        return answer(probability, self.thresholds, always=self.head.always)
+
+
+def fit_head(
+    head: Head, margins: Floats, targets: NDArray[np.bool_], fold: NDArray[np.int16], rule: str
+) -> FittedHead:
+    """Fit linear models on all given rows, and thresholds on their out-of-fold probabilities.
+
+    Parameters
+    ----------
+    margins : ndarray, shape (rows, locations, sources)
+        Level 0's out-of-fold log-odds.
+    targets : ndarray of bool, shape (rows, locations)
+    fold : ndarray of int, shape (rows,)
+        For the inner cross-validation that the thresholds need.
+    rule : str
+        One of `models.thresholds.RULES`.
+    """
+    inside = np.empty((len(fold), len(head.locations)))
+    for number in np.unique(fold):
+        rest = fold != number
+        linear = _fit_linear(head, margins[rest], targets[rest])
+        inputs = _inputs(head, margins[~rest])
+        inside[~rest] = expit(np.column_stack([function(inputs) for function in linear]))
+    thresholds = fit_thresholds(inside, targets[:, head.locations], rule)
+    return FittedHead(head, _fit_linear(head, margins, targets), thresholds)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Probabilities and choices of one head; shape (rows, locations)."""
+
+    probability: Floats
+    chosen: NDArray[np.bool_]
+
+
+def nested_answers(
+    head: Head,
+    inner: Sequence[Floats],
+    outer: Floats,
+    targets: NDArray[np.bool_],
+    fold: NDArray[np.int16],
+    rule: str,
+) -> Answers:
+    """Answer every row by a head that was fitted, thresholds included, without the row's fold.
+
+    `inner` and `outer` are those of `models.nested.Nested`.
+    """
+    probability = np.empty((len(fold), len(head.locations)))
+    chosen = np.zeros(probability.shape, dtype=bool)
+    for number, margins in enumerate(inner):
+        rest = fold != number
+        fitted = fit_head(head, margins[rest], targets[rest], fold[rest], rule)
+        probability[~rest] = expit(fitted.log_odds(outer[~rest]))
+        chosen[~rest] = fitted.chosen(probability[~rest])
+    return Answers(probability, chosen)
+
+
+def _inputs(head: Head, margins: Floats) -> Floats:
+    return np.asarray(margins[:, head.locations, :].reshape(len(margins), -1))
+
+
+def _fit_linear(head: Head, margins: Floats, targets: NDArray[np.bool_]) -> list[Linear]:
+    """Fit one linear model per location of the head; see the module for what is pulled where."""
+    own = margins[:, head.locations, :]
+    known = targets[:, head.locations]
+    sources = own.shape[2]
+    weights = np.full(sources, 1 / sources)
+    if len(head.locations) > 1:
+        weights = pooled_weights(own, known, weights, POOLED)
+    inputs = _inputs(head, margins)
+    models = []
+    for position in range(len(head.locations)):
+        mine = slice(position * sources, (position + 1) * sources)
+        prior, penalty = np.zeros(inputs.shape[1]), np.full(inputs.shape[1], OTHERS)
+        prior[mine], penalty[mine] = weights, OWN
+        models.append(fit_logistic(inputs, known[:, position], prior, penalty))
+    return models

@@ -1,0 +1,129 @@
+"""Scores of multilabel answers: F1 in both conventions, average precision, intervals by resampling groups."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+Answers = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """True positives, false positives and false negatives; arrays of the same shape, locations last."""
+
+    hit: Floats
+    false: Floats
+    missed: Floats
+
+    def f1(self, undefined: float = 0.0) -> Floats:
+        """Return F1; `undefined` where a location occurs neither in the truth nor in the answers."""
+        total = 2 * self.hit + self.false + self.missed
+        return np.where(total > 0, 2 * self.hit / np.maximum(total, 1), undefined)
+
+    def micro_f1(self) -> Floats:
+        """Return F1 of all answers pooled over locations."""
+        return Counts(self.hit.sum(-1), self.false.sum(-1), self.missed.sum(-1)).f1()
+
+    def macro_f1(self, *, skip_undefined: bool = False) -> Floats:
+        """Return the mean F1 over locations; undefined ones count as 0, or not at all."""
+        if not skip_undefined:
+            return np.asarray(self.f1().mean(axis=-1))
+        values = self.f1(undefined=np.nan)
+        defined = ~np.isnan(values)
+        return np.asarray(np.where(defined, values, 0).sum(-1) / np.maximum(defined.sum(-1), 1))
+
+
+def count(truth: Answers, chosen: Answers) -> Counts:
+    """Count over rows; both arrays have shape (rows, locations)."""
+    return Counts(
+        (truth & chosen).sum(axis=0).astype(np.float64),
+        (~truth & chosen).sum(axis=0).astype(np.float64),
+        (truth & ~chosen).sum(axis=0).astype(np.float64),
+    )
+
+
+def per_location(truth: pd.DataFrame, chosen: pd.DataFrame, probability: pd.DataFrame) -> pd.DataFrame:
+    """Score every location.
+
+    Parameters
+    ----------
+    truth, chosen : DataFrame of bool, rows x locations
+    probability : DataFrame, rows x locations
+
+    Returns
+    -------
+    DataFrame
+        One row per location: ``f1, precision, recall, average_precision, support``.
+        NaN where a ratio has no denominator.
+    """
+    counts = count(truth.to_numpy(), chosen.to_numpy())
+    with np.errstate(invalid="ignore"):
+        scores = {
+            "f1": counts.f1(undefined=np.nan),
+            "precision": counts.hit / (counts.hit + counts.false),
+            "recall": counts.hit / (counts.hit + counts.missed),
+        }
+    table = pd.DataFrame(scores, index=pd.Index(truth.columns, name="location"))
+    table["average_precision"] = [
+        average_precision_score(truth[name], probability[name]) if truth[name].any() else np.nan
+        for name in truth.columns
+    ]
+    table["support"] = truth.sum(axis=0).to_numpy()
+    return table
+
+
+def all_positive_macro_f1(truth: Answers) -> float:
+    """Return the macro-F1 of answering every location for every row."""
+    return float(count(truth, np.ones_like(truth)).macro_f1())
+
+
+def resampled_counts(
+    truth: Answers, chosen: Answers, groups: pd.Series, *, draws: int = 1000, seed: int = 0
+) -> Counts:
+    """Count on bootstrap samples of whole groups.
+
+    Parameters
+    ----------
+    truth, chosen : ndarray of bool, shape (rows, locations)
+    groups : Series, length rows
+        What is drawn with replacement; rows of a group come together. Draws depend on the groups
+        and the seed alone, so that differences between two sets of answers are paired.
+
+    Returns
+    -------
+    Counts
+        Of shape (draws, locations).
+
+    References
+    ----------
+    Field & Welsh (2007), Bootstrapping clustered data, J. R. Statist. Soc. B 69.
+    """
+    codes, names = pd.factorize(groups)
+    rng = np.random.default_rng(seed)
+    parts = [truth & chosen, ~truth & chosen, truth & ~chosen]
+    grouped = [_sum_by(part, codes, len(names)) for part in parts]
+    even = np.full(len(names), 1 / len(names))
+    resampled: list[list[Floats]] = [[], [], []]
+    for _ in range(draws):
+        times = rng.multinomial(len(names), even).astype(np.float64)
+        for target, table in zip(resampled, grouped, strict=True):
+            target.append(times @ table)
+    hit, false, missed = (np.stack(rows) for rows in resampled)
+    return Counts(hit, false, missed)
+
+
+def interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
+    """Return the central percentile interval of bootstrap values."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _sum_by(values: Answers, codes: NDArray[np.int64], groups: int) -> Floats:
+    totals = np.zeros((groups, values.shape[1]))
+    np.add.at(totals, codes, values)
+    return totals

@@ -1,0 +1,72 @@
+"""What can be tuned about a booster: one vocabulary for LightGBM and XGBoost."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["lightgbm", "xgboost"]
+KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost")
+LARGE = 2000
+"""Rows from which a table supports larger trees."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be tuned about a booster; the same words for both libraries.
+
+    Attributes
+    ----------
+    columns : int
+        Number of columns kept for a fit, by how well each alone separates the classes.
+    trees, leaves : int
+        Number of trees, and leaves of each.
+    learning_rate, l2 : float
+        Shrinkage of each tree, and ridge penalty on its leaves.
+    row_share, column_share : float
+        Share of the rows, and of the kept columns, that each tree sees.
+    min_rows : int
+        Rows in a leaf, at least (for XGBoost: a tenth of it as the sum of hessians).
+    positive_weight : float
+        Exponent of the odds against the location as weight of its positives: 0 leaves the classes
+        as they are, 1 balances them.
+    """
+
+    columns: int = 192
+    trees: int = 80
+    leaves: int = 8
+    learning_rate: float = 0.08
+    l2: float = 1.0
+    row_share: float = 0.8
+    column_share: float = 0.3
+    min_rows: int = 5
+    positive_weight: float = 0.0
+
+    def weight(self, y: NDArray[np.bool_]) -> float:
+        """Return the weight of a positive row, that of a negative one being 1."""
+        positives = int(y.sum())
+        return float(((len(y) - positives) / positives) ** self.positive_weight)
+
+
+def defaults(rows: int) -> Settings:
+    """Return settings that already work without tuning, for a table of so many rows."""
+    if rows < LARGE:
+        return Settings()
+    return Settings(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
+
+
+def space(trial: Any, rows: int) -> Settings:
+    """Draw settings from the search space, given anything with Optuna's ``suggest_*`` methods."""
+    large = rows >= LARGE
+    return Settings(
+        columns=trial.suggest_categorical("columns", [256, 512, 1024] if large else [64, 192, 512]),
+        trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),
+        leaves=trial.suggest_int("leaves", 4, 48 if large else 12, log=True),
+        learning_rate=trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
+        l2=trial.suggest_float("l2", 0.1, 30.0, log=True),
+        row_share=trial.suggest_float("row_share", 0.6, 1.0),
+        column_share=trial.suggest_float("column_share", 0.1, 0.6, log=True),
+        min_rows=trial.suggest_int("min_rows", 2, 60 if large else 8, log=True),
+        positive_weight=trial.suggest_categorical("positive_weight", [0.0, 0.5]),
+    )
