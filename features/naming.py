@@ -67,7 +67,9 @@ def check_channels(channels: tuple[str, ...]) -> tuple[str, ...]:
     for channel in channels:
         check_token(channel, "channel")
         if channel in STATISTICS:
-            raise ValueError(f"channel {channel!r} has the name of a statistic; statistics: {', '.join(STATISTICS)}")
+            raise ValueError(
+                f"channel {channel!r} has the name of a statistic; statistics: {', '.join(STATISTICS)}"
+            )
     if len(set(channels)) != len(channels):
         raise ValueError(f"channels occur twice: {', '.join(channels)}")
     return channels

@@ -1,0 +1,125 @@
+"""The cells of a picture summarised in one row; a picture without a cell still has one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.measuring import CHANNELS, columns
+from features.naming import STATISTICS, Column
+from features.registry import Floats
+
+BORDER_WEIGHT = 0.5
+"""A cell that the border cuts counts half: its shape and its shares are those of a part."""
+
+QUANTILES = {"median": 0.5, "p10": 0.1, "p90": 0.9}
+
+POPULATION = {
+    "cells": "the number of cells",
+    "border_share": "the share of cells that touch the picture's border",
+}
+"""What is said of a picture's cells together, as ``picture__population__<name>``."""
+
+
+def population_columns() -> list[str]:
+    """Name what is said of a picture's cells together."""
+    return [str(Column("picture", "population", name)) for name in POPULATION]
+
+
+def picture_columns(families: Sequence[str] | None = None, channels: Sequence[str] = CHANNELS) -> list[str]:
+    """Name the columns of `aggregate` and then of `measure_field`, in order."""
+    cells = columns(families, channels, of_field=False)
+    return [
+        *population_columns(),
+        *(f"{column}__{statistic}" for column in cells for statistic in STATISTICS),
+        *columns(families, channels, of_field=True),
+    ]
+
+
+def aggregate(cells: pd.DataFrame, *, touches_border: NDArray[np.bool_]) -> dict[str, float]:
+    """Summarise the cells of a picture.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        Columns of `measure`, one row per cell; may have no row.
+    touches_border : ndarray, shape (cells,), bool
+        Which cells the picture's border cuts: they weigh half in everything but the maximum.
+
+    Returns
+    -------
+    dict of str to float
+        Number of cells and share at the border, then mean, standard deviation, median, 10th and
+        90th percentile and maximum of every column over its finite values; NaN where there is none.
+        Quantiles interpolate linearly; with equal weights they are numpy's.
+
+    Raises
+    ------
+    ValueError
+        If `touches_border` has another length than `cells`.
+    """
+    touching = np.asarray(touches_border, dtype=bool)
+    if touching.shape != (len(cells),):
+        raise ValueError(f"touches_border has shape {touching.shape}; there are {len(cells)} cells")
+    share = float(touching.mean()) if len(cells) else np.nan
+    row = dict(zip(population_columns(), (float(len(cells)), share), strict=True))
+    weights = np.where(touching, BORDER_WEIGHT, 1.0)
+    numbers = _statistics(cells.to_numpy(dtype=np.float64), weights)
+    names = [f"{column}__{statistic}" for column in cells.columns for statistic in STATISTICS]
+    return row | dict(zip(names, numbers.T.ravel().tolist(), strict=True))
+
+
+def _statistics(values: Floats, weights: Floats) -> Floats:
+    """Compute `STATISTICS` of every column, shape (statistics, columns)."""
+    out = np.full((len(STATISTICS), values.shape[1]), np.nan)
+    if len(values) == 0:
+        return out
+    values = np.where(np.isfinite(values), values, np.nan)
+    order = np.argsort(values, axis=0, kind="stable")
+    ascending = np.take_along_axis(values, order, axis=0)
+    weight = np.where(np.isnan(ascending), 0.0, weights[order])
+    total = weight.sum(axis=0)
+    some = total > 0
+    filled = np.nan_to_num(ascending)
+    mean = np.divide((weight * filled).sum(axis=0), total, out=np.full_like(total, np.nan), where=some)
+    squares = (weight * (filled - np.nan_to_num(mean)) ** 2).sum(axis=0)
+    spread = np.sqrt(np.divide(squares, total, out=np.full_like(total, np.nan), where=some))
+    found = {"mean": mean, "std": spread, "max": np.where(some, _last(filled, weight > 0), np.nan)}
+    quantiles = _quantiles(filled, weight, np.array(list(QUANTILES.values())))
+    found |= dict(zip(QUANTILES, np.where(some, quantiles, np.nan), strict=True))
+    return np.array([found[name] for name in STATISTICS])
+
+
+def _last(ascending: Floats, present: NDArray[np.bool_]) -> Floats:
+    """Return each column's last value that is present."""
+    last = np.maximum(present.sum(axis=0) - 1, 0)
+    values: Floats = np.take_along_axis(ascending, last[None], axis=0)[0]
+    return values
+
+
+def _quantiles(ascending: Floats, weight: Floats, shares: Floats) -> Floats:
+    """Interpolate weighted quantiles of every column, shape (shares, columns).
+
+    The k-th of n values (from 0) with weight w stands at ``k w + (n - 1) (weights before it)``;
+    with equal weights that is proportional to k, which is numpy's linear quantile.
+    Missing values have weight 0 and come last.
+    """
+    count = (weight > 0).sum(axis=0)
+    before = np.cumsum(weight, axis=0) - weight
+    place = np.arange(len(weight))[:, None] * weight + (count - 1) * before
+    place = np.where(weight > 0, place, np.inf)
+    some = count > 0
+    end = np.maximum((count - 1) * weight.sum(axis=0), 0.0)
+    out = np.empty((len(shares), ascending.shape[1]))
+    for index, share in enumerate(shares):
+        target = share * end
+        low = np.maximum((place <= target + 1e-12 * end).sum(axis=0) - 1, 0)
+        high = np.minimum(low + 1, np.maximum(count - 1, 0))
+        low_place, high_place = (np.take_along_axis(place, at[None], axis=0)[0] for at in (low, high))
+        low_value, high_value = (np.take_along_axis(ascending, at[None], axis=0)[0] for at in (low, high))
+        between = (high > low) & some
+        gap = np.where(between, high_place, 1.0) - np.where(between, low_place, 0.0)
+        part = np.where(between, (target - np.where(between, low_place, 0.0)) / gap, 0.0)
+        out[index] = low_value + part * (high_value - low_value)
+    return out

@@ -1,0 +1,115 @@
+"""The registry in words: versions, the table of features, and what a single column means."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from features.aggregation import POPULATION
+from features.measuring import selected
+from features.naming import Column, parse
+from features.registry import REGISTRY, UNITS, Feature
+
+REGION_WORDS = {
+    "cell": "in the cell",
+    "nucleus": "in the nucleus",
+    "cytoplasm": "in the cytoplasm",
+    "field": "over the whole picture at half size",
+    "foreground": "over the bright foreground of the picture at half size",
+}
+SHAPE_WORDS = {"cell": "of the cell", "nucleus": "of the nucleus", "cytoplasm": "of the cytoplasm"}
+CHANNEL_WORDS = {
+    "protein": "the protein",
+    "microtubules": "the microtubules",
+    "nucleus": "the DNA",
+    "er": "the ER",
+}
+STATISTIC_WORDS = {
+    "mean": "mean",
+    "std": "standard deviation",
+    "median": "median",
+    "p10": "10th percentile",
+    "p90": "90th percentile",
+    "max": "maximum",
+}
+
+
+def family_versions() -> Mapping[str, int]:
+    """Return the version of every family: it grows whenever one of its functions is added or changed."""
+    versions: dict[str, int] = {}
+    for feature in REGISTRY:
+        versions[feature.family] = versions.get(feature.family, 0) + feature.version
+    return versions
+
+
+def catalogue(families: Sequence[str] | None = None) -> pd.DataFrame:
+    """List the features of some families, of all if None.
+
+    Returns
+    -------
+    DataFrame
+        One row per output and region: family, region, output, per, unit, description, source,
+        invariances.
+
+    Raises
+    ------
+    ValueError
+        If a family is unknown.
+    """
+    rows = [
+        {
+            "family": feature.family,
+            "region": region,
+            "output": name,
+            "per": feature.per,
+            "unit": UNITS[output.unit],
+            "description": output.words,
+            "source": feature.source,
+            "invariances": ", ".join(sorted(output.invariances)),
+        }
+        for feature in selected(families)
+        for region in feature.regions
+        for name, output in feature.outputs.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def describe(column: str) -> str:
+    """Say in words what a column of cells, pictures or embeddings holds.
+
+    Raises
+    ------
+    ValueError
+        If the name does not parse or names no feature that is registered.
+    """
+    parts = parse(column)
+    if parts.region == "cnn":
+        return f"number {int(parts.output.lstrip('e') or 0)} of the embedding of the network {parts.family}"
+    if parts.region == "picture" and parts.family == "population" and parts.output in POPULATION:
+        return POPULATION[parts.output]
+    feature = _registered(parts)
+    words = feature.outputs[parts.output].words
+    words = f"{words}{_about(parts.channels)} {_where(feature, parts.region)}"
+    unit = UNITS[feature.outputs[parts.output].unit]
+    words = words if unit == "1" else f"{words}, in {unit}"
+    if parts.statistic is None:
+        return words
+    return f"{STATISTIC_WORDS[parts.statistic]} over the picture's cells of {words}"
+
+
+def _registered(parts: Column) -> Feature:
+    """Find the feature that a column is an output of."""
+    for feature in REGISTRY:
+        if (feature.family, parts.output in feature.outputs) == (parts.family, True):
+            subjects = {"shape": 0, "channel": 1, "pair": 2}[feature.per]
+            if parts.region in feature.regions and len(parts.channels) == subjects:
+                return feature
+    raise ValueError(f"column {str(parts)!r} names no registered feature; `features` lists them all")
+
+
+def _about(channels: tuple[str, ...]) -> str:
+    named = [CHANNEL_WORDS.get(channel, channel) for channel in channels]
+    return f" of {' and '.join(named)}" if named else ""
+
+
+def _where(feature: Feature, region: str) -> str:
+    return (SHAPE_WORDS if feature.per == "shape" else REGION_WORDS)[region]

@@ -1,0 +1,197 @@
+"""A picture and its label images cut into cells, with everything that families share computed once."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
+
+from features.kernels.boxes import bounding_boxes
+from features.kernels.distance import squared_distance
+from features.kernels.levels import dense_ranks, quantise
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Derived = TypeVar("Derived")
+
+
+class Cell:
+    """One cell with all its channels, cut out of the picture with a margin of one pixel.
+
+    Parameters
+    ----------
+    label : int
+        Its number in the label image.
+    pixels : ndarray, shape (channels, height, width), float32
+        The crop, 0 outside the cell: a result cannot depend on anything around it.
+    masks : dict of str to ndarray, shape (height, width), bool
+        The regions; the first one holds all others.
+    channels : tuple of str
+        Names of the planes.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres.
+    """
+
+    def __init__(
+        self,
+        label: int,
+        pixels: NDArray[np.float32],
+        masks: dict[str, Mask],
+        channels: tuple[str, ...],
+        pixel_size_um: float | None = None,
+    ) -> None:
+        self.label = label
+        self.pixels = pixels
+        self.channels = channels
+        self.pixel_size_um = pixel_size_um
+        self.regions = {name: Region(self, name, mask) for name, mask in masks.items()}
+        self.whole = next(iter(self.regions.values()))
+        self._derived: dict[tuple[Any, ...], Any] = {}
+
+    def once(self, derive: Callable[..., Derived], *settings: float | str) -> Derived:
+        """Return ``derive(cell, *settings)``, computed at the first request and shared by all families."""
+        key = (derive, *settings)
+        if key not in self._derived:
+            self._derived[key] = derive(self, *settings)
+        derived: Derived = self._derived[key]
+        return derived
+
+    def mask(self, region: str) -> Mask:
+        """Return a region's mask, shape (height, width)."""
+        return self.regions[region].mask
+
+    @cached_property
+    def depth(self) -> Floats:
+        """Distance of every pixel of the cell to the nearest pixel outside it, in pixels."""
+        return np.sqrt(squared_distance(self.whole.mask))
+
+    @cached_property
+    def from_nucleus(self) -> Floats:
+        """Distance of every pixel to the nearest pixel of the nucleus, in pixels; 0 inside it."""
+        return np.sqrt(squared_distance(~self.mask("nucleus")))
+
+    @cached_property
+    def depth_in_nucleus(self) -> Floats:
+        """Distance of every pixel of the nucleus to the nearest pixel outside it, in pixels."""
+        return np.sqrt(squared_distance(self.mask("nucleus")))
+
+
+class Region:
+    """The pixels of one region of a cell, in all channels; n is their number.
+
+    Attributes
+    ----------
+    cell : Cell
+        The cell it is part of.
+    name : str
+        ``cell``, ``nucleus``, ``cytoplasm``, ….
+    mask : ndarray, shape (height, width), bool
+        Its pixels in the crop; the crop's outermost pixels never belong to it.
+    """
+
+    def __init__(self, cell: Cell, name: str, mask: Mask) -> None:
+        self.cell = cell
+        self.name = name
+        self.mask = mask
+
+    @cached_property
+    def count(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """Row and column of every pixel in the crop, shape (2, n)."""
+        return np.array(np.nonzero(self.mask))
+
+    @cached_property
+    def values(self) -> Floats:
+        """Intensities, shape (channels, n), in the order of `positions`."""
+        return self.cell.pixels[:, self.mask].astype(np.float64)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Indices that sort `values`, shape (channels, n); the order of equal values is arbitrary."""
+        whole = self.cell.whole
+        if self is whole:
+            return np.argsort(self.cell.pixels[:, self.mask], axis=1)
+        member = self.mask[whole.mask]
+        position = np.cumsum(member) - 1
+        return position[whole.order[member[whole.order]]].reshape(len(self.cell.pixels), self.count)
+
+    @cached_property
+    def sorted_values(self) -> Floats:
+        """Intensities in ascending order, shape (channels, n)."""
+        return np.take_along_axis(self.values, self.order, axis=1)
+
+    @cached_property
+    def ranks(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Ranks of `values` from 0, shape (channels, n) twice: ties averaged, and dense (ties share one)."""
+        return dense_ranks(self.values, self.order)
+
+    @cached_property
+    def _quantised(self) -> dict[int, NDArray[np.uint8]]:
+        return {}
+
+    def quantised(self, levels: int) -> NDArray[np.uint8]:
+        """Return grey levels 1 to `levels` between the region's own extremes, shape (channels, height, width).
+
+        0 outside the region; a flat region has level 1 throughout. Fixed bin number of the Image
+        Biomarker Standardisation Initiative: ``floor(levels (x - min) / (max - min)) + 1``, the
+        maximum in the last bin.
+        """
+        if levels not in self._quantised:
+            self._quantised[levels] = quantise(self.cell.pixels, self.mask, levels)
+        return self._quantised[levels]
+
+
+def cut(
+    pixels: NDArray[np.float32],
+    cell_labels: NDArray[np.int32],
+    nucleus_labels: NDArray[np.int32],
+    channels: tuple[str, ...],
+    pixel_size_um: float | None,
+) -> Iterator[Cell]:
+    """Yield the cells of a picture in ascending order of label.
+
+    The nucleus of a cell is what carries the cell's label in `nucleus_labels` inside the cell; its
+    cytoplasm is the rest of the cell.
+    """
+    for label, top, bottom, left, right in bounding_boxes(cell_labels):
+        box = (slice(top, bottom), slice(left, right))
+        mask = cell_labels[box] == label
+        nucleus = mask & (nucleus_labels[box] == label)
+        crop = np.pad(np.where(mask, pixels[:, *box], np.float32(0)), ((0, 0), (1, 1), (1, 1)))
+        masks = {
+            "cell": np.pad(mask, 1),
+            "nucleus": np.pad(nucleus, 1),
+            "cytoplasm": np.pad(mask & ~nucleus, 1),
+        }
+        yield Cell(int(label), crop, masks, channels, pixel_size_um)
+
+
+def field_of(pixels: NDArray[np.float32], channels: tuple[str, ...], pixel_size_um: float | None) -> Cell:
+    """Return the whole picture, halved, as one cell with the regions ``field`` and ``foreground``.
+
+    Halving (means of 2 x 2 pixels; an odd last row or column is left out) quarters the work and
+    takes out pixel noise. The foreground is what lies above Otsu's threshold of the sum of all
+    channels, each over its own mean.
+    """
+    height, width = pixels.shape[1] // 2 * 2, pixels.shape[2] // 2 * 2
+    if min(height, width) == 0:
+        halved = pixels
+    else:
+        even = pixels[:, :height, :width]
+        halved = (
+            even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
+        ) / np.float32(4)
+    means = halved.mean(axis=(1, 2), dtype=np.float64, keepdims=True)
+    total = (halved / np.where(means > 0, means, 1)).sum(axis=0)
+    masks = {
+        "field": np.pad(np.ones(total.shape, dtype=bool), 1),
+        "foreground": np.pad(total > threshold_otsu(total), 1),
+    }
+    size = None if pixel_size_um is None else 2 * pixel_size_um
+    return Cell(0, np.pad(halved, ((0, 0), (1, 1), (1, 1))), masks, channels, size)

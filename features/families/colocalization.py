@@ -1,0 +1,52 @@
+"""Which channels are bright together."""
+
+from features.cells import Region
+from features.kernels.colocalization import colocalize
+from features.registry import ALL_REGIONS, GAIN, GEOMETRY, Floats, Output, feature
+
+FRACTION = 0.15
+STEPS = 256
+SCALED = GEOMETRY | GAIN
+
+OUTPUTS = {
+    "pearson": Output("Pearson's correlation"),
+    "slope": Output(
+        "the slope of the regression of the second on the first", invariances=GEOMETRY | {"offset"}
+    ),
+    "spearman": Output("Spearman's rank correlation"),
+    "icq": Output("Li's intensity correlation quotient"),
+    "manders_1": Output("Manders' M1 (share of the first where the second is bright)", invariances=SCALED),
+    "manders_2": Output("Manders' M2 (share of the second where the first is bright)", invariances=SCALED),
+    "costes_1": Output("Manders' M1 with Costes' thresholds", invariances=SCALED),
+    "costes_2": Output("Manders' M2 with Costes' thresholds", invariances=SCALED),
+    "costes_threshold_1": Output("Costes' threshold of the first over its maximum", invariances=SCALED),
+    "costes_threshold_2": Output("Costes' threshold of the second over its maximum", invariances=SCALED),
+    "overlap": Output("the overlap coefficient", invariances=SCALED),
+    "k_1": Output("the overlap coefficient's part k1", invariances=GEOMETRY),
+    "k_2": Output("the overlap coefficient's part k2", invariances=GEOMETRY),
+    "rank_weighted_1": Output(
+        "the rank-weighted share of the first where the second is bright", invariances=SCALED
+    ),
+    "rank_weighted_2": Output(
+        "the rank-weighted share of the second where the first is bright", invariances=SCALED
+    ),
+}
+
+
+@feature(family="colocalization", per="pair", regions=ALL_REGIONS, outputs=OUTPUTS)
+def colocalization(region: Region) -> Floats:
+    """Measure the colocalization of every pair of channels, shape (pairs, 15).
+
+    Units: none. "Bright" is at least 15 % of the channel's maximum in the region; Manders, overlap,
+    k1, k2 and rank-weighted numbers count such pixels, as CellProfiler does. Costes' thresholds go
+    down the orthogonal regression line in 1/256 of the first channel's maximum, until the
+    correlation below them is not positive; below means that either channel is. NaN: correlations, slope, quotient and
+    Costes where a channel is flat; Costes where the line does not rise; the rest where a channel is
+    black, and overlap, k1 and k2 where no pixel is bright in both.
+
+    Source: Manders et al. 1993; Costes et al. 2004, "Automatic and quantitative measurement of
+    protein-protein colocalization in live cells"; Li et al. 2004 (intensity correlation quotient);
+    Singan et al. 2011 (rank-weighted); CellProfiler MeasureColocalization.
+    """
+    averaged, dense = region.ranks
+    return colocalize(region.values, averaged, dense, FRACTION, STEPS)

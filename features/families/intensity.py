@@ -1,0 +1,163 @@
+"""How bright each channel is, how its brightness is spread, and where its mass lies."""
+
+import numpy as np
+
+from features.cells import Region
+from features.kernels.moments import level_entropy, median_deviation, moments
+from features.kernels.outline import border
+from features.registry import (
+    ALL_REGIONS,
+    BITS,
+    CELL_REGIONS,
+    GEOMETRY,
+    INTENSITY,
+    LENGTH,
+    Floats,
+    Output,
+    feature,
+)
+
+OFFSET = GEOMETRY | {"offset"}
+GAIN = GEOMETRY | {"gain"}
+QUANTILES = (5, 25, 50, 75, 95)
+ENTROPY_LEVELS = 64
+
+DISTRIBUTION = {
+    "integrated": Output("the sum of the intensity", INTENSITY, GEOMETRY),
+    "mean": Output("the mean intensity", INTENSITY, GEOMETRY),
+    "std": Output("the standard deviation of the intensity", INTENSITY, OFFSET),
+    "skewness": Output("the skewness of the intensity"),
+    "kurtosis": Output("the excess kurtosis of the intensity"),
+    "minimum": Output("the smallest intensity", INTENSITY, GEOMETRY),
+    "maximum": Output("the largest intensity", INTENSITY, GEOMETRY),
+    **{
+        f"quantile_{share:02d}": Output(f"the {share} % quantile of the intensity", INTENSITY, GEOMETRY)
+        for share in QUANTILES
+    },
+    "mad": Output("the median absolute deviation of the intensity", INTENSITY, OFFSET),
+    "variation": Output("the coefficient of variation of the intensity", invariances=GAIN),
+    "entropy": Output("the entropy of the intensity in 64 grey levels", BITS),
+}
+
+
+@feature(family="intensity", per="channel", regions=ALL_REGIONS, outputs=DISTRIBUTION)
+def distribution(region: Region) -> Floats:
+    """Describe the distribution of intensities, shape (channels, 15).
+
+    Units: intensities are shares of the largest value the file format can hold; entropy is in bits,
+    of the histogram of 64 levels between the region's own extremes; skewness, kurtosis (excess) and
+    coefficient of variation (standard deviation over mean) have none. Skewness and kurtosis are NaN
+    for a flat region, the coefficient of variation for a black one. The standard deviation is the
+    population's, quantiles interpolate linearly.
+
+    Source: first-order statistics of the Image Biomarker Standardisation Initiative (IBSI, Zwanenburg
+    et al. 2020); CellProfiler MeasureObjectIntensity for the names.
+    """
+    total, mean, spread, skewness, kurtosis = moments(region.values).T
+    ascending = region.sorted_values
+    quantiles = _quantiles(ascending, np.array(QUANTILES) / 100)
+    variation = np.divide(spread, mean, out=np.full_like(mean, np.nan), where=mean > 0)
+    return np.column_stack(
+        [
+            total,
+            mean,
+            spread,
+            skewness,
+            kurtosis,
+            ascending[:, 0],
+            ascending[:, -1],
+            quantiles,
+            median_deviation(ascending),
+            variation,
+            level_entropy(region.quantised(ENTROPY_LEVELS)),
+        ]
+    )
+
+
+def _quantiles(ascending: Floats, shares: Floats) -> Floats:
+    """Interpolate quantiles of sorted rows linearly, shape (channels, shares)."""
+    place = shares * (ascending.shape[1] - 1)
+    below = np.floor(place).astype(np.intp)
+    above = np.ceil(place).astype(np.intp)
+    part = place - below
+    return ascending[:, below] * (1 - part) + ascending[:, above] * part
+
+
+PLACEMENT = {
+    "edge_mean": Output("the mean intensity on the border", INTENSITY, GEOMETRY),
+    "edge_std": Output("the standard deviation of the intensity on the border", INTENSITY, OFFSET),
+    "edge_ratio": Output("the mean intensity on the border over that of the whole", invariances=GAIN),
+    "mass_displacement": Output("the distance between the centres of area and intensity", LENGTH, GAIN),
+    "relative_displacement": Output(
+        "the distance between the centres of area and intensity over the radius", invariances=GAIN
+    ),
+}
+
+
+@feature(family="intensity", per="channel", outputs=PLACEMENT)
+def placement(region: Region) -> Floats:
+    """Measure intensity on the border and the displacement of its centre of mass, shape (channels, 5).
+
+    Units: intensities are shares of the format's largest value; the displacement is in µm where the
+    pixel size is known, else px; ratios have none. The border is the region's pixels with a side
+    neighbour outside it; the radius is that of the disc of the region's area. Ratios and
+    displacements are NaN where the channel is black.
+
+    Source: CellProfiler MeasureObjectIntensity (Carpenter et al. 2006).
+    """
+    values = region.values
+    edge = values[:, border(region.mask)[region.mask]]
+    mean = values.mean(axis=1)
+    mean[mean == 0] = np.nan
+    positions = region.positions.astype(np.float64)
+    gap = values @ positions.T / (mean * region.count)[:, None] - positions.mean(axis=1)
+    displacement = np.hypot(gap[:, 0], gap[:, 1])
+    edge_mean = edge.mean(axis=1)
+    radius = np.sqrt(region.count / np.pi)
+    return np.column_stack(
+        [edge_mean, edge.std(axis=1), edge_mean / mean, displacement, displacement / radius]
+    )
+
+
+SHARES = {
+    "nucleus_share": Output("the share of the cell's total intensity in the nucleus", invariances=GAIN),
+    "nucleus_enrichment": Output(
+        "the share of total intensity over the share of area of the nucleus", invariances=GAIN
+    ),
+    "nucleus_contrast": Output(
+        "the contrast of mean intensity (nucleus - cytoplasm) / (nucleus + cytoplasm)", invariances=GAIN
+    ),
+    "nucleus_difference": Output(
+        "the mean intensity in the nucleus minus that in the cytoplasm", INTENSITY, OFFSET
+    ),
+}
+
+
+@feature(family="intensity", per="channel", regions=CELL_REGIONS[:1], outputs=SHARES)
+def nuclear_share(region: Region) -> Floats:
+    """Compare each channel's intensity in nucleus and cytoplasm, shape (channels, 4).
+
+    Units: the difference is a share of the format's largest value; the others have none. NaN where
+    the cell has no nucleus or the channel is black, and, for what needs the cytoplasm, where there is none.
+
+    Source: Newberg and Murphy 2008, "A framework for the automated analysis of subcellular patterns in
+    human protein atlas images" (protein overlapping with the nucleus).
+    """
+    nucleus = region.cell.regions["nucleus"]
+    cytoplasm = region.cell.regions["cytoplasm"]
+    total = region.values.sum(axis=1)
+    total[total == 0] = np.nan
+    share = _mean(nucleus) * nucleus.count / total
+    inner, outer = _mean(nucleus), _mean(cytoplasm)
+    both = inner + outer
+    contrast = np.divide(inner - outer, both, out=np.full_like(both, np.nan), where=both > 0)
+    area = max(nucleus.count, 1) / region.count
+    return np.column_stack([share, share / area, contrast, inner - outer])
+
+
+def _mean(region: Region) -> Floats:
+    """Return each channel's mean, NaN in an empty region."""
+    if region.count == 0:
+        return np.full(len(region.cell.pixels), np.nan)
+    means: Floats = region.values.mean(axis=1)
+    return means

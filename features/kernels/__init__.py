@@ -1,0 +1,1 @@
+"""Compiled loops over pixels that families share."""
