@@ -40,7 +40,7 @@ def _stretch(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = np.percentile(plane, (1, BRIGHTEST))
     if high <= low:
         return np.zeros_like(plane)
-    return np.clip((plane - low) / (high - low), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((plane - low) / (high - low), 0, 1), dtype=np.float32)
 
 
 def draw_outlines(image: RGB, segmentation: Segmentation) -> RGB:

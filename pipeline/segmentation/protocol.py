@@ -33,7 +33,10 @@ class Segmentation:
 class Segmenter(Protocol):
     """Finds cells and nuclei in pictures; picklable, so that worker processes can hold one."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return what the segmenter is called on the command line."""
+        ...
 
     def settings(self) -> Mapping[str, str | float | int | None]:
         """Everything that changes the result (parameters, digests of weights), for fingerprints."""

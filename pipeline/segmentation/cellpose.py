@@ -1,0 +1,115 @@
+"""Segmentation by two Cellpose 3.1 networks: nuclei, and whole cells around them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import PipelineError
+from pipeline.picture import Picture
+from pipeline.segmentation.inference import follow, predict
+from pipeline.segmentation.matching import divide_cells, match
+from pipeline.segmentation.protocol import Segmentation
+from pipeline.segmentation.shapes import drop_debris, enlarge_labels, median_diameter
+from pipeline.segmentation.weights import Weights, find_weights, load_network
+
+Plane = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+TOLERANCE = 1.5
+"""A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
+
+
+def make_cellpose(
+    nuclei_weights: str = "nuclei",
+    cell_weights: str = "cyto3",
+    nuclei_diameter: float = 40.0,
+    cell_diameter: float = 90.0,
+    device: str = "cpu",
+) -> "CellposeSegmenter":
+    """Return a segmenter with its weights found and checked.
+
+    Parameters
+    ----------
+    nuclei_weights, cell_weights : str
+        What `find_weights` takes.
+    nuclei_diameter, cell_diameter : float
+        Median diameters, in pixels, expected in the pictures.
+    device : str
+        Where the networks run: ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    PipelineError
+        Where weights are missing or damaged, or a diameter is not positive.
+    """
+    for name, value in (("nuclei_diameter", nuclei_diameter), ("cell_diameter", cell_diameter)):
+        if not value > 1:
+            raise PipelineError(f"{name} {value}: give the median diameter in pixels, above 1")
+    nuclei, cells = find_weights(nuclei_weights), find_weights(cell_weights)
+    return CellposeSegmenter(nuclei, cells, float(nuclei_diameter), float(cell_diameter), device)
+
+
+@dataclass(frozen=True)
+class CellposeSegmenter:
+    """Finds nuclei and cells with a network each, and matches them.
+
+    The networks are loaded on first use and kept per process; the segmenter itself is small and picklable.
+    """
+
+    nuclei: Weights
+    cells: Weights
+    nuclei_diameter: float
+    cell_diameter: float
+    device: str = "cpu"
+    name: str = "cellpose"
+
+    def settings(self) -> Mapping[str, str | float | int | None]:
+        """Return digests of the weights, the diameters and the version of the method."""
+        return {
+            "nuclei": self.nuclei.digest,
+            "cells": self.cells.digest,
+            "nuclei_diameter": self.nuclei_diameter,
+            "cell_diameter": self.cell_diameter,
+            "version": 1,
+        }
+
+    def segment(self, picture: Picture) -> Segmentation:
+        """Segment one picture; empty where no nucleus is found."""
+        nuclei = self.find_nuclei(picture.plane("nucleus"))
+        nuclei = drop_debris(nuclei, picture.pixel_size_um)
+        if not nuclei.any():
+            return match(nuclei, nuclei)
+        cells = find_objects(self.cells, cell_planes(picture), self.cell_diameter, self.device)
+        return match(divide_cells(cells, nuclei), nuclei)
+
+    def find_nuclei(self, plane: Plane) -> Labels:
+        """Return a label image of the nuclei of a nucleus plane."""
+        planes = np.stack([plane, np.zeros_like(plane)])
+        return find_objects(self.nuclei, planes, self.nuclei_diameter, self.device)
+
+
+def cell_planes(picture: Picture) -> Plane:
+    """Return what the network for cells sees: the mean of microtubules and ER, and the nucleus."""
+    body = 0.5 * (picture.plane("microtubules") + picture.plane("er"))
+    return np.stack([body, picture.plane("nucleus")])
+
+
+def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) -> Labels:
+    """Return a label image, at the pictures' scale, of what a network finds.
+
+    The picture is predicted with objects at the network's diameter; where those found are of quite
+    another size than expected, once more at their own.
+    """
+    labels, found = _at_diameter(weights, planes, diameter, device)
+    if found and not 1 / TOLERANCE < found / diameter < TOLERANCE:
+        labels, _ = _at_diameter(weights, planes, found, device)
+    return enlarge_labels(labels, (planes.shape[1], planes.shape[2]))
+
+
+def _at_diameter(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[Labels, float]:
+    """Return labels at the network's scale, and their median diameter in pixels of the picture."""
+    scale = weights.diameter / diameter
+    labels = follow(predict(load_network(weights), planes, scale, device))
+    return labels, median_diameter(labels) / scale

@@ -1,0 +1,147 @@
+"""Running a Cellpose network on a picture: normalise, rescale, tile, predict, follow the flows."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.segmentation.augment import normalise
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+Plane = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+TILE = 224
+"""Largest side, in network pixels, that is predicted in one piece; Cellpose's own."""
+
+STEP = 16
+"""Sides must be multiples of this: the network halves them three times, with room to spare."""
+
+FLOW_THRESHOLD = 0.4
+"""Objects whose own flows differ from the predicted ones by more than this are dropped, as in Cellpose."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about a picture, at the network's scale.
+
+    Attributes
+    ----------
+    flows : ndarray, shape (2, height, width), float32
+        Down and right, towards the centre of the object; 5 is a whole step.
+    logits : ndarray, shape (height, width), float32
+        Log-odds of being inside an object.
+    """
+
+    flows: Plane
+    logits: Plane
+
+
+def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu") -> Prediction:
+    """Predict flows and insides of one picture.
+
+    Parameters
+    ----------
+    network : Module
+        As `load_network` gives it.
+    planes : ndarray, shape (2, height, width), float32
+        The objects' plane, and the nuclei or zeros; any range of values.
+    scale : float
+        Network pixels per picture pixel.
+    device : str
+        ``cpu``, ``cuda`` or another name that torch knows.
+    """
+    import torch
+
+    scaled = rescale(np.stack([normalise(plane) for plane in planes]), scale)
+    padded, inner = _pad(scaled)
+    tiles, corners = _tiles(padded)
+    batch = torch.from_numpy(tiles).to(device, memory_format=torch.channels_last)
+    # bfloat16 changes the masks' AP by less than 0.001 and halves the time where the CPU multiplies it
+    with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16):
+        output = network(batch)[0].float().cpu().numpy()
+    whole = _join(output, corners, padded.shape[1:])[:, inner[0], inner[1]]
+    return Prediction(np.ascontiguousarray(whole[:2]), np.ascontiguousarray(whole[2]))
+
+
+def rescale(planes: Plane, scale: float) -> Plane:
+    """Resize planes; shrinking averages over what becomes one pixel, so that noise falls too."""
+    height, width = (max(1, round(side * scale)) for side in planes.shape[1:])
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(plane, (width, height), interpolation=method) for plane in planes])
+
+
+def _pad(planes: Plane) -> tuple[Plane, tuple[slice, slice]]:
+    """Pad with zeros to whole steps, at least half a step on every side; say where the picture is."""
+    pads, inner = [], []
+    for side in planes.shape[1:]:
+        missing = STEP + (-side) % STEP
+        pads.append((missing // 2, missing - missing // 2))
+        inner.append(slice(missing // 2, missing // 2 + side))
+    return np.pad(planes, [(0, 0), *pads]), (inner[0], inner[1])
+
+
+def _tiles(planes: Plane) -> tuple[Plane, list[tuple[int, int]]]:
+    """Cut overlapping tiles of one size; one tile where the picture is small."""
+    rows, columns = (_starts(side) for side in planes.shape[1:])
+    corners = [(row, column) for row in rows for column in columns]
+    return np.stack([planes[:, r : r + TILE, c : c + TILE] for r, c in corners]), corners
+
+
+def _starts(side: int) -> list[int]:
+    """Return where tiles begin along one side; neighbours share at least a seventh of their length."""
+    if side <= TILE:
+        return [0]
+    count = int(np.ceil((side - TILE) / (TILE * 6 / 7))) + 1
+    return [int(start) for start in np.linspace(0, side - TILE, count).round()]
+
+
+def _join(output: Plane, corners: list[tuple[int, int]], shape: tuple[int, ...]) -> Plane:
+    """Average overlapping tiles, the middle of a tile counting more than its rim."""
+    if len(corners) == 1:
+        return np.asarray(output[0])
+    height, width = output.shape[2:]
+    weight = np.minimum.outer(_taper(height), _taper(width))
+    total = np.zeros((output.shape[1], *shape), np.float32)
+    weights = np.zeros(shape, np.float32)
+    for tile, (row, column) in zip(output, corners, strict=True):
+        window = (slice(row, row + height), slice(column, column + width))
+        total[:, *window] += tile * weight
+        weights[window] += weight
+    return total / weights
+
+
+def _taper(side: int) -> Plane:
+    """Return weights along a side, from almost 0 at its ends to 1 a seventh inside."""
+    from_end = np.minimum(np.arange(side), np.arange(side)[::-1]) + 1
+    return np.minimum(1.0, from_end / (TILE / 7)).astype(np.float32)
+
+
+def follow(prediction: Prediction, threshold: float = 0.0) -> Labels:
+    """Turn flows into a label image: pixels that flow to one place are one object.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    threshold : float
+        Log-odds above which a pixel is inside.
+    """
+    import torch
+    from cellpose.dynamics import compute_masks
+
+    if not (prediction.logits > threshold).any():
+        return np.zeros(prediction.logits.shape, np.int32)
+    masks = compute_masks(
+        prediction.flows,
+        prediction.logits,
+        cellprob_threshold=threshold,
+        flow_threshold=FLOW_THRESHOLD,
+        max_size_fraction=1.0,
+        min_size=9,
+        device=torch.device("cpu"),
+    )
+    return np.asarray(masks, np.int32)

@@ -1,0 +1,94 @@
+"""Matching cells and nuclei one to one: the same number is the same cell."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from skimage.segmentation import watershed
+
+from pipeline.segmentation.protocol import Segmentation
+from pipeline.segmentation.shapes import largest_pieces, median_area
+
+Labels = NDArray[np.int32]
+
+ALONE = 0.5
+"""Width of the rim, in median nuclear radii, that a nucleus outside all cells gets for a cell."""
+
+
+def match(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> Segmentation:
+    """Pair cells with nuclei so that each cell holds one nucleus and each nucleus lies in one cell.
+
+    A nucleus belongs to the cell that holds most of it, if that is at least half. Of several
+    nuclei in one cell the largest stays. Cells without a nucleus and nuclei without a cell are
+    dropped, nuclei are cut to their cell, both to one piece, and numbers run from 1 without gaps,
+    in the order in which the cells' first pixels come.
+
+    Parameters
+    ----------
+    cells, nuclei : ndarray, shape (height, width), integer
+        Label images whose numbers need not agree.
+    """
+    one_cell = largest_pieces(cells.astype(np.int32))
+    owner = _owners(one_cell, nuclei)
+    renamed = owner[nuclei]
+    inside = largest_pieces(np.where(renamed == one_cell, renamed, 0).astype(np.int32))
+    kept = np.unique(inside[inside > 0])
+    numbers, first = np.unique(one_cell, return_index=True)
+    ordered = kept[np.argsort(first[np.searchsorted(numbers, kept)], kind="stable")]
+    table = np.zeros(int(one_cell.max(initial=0)) + 1, np.uint16)
+    table[ordered] = np.arange(1, kept.size + 1, dtype=np.uint16)
+    return Segmentation(table[one_cell], table[inside])
+
+
+def divide_cells(cells: Labels, nuclei: Labels) -> Labels:
+    """Give every nucleus a cell of its own, numbered like the nucleus and holding all of it.
+
+    A cell with several nuclei is divided among them, each pixel going to the nucleus that is nearest
+    inside the cell. A nucleus outside all cells gets a rim of its own where there is room, so that
+    cells that one of the networks misses (mitotic ones are round and dim) are not lost.
+    """
+    if not nuclei.any():
+        return np.zeros_like(nuclei)
+    away = ndi.distance_transform_edt(nuclei == 0)
+    held = _holders(_overlap(cells, nuclei))[nuclei] == cells
+    seeds = np.where(held & (cells > 0), nuclei, 0).astype(np.int32)
+    divided = np.zeros_like(nuclei)
+    for cell, box in enumerate(ndi.find_objects(cells), start=1):
+        if box is not None:
+            inside = cells[box] == cell
+            parts = watershed(away[box], np.where(inside, seeds[box], 0), mask=inside)
+            divided[box][inside] = parts[inside]
+    alone = np.where(np.isin(nuclei, seeds), 0, nuclei)
+    rim = (cells == 0) & (away <= ALONE * np.sqrt(median_area(nuclei) / np.pi))
+    divided += watershed(away, alone, mask=rim | (alone > 0)) * (divided == 0)
+    return np.where(nuclei > 0, nuclei, divided).astype(np.int32)
+
+
+def _overlap(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return how many pixels each nucleus (row) shares with each cell (column); 0 is background."""
+    count, width = int(nuclei.max(initial=0)) + 1, int(cells.max(initial=0)) + 1
+    pairs = nuclei.ravel().astype(np.int64) * width + cells.ravel()
+    return np.bincount(pairs, minlength=count * width).reshape(count, width)
+
+
+def _holders(overlap: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the cell that holds most of each nucleus, 0 where none holds at least half."""
+    inside = overlap.copy()
+    inside[:, 0] = 0
+    best = inside.argmax(axis=1)
+    enough = 2 * inside.max(axis=1) >= np.maximum(1, overlap.sum(axis=1))
+    enough[0] = False
+    return np.where(enough, best, 0)
+
+
+def _owners(cells: Labels, nuclei: NDArray[np.integer[Any]]) -> Labels:
+    """Return the cell of every nucleus, 0 for none; of several nuclei in a cell the largest has it."""
+    overlap = _overlap(cells, nuclei)
+    owner = _holders(overlap)
+    seen: set[int] = {0}
+    for nucleus in np.argsort(-overlap.sum(axis=1), kind="stable"):
+        if owner[nucleus] in seen:
+            owner[nucleus] = 0
+        seen.add(int(owner[nucleus]))
+    return owner.astype(np.int32)

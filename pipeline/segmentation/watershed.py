@@ -1,0 +1,147 @@
+"""Segmentation without a network: nuclei by threshold, distance and watershed; cells grown from them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from skimage.feature import peak_local_max
+from skimage.filters import threshold_otsu
+from skimage.morphology import reconstruction, remove_small_holes
+from skimage.segmentation import watershed
+
+from pipeline.picture import Picture
+from pipeline.segmentation.matching import match
+from pipeline.segmentation.protocol import Segmentation
+from pipeline.segmentation.shapes import drop_debris, median_area, smooth_labels
+
+Plane = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class WatershedSegmenter:
+    """Finds nuclei in the nucleus plane, and cells around them in microtubules and ER.
+
+    Attributes
+    ----------
+    smoothing : float
+        Standard deviation, in pixels, of the blur against camera noise.
+    seed_depth : float
+        How much deeper than the saddle between them two nuclei must be, in nuclear radii, to be parted.
+    reach : float
+        Longest distance of a cell's outline from its nucleus, in median nuclear radii.
+    """
+
+    smoothing: float = 1.0
+    seed_depth: float = 0.12
+    reach: float = 5.0
+    name: str = "watershed"
+
+    def settings(self) -> Mapping[str, str | float | int | None]:
+        """Return the parameters and the version of the method."""
+        return {**asdict(self), "version": 1}
+
+    def segment(self, picture: Picture) -> Segmentation:
+        """Segment one picture; empty where the nucleus plane holds no nucleus."""
+        nuclei = self.find_nuclei(picture.plane("nucleus"))
+        nuclei = drop_debris(nuclei, picture.pixel_size_um)
+        cells = self.grow_cells(nuclei, picture.plane("microtubules"), picture.plane("er"))
+        return match(cells, nuclei)
+
+    def find_nuclei(self, plane: Plane) -> Labels:
+        """Return a label image of the nuclei of a nucleus plane."""
+        blurred = cv2.GaussianBlur(plane, (0, 0), self.smoothing)
+        inside = bright_regions(blurred)
+        if not inside.any():
+            return np.zeros(plane.shape, np.int32)
+        distance = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        radius = typical_radius(distance)
+        seeds = self._seeds(distance, radius)
+        nuclei = watershed(-distance, seeds, mask=inside).astype(np.int32)
+        return smooth_labels(refine_edges(nuclei, blurred), 0.12 * radius)
+
+    def _seeds(self, distance: Plane, radius: float) -> Labels:
+        smooth = cv2.GaussianBlur(distance, (0, 0), max(0.5, 0.15 * radius))
+        floor = reconstruction(smooth - self.seed_depth * radius, smooth)
+        seeds, _ = ndi.label(smooth - floor >= 0.999 * self.seed_depth * radius, np.ones((3, 3)))
+        return np.asarray(seeds, np.int32)
+
+    def grow_cells(self, nuclei: Labels, microtubules: Plane, er: Plane) -> Labels:
+        """Return a label image of cells: every cell holds the nucleus of its number.
+
+        Cells meet where the smoothed signal is weakest between their nuclei, with a small toll on distance.
+        """
+        if not nuclei.any():
+            return np.zeros_like(nuclei)
+        radius = np.sqrt(median_area(nuclei) / np.pi)
+        signal = cytoplasm_signal(microtubules, er)
+        away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5)
+        near = away <= self.reach * radius
+        inside = (foreground(signal, nuclei) & near) | (nuclei > 0)
+        valley = -cv2.GaussianBlur(signal, (0, 0), max(1.0, 0.12 * radius))
+        cells = watershed(valley + 0.35 * away / (self.reach * radius), nuclei, mask=inside).astype(np.int32)
+        return smooth_labels(cells, 0.15 * radius, keep=nuclei)
+
+
+def bright_regions(blurred: Plane) -> NDArray[np.bool_]:
+    """Return where a blurred plane is bright: Otsu's threshold on its logarithm.
+
+    The logarithm keeps dim nuclei beside bright ones (mitosis) and makes uneven light additive.
+    Flat planes, and planes without two distinct levels, have no bright region.
+    """
+    low, high = np.percentile(blurred, (1, 99.8))
+    nothing = np.zeros(blurred.shape, bool)
+    if high - low < 1e-3:
+        return nothing
+    logarithm = np.log(np.clip(blurred - low, 0, None) + 0.03 * (high - low))
+    bright = logarithm > threshold_otsu(logarithm)
+    contrast = blurred[bright].mean() / max(1e-6, float(blurred[~bright].mean()))
+    return np.asarray(ndi.binary_fill_holes(bright)) if contrast > 1.3 else nothing
+
+
+def typical_radius(distance: Plane) -> float:
+    """Return the radius of typical bright regions, in pixels: the weighted median of inner radii."""
+    peaks = distance[tuple(peak_local_max(distance, min_distance=3, exclude_border=False).T)]
+    peaks = np.sort(peaks)
+    if not peaks.size:
+        return 1.0
+    weight = np.cumsum(peaks**2)
+    return float(max(1.0, peaks[np.searchsorted(weight, weight[-1] / 2)]))
+
+
+def refine_edges(nuclei: Labels, blurred: Plane) -> Labels:
+    """Cut every nucleus at half its own brightness above the dark, so that bright ones have no halo."""
+    numbers = np.arange(1, nuclei.max() + 1)
+    if not numbers.size:
+        return nuclei
+    dark = np.median(blurred[nuclei == 0]) if (nuclei == 0).any() else 0.0
+    level = ndi.median(blurred, nuclei, numbers) - dark
+    threshold = np.concatenate([[np.inf], dark + 0.5 * level])
+    return np.where(blurred > threshold[nuclei], nuclei, 0).astype(np.int32)
+
+
+def cytoplasm_signal(microtubules: Plane, er: Plane) -> Plane:
+    """Return microtubules and ER in one plane: the root of each scaled to its own range, averaged."""
+    return np.asarray(0.5 * (_scaled_root(microtubules) + _scaled_root(er)), np.float32)
+
+
+def _scaled_root(plane: Plane) -> Plane:
+    low, high = np.percentile(plane, (1, 99.5))
+    if high - low < 1e-3:
+        return np.zeros_like(plane)
+    return np.asarray(np.sqrt(np.clip((plane - low) / (high - low), 0, 1)), np.float32)
+
+
+def foreground(signal: Plane, nuclei: Labels) -> NDArray[np.bool_]:
+    """Return where cells are: the signal above a threshold between dark gaps and the rims of nuclei."""
+    blurred = cv2.GaussianBlur(signal, (0, 0), 2.0)
+    if float(np.ptp(blurred)) < 1e-3:
+        return nuclei > 0
+    threshold = min(float(threshold_otsu(blurred)), 0.45 * float(np.median(blurred[nuclei > 0])) + 0.05)
+    inside = blurred > threshold
+    # dark holes up to the size of a nucleus are vacuoles and nucleoli; larger ones are gaps between cells
+    largest_hole = int(0.5 * median_area(nuclei))
+    return np.asarray(remove_small_holes(inside | (nuclei > 0), max_size=largest_hole))
