@@ -1,0 +1,46 @@
+"""The command `simulate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import Jobs
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to write; grown if it holds the same simulation.")],
+    pictures: Annotated[int, typer.Option(min=1, help="How many pictures of four channels.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other proteins and cells.")] = 1,
+    size: Annotated[int, typer.Option(help="Side of the square pictures in pixels.")] = 512,
+    locations: Annotated[
+        str, typer.Option(help="default (14 locations), all (28), or names separated by commas.")
+    ] = "default",
+    jobs: Jobs = None,
+) -> None:
+    """Simulate fields of cells: pictures, labels, groups and the true outlines.
+
+    One to four pictures show the same simulated protein; they share cell line, locations and look, as
+    pictures of one antibody do, and have one group in groups.csv. Killed and run again, it goes on where
+    it was; asked for more pictures, it adds them.
+
+    Example: python run.py simulate demo/data --pictures 60 --seed 1
+    """
+    import os
+
+    from pipeline.console import RichProgress, console
+    from pipeline.simulate import parse_locations
+    from pipeline.simulate import simulate as run
+
+    run(
+        out,
+        pictures,
+        seed,
+        size,
+        locations=parse_locations(locations),
+        jobs=jobs or os.cpu_count() or 1,
+        progress=RichProgress(),
+    )
+    console.print(
+        f"{pictures} pictures in {out / 'images'}, with labels.csv, groups.csv, samples.csv and truth/"
+    )

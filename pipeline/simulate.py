@@ -1,0 +1,196 @@
+"""The stage `simulate`: a folder of simulated pictures with labels, groups and true label images."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import tifffile
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import PipelineError
+from pipeline.locations import LOCATIONS, find_location
+from pipeline.picture import CHANNELS, COLOURS
+from pipeline.progress import Progress, SilentProgress
+from pipeline.records import read_record, replacing, write_record
+from pipeline.simulation.field import simulate_picture
+from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
+from pipeline.workers import map_chunks
+
+VERSION = "1"
+"""Raise it when the same seed gives other pictures than before."""
+
+SMALLEST_PICTURE = 128
+"""Smallest side in pixels: a field must hold a few cells."""
+
+
+class Settings(BaseModel):
+    """What all pictures of a folder share."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    seed: int
+    size: int
+    locations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture to be made: all that a worker needs to know."""
+
+    out: Path
+    seed: int
+    protein: Protein
+    index: int
+    size: int
+
+    @property
+    def id(self) -> str:
+        """Name of the picture."""
+        return f"{self.protein.name}_{self.index + 1}"
+
+    def image(self, channel: str) -> Path:
+        """File of one channel."""
+        return self.out / "images" / f"{self.id}_{COLOURS[channel]}.png"
+
+    @property
+    def truth(self) -> Path:
+        """File of the true label images; written last, so that it stands for a finished picture."""
+        return self.out / "truth" / f"{self.id}.tif"
+
+
+def simulate(
+    out: Path,
+    pictures: int,
+    seed: int,
+    size: int = 512,
+    *,
+    locations: Sequence[str] = DEFAULT_LOCATIONS,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Write simulated pictures in the layout of the Kaggle competition.
+
+    Killed and called again it goes on where it was, and a folder can be grown by asking for more
+    pictures: each depends only on the seed, its protein and its number.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for ``images/<Id>_<colour>.png`` (8 bit), ``truth/<Id>.tif`` (page 1 cells, page 2 nuclei),
+        ``labels.csv`` (Id, Target), ``groups.csv`` (Id, group) and ``samples.csv`` (Id, one file in
+        ``images`` per channel, pixel_size_um, group).
+    pictures : int
+        Number of pictures.
+    seed : int
+        Another seed gives other proteins and other cells.
+    size : int
+        Side of the square pictures in pixels.
+    locations : sequence of str
+        Locations that occur.
+    jobs : int
+        Number of processes; the pictures do not depend on it.
+    progress : Progress, optional
+        Told of every finished picture.
+
+    Raises
+    ------
+    PipelineError
+        If a number is out of range or the folder holds pictures of other settings.
+    """
+    progress = progress or SilentProgress()
+    _check(pictures, seed, size)
+    _claim(out, Settings(version=VERSION, seed=seed, size=size, locations=tuple(locations)))
+    shots = list(_shots(out, pictures, seed, size, tuple(locations)))
+    missing = [shot for shot in shots if not shot.truth.exists()]
+    with progress.track("simulating", len(shots)) as advance:
+        advance(len(shots) - len(missing))
+        for _ in map_chunks(take, missing, jobs):
+            advance(1)
+    _write_tables(out, shots)
+
+
+def parse_locations(text: str) -> tuple[str, ...]:
+    """Read the locations that a user asks for: ``default``, ``all`` or names separated by commas.
+
+    Raises
+    ------
+    PipelineError
+        If a name is unknown, or fewer than two are given.
+    """
+    known = {"default": DEFAULT_LOCATIONS, "all": LOCATIONS}
+    if text.casefold() in known:
+        return known[text.casefold()]
+    chosen = {find_location(name.strip()) for name in text.split(",")}
+    if len(chosen) < 2:
+        raise PipelineError(f"locations '{text}': give at least two, or 'default' or 'all'")
+    return tuple(name for name in LOCATIONS if name in chosen)
+
+
+def take(shot: Shot) -> None:
+    """Simulate one picture and write its files, the truth last."""
+    made = simulate_picture(shot.seed, shot.protein, shot.index, size=shot.size)
+    for channel in CHANNELS:
+        grey = np.rint(made.picture.plane(channel) * 255).astype(np.uint8)
+        with replacing(shot.image(channel)) as temporary:
+            temporary.write_bytes(imagecodecs.png_encode(grey))
+    with replacing(shot.truth) as temporary:
+        pages = np.stack([made.cells, made.nuclei])
+        tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
+
+
+def _check(pictures: int, seed: int, size: int) -> None:
+    if pictures < 1:
+        raise PipelineError(f"pictures {pictures}: give at least 1")
+    if seed < 0:
+        raise PipelineError(f"seed {seed}: give 0 or more")
+    if size < SMALLEST_PICTURE:
+        raise PipelineError(f"size {size}: give at least {SMALLEST_PICTURE} pixels")
+
+
+def _claim(out: Path, settings: Settings) -> None:
+    """Say in the folder what is simulated there; refuse a folder in which something else is."""
+    path = out / "simulation.json"
+    record = read_record(path)
+    if record is None:
+        write_record(path, "simulate", settings, {})
+        return
+    wanted = settings.model_dump(mode="json")
+    if different := [name for name, value in wanted.items() if record.options.get(name) != value]:
+        raise PipelineError(f"{out}: holds pictures of another {', '.join(different)}; give a new folder")
+
+
+def _shots(out: Path, pictures: int, seed: int, size: int, locations: tuple[str, ...]) -> Iterator[Shot]:
+    """List the pictures: all those of the first protein, then of the second, until there are enough."""
+    left = pictures
+    for protein in proteins(seed, locations):
+        for index in range(min(protein.pictures, left)):
+            yield Shot(out, seed, protein, index, size)
+        left -= protein.pictures
+        if left <= 0:
+            return
+
+
+def _write_tables(out: Path, shots: Sequence[Shot]) -> None:
+    def target(shot: Shot) -> str:
+        return " ".join(
+            str(index) for index in sorted(LOCATIONS.index(name) for name in shot.protein.locations)
+        )
+
+    def files(shot: Shot) -> list[str]:
+        return [shot.image(channel).name for channel in CHANNELS]
+
+    _write(out / "labels.csv", ("Id", "Target"), ((shot.id, target(shot)) for shot in shots))
+    _write(out / "groups.csv", ("Id", "group"), ((shot.id, shot.protein.name) for shot in shots))
+    rows = ((shot.id, *files(shot), shot.protein.pixel_um, shot.protein.name) for shot in shots)
+    _write(out / "samples.csv", ("Id", *CHANNELS, "pixel_size_um", "group"), rows)
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

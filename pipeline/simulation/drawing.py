@@ -1,0 +1,128 @@
+"""Textures and marks on planes: correlated noise, webs, dots, rings and strokes."""
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Plane = NDArray[np.float32]
+"""One channel's plane, shape (height, width)."""
+
+
+def as_plane(values: ArrayLike) -> Plane:
+    """Give values as a plane: single precision, whatever the arithmetic made of them."""
+    return np.asarray(values, np.float32)
+
+
+def blur(plane: Plane, sigma: float) -> Plane:
+    """Convolve with a Gaussian of `sigma` pixels, mirrored at the border."""
+    blurred: Plane = cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.01), borderType=cv2.BORDER_REFLECT)
+    return blurred
+
+
+def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Plane:
+    """Draw Gaussian noise of mean 0 and variance 1, correlated over about `sigma` pixels.
+
+    Slow variations are drawn on a coarser grid and enlarged: the result is as smooth, for a
+    fraction of the time.
+    """
+    step = max(1, int(sigma / 2))
+    coarse = (shape[0] // step + 4, shape[1] // step + 4)
+    noise = blur(rng.standard_normal(coarse, dtype=np.float32), sigma / step)
+    # The standard deviation of blurred white noise is known; measuring it would tie coarse patches together.
+    noise *= np.float32(2 * np.sqrt(np.pi) * sigma / step)
+    if step > 1:
+        size = (coarse[1] * step, coarse[0] * step)
+        noise = cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
+    return noise[: shape[0], : shape[1]]
+
+
+def web(shape: tuple[int, int], mesh: float, thickness: float, rng: np.random.Generator) -> Plane:
+    """Draw a net of curved threads: the places where correlated noise is close to zero.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    mesh : float
+        Typical width of a mesh in pixels.
+    thickness : float
+        Width of the threads relative to the mesh, about 0.2 to 0.6.
+    rng : numpy.random.Generator
+        Source of the noise.
+
+    Returns
+    -------
+    ndarray, shape (height, width), float32
+        1 on a thread, falling to 0 between threads.
+    """
+    noise = smooth_noise(shape, mesh / 2, rng)
+    return as_plane(np.exp(-np.square(noise / np.float32(thickness))))
+
+
+def splat(shape: tuple[int, int], points: NDArray[np.float32], weights: NDArray[np.float32]) -> Plane:
+    """Add up point masses, each shared bilinearly by the four pixels around it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    points : ndarray, shape (n, 2), float32
+        Row and column of each point, which may lie outside the plane.
+    weights : ndarray, shape (n,), float32
+        Mass of each point.
+    """
+    height, width = shape
+    floor = np.floor(points).astype(np.int64)
+    inside = ((floor >= 0) & (floor < (height - 1, width - 1))).all(axis=1)
+    floor, weights = floor[inside], weights[inside]
+    down, right = (points[inside] - floor).T
+    index = floor[:, 0] * width + floor[:, 1]
+    plane = np.zeros(height * width)
+    for offset, share in (
+        (0, (1 - down) * (1 - right)),
+        (1, (1 - down) * right),
+        (width, down * (1 - right)),
+        (width + 1, down * right),
+    ):
+        plane += np.bincount(index + offset, share * weights, height * width)
+    return plane.reshape(shape).astype(np.float32)
+
+
+def dots(
+    shape: tuple[int, int],
+    points: NDArray[np.float32],
+    sigma: float,
+    weights: NDArray[np.float32] | float = 1.0,
+) -> Plane:
+    """Draw round Gaussian spots of `sigma` pixels whose peaks are `weights`."""
+    mass = np.broadcast_to(np.float32(weights), len(points)) * np.float32(2 * np.pi * sigma**2)
+    return blur(splat(shape, points, mass), sigma)
+
+
+def rings(
+    shape: tuple[int, int],
+    points: NDArray[np.float32],
+    radii: NDArray[np.float32],
+    sigma: float,
+) -> Plane:
+    """Draw circles of the given radii (pixels), their line blurred by `sigma` pixels, peaks about 1."""
+    turns = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
+    circle = np.stack([np.sin(turns), np.cos(turns)], axis=1)
+    path = points[:, None] + radii[:, None, None] * circle
+    spacing = np.repeat(2 * np.pi * radii / len(turns), len(turns)).astype(np.float32)
+    mass = spacing * np.float32(np.sqrt(2 * np.pi) * sigma)
+    return blur(splat(shape, path.reshape(-1, 2), mass), sigma)
+
+
+def normalised(plane: Plane) -> Plane:
+    """Scale a plane so that what it shows is about 1 where it is bright, whatever its area.
+
+    The reference is the 80th percentile of the pixels above a tenth of the maximum.
+    """
+    peak = plane.max(initial=0)
+    if peak <= 0:
+        return plane
+    sample = plane[::2, ::2]
+    bright = sample[sample > 0.1 * peak]
+    reference = np.quantile(bright, 0.8) if bright.size else peak
+    return plane / np.float32(reference)

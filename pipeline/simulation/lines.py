@@ -1,0 +1,55 @@
+"""Cell lines: how big, how crowded, how elongated cells are, and how their markers look."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """The look of one line of cultured cells.
+
+    Attributes
+    ----------
+    name : str
+        The line of the Human Protein Atlas that it imitates.
+    nucleus_um : float
+        Mean diameter of a nucleus in micrometres.
+    reach : float
+        Radius of a cell over the radius of its nucleus, where it has room to spread.
+    elongation : float
+        Length over width of a cell; cells of elongated lines lie parallel to their neighbours.
+    spikes : float
+        How far processes stick out of the outline, relative to its radius.
+    ruffles_um : float
+        How rough the outline is.
+    cells : float
+        Mean number of cells in a square of 164 µm (a 512-pixel picture at 0.32 µm).
+    cohesion : float
+        Probability that a cell settles beside another rather than anywhere.
+    nucleoli : float
+        Mean number of nucleoli.
+    filaments : float
+        Density of microtubules relative to the average line.
+    """
+
+    name: str
+    nucleus_um: float
+    reach: float
+    elongation: float
+    spikes: float
+    ruffles_um: float
+    cells: float
+    cohesion: float
+    nucleoli: float
+    filaments: float
+
+
+CELL_LINES = (
+    CellLine("U-2 OS", 17.0, 2.35, 1.35, 0.25, 0.5, 13, 0.5, 3.5, 1.0),
+    CellLine("A-431", 15.0, 1.80, 1.15, 0.10, 0.7, 26, 0.9, 2.5, 0.8),
+    CellLine("U-251 MG", 16.0, 2.10, 1.90, 0.45, 0.4, 15, 0.5, 3.0, 1.2),
+    CellLine("HeLa", 15.5, 2.05, 1.45, 0.30, 0.6, 19, 0.7, 3.0, 1.0),
+    CellLine("HEK 293", 12.5, 1.65, 1.30, 0.20, 0.6, 34, 0.9, 2.0, 0.7),
+    CellLine("MCF7", 14.5, 1.75, 1.10, 0.08, 0.9, 23, 1.0, 2.0, 0.8),
+    CellLine("SH-SY5Y", 12.0, 1.75, 1.80, 0.80, 0.4, 20, 0.5, 2.5, 0.9),
+    CellLine("BJ", 16.5, 2.60, 2.70, 0.35, 0.3, 8, 0.4, 3.0, 1.3),
+)

@@ -1,0 +1,107 @@
+"""The three marker channels: microtubules, nucleus (DNA) and endoplasmic reticulum."""
+
+import cv2
+import numpy as np
+
+from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, web
+from pipeline.simulation.filaments import Growth, outwards, strands
+from pipeline.simulation.placement import Phase
+from pipeline.simulation.scene import Scene
+
+
+def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint microtubules: filaments from the centrosome to the periphery, and spindles in division.
+
+    Filaments are dense around the centre, where they all begin, bend around the nucleus and slide
+    along the cell's border. Others start in the cytoplasm (from the Golgi, or cut loose) and point outwards.
+    """
+    cells = scene.population
+    spread = ~cells.condensed
+    density = 0.16 * scene.line.filaments
+    area = scene.per_area(1.0) * spread
+    near = scene.cytoplasm * np.exp(-scene.from_centrosome / scene.px(2.0))
+    radial = scene.scatter(near, density * area * 0.35, rng)
+    loose = scene.scatter(scene.cytoplasm, density * area * 0.65, rng)
+    starts = np.concatenate([radial, loose])
+    headings = outwards(scene, scene.centrosome, starts, 0.6, rng)
+    headings[: len(radial)] = rng.uniform(0, 2 * np.pi, len(radial))
+    reach = float(np.median(cells.radius)) * scene.pixel_um * 1.3
+    plane = strands(scene, starts, headings, Growth(reach, 0.22), rng)
+    haze = scene.thickness * scene.cytoplasm
+    return as_plane(0.5 * plane + 0.08 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene))
+
+
+def spindles(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint the spindle of cells in metaphase and what is left of it between separating chromosomes.
+
+    Fibres run from two poles towards the chromosomes; in anaphase they fill the space between the two sets.
+    """
+    plane = np.zeros(scene.shape, np.float32)
+    cells = scene.population
+    along, across = _on_axis(scene)
+    for phase in (Phase.METAPHASE, Phase.ANAPHASE):
+        if not (cells.phase == phase).any():
+            continue
+        half = scene.per_cell(cells.nucleus_radius * (0.8 if phase == Phase.METAPHASE else 1.3)) + 1
+        u, v = np.abs(along) / half, np.abs(across) / half
+        # A spindle is widest at the equator and comes to a point at the poles.
+        width = 0.62 * np.sqrt(np.clip(1 - u, 0, 1)) + 0.05
+        body = np.exp(-np.square(v / width)) * (u < 1.05)
+        poles = np.exp(-(np.square(u - 0.9) + np.square(v)) / 0.02)
+        plane += scene.is_phase(phase) * (body + 0.7 * poles).astype(np.float32)
+    texture = np.clip(1 + 0.4 * smooth_noise(scene.shape, scene.px(0.3), rng), 0, None)
+    return plane * texture
+
+
+def _on_axis(scene: Scene) -> tuple[Plane, Plane]:
+    """Pixels along and across each cell's axis from its centre."""
+    rows, columns = scene.offset(scene.population.centre)
+    sine, cosine = (scene.per_cell(f(scene.population.axis)) for f in (np.sin, np.cos))
+    return rows * sine + columns * cosine, columns * sine - rows * cosine
+
+
+def bridges(scene: Scene) -> Plane:
+    """Paint the microtubule bundle that runs through the bridge between two daughters."""
+    canvas = np.zeros(scene.shape, np.uint8)
+    cells = scene.population
+    for row in np.flatnonzero((cells.phase == Phase.DAUGHTER) & (cells.partner > np.arange(len(cells)))):
+        ends = cells.centre[[row, cells.partner[row]]]
+        middle, half = ends.mean(axis=0), (ends[1] - ends[0]) * 0.28
+        first, last = (tuple(int(v * 16) for v in (middle + sign * half)[::-1]) for sign in (-1, 1))
+        cv2.line(canvas, first, last, 255, max(1, round(scene.px(0.9))), cv2.LINE_AA, 4)
+    return blur(canvas.astype(np.float32) / 255, 0.8)
+
+
+def dna(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint DNA: mottled chromatin with dark nucleoli, denser under the envelope; bright chromosomes."""
+    cells = scene.population
+    brightness = np.exp(rng.normal(0, 0.22, len(cells)))
+    brightness = brightness * np.where(cells.condensed, 1.7, 1.0)
+    mottle = smooth_noise(scene.shape, scene.px(0.55), rng) * 0.6 + smooth_noise(
+        scene.shape, scene.px(1.4), rng
+    )
+    contrast = scene.per_cell(rng.uniform(0.08, 0.28, len(cells)))
+    chromatin = np.clip(0.75 + contrast * mottle, 0.1, None)
+    rim = 0.12 * np.exp(-np.square(scene.nuclear_depth - scene.px(0.5)) / scene.px(0.5) ** 2)
+    holes = blur((scene.nucleoli > 0).astype(np.float32), 0.8)
+    plane = np.where(scene.envelope, (chromatin + rim) * (1 - 0.7 * holes), 0)
+    plane = plane + np.where(scene.chromosomes, 0.9 + 0.15 * mottle, 0)
+    return as_plane((plane * scene.per_cell(brightness)).astype(np.float32))
+
+
+def reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint the endoplasmic reticulum: sheets around the nucleus that open into a net and thin out.
+
+    It is continuous with the nuclear envelope, and keeps out of nuclei and, in division, of the spindle.
+    """
+    grain = np.clip(0.8 + 0.55 * smooth_noise(scene.shape, scene.px(0.3), rng), 0, None)
+    mesh = grain * (0.25 + 0.75 * web(scene.shape, scene.px(1.2), 0.7, rng))
+    sheets = 0.5 + 0.5 * np.clip(0.7 + 0.5 * smooth_noise(scene.shape, scene.px(0.6), rng), 0, 2)
+    close = scene.around_nucleus
+    patches = np.clip(1 + 0.25 * smooth_noise(scene.shape, scene.px(4), rng), 0.3, None)
+    density = 0.15 + 0.55 * scene.thickness + 0.7 * close
+    plane = scene.cytoplasm * density * patches * (close * sheets + (1 - close) * (mesh))
+    envelope = scene.envelope * np.exp(-np.square(scene.nuclear_depth / scene.px(0.4)))
+    inside = 0.06 * scene.envelope
+    cleared = 1 - 0.75 * scene.dividing * np.clip(2 * scene.around_nucleus, 0, 1)
+    return as_plane((plane * cleared + 0.5 * envelope + inside).astype(np.float32))

@@ -1,0 +1,93 @@
+"""Painters of the cytoskeleton: microtubules and their centres and ends, actin, intermediate filaments."""
+
+import numpy as np
+
+from pipeline.simulation import markers
+from pipeline.simulation.drawing import Plane, as_plane, blur, dots, normalised, smooth_noise, splat
+from pipeline.simulation.filaments import Growth, grow, outwards, strands
+from pipeline.simulation.scene import Scene
+
+
+def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint microtubules: filaments grown afresh along the routes of the marker, spindles included.
+
+    A protein on microtubules decorates some more than others, so it does not coincide thread by thread.
+    """
+    return normalised(markers.microtubules(scene, rng)) * 0.9
+
+
+def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint microtubule ends: short comets that point outwards, most of them towards the border.
+
+    Proteins such as EB1 ride on growing plus ends and fade behind them over one or two micrometres.
+    """
+    weight = scene.cytoplasm * (0.2 + np.exp(-scene.edge_distance / scene.px(4)))
+    starts = scene.scatter(weight, scene.per_area(0.05), rng)
+    points, age, _ = grow(
+        scene, starts, outwards(scene, scene.centrosome, starts, 0.35, rng), Growth(1.7, 0.1, 0.2), rng
+    )
+    return (
+        normalised(blur(splat(scene.shape, points, np.square(age)), scene.px(0.2))) + 0.05 * scene.cytoplasm
+    )
+
+
+def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint centrosomes: one or two sharp dots beside the nucleus of each cell.
+
+    The two centrioles lie half a micrometre to a few micrometres apart; in division one is at each pole.
+    """
+    cells = scene.population
+    apart = scene.px(1.0) * rng.uniform(0.3, 1.2, (len(cells), 1))
+    turn = rng.uniform(0, 2 * np.pi, len(cells))
+    partner = scene.centrosome + apart * np.stack([np.sin(turn), np.cos(turn)], axis=1)
+    opposite = 2 * cells.centre - scene.centrosome
+    second = np.where(cells.condensed[:, None], opposite, partner)
+    spots = np.concatenate([scene.centrosome, second]).astype(np.float32)
+    plane = dots(scene.shape, spots, scene.px(0.32), rng.uniform(0.6, 1.2, len(spots)).astype(np.float32))
+    return plane * scene.inside + rng.uniform(0.02, 0.1) * scene.cytoplasm
+
+
+def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint the microtubule organizing centre: a fuzzy focus beside the nucleus from which fibres fade out.
+
+    The cloud of material around the centrioles is larger than they are, and roots microtubules.
+    """
+    near = np.exp(-np.square(scene.from_centrosome / scene.px(0.75)) / 2) * scene.inside
+    starts = scene.scatter(scene.cytoplasm * near, 22, rng)
+    points, age, _ = grow(
+        scene, starts, outwards(scene, scene.centrosome, starts, 0.5, rng), Growth(5, 0.2), rng
+    )
+    rays = blur(splat(scene.shape, points, np.square(1 - age)), scene.px(0.2))
+    return as_plane(near + 0.35 * np.clip(normalised(rays), 0, 2) + rng.uniform(0.02, 0.08) * scene.cytoplasm)
+
+
+def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint intermediate filaments: a dense, wavy basket around the nucleus that frays outwards.
+
+    Vimentin and keratins form curled bundles, unlike the straighter microtubules, and rarely reach
+    the border.
+    """
+    weight = scene.around_nucleus * scene.cytoplasm
+    starts = scene.scatter(weight, scene.per_area(0.07), rng)
+    headings = outwards(scene, scene.centrosome, starts, 1.2, rng)
+    bundles = blur(strands(scene, starts, headings, Growth(9, 0.75), rng), scene.px(0.22))
+    return normalised(bundles) + 0.04 * scene.cytoplasm
+
+
+def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint actin: straight parallel stress fibres along the cell, and a bright cortex with ruffles.
+
+    Stress fibres cross the cell above and below the nucleus; the cortex is actin's densest layer.
+    """
+    starts = scene.scatter(
+        scene.inside * (0.3 + scene.thickness), scene.per_area(rng.uniform(0.02, 0.06)), rng
+    )
+    axis = scene.per_cell(scene.population.axis)
+    headings = (
+        scene.at(axis, starts) + np.pi * rng.integers(0, 2, len(starts)) + rng.normal(0, 0.1, len(starts))
+    )
+    growth = Growth(scene.pixel_um * 0.9 * float(np.median(scene.population.radius)), 0.04, 0.0)
+    fibres = blur(strands(scene, starts, headings.astype(np.float32), growth, rng), scene.px(0.25))
+    cortex = scene.inside * np.exp(-scene.edge_distance / scene.px(0.7))
+    ruffles = np.clip(0.6 + 0.7 * smooth_noise(scene.shape, scene.px(2), rng), 0, 2)
+    return as_plane(normalised(fibres) + 0.7 * cortex * ruffles + 0.06 * scene.inside * scene.thickness)

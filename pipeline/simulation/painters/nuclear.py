@@ -1,0 +1,93 @@
+"""Painters of locations inside the nucleus."""
+
+import numpy as np
+
+from pipeline.simulation.drawing import Plane, as_plane, blur, dots, normalised, smooth_noise
+from pipeline.simulation.scene import Scene
+
+
+def _released(scene: Scene) -> Plane:
+    """In division the envelope is gone, and nuclear proteins fill the cell around the chromosomes."""
+    return 0.35 * scene.dividing * (1 - 0.6 * scene.chromosomes).astype(np.float32)
+
+
+def _soft_nucleoli(scene: Scene) -> Plane:
+    return blur((scene.nucleoli > 0).astype(np.float32), 0.7)
+
+
+def nucleoplasm(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint the nucleoplasm: the whole nucleus, finely grained, with the nucleoli left out.
+
+    Most proteins of this class are soluble or spread along chromatin, so that they follow the DNA stain
+    loosely; nucleoli hold few of them.
+    """
+    grain = 0.16 * smooth_noise(scene.shape, scene.px(0.4), rng)
+    clumps = rng.uniform(0.02, 0.2) * smooth_noise(scene.shape, scene.px(1.2), rng)
+    spared = 1 - rng.uniform(0.35, 0.9) * _soft_nucleoli(scene)
+    return as_plane(scene.envelope * np.clip(0.85 + grain + clumps, 0.05, None) * spared + _released(scene))
+
+
+def nuclear_membrane(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint the nuclear membrane: a thin line around the nucleus, with folds across it.
+
+    Lamins and pore proteins line the envelope; a section also cuts it obliquely, which gives a weak
+    veil over the nucleus, and wrinkled nuclei show bright folds.
+    """
+    width = scene.px(0.35)
+    rim = scene.envelope * np.exp(-np.square((scene.nuclear_depth - 1) / width))
+    pores = np.clip(1 + 0.2 * smooth_noise(scene.shape, scene.px(0.5), rng), 0.2, None)
+    fold = smooth_noise(scene.shape, scene.px(3.5), rng)
+    folds = np.exp(-np.square(fold / 0.05)) * (smooth_noise(scene.shape, scene.px(5), rng) > 1.1)
+    return as_plane(rim * pores + scene.envelope * (0.16 + 0.5 * folds) + 0.4 * _released(scene))
+
+
+def nucleoli(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint nucleoli: the one to five dark holes of the DNA stain, filled, and a little nucleoplasm.
+
+    Ribosome assembly proteins fill the whole nucleolus (its granular component) and are
+    strongly enriched there.
+    """
+    texture = np.clip(1 + 0.18 * smooth_noise(scene.shape, scene.px(0.4), rng), 0.2, None)
+    return _soft_nucleoli(scene) * texture + rng.uniform(0.03, 0.15) * scene.envelope + _released(scene)
+
+
+def fibrillar_center(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint fibrillar centres: clusters of small dots inside the nucleoli, which are not filled.
+
+    RNA polymerase I and UBF sit where ribosomal DNA is transcribed, several spots per nucleolus.
+    """
+    core = np.where(scene.nucleoli > 0, 1, 0).astype(np.float32)
+    count = scene.per_area(1.1, scene.nucleoli > 0)
+    spots = scene.scatter(core, np.maximum(count, 2 * (count > 0)), rng)
+    plane = dots(scene.shape, spots, scene.px(0.3), rng.gamma(4, 0.25, len(spots)).astype(np.float32))
+    return as_plane(np.clip(plane, 0, 2.5) + rng.uniform(0.02, 0.1) * scene.envelope + 0.5 * _released(scene))
+
+
+def nuclear_speckles(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint nuclear speckles: twenty to fifty irregular patches per nucleus, between the chromatin.
+
+    Splicing factors gather in interchromatin granule clusters: ragged, uneven in size, joined in places,
+    never in nucleoli, over a clear nucleoplasmic background.
+    """
+    coarse = smooth_noise(scene.shape, scene.px(0.65), rng) + 0.5 * smooth_noise(
+        scene.shape, scene.px(0.35), rng
+    )
+    patches = np.clip(1.6 * (coarse - rng.uniform(0.7, 1.1)), 0, 1.4)
+    deep = np.clip(scene.nuclear_depth / scene.px(1.0), 0, 1)
+    region = scene.envelope * (1 - _soft_nucleoli(scene))
+    return as_plane(region * (deep * patches + rng.uniform(0.12, 0.3)) + _released(scene))
+
+
+def nuclear_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
+    """Paint nuclear bodies: two to fifteen round, sharp dots of similar size in each nucleus.
+
+    PML bodies, Cajal bodies and gems are discrete spheres of 0.3 to 1 µm.
+    """
+    region = (scene.envelope & (scene.nucleoli == 0) & (scene.nuclear_depth > scene.px(0.6))).astype(
+        np.float32
+    )
+    number = rng.uniform(2.5, 12)
+    spots = scene.scatter(region, rng.gamma(6, number / 6, len(scene.population)), rng)
+    size = scene.px(rng.uniform(0.28, 0.5))
+    plane = dots(scene.shape, spots, size, rng.gamma(8, 1 / 8, len(spots)).astype(np.float32))
+    return as_plane(normalised(plane) + rng.uniform(0.04, 0.15) * scene.envelope + 0.5 * _released(scene))

@@ -1,0 +1,184 @@
+"""Where cells lie in a field, which way they point and which of them divide."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.simulation.lines import CellLine
+
+
+class Phase(IntEnum):
+    """What a cell is doing; a pair of `ANAPHASE` or `DAUGHTER` cells came from one cell."""
+
+    INTERPHASE = 0
+    METAPHASE = 1
+    ANAPHASE = 2
+    DAUGHTER = 3
+
+
+CONDENSED = (Phase.METAPHASE, Phase.ANAPHASE)
+"""Phases in which chromosomes are condensed and the nuclear envelope and nucleoli are gone."""
+
+
+@dataclass(frozen=True)
+class Divisions:
+    """Share of cells that are caught in metaphase, in anaphase and as daughters with a bridge."""
+
+    metaphase: float = 0.025
+    anaphase: float = 0.01
+    daughters: float = 0.015
+
+
+@dataclass(frozen=True)
+class Population:
+    """The cells of a field as columns; row i is the cell of label i + 1.
+
+    Attributes
+    ----------
+    centre : ndarray, shape (n, 2), float32
+        Row and column of the nucleus' centre in pixels; may lie outside the picture.
+    axis : ndarray, shape (n,), float32
+        Direction of the cell's long axis in radians (0 = along the rows' direction of columns).
+        For dividing cells the axis from pole to pole.
+    nucleus_radius, radius : ndarray, shape (n,), float32
+        Mean radius of nucleus and of cell in pixels.
+    phase : ndarray, shape (n,), int
+        Values of `Phase`.
+    partner : ndarray, shape (n,), int
+        Row of the sister cell, or -1.
+    """
+
+    centre: NDArray[np.float32]
+    axis: NDArray[np.float32]
+    nucleus_radius: NDArray[np.float32]
+    radius: NDArray[np.float32]
+    phase: NDArray[np.int64]
+    partner: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.axis)
+
+    @property
+    def direction(self) -> NDArray[np.float32]:
+        """Unit vectors (row, column) along the axes, shape (n, 2)."""
+        return np.stack([np.sin(self.axis), np.cos(self.axis)], axis=1)
+
+    @property
+    def condensed(self) -> NDArray[np.bool_]:
+        """Whether the chromosomes of each cell are condensed, shape (n,)."""
+        return np.isin(self.phase, CONDENSED)
+
+
+def populate(
+    line: CellLine, pixel_um: float, size: int, divisions: Divisions, rng: np.random.Generator
+) -> Population:
+    """Settle the cells of a square field, some of them beyond its border.
+
+    Parameters
+    ----------
+    line : CellLine
+        Sizes and habits of the cells.
+    pixel_um : float
+        Side of a pixel in micrometres.
+    size : int
+        Side of the field in pixels.
+    divisions : Divisions
+        How many cells divide.
+    rng : numpy.random.Generator
+        Source of all choices.
+    """
+    nucleus = line.nucleus_um / 2 / pixel_um
+    margin = 0.8 * nucleus * line.reach
+    side = size + 2 * margin
+    mean = line.cells * (side * pixel_um / 164) ** 2
+    count = int(np.clip(rng.normal(mean, 0.25 * mean), 3, 160))
+    nucleus_radius = nucleus * np.exp(rng.normal(0, 0.12, count))
+    places, radii = _settle(nucleus_radius, side, line.cohesion * line.reach / 2, line.cohesion, rng)
+    count = len(places)
+    tilt = rng.uniform(0, np.pi) + rng.normal(0, 1.2 / line.elongation, count)
+    phase = rng.choice(
+        4,
+        count,
+        p=[
+            1 - divisions.metaphase - divisions.anaphase - divisions.daughters,
+            divisions.metaphase,
+            divisions.anaphase,
+            divisions.daughters,
+        ],
+    )
+    single = Population(
+        centre=(places - margin).astype(np.float32),
+        axis=tilt.astype(np.float32),
+        nucleus_radius=radii.astype(np.float32),
+        radius=(radii * line.reach * np.exp(rng.normal(0, 0.12, count))).astype(np.float32),
+        phase=phase,
+        partner=np.full(count, -1),
+    )
+    return _divide(single, rng)
+
+
+def _settle(
+    radii: NDArray[np.float64], side: float, spacing: float, cohesion: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Place discs one after the other so that none overlap; those that find no room are left out."""
+    places = np.empty((0, 2))
+    kept: list[float] = []
+    for radius in radii:
+        candidates = rng.uniform(0, side, (24, 2))
+        if not len(places):
+            places, kept = candidates[:1], [radius]
+            continue
+        gaps = np.linalg.norm(candidates[:, None] - places, axis=2) - (np.array(kept) + radius)
+        clearance = gaps.min(axis=1)
+        free = np.flatnonzero(clearance > 0.25 * radius)
+        if not len(free):
+            continue
+        wanted = spacing * radius if rng.random() < cohesion else 6 * radius
+        best = free[np.argmin(np.abs(clearance[free] - wanted))]
+        places, kept = np.vstack([places, candidates[best]]), [*kept, radius]
+    return places, np.array(kept)
+
+
+def _divide(cells: Population, rng: np.random.Generator) -> Population:
+    """Round up cells in metaphase and split those in anaphase or telophase into two."""
+    columns = {name: list(values) for name, values in vars(cells).items()}
+    for row in range(len(cells)):
+        radius, phase = cells.nucleus_radius[row], cells.phase[row]
+        if phase == Phase.METAPHASE:
+            columns["radius"][row] = 1.3 * radius
+        if phase not in (Phase.ANAPHASE, Phase.DAUGHTER):
+            continue
+        half = radius * (0.85 if phase == Phase.ANAPHASE else rng.uniform(1.1, 1.6))
+        axis = _roomiest(cells, row, half)
+        if axis is None:
+            columns["phase"][row] = Phase.INTERPHASE
+            continue
+        step = half * np.array([np.sin(axis), np.cos(axis)])
+        shrink = 0.62 if phase == Phase.ANAPHASE else 0.75
+        columns["axis"][row] = axis
+        columns["nucleus_radius"][row] = shrink * radius
+        columns["radius"][row] = radius * 1.05 if phase == Phase.ANAPHASE else 0.6 * cells.radius[row]
+        columns["partner"][row] = len(columns["axis"])
+        for name in columns:
+            columns[name].append(columns[name][row])
+        columns["partner"][-1] = row
+        columns["centre"][row] = cells.centre[row] - step
+        columns["centre"][-1] = cells.centre[row] + step
+    return Population(*(np.array(columns[name], dtype=getattr(cells, name).dtype) for name in vars(cells)))
+
+
+def _roomiest(cells: Population, row: int, half: float) -> float | None:
+    """Find the axis along which two daughters keep clear of the other cells; None where none does."""
+    axes = np.linspace(0, np.pi, 8, endpoint=False)
+    steps = half * np.stack([np.sin(axes), np.cos(axes)], axis=1)
+    others = np.arange(len(cells)) != row
+    if not others.any():
+        return float(axes[0])
+    clearance = np.full(len(axes), np.inf)
+    for ends in (cells.centre[row] + steps, cells.centre[row] - steps):
+        gaps = np.linalg.norm(ends[:, None] - cells.centre[others], axis=2) - cells.nucleus_radius[others]
+        clearance = np.minimum(clearance, gaps.min(axis=1))
+    best = int(clearance.argmax())
+    return float(axes[best]) if clearance[best] > 0.8 * cells.nucleus_radius[row] else None

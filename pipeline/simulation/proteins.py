@@ -1,0 +1,175 @@
+"""Simulated proteins: where each is found, in which cell line, and how its pictures are taken.
+
+The series of proteins is endless and depends on the seed alone, so that a larger data set begins
+with exactly the pictures of a smaller one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.locations import LOCATIONS
+from pipeline.simulation.lines import CELL_LINES, CellLine
+from pipeline.simulation.optics import Exposure
+from pipeline.simulation.placement import Divisions
+
+ABUNDANCE = (
+    12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,
+    1066, 21, 530, 210, 902, 1482, 172, 3777, 802, 2965, 322, 8228, 328, 11,
+)  # fmt: skip
+"""Number of the competition's 31,072 training pictures that show each location."""
+
+DEFAULT_LOCATIONS = (
+    "Nucleoplasm",
+    "Nuclear membrane",
+    "Nucleoli",
+    "Nuclear speckles",
+    "Nuclear bodies",
+    "Endoplasmic reticulum",
+    "Golgi apparatus",
+    "Actin filaments",
+    "Microtubules",
+    "Centrosome",
+    "Plasma membrane",
+    "Cell junctions",
+    "Mitochondria",
+    "Cytosol",
+)
+"""Locations simulated unless others are asked for: few enough for a few hundred pictures to teach each."""
+
+FLATTENING = 0.3
+"""Power to which the real abundances are raised: rare locations stay rarer, but are seen."""
+
+DECK = 40
+"""Proteins over which the first locations are dealt in exact proportion, rather than drawn by luck."""
+
+COMPANION = ((1, 0.5), (2, 0.39), (3, 0.11))
+"""Share of proteins with one, two and three locations, near that of the real pictures."""
+
+
+@dataclass(frozen=True)
+class Protein:
+    """One antibody's stain, the same in all pictures of its group.
+
+    Attributes
+    ----------
+    number : int
+        Position in the series.
+    locations : tuple of str
+        One to three locations, the strongest first.
+    shares : tuple of float
+        Brightness of each location relative to the first.
+    pictures : int
+        Number of pictures, 1 to 4.
+    line : CellLine
+        The cells it was stained in.
+    pixel_um : float
+        Side of a pixel in micrometres.
+    variation : float
+        Spread of the expression from cell to cell (standard deviation of its logarithm).
+    background : float
+        Unspecific stain of the cytoplasm.
+    divisions : Divisions
+        How many of the cells divide.
+    exposures : tuple of Exposure
+        How the four channels are taken, in the order of `pipeline.picture.CHANNELS`.
+    """
+
+    number: int
+    locations: tuple[str, ...]
+    shares: tuple[float, ...]
+    pictures: int
+    line: CellLine
+    pixel_um: float
+    variation: float
+    background: float
+    divisions: Divisions
+    exposures: tuple[Exposure, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the group of this protein's pictures."""
+        return f"protein_{self.number:05d}"
+
+
+def proteins(seed: int, locations: tuple[str, ...] = DEFAULT_LOCATIONS) -> Iterator[Protein]:
+    """Give the proteins of a seed one after the other, without end."""
+    first: list[str] = []
+    for number in count():
+        if number % DECK == 0:
+            first = _deal(np.random.default_rng((seed, 0, number // DECK)), locations)
+        yield _protein(seed, number, first[number % DECK], locations)
+
+
+def _weights(locations: tuple[str, ...], power: float) -> NDArray[np.float64]:
+    """Probability of each location: its real abundance to a power."""
+    weight = np.array([ABUNDANCE[LOCATIONS.index(name)] for name in locations], float) ** power
+    share: NDArray[np.float64] = weight / weight.sum()
+    return share
+
+
+def _deal(rng: np.random.Generator, locations: tuple[str, ...]) -> list[str]:
+    """Shuffle a deck of locations in which each occurs in proportion to its weight, to within one."""
+    ticks = (rng.random() + np.arange(DECK)) / DECK
+    order = rng.permutation(len(locations))
+    picked = np.searchsorted(np.cumsum(_weights(locations, FLATTENING)[order]), ticks)
+    deck = [locations[order[min(pick, len(order) - 1)]] for pick in picked]
+    return [deck[position] for position in rng.permutation(DECK)]
+
+
+def _protein(seed: int, number: int, first: str, locations: tuple[str, ...]) -> Protein:
+    rng = np.random.default_rng((seed, 1, number))
+    amounts, odds = zip(*COMPANION, strict=True)
+    wanted = min(int(rng.choice(amounts, p=odds)), len(locations))
+    chosen = (first, *_companions(rng, first, wanted - 1, locations))
+    return Protein(
+        number=number,
+        locations=chosen,
+        shares=(1.0, *rng.uniform(0.4, 0.85, wanted - 1)),
+        pictures=int(rng.choice((1, 2, 3, 4), p=(0.2, 0.3, 0.3, 0.2))),
+        line=CELL_LINES[rng.integers(len(CELL_LINES))],
+        pixel_um=float(rng.choice((0.32, 0.48), p=(0.78, 0.22))),
+        variation=float(rng.gamma(3, 0.1)),
+        background=float(rng.uniform(0.01, 0.07)),
+        divisions=_divisions(chosen),
+        exposures=_exposures(rng),
+    )
+
+
+def _companions(
+    rng: np.random.Generator, first: str, number: int, locations: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Draw further locations; they follow the real abundances closely, most are Nucleoplasm or Cytosol."""
+    others = tuple(name for name in locations if name != first)
+    if number == 0:
+        return ()
+    return tuple(str(name) for name in rng.choice(others, number, replace=False, p=_weights(others, 0.5)))
+
+
+def _divisions(locations: tuple[str, ...]) -> Divisions:
+    """Choose how many cells divide: fields are chosen to show what the protein is annotated for."""
+    return Divisions(
+        metaphase=0.14 if "Mitotic spindle" in locations else 0.025,
+        anaphase=0.06 if "Mitotic spindle" in locations else 0.01,
+        daughters=0.2 if "Cytokinetic bridge" in locations else 0.015,
+    )
+
+
+def _exposures(rng: np.random.Generator) -> tuple[Exposure, ...]:
+    """Choose gain, noise and focus of the four channels, brightness spread as in the real pictures."""
+    sharpness = float(rng.uniform(0.6, 1.0))
+    typical = (120.0, 130.0, 120.0, 120.0)
+    spread = (0.45, 0.55, 0.5, 0.45)
+    return tuple(
+        Exposure(
+            gain=float(np.clip(gain * np.exp(rng.normal(0, sigma)), 30, 330)),
+            photons=float(rng.uniform(25, 120)),
+            sharpness=sharpness * float(rng.uniform(0.9, 1.2)),
+            haze=float(rng.uniform(0.05, 0.22)),
+            offset=float(rng.uniform(1, 6)),
+        )
+        for gain, sigma in zip(typical, spread, strict=True)
+    )
