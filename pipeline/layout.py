@@ -66,6 +66,11 @@ class Workspace:
         return self.root / "folds.parquet"
 
     @property
+    def training_problems(self) -> Path:
+        """Pictures that `train` could not use, or only in part, with reason and remedy."""
+        return self.root / "problems_train.csv"
+
+    @property
     def tuning(self) -> Path:
         """Optuna's studies (sqlite)."""
         return self.root / "tuning.db"

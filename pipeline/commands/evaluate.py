@@ -1,0 +1,81 @@
+"""The command `evaluate`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.options import Work
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def evaluate(
+    work: Work,
+    draws: Annotated[
+        int, typer.Option(min=100, help="Bootstrap samples of groups for the intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+) -> None:
+    """Score the trained model on pictures that each answer saw nothing of.
+
+    Prints and writes metrics.json: per location F1 with a 95 % interval, precision, recall, average
+    precision and support; macro-F1 and micro-F1; the two-location and the binary models; and what
+    answering every location would score.
+
+    Example: python run.py evaluate --work demo/work
+    """
+    from pipeline.console import RichProgress, console
+    from pipeline.evaluate import EvaluateOptions
+    from pipeline.evaluate import evaluate as run
+    from pipeline.layout import Workspace
+
+    scores = run(EvaluateOptions(work=work, draws=draws, seed=seed), RichProgress())
+    console.print(f"Protocol: {scores.protocol}\n", markup=False)
+    _print(
+        scores.table,
+        {
+            "f1": "F1",
+            "interval": "95 %",
+            "precision": "prec.",
+            "recall": "recall",
+            "average_precision": "AP",
+            "support": "n",
+            "binary_f1": "binary",
+        },
+    )
+    console.print("AP: average precision; n: pictures; binary: F1 of the location's own model.\n")
+    if scores.top_two is not None:
+        console.print("The two-location model")
+        columns = {"f1": "F1", "precision": "prec.", "recall": "recall", "always_f1": "F1 of always yes"}
+        _print(scores.top_two, columns)
+    console.print()
+    for name, score in scores.totals.items():
+        console.print(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+    for name, value in scores.baselines.items():
+        console.print(f"macro-F1 of answering every location, {name}: {value:.3f}")
+    if scores.left_out:
+        console.print(f"No model, so F1 0 among all: {len(scores.left_out)} locations (train names them)")
+    console.print(f"Written: {Workspace(work).metrics}", soft_wrap=True)
+
+
+def _print(table: "pd.DataFrame", columns: dict[str, str]) -> None:
+    from rich.table import Table
+
+    from pipeline.console import console
+
+    shown = Table(box=None, padding=(0, 1, 0, 0))
+    shown.add_column("location", no_wrap=True)
+    for title in columns.values():
+        shown.add_column(title, justify="right", no_wrap=True)
+    for name, row in table.iterrows():
+        shown.add_row(str(name), *(_cell(row, key) for key in columns))
+    console.print(shown)
+
+
+def _cell(row: "pd.Series[float]", key: str) -> str:
+    if key == "interval":
+        return f"{row['low']:.2f}-{row['high']:.2f}"
+    if key == "support":
+        return f"{row[key]:.0f}"
+    return "-" if row[key] != row[key] else f"{row[key]:.3f}"

@@ -1,0 +1,182 @@
+"""What a model is trained on: features and embeddings, labels, groups, folds, and who is left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.folds import positive_groups, stratified_group_folds
+from models.training import MINIMUM_FOLDS, crossed
+from pipeline.embeddings import embedding_name, read_embedding
+from pipeline.errors import PipelineError
+from pipeline.labels import read_labels, read_table
+from pipeline.layout import Workspace
+from pipeline.problems import Problem
+
+FEATURES = "features"
+"""Name of the block of handcrafted features."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures with features and labels; all tables have the same rows, ordered by Id.
+
+    Attributes
+    ----------
+    blocks : dict of str to DataFrame
+        Features and, by file name, embeddings.
+    targets : DataFrame of bool
+        All 28 locations.
+    groups : Series of str
+    fold : ndarray of int
+    left_out : dict
+        Location without a model to the reason.
+    problems : list of Problem
+        Pictures that could not be used, or only in part.
+    """
+
+    blocks: Mapping[str, pd.DataFrame]
+    targets: pd.DataFrame
+    groups: pd.Series
+    fold: NDArray[np.int16]
+    left_out: Mapping[str, str]
+    problems: list[Problem]
+
+    @property
+    def trained(self) -> list[str]:
+        """Locations that get a model."""
+        return [name for name in self.targets.columns if name not in self.left_out]
+
+    @property
+    def folds(self) -> int:
+        """Number of folds."""
+        return int(self.fold.max()) + 1
+
+    @property
+    def lone(self) -> bool:
+        """Whether every picture is its own group."""
+        return self.groups.is_unique
+
+
+def read_dataset(
+    work: Workspace, labels: Path, groups: Path | None, embeddings: tuple[Path, ...], folds: int, seed: int
+) -> Dataset:
+    """Bring together what a model is trained on.
+
+    Raises
+    ------
+    PipelineError
+        If a table cannot be used, no picture has both features and a label, or no location can be
+        cross-validated.
+    """
+    features = read_features(work)
+    known = read_labels(labels)
+    ids = features.index.intersection(known.targets.index).sort_values()
+    if ids.empty:
+        raise PipelineError(
+            f"{labels}: none of its {len(known.targets)} ids is among the {len(features)} pictures of "
+            f"{work.features}; their ids must be the same"
+        )
+    problems = list(known.problems)
+    problems += _unmatched(
+        features.index.difference(ids), work.features.name, "no label", f"add it to {labels.name}"
+    )
+    missing = known.targets.index.difference(ids)
+    problems += _unmatched(missing, labels.name, "no features", "extract its picture, or remove the label")
+    blocks = {FEATURES: features.loc[ids]}
+    for path in embeddings:
+        blocks[_free_name(path, blocks)], more = _embedding(path, ids)
+        problems += more
+    targets = known.targets.loc[ids]
+    grouped = _groups(work, groups, ids)
+    fold, left_out = _deal(targets, grouped, folds, seed)
+    return Dataset(blocks, targets, grouped, fold, left_out, problems)
+
+
+def read_features(work: Workspace) -> pd.DataFrame:
+    """Read the features of pictures, index ``Id``.
+
+    Raises
+    ------
+    PipelineError
+        If they have not been extracted.
+    """
+    if not work.features.is_file():
+        raise PipelineError(f"{work.features}: no features there; run extract with --work {work.root} first")
+    return pd.read_parquet(work.features).set_index("Id")
+
+
+def _unmatched(ids: pd.Index, file: str, reason: str, remedy: str) -> list[Problem]:
+    return [Problem(str(sample), file, reason, remedy) for sample in ids]
+
+
+def _free_name(path: Path, taken: Mapping[str, pd.DataFrame]) -> str:
+    name = embedding_name(path)
+    if name in taken:
+        raise PipelineError(f"{path}: another block is called '{name}' already; rename the file")
+    return name
+
+
+def _embedding(path: Path, ids: pd.Index) -> tuple[pd.DataFrame, list[Problem]]:
+    table = read_embedding(path)
+    absent = ids.difference(table.index)
+    if len(absent) == len(ids):
+        raise PipelineError(f"{path}: no row for any of the {len(ids)} pictures; its ids must be the same")
+    return table.reindex(ids), _unmatched(
+        absent, path.name, "no embedding", "add its row; it counts as unknown"
+    )
+
+
+def _groups(work: Workspace, path: Path | None, ids: pd.Index) -> pd.Series:
+    """Return each picture's group; pictures without one are a group of their own."""
+    if path is not None:
+        table = read_table(path, ("Id", "group"))
+        repeated = table["Id"][table["Id"].duplicated()]
+        if len(repeated):
+            raise PipelineError(f"{path}: Id '{repeated.iloc[0]}' occurs twice; keep one row per Id")
+    elif work.samples.is_file():
+        table = pd.read_parquet(work.samples, columns=["Id", "group"])
+    else:
+        table = pd.DataFrame({"Id": [], "group": []}, dtype=object)
+    given = table.set_index("Id")["group"].reindex(ids)
+    own = pd.Series([f"picture {sample}" for sample in ids], index=ids)
+    known = given.notna() & (given != "")
+    return given.astype(object).where(known, own).astype(str).rename("group")
+
+
+def _deal(
+    targets: pd.DataFrame, groups: pd.Series, folds: int, seed: int
+) -> tuple[NDArray[np.int16], dict[str, str]]:
+    """Make as many folds as asked, or fewer where there are too few groups for any location."""
+    positive = targets.to_numpy()
+    for count in range(min(folds, groups.nunique()), MINIMUM_FOLDS - 1, -1):
+        fold = stratified_group_folds(positive, groups, count, seed=seed)
+        usable = [crossed(column, fold) for column in positive.T]
+        if any(usable):
+            return fold, _left_out(targets, groups, usable, count)
+    raise PipelineError(
+        f"no location has pictures with and without it in {MINIMUM_FOLDS} different groups "
+        f"({len(targets)} pictures, {groups.nunique()} groups); give more labelled pictures"
+    )
+
+
+def _left_out(targets: pd.DataFrame, groups: pd.Series, usable: list[bool], folds: int) -> dict[str, str]:
+    positive = targets.to_numpy()
+    with_it, without_it = positive_groups(positive, groups), positive_groups(~positive, groups)
+    reasons = {}
+    for place, name in enumerate(targets.columns):
+        if usable[place]:
+            continue
+        number, many = int(positive[:, place].sum()), with_it[place]
+        if positive[:, place].all() or without_it[place] < folds:
+            reasons[name] = f"only {without_it[place]} groups without it, {folds} folds need {folds}"
+        elif not number:
+            reasons[name] = "no picture with it"
+        elif many < folds:
+            reasons[name] = f"its {number} pictures are in {many} groups, {folds} folds need {folds}"
+        else:
+            reasons[name] = f"its {many} groups cannot be spread over {folds} folds"
+    return reasons
