@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from features.kernels.boxes import bounding_boxes
-from features.kernels.distance import squared_distance
-from features.kernels.levels import dense_ranks, quantise
+from features.kernels.distance import distance_inside
+from features.kernels.levels import quantise
+from features.kernels.moments import moments
+from features.kernels.pixels import gather, order_of_part, rank
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -65,17 +67,17 @@ class Cell:
     @cached_property
     def depth(self) -> Floats:
         """Distance of every pixel of the cell to the nearest pixel outside it, in pixels."""
-        return np.sqrt(squared_distance(self.whole.mask))
+        return distance_inside(self.whole.mask)
 
     @cached_property
     def from_nucleus(self) -> Floats:
         """Distance of every pixel to the nearest pixel of the nucleus, in pixels; 0 inside it."""
-        return np.sqrt(squared_distance(~self.mask("nucleus")))
+        return distance_inside(~self.mask("nucleus"))
 
     @cached_property
     def depth_in_nucleus(self) -> Floats:
         """Distance of every pixel of the nucleus to the nearest pixel outside it, in pixels."""
-        return np.sqrt(squared_distance(self.mask("nucleus")))
+        return distance_inside(self.mask("nucleus"))
 
 
 class Region:
@@ -102,48 +104,72 @@ class Region:
         return int(np.count_nonzero(self.mask))
 
     @cached_property
+    def _pixels(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return gather(self.cell.pixels, self.mask, self.count)
+
+    @property
     def positions(self) -> NDArray[np.int64]:
         """Row and column of every pixel in the crop, shape (2, n)."""
-        return np.array(np.nonzero(self.mask))
+        return self._pixels[1]
 
     @cached_property
     def values(self) -> Floats:
         """Intensities, shape (channels, n), in the order of `positions`."""
-        return self.cell.pixels[:, self.mask].astype(np.float64)
+        return self._pixels[0].astype(np.float64)
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
         """Indices that sort `values`, shape (channels, n); the order of equal values is arbitrary."""
         whole = self.cell.whole
         if self is whole:
-            return np.argsort(self.cell.pixels[:, self.mask], axis=1)
-        member = self.mask[whole.mask]
-        position = np.cumsum(member) - 1
-        return position[whole.order[member[whole.order]]].reshape(len(self.cell.pixels), self.count)
+            return np.argsort(self._pixels[0], axis=1)
+        return order_of_part(whole.order, whole.positions, self.mask, self.count)
 
     @cached_property
+    def _ranked(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        return rank(self.values, self.order)
+
+    @property
     def sorted_values(self) -> Floats:
         """Intensities in ascending order, shape (channels, n)."""
-        return np.take_along_axis(self.values, self.order, axis=1)
+        return self._ranked[0]
 
-    @cached_property
+    @property
     def ranks(self) -> tuple[Floats, NDArray[np.int64]]:
         """Ranks of `values` from 0, shape (channels, n) twice: ties averaged, and dense (ties share one)."""
-        return dense_ranks(self.values, self.order)
+        return self._ranked[1:]
+
+    @cached_property
+    def moments(self) -> Floats:
+        """Sum, mean, standard deviation, skewness, excess kurtosis of intensities, shape (channels, 5)."""
+        return moments(self.values)
+
+    @cached_property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the crop that hold the region and a margin of one pixel."""
+        rows, columns = self.positions
+        return (
+            slice(int(rows.min()) - 1, int(rows.max()) + 2),
+            slice(int(columns.min()) - 1, int(columns.max()) + 2),
+        )
 
     @cached_property
     def _quantised(self) -> dict[int, NDArray[np.uint8]]:
         return {}
 
     def quantised(self, levels: int) -> NDArray[np.uint8]:
-        """Return grey levels 1 to `levels` between the region's own extremes, shape (channels, height, width).
+        """Return grey levels 1 to `levels` between the region's extremes, shape (channels, *box).
 
         0 outside the region; a flat region has level 1 throughout. Fixed bin number of the Image
         Biomarker Standardisation Initiative: ``floor(levels (x - min) / (max - min)) + 1``, the
         maximum in the last bin.
         """
         if levels not in self._quantised:
-            self._quantised[levels] = quantise(self.cell.pixels, self.mask, levels)
+            self._quantised[levels] = quantise(
+                np.ascontiguousarray(self.cell.pixels[:, *self.box]),
+                np.ascontiguousarray(self.mask[self.box]),
+                levels,
+            )
         return self._quantised[levels]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from features.cells import Cell, cut, field_of
 from features.kernels.boxes import bounding_boxes
 from features.naming import check_channels
 from features.registry import FIELD_REGIONS, REGISTRY, Feature, Floats
+
+Labels = NDArray[np.integer[Any]]
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """The channels of Human Protein Atlas pictures, named by what they show."""
@@ -97,7 +100,10 @@ def _as_float(picture: NDArray[np.generic], channels: Sequence[str]) -> NDArray[
             f"channels {', '.join(channels)}"
         )
     if np.issubdtype(picture.dtype, np.integer):
-        return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+        scaled: NDArray[np.float32] = picture.astype(np.float32) / np.float32(
+            np.iinfo(str(picture.dtype)).max
+        )
+        return scaled
     if not np.issubdtype(picture.dtype, np.floating):
         raise ValueError(f"picture is of type {picture.dtype}; expected integers or floats")
     pixels = np.ascontiguousarray(picture, dtype=np.float32)
@@ -106,7 +112,7 @@ def _as_float(picture: NDArray[np.generic], channels: Sequence[str]) -> NDArray[
     return pixels
 
 
-def _as_labels(labels: NDArray[np.integer], shape: tuple[int, ...], what: str) -> NDArray[np.int32]:
+def _as_labels(labels: Labels, shape: tuple[int, ...], what: str) -> NDArray[np.int32]:
     """Return a label image as int32 after checking it."""
     if labels.shape != shape:
         raise ValueError(f"{what} labels have shape {labels.shape}; the picture has {shape}")
@@ -124,8 +130,8 @@ def _check_pixel_size(pixel_size_um: float | None) -> None:
 
 def measure(
     picture: NDArray[np.generic],
-    cell_labels: NDArray[np.integer],
-    nucleus_labels: NDArray[np.integer],
+    cell_labels: Labels,
+    nucleus_labels: Labels,
     *,
     channels: Sequence[str] = CHANNELS,
     pixel_size_um: float | None = None,
@@ -211,7 +217,7 @@ def measure_field(
     return dict(zip(columns(families, names, of_field=True), row.tolist(), strict=True))
 
 
-def touches_border(cell_labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+def touches_border(cell_labels: Labels) -> NDArray[np.bool_]:
     """Say of each cell, in ascending order of label, whether it touches the picture's border.
 
     Parameters

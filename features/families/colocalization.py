@@ -40,9 +40,9 @@ def colocalization(region: Region) -> Floats:
     Units: none. "Bright" is at least 15 % of the channel's maximum in the region; Manders, overlap,
     k1, k2 and rank-weighted numbers count such pixels, as CellProfiler does. Costes' thresholds go
     down the orthogonal regression line in 1/256 of the first channel's maximum, until the
-    correlation below them is not positive; below means that either channel is. NaN: correlations, slope, quotient and
-    Costes where a channel is flat; Costes where the line does not rise; the rest where a channel is
-    black, and overlap, k1 and k2 where no pixel is bright in both.
+    correlation below them is not positive; below means that either channel is. NaN: correlations,
+    slope, quotient and Costes where a channel is flat; Costes where the line does not rise; the rest
+    where a channel is black, and overlap, k1 and k2 where no pixel is bright in both.
 
     Source: Manders et al. 1993; Costes et al. 2004, "Automatic and quantitative measurement of
     protein-protein colocalization in live cells"; Li et al. 2004 (intensity correlation quotient);

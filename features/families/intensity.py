@@ -3,7 +3,8 @@
 import numpy as np
 
 from features.cells import Region
-from features.kernels.moments import level_entropy, median_deviation, moments
+from features.kernels.geometry import centre_of_mass
+from features.kernels.moments import level_entropy, median_deviation
 from features.kernels.outline import border
 from features.registry import (
     ALL_REGIONS,
@@ -53,7 +54,7 @@ def distribution(region: Region) -> Floats:
     Source: first-order statistics of the Image Biomarker Standardisation Initiative (IBSI, Zwanenburg
     et al. 2020); CellProfiler MeasureObjectIntensity for the names.
     """
-    total, mean, spread, skewness, kurtosis = moments(region.values).T
+    total, mean, spread, skewness, kurtosis = region.moments.T
     ascending = region.sorted_values
     quantiles = _quantiles(ascending, np.array(QUANTILES) / 100)
     variation = np.divide(spread, mean, out=np.full_like(mean, np.nan), where=mean > 0)
@@ -80,7 +81,8 @@ def _quantiles(ascending: Floats, shares: Floats) -> Floats:
     below = np.floor(place).astype(np.intp)
     above = np.ceil(place).astype(np.intp)
     part = place - below
-    return ascending[:, below] * (1 - part) + ascending[:, above] * part
+    quantiles: Floats = ascending[:, below] * (1 - part) + ascending[:, above] * part
+    return quantiles
 
 
 PLACEMENT = {
@@ -107,16 +109,12 @@ def placement(region: Region) -> Floats:
     """
     values = region.values
     edge = values[:, border(region.mask)[region.mask]]
-    mean = values.mean(axis=1)
-    mean[mean == 0] = np.nan
-    positions = region.positions.astype(np.float64)
-    gap = values @ positions.T / (mean * region.count)[:, None] - positions.mean(axis=1)
+    mean = region.moments[:, 1]
+    ratio = np.divide(edge.mean(axis=1), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+    gap = centre_of_mass(values, region.positions) - region.positions.mean(axis=1)
     displacement = np.hypot(gap[:, 0], gap[:, 1])
-    edge_mean = edge.mean(axis=1)
     radius = np.sqrt(region.count / np.pi)
-    return np.column_stack(
-        [edge_mean, edge.std(axis=1), edge_mean / mean, displacement, displacement / radius]
-    )
+    return np.column_stack([edge.mean(axis=1), edge.std(axis=1), ratio, displacement, displacement / radius])
 
 
 SHARES = {
@@ -145,8 +143,7 @@ def nuclear_share(region: Region) -> Floats:
     """
     nucleus = region.cell.regions["nucleus"]
     cytoplasm = region.cell.regions["cytoplasm"]
-    total = region.values.sum(axis=1)
-    total[total == 0] = np.nan
+    total = np.where(region.moments[:, 0] > 0, region.moments[:, 0], np.nan)
     share = _mean(nucleus) * nucleus.count / total
     inner, outer = _mean(nucleus), _mean(cytoplasm)
     both = inner + outer
@@ -159,5 +156,4 @@ def _mean(region: Region) -> Floats:
     """Return each channel's mean, NaN in an empty region."""
     if region.count == 0:
         return np.full(len(region.cell.pixels), np.nan)
-    means: Floats = region.values.mean(axis=1)
-    return means
+    return region.moments[:, 1]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from features.cells import Cell, Region
+from features.kernels.geometry import central_moments
 from features.kernels.outline import convex_hull, hull_numbers, perimeter_and_euler
 from features.registry import AREA, CELL_REGIONS, GEOMETRY, LENGTH, Floats, Output, feature
 
@@ -43,12 +44,11 @@ def size_and_shape(region: Region) -> Floats:
     Source: scikit-image `regionprops` conventions; Hu 1962, "Visual pattern recognition by moment
     invariants"; Feret diameters by rotating the convex hull.
     """
-    rows, columns = region.positions
     area = float(region.count)
     perimeter, euler = perimeter_and_euler(region.mask)
     hull_area, feret_max, feret_min = hull_numbers(convex_hull(region.mask))
-    box = float(np.ptp(rows) + 1) * float(np.ptp(columns) + 1)
-    moments = _central_moments(rows - rows.mean(), columns - columns.mean())
+    box = np.prod([side.stop - side.start - 2 for side in region.box])
+    moments = central_moments(region.positions)
     spread = np.hypot(moments[2, 0] - moments[0, 2], 2 * moments[1, 1])
     long = max((moments[2, 0] + moments[0, 2] + spread) / (2 * area), 0.0)
     short = max((moments[2, 0] + moments[0, 2] - spread) / (2 * area), 0.0)
@@ -69,14 +69,6 @@ def size_and_shape(region: Region) -> Floats:
             *_hu(moments),
         ]
     )
-
-
-def _central_moments(rows: Floats, columns: Floats) -> Floats:
-    """Return the central moments of order (row, column) up to 3, shape (4, 4)."""
-    row_powers = np.vander(rows, 4, increasing=True)
-    column_powers = np.vander(columns, 4, increasing=True)
-    moments: Floats = row_powers.T @ column_powers
-    return moments
 
 
 def _hu(moments: Floats) -> Floats:

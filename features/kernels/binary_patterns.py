@@ -10,62 +10,47 @@ CODES = POINTS + 2
 OUTSIDE = 255
 
 
-@kernel
-def _taps(radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Give the pixels, relative to the centre, and weights that make up each sample, shape (8, 4) each."""
-    downs = np.zeros((POINTS, 4), np.int64)
-    rights = np.zeros((POINTS, 4), np.int64)
-    weights = np.zeros((POINTS, 4), np.float64)
-    for point in range(POINTS):
-        down = np.round(-radius * np.sin(2.0 * np.pi * point / POINTS), 9)
-        right = np.round(radius * np.cos(2.0 * np.pi * point / POINTS), 9)
-        top, left = int(np.floor(down)), int(np.floor(right))
-        used = 0
-        for below in range(2):
-            for beside in range(2):
-                weight = abs(1 - below - (down - top)) * abs(1 - beside - (right - left))
-                if weight > 0.0:
-                    downs[point, used] = top + below
-                    rights[point, used] = left + beside
-                    weights[point, used] = weight
-                    used += 1
-    return downs, rights, weights
+TIE = -1e-12
+"""Rounding that is forgiven when a sample is as bright as the pixel: intensities lie in [0, 1]."""
+
+
+def _code_table() -> NDArray[np.uint8]:
+    """Give the code of every pattern of eight bits: its ones if it changes at most twice around, else 9."""
+    bits = (np.arange(256)[:, None] >> np.arange(POINTS)) & 1
+    changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
+    return np.where(changes <= 2, bits.sum(axis=1), POINTS + 1).astype(np.uint8)
+
+
+_CODES = _code_table()
 
 
 @kernel
-def _code(
-    plane: NDArray[np.float32],
-    row: int,
-    column: int,
-    downs: NDArray[np.int64],
-    rights: NDArray[np.int64],
-    weights: NDArray[np.float64],
-) -> int:
-    """Code one pixel by its eight samples: at least as bright as the pixel, or not.
+def _code(plane: NDArray[np.float32], at: int, width: int, radius: int, whole: int, part: float) -> int:
+    """Code one pixel of a flattened plane: which of eight samples are at least as bright.
 
-    Differences to the centre are interpolated, not values, and rounding is forgiven: flat and
-    symmetric neighbourhoods give the same answer under any gain, offset, turn or mirror.
+    Differences to the centre are interpolated, not values: flat and symmetric neighbourhoods give
+    the same answer under any gain, offset, turn or mirror. Diagonal samples lie `whole` and a
+    `part` of a pixel away in both directions.
     """
-    centre = float(plane[row, column])
-    bits, ones = 0, 0
-    for point in range(POINTS):
-        total, size = 0.0, 0.0
-        for tap in range(4):
-            weight = weights[point, tap]
-            if weight == 0.0:
-                break
-            part = weight * (float(plane[row + downs[point, tap], column + rights[point, tap]]) - centre)
-            total += part
-            size += abs(part)
-        if total >= -1e-9 * size:
-            bits |= 1 << point
-            ones += 1
-    changes = bits ^ ((bits >> 1) | ((bits & 1) << (POINTS - 1)))
-    count = 0
-    while changes:
-        changes &= changes - 1
-        count += 1
-    return ones if count <= 2 else POINTS + 1
+    centre = float(plane[at])
+    bits = 0
+    step_down, step_right = 0, 1
+    for quarter in range(4):
+        next_down, next_right = -step_right, step_down
+        straight = step_down * width + step_right
+        if float(plane[at + radius * straight]) - centre >= 0.0:
+            bits |= 1 << (2 * quarter)
+        turned = next_down * width + next_right
+        corner = at + whole * (straight + turned)
+        a = float(plane[corner]) - centre
+        b = float(plane[corner + straight]) - centre
+        c = float(plane[corner + turned]) - centre
+        d = float(plane[corner + straight + turned]) - centre
+        sample = (1.0 - part) * ((1.0 - part) * a + part * (b + c)) + part * part * d
+        if sample >= TIE:
+            bits |= 2 << (2 * quarter)
+        step_down, step_right = next_down, next_right
+    return int(_CODES[bits])
 
 
 @kernel
@@ -104,14 +89,16 @@ def pattern_codes(pixels: NDArray[np.float32], mask: NDArray[np.bool_], radius: 
     """
     channels, height, width = pixels.shape
     codes = np.full((channels, height, width), OUTSIDE, np.uint8)
-    downs, rights, weights = _taps(radius)
+    away = radius * np.sqrt(0.5)
+    whole = int(np.floor(away))
     inner = _eroded(mask, radius)
     for channel in range(channels):
-        plane = pixels[channel]
+        plane = pixels[channel].ravel()
         for row in range(height):
             for column in range(width):
                 if inner[row, column]:
-                    codes[channel, row, column] = _code(plane, row, column, downs, rights, weights)
+                    at = row * width + column
+                    codes[channel, row, column] = _code(plane, at, width, radius, whole, away - whole)
     return codes
 
 

@@ -25,97 +25,87 @@ NUMBERS = 15
 ) = range(NUMBERS)
 
 
-@kernel
-def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return Pearson's correlation and the sums of squares of x and y about their means; NaN if either is flat."""
-    count = len(x)
-    mean_x, mean_y = x.sum() / count, y.sum() / count
-    xx, yy, xy = 0.0, 0.0, 0.0
-    for index in range(count):
-        a, b = x[index] - mean_x, y[index] - mean_y
-        xx += a * a
-        yy += b * b
-        xy += a * b
-    flat = x.min() == x.max() or y.min() == y.max()
-    if flat:
-        return np.nan, xx, yy
-    return max(-1.0, min(1.0, xy / np.sqrt(xx * yy))), xx, yy
+FLAT = 1e-12
+"""Relative rounding below which a correlation counts as zero."""
 
 
 @kernel
-def costes_thresholds(x: NDArray[np.float64], y: NDArray[np.float64], step: float) -> tuple[float, float]:
-    """Find Costes' thresholds by going down the orthogonal regression line in steps.
+def centred(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Subtract each row's mean; return that, and each row's sum of squares, exactly 0 where it is flat."""
+    rows, count = values.shape
+    out = np.empty((rows, count), np.float64)
+    squares = np.zeros(rows, np.float64)
+    for row in range(rows):
+        mean = values[row].sum() / count
+        flat = True
+        for index in range(count):
+            out[row, index] = values[row, index] - mean
+            squares[row] += out[row, index] ** 2
+            flat = flat and values[row, index] == values[row, 0]
+        if flat:
+            squares[row] = 0.0
+    return out, squares
 
-    A pixel lies below a pair of thresholds if either channel does. Every pixel is sorted into the first step of
-    thresholds that it lies below; sums over steps then give the correlation below each of them,
-    from one pass over the pixels.
+
+@kernel
+def costes_thresholds(
+    x: NDArray[np.float64], y: NDArray[np.float64], slope: float, offset: float, step: float
+) -> tuple[float, float]:
+    """Find Costes' thresholds by going down a rising line y = offset + slope x in steps.
+
+    A pixel lies below a pair of thresholds if either channel does. Every pixel is sorted into the
+    first step of thresholds that it lies below; sums over steps then give the correlation below each
+    of them, from one pass over the pixels.
 
     Parameters
     ----------
     x, y : ndarray, shape (n,), float64
+    slope, offset : float
+        Of the orthogonal regression line.
     step : float
-        Distance between tried thresholds of x.
+        Distance between tried thresholds of x, up to the first one above its maximum.
 
     Returns
     -------
     tuple of float
-        Thresholds of x and y: the largest tried ones below which the correlation is not positive; NaN where
-        the regression line does not rise.
+        Thresholds of x and y: the largest tried ones below which the correlation is not positive.
     """
-    count = len(x)
-    r, xx, yy = correlation(x, y)
-    if not r > 0.0:
-        return np.nan, np.nan
-    mean_x, mean_y = x.sum() / count, y.sum() / count
-    xy = r * np.sqrt(xx * yy)
-    slope = (yy - xx + np.sqrt((yy - xx) ** 2 + 4.0 * xy * xy)) / (2.0 * xy)
-    offset = mean_y - slope * mean_x
     steps = int(np.floor(x.max() / step + 1e-6)) + 1
     sums = np.zeros((steps + 1, 6))
-    for index in range(count):
-        a, b = x[index] - mean_x, y[index] - mean_y
-        lowest = min(x[index], (y[index] - offset) / slope)
-        bin_ = max(0, min(steps, int(np.floor(lowest / step + 1e-6)) + 1))
-        sums[bin_, 0] += 1.0
-        sums[bin_, 1] += a
-        sums[bin_, 2] += b
-        sums[bin_, 3] += a * a
-        sums[bin_, 4] += b * b
-        sums[bin_, 5] += a * b
+    per_step, y_to_x = 1.0 / step, 1.0 / slope
+    for index in range(len(x)):
+        a, b = x[index], y[index]
+        lowest = min(a, (b - offset) * y_to_x)
+        place = sums[max(0, min(steps, int(np.floor(lowest * per_step + 1e-6)) + 1))]
+        place[0] += 1.0
+        place[1] += a
+        place[2] += b
+        place[3] += a * a
+        place[4] += b * b
+        place[5] += a * b
     for number in range(1, steps + 1):
         sums[number] += sums[number - 1]
     for number in range(steps, 0, -1):
         n, a, b, aa, bb, ab = sums[number]
-        if n < 2.0 or ab * n - a * b <= 1e-12 * np.sqrt(aa * bb) * n:
-            return number * step, slope * number * step + offset
+        if n < 2.0 or ab * n - a * b <= FLAT * n * np.sqrt(aa * bb):
+            return number * step, offset + slope * number * step
     return 0.0, offset
 
 
 @kernel
-def _above(x: NDArray[np.float64], y: NDArray[np.float64], low_x: float, low_y: float) -> tuple[float, float]:
-    """Return the shares of x and of y, above their thresholds, that lie where both are above; Manders' M1 and M2."""
+def manders(
+    x: NDArray[np.float64], y: NDArray[np.float64], low_x: float, low_y: float
+) -> tuple[float, float]:
+    """Return Manders' M1 and M2: the shares of x and y above their thresholds where both are above."""
     both_x, both_y, all_x, all_y = 0.0, 0.0, 0.0, 0.0
     for index in range(len(x)):
-        a, b = x[index], y[index]
-        if a >= low_x:
-            all_x += a
-        if b >= low_y:
-            all_y += b
-        if a >= low_x and b >= low_y:
-            both_x += a
-            both_y += b
+        a = x[index] if x[index] >= low_x else 0.0
+        b = y[index] if y[index] >= low_y else 0.0
+        all_x += a
+        all_y += b
+        both_x += a if y[index] >= low_y else 0.0
+        both_y += b if x[index] >= low_x else 0.0
     return (both_x / all_x if all_x > 0.0 else np.nan), (both_y / all_y if all_y > 0.0 else np.nan)
-
-
-@kernel
-def _quotient(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Return Li's intensity correlation quotient: share of pixels where both deviate alike, minus 1/2."""
-    mean_x, mean_y = x.sum() / len(x), y.sum() / len(y)
-    alike = 0
-    for index in range(len(x)):
-        if (x[index] - mean_x) * (y[index] - mean_y) > 0.0:
-            alike += 1
-    return alike / len(x) - 0.5
 
 
 @kernel
@@ -123,36 +113,87 @@ def _thresholded(
     out: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
-    rank_x: NDArray[np.int64],
-    rank_y: NDArray[np.int64],
-    fraction: float,
+    gaps: NDArray[np.float64],
+    low_x: float,
+    low_y: float,
 ) -> None:
-    """Fill in what counts pixels above a fixed fraction of both maxima: Manders, overlap, rank-weighted."""
-    low_x, low_y = fraction * x.max(), fraction * y.max()
-    if x.max() <= 0.0 or y.max() <= 0.0:
-        return
-    ranks = max(rank_x.max(), rank_y.max()) + 1
+    """Fill in what counts pixels above fixed thresholds: Manders, overlap, rank-weighted.
+
+    `gaps` is each pixel's difference of dense ranks over the number of ranks.
+    """
     all_x, all_y, both_x, both_y, weighted_x, weighted_y = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     xx, yy, xy = 0.0, 0.0, 0.0
     for index in range(len(x)):
-        a, b = x[index], y[index]
-        if a >= low_x:
-            all_x += a
-        if b >= low_y:
-            all_y += b
-        if a >= low_x and b >= low_y:
-            weight = (ranks - abs(rank_x[index] - rank_y[index])) / ranks
-            both_x += a
-            both_y += b
-            weighted_x += a * weight
-            weighted_y += b * weight
-            xx += a * a
-            yy += b * b
-            xy += a * b
+        high_x, high_y = x[index] >= low_x, y[index] >= low_y
+        all_x += x[index] if high_x else 0.0
+        all_y += y[index] if high_y else 0.0
+        both = high_x and high_y
+        a, b = (x[index] if both else 0.0), (y[index] if both else 0.0)
+        both_x += a
+        both_y += b
+        weighted_x += a * (1.0 - gaps[index])
+        weighted_y += b * (1.0 - gaps[index])
+        xx += a * a
+        yy += b * b
+        xy += a * b
     out[MANDERS_1], out[MANDERS_2] = both_x / all_x, both_y / all_y
     out[WEIGHTED_1], out[WEIGHTED_2] = weighted_x / all_x, weighted_y / all_y
     if xx > 0.0 and yy > 0.0:
         out[OVERLAP], out[K_1], out[K_2] = xy / np.sqrt(xx * yy), xy / xx, xy / yy
+
+
+@kernel
+def _products(
+    x: NDArray[np.float64], y: NDArray[np.float64], rank_x: NDArray[np.float64], rank_y: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Sum the products of centred intensities and ranks; give the share of pixels that deviate alike."""
+    product, rank_product, alike = 0.0, 0.0, 0
+    for index in range(len(x)):
+        both = x[index] * y[index]
+        product += both
+        rank_product += rank_x[index] * rank_y[index]
+        alike += 1 if both > 0.0 else 0
+    return product, rank_product, alike / len(x)
+
+
+@kernel
+def _costes(
+    out: NDArray[np.float64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    moments: tuple[float, float, float],
+    steps: int,
+) -> None:
+    """Fill in Costes' thresholds and Manders' numbers above them, for channels that correlate."""
+    xx, yy, xy = moments
+    slope = (yy - xx + np.sqrt((yy - xx) ** 2 + 4.0 * xy * xy)) / (2.0 * xy)
+    offset = y.sum() / len(y) - slope * (x.sum() / len(x))
+    low_x, low_y = costes_thresholds(x, y, slope, offset, x.max() / steps)
+    out[COSTES_1], out[COSTES_2] = manders(x, y, low_x, low_y)
+    out[COSTES_THRESHOLD_1], out[COSTES_THRESHOLD_2] = low_x / x.max(), low_y / y.max()
+
+
+@kernel
+def _pair(
+    out: NDArray[np.float64],
+    values: NDArray[np.float64],
+    centred_values: NDArray[np.float64],
+    centred_ranks: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    steps: int,
+) -> None:
+    """Fill in what compares deviations from the mean; each array holds the two channels of a pair."""
+    xx, yy, rank_xx, rank_yy = squares
+    if xx <= 0.0 or yy <= 0.0:
+        return
+    xy, rank_xy, alike = _products(centred_values[0], centred_values[1], centred_ranks[0], centred_ranks[1])
+    r = max(-1.0, min(1.0, xy / np.sqrt(xx * yy)))
+    out[PEARSON] = r if abs(r) > FLAT else 0.0
+    out[SPEARMAN] = max(-1.0, min(1.0, rank_xy / np.sqrt(rank_xx * rank_yy)))
+    out[SLOPE] = xy / xx
+    out[QUOTIENT] = alike - 0.5
+    if r > FLAT:
+        _costes(out, values[0], values[1], (xx, yy, xy), steps)
 
 
 @kernel
@@ -182,22 +223,18 @@ def colocalize(
     """
     channels = len(values)
     out = np.full((channels * (channels - 1) // 2, NUMBERS), np.nan)
+    deviations, squares = centred(values)
+    rank_deviations, rank_squares = centred(averaged)
     pair = 0
     for first in range(channels):
         for second in range(first + 1, channels):
             x, y = values[first], values[second]
-            row = out[pair]
+            if x.max() > 0.0 and y.max() > 0.0:
+                ranks = max(dense[first].max(), dense[second].max()) + 1
+                gaps = np.abs(dense[first] - dense[second]) / ranks
+                _thresholded(out[pair], x, y, gaps, fraction * x.max(), fraction * y.max())
+            both = np.array([first, second])
+            four = np.array([squares[first], squares[second], rank_squares[first], rank_squares[second]])
+            _pair(out[pair], values[both], deviations[both], rank_deviations[both], four, steps)
             pair += 1
-            r, xx, yy = correlation(x, y)
-            row[PEARSON] = r
-            row[SPEARMAN] = correlation(averaged[first], averaged[second])[0]
-            _thresholded(row, x, y, dense[first], dense[second], fraction)
-            if np.isnan(r):
-                continue
-            row[SLOPE] = r * np.sqrt(yy / xx)
-            row[QUOTIENT] = _quotient(x, y)
-            low_x, low_y = costes_thresholds(x, y, x.max() / steps)
-            if not np.isnan(low_x):
-                row[COSTES_1], row[COSTES_2] = _above(x, y, low_x, low_y)
-                row[COSTES_THRESHOLD_1], row[COSTES_THRESHOLD_2] = low_x / x.max(), low_y / y.max()
     return out

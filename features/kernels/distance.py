@@ -23,8 +23,8 @@ def _vertical(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 @kernel
-def squared_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Squared distance from every pixel of `mask` to the nearest pixel outside it, 0 outside.
+def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Euclidean distance from every pixel of `mask` to the nearest pixel outside it, 0 outside.
 
     Where nothing lies outside, the distance is infinite.
 
@@ -35,7 +35,7 @@ def squared_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray, shape (height, width), float64
-        In squared pixels.
+        In pixels.
 
     Notes
     -----
@@ -73,7 +73,7 @@ def squared_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         for column in range(width - 1, -1, -1):
             here = centre[last]
             squared = (column - here) ** 2 + lines[here] ** 2
-            out[row, column] = np.inf if lines[here] >= far else squared
+            out[row, column] = np.inf if lines[here] >= far else np.sqrt(squared)
             if column == start[last]:
                 last -= 1
     return out

@@ -128,7 +128,8 @@ def convex_hull(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
             size -= 1
         hull[size] = point
         size += 1
-    return points[hull[: size - 1]]
+    corners: NDArray[np.int64] = points[hull[: size - 1]]
+    return corners
 
 
 @kernel

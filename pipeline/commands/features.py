@@ -1,0 +1,73 @@
+"""The command `features`: what is measured, in words."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from pipeline.console import console
+from pipeline.errors import PipelineError
+
+Row = tuple[str, ...]
+
+
+def features(
+    family: Annotated[str | None, typer.Option(help="Only this family, one line per output.")] = None,
+    column: Annotated[str | None, typer.Option(help="Explain this one column in words.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a Markdown table, as in the README.")
+    ] = False,
+) -> None:
+    """List the features that `extract` measures, or explain one column.
+
+    Every column reads `region__family__output[__channel[__channel]][__statistic]`.
+
+    Example: `python run.py features --family radial`
+
+    Example: `python run.py features --column nucleus__haralick__contrast_d2_mean__protein__p90`
+    """
+    import features as library
+
+    try:
+        if column is not None:
+            console.print(library.describe(column), markup=False)
+            return
+        header, rows = _outputs(family) if family else _families()
+    except ValueError as error:
+        raise PipelineError(str(error)) from error
+    if markdown:
+        for row in (header, ("---",) * len(header), *rows):
+            console.print(f"| {' | '.join(row)} |", markup=False, soft_wrap=True)
+        return
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _families() -> tuple[Row, list[Row]]:
+    """Summarise the families: where, of what, how many numbers per cell or field."""
+    import features as library
+
+    table = library.catalogue()
+    rows: list[Row] = []
+    for family, outputs in table.groupby("family", sort=False):
+        regions = ", ".join(dict.fromkeys(outputs["region"]))
+        kinds = ", ".join(dict.fromkeys(outputs["per"]))
+        sources = "; ".join(dict.fromkeys(outputs["source"]))
+        numbers = len(library.cell_columns([str(family)]))
+        rows.append((str(family), regions, kinds, str(numbers), sources))
+    return ("family", "regions", "per", "numbers per cell", "sources"), rows
+
+
+def _outputs(family: str) -> tuple[Row, list[Row]]:
+    """List one family's outputs with unit and words."""
+    import features as library
+
+    table = library.catalogue([family])
+    rows: list[Row] = []
+    for (output, unit, words), regions in table.groupby(["output", "unit", "description"], sort=False)[
+        "region"
+    ]:
+        rows.append((str(output), str(unit), str(words), ", ".join(regions)))
+    return ("output", "unit", "what it is", "regions"), rows
