@@ -1,6 +1,5 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
-import json
 import math
 import os
 from collections import defaultdict
@@ -13,19 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import features
 from pipeline.errors import PipelineError
+from pipeline.extraction import Extraction, SegmenterOption
 from pipeline.layout import Workspace
 from pipeline.measuring import Chunk, family_parts, measure_chunk, segmentation_parts
-from pipeline.parts import Parts, blocks_of, write_blocks, write_table
+from pipeline.parts import blocks_of, write_blocks, write_table
 from pipeline.problems import Problem, write_problems
 from pipeline.progress import Progress
-from pipeline.records import changes, read_record, replacing, text_digest, write_record
+from pipeline.records import changes, read_record, text_digest, write_record
 from pipeline.samples import Sample, find_samples
 from pipeline.segmentation import Segmenter
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.workers import map_chunks
 
 _CHUNK = 16
-_BLOCK = 256
+_BLOCKS = {"cells": 256, "pictures": 4096}
+"""Samples in a block of a table: what is held in memory while it is written."""
 _CELL_KEYS = ["Id", "label", "touches_border"]
 
 
@@ -54,7 +55,7 @@ class ExtractOptions(BaseModel):
     work: Path
     samples: Path | None = None
     segmenter: str = "watershed"
-    segmenter_options: dict[str, str | float | int | None] = Field(default_factory=dict)
+    segmenter_options: dict[str, SegmenterOption] = Field(default_factory=dict)
     families: tuple[str, ...] | None = None
     jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
@@ -84,19 +85,21 @@ class _Plan:
     samples: list[Sample]
     problems: list[Problem]
     segmenter: Segmenter
-    segmenter_options: dict[str, str | float | int | None]
-    families: tuple[str, ...]
+    extraction: Extraction
     keys: dict[str, str]
 
     def inputs(self) -> dict[str, str]:
-        versions = features.family_versions()
         groups = {sample.id: sample.group for sample in self.samples}
         return {
             "pictures": text_digest([[s.id, s.fingerprint()] for s in self.samples]),
             "groups of the samples": text_digest(groups),
-            "segmenter": text_digest([self.segmenter.name, dict(self.segmenter.settings())]),
-            **{f"family {family}": str(versions[family]) for family in self.families},
+            "segmenter": text_digest([self.extraction.segmenter, self.extraction.settings]),
+            **{f"family {family}": str(version) for family, version in self.extraction.families.items()},
         }
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return tuple(self.extraction.families)
 
 
 def inputs(options: ExtractOptions) -> dict[str, str]:
@@ -142,9 +145,15 @@ def _plan(options: ExtractOptions) -> _Plan:
     unknown = [family for family in families if family not in known]
     if unknown:
         raise PipelineError(f"unknown family '{unknown[0]}'; known: {', '.join(known)}")
-    settings = [segmenter.name, dict(segmenter.settings())]
+    extraction = Extraction(
+        segmenter=segmenter.name,
+        options=options.segmenter_options,
+        settings=dict(segmenter.settings()),
+        families={family: known[family] for family in families},
+    )
+    settings = [extraction.segmenter, extraction.settings]
     keys = {sample.id: text_digest([sample.fingerprint(), settings])[:24] for sample in samples}
-    return _Plan(samples, problems, segmenter, options.segmenter_options, families, keys)
+    return _Plan(samples, problems, segmenter, extraction, keys)
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
@@ -212,19 +221,11 @@ def _write_tables(plan: _Plan, work: Workspace, progress: Progress) -> None:
     write_table(work.samples, table)
     keys = {sample: plan.keys[sample] for sample in good["Id"]}
     with_cells = {sample: keys[sample] for sample in good["Id"][good["cells"] > 0]}
-    pictures = _join(plan, keys, lambda family: family_parts(work, "pictures", family), ["Id"])
-    cells = _join(plan, with_cells, lambda family: family_parts(work, "cells", family), _CELL_KEYS)
-    with progress.track("Writing tables", math.ceil(len(keys) / _BLOCK)) as advance:
+    with progress.track("Writing tables", len(keys) + len(with_cells)) as advance:
+        cells = _join(plan, work, "cells", with_cells, advance)
         write_blocks(work.cells, cells if with_cells else [_no_cells(plan)])
-        write_blocks(work.features, _counted(pictures, advance))
-    description = {
-        "segmenter": plan.segmenter.name,
-        "options": plan.segmenter_options,
-        "settings": dict(plan.segmenter.settings()),
-        "families": {family: features.family_versions()[family] for family in plan.families},
-    }
-    with replacing(work.extraction) as temporary:
-        temporary.write_text(json.dumps(description, indent=1))
+        write_blocks(work.features, _join(plan, work, "pictures", keys, advance))
+    plan.extraction.write(work.extraction)
 
 
 def _no_cells(plan: _Plan) -> pd.DataFrame:
@@ -233,22 +234,18 @@ def _no_cells(plan: _Plan) -> pd.DataFrame:
     return table.astype({"Id": str, "label": "int64", "touches_border": bool})
 
 
-def _counted(blocks: Iterator[pd.DataFrame], advance: Callable[[int], None]) -> Iterator[pd.DataFrame]:
-    for block in blocks:
-        yield block
-        advance(1)
-
-
 def _join(
-    plan: _Plan, keys: Mapping[str, str], parts: Callable[[str], Parts], shared: list[str]
+    plan: _Plan, work: Workspace, name: str, keys: Mapping[str, str], advance: Callable[[int], None]
 ) -> Iterator[pd.DataFrame]:
     """Put the families side by side, a block of samples at a time, in the order of the samples."""
-    indices = {family: parts(family).index() for family in plan.families}
-    for block in blocks_of(list(keys), _BLOCK):
+    parts = {family: family_parts(work, name, family) for family in plan.families}
+    indices = {family: parts[family].index() for family in plan.families}
+    for block in blocks_of(list(keys), _BLOCKS[name]):
         wanted = {sample: keys[sample] for sample in block}
-        tables = [parts(family).read(wanted, indices[family]) for family in plan.families]
-        rest = [table.drop(columns=[*shared, "key"]) for table in tables]
-        yield pd.concat([tables[0][shared], *rest], axis=1)
+        tables = [parts[family].read(wanted, indices[family]).drop(columns="key") for family in plan.families]
+        shared = [column for column in tables[0].columns if column in ("Id", *_CELL_KEYS)]
+        yield pd.concat([tables[0][shared], *(table.drop(columns=shared) for table in tables)], axis=1)
+        advance(len(block))
 
 
 def _summary(work: Workspace, measured: int) -> ExtractSummary:

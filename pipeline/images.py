@@ -109,7 +109,9 @@ def _scale(plane: NDArray[np.generic]) -> NDArray[np.float32]:
         raise _UnusableError(f"pixels are {plane.dtype}", "save the picture as 8- or 16-bit grey")
     if plane.size == 0:
         raise _UnusableError("the picture has no pixels", "export it again")
-    return (plane.astype(np.float64) / np.iinfo(plane.dtype).max).astype(np.float32)
+    top = 255 if plane.dtype == np.uint8 else 65535
+    scaled: NDArray[np.float32] = (plane.astype(np.float64) / top).astype(np.float32)
+    return scaled
 
 
 def _read_png(path: Path) -> tuple[NDArray[np.generic], None]:

@@ -1,7 +1,6 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
 import csv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,16 +8,15 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-import features
 from models.bundle import Model, load_model
 from pipeline.embeddings import read_embedding
 from pipeline.errors import PipelineError
 from pipeline.extract import ExtractOptions, ExtractSummary, extract
+from pipeline.extraction import Extraction, SegmenterOption
 from pipeline.layout import Workspace
 from pipeline.locations import LOCATIONS
 from pipeline.progress import Progress
 from pipeline.records import replacing
-from pipeline.segmentation.factory import make_segmenter
 
 
 class PredictOptions(BaseModel):
@@ -53,7 +51,7 @@ class PredictOptions(BaseModel):
     samples: Path | None = None
     format: Literal["csv", "kaggle"] = "csv"
     embeddings: tuple[Path, ...] = ()
-    segmenter_options: dict[str, str | float | int | None] = Field(default_factory=dict)
+    segmenter_options: dict[str, SegmenterOption] = Field(default_factory=dict)
     jobs: int | None = None
 
 
@@ -103,34 +101,18 @@ def open_model(folder: Path) -> Model:
 
 def _extract_options(options: PredictOptions, model: Model) -> ExtractOptions:
     """Repeat what was done to the training pictures."""
-    trained: Mapping[str, object] = model.card["extraction"]
-    _check_versions(trained["families"])
-    extract_options = ExtractOptions(
+    trained = Extraction.model_validate(model.card["extraction"])
+    trained.check_families()
+    trained.repeat_segmenter(options.segmenter_options)
+    return ExtractOptions(
         images=options.images,
         samples=options.samples,
         work=options.work,
-        segmenter=str(trained["segmenter"]),
-        segmenter_options=trained["options"] | options.segmenter_options,
-        families=tuple(trained["families"]),
+        segmenter=trained.segmenter,
+        segmenter_options=trained.options | options.segmenter_options,
+        families=tuple(trained.families),
         **({} if options.jobs is None else {"jobs": options.jobs}),
     )
-    segmenter = make_segmenter(extract_options.segmenter, **extract_options.segmenter_options)
-    if dict(segmenter.settings()) != trained["settings"]:
-        raise PipelineError(
-            f"{options.model}: was trained on cells found by {trained['segmenter']} with "
-            f"{trained['settings']}, not {dict(segmenter.settings())}; give the same weights, or train again"
-        )
-    return extract_options
-
-
-def _check_versions(trained: Mapping[str, int]) -> None:
-    now = features.family_versions()
-    for family, version in trained.items():
-        if now.get(family) != version:
-            raise PipelineError(
-                f"the model was trained on family {family} version {version}, this program computes "
-                f"{f'version {now[family]}' if family in now else 'no such family'}; extract and train again"
-            )
 
 
 def _read_columns(options: PredictOptions, model: Model) -> pd.DataFrame:
