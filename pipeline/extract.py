@@ -160,10 +160,7 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
     segmented = segmentation_parts(work).index()
     skipped = _skipped(plan, work, segmented)
-    done = {
-        family: family_parts(work, "pictures", family).index().keys() & _pairs(plan)
-        for family in plan.families
-    }
+    done = {family: family_parts(work, "pictures", family).index() for family in plan.families}
     todo: dict[tuple[bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
         pair = (sample.id, plan.keys[sample.id])
@@ -192,15 +189,12 @@ def _cut(samples: list[Sample], jobs: int) -> Iterator[list[Sample]]:
     return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
-def _pairs(plan: _Plan) -> set[tuple[str, str]]:
-    return set(plan.keys.items())
-
-
 def _skipped(plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]) -> set[tuple[str, str]]:
     """Return the samples whose pictures, unchanged since, could not be read."""
-    if not index.keys() & _pairs(plan):
+    known = {sample: key for sample, key in plan.keys.items() if (sample, key) in index}
+    if not known:
         return set()
-    rows = segmentation_parts(work).read(plan.keys, index)
+    rows = segmentation_parts(work).read(known, index)
     bad = rows[rows["reason"] != ""]
     return set(zip(bad["Id"], bad["key"], strict=True))
 
@@ -238,13 +232,18 @@ def _join(
     plan: _Plan, work: Workspace, name: str, keys: Mapping[str, str], advance: Callable[[int], None]
 ) -> Iterator[pd.DataFrame]:
     """Put the families side by side, a block of samples at a time, in the order of the samples."""
-    parts = {family: family_parts(work, name, family) for family in plan.families}
-    indices = {family: parts[family].index() for family in plan.families}
+    parts = [family_parts(work, name, family) for family in plan.families]
+    order = ["Id", *features.picture_columns(plan.families)]
+    if name == "pictures":
+        parts.append(segmentation_parts(work))
+    else:
+        order = [*_CELL_KEYS, *features.cell_columns(plan.families)]
+    indices = [part.index() for part in parts]
     for block in blocks_of(list(keys), _BLOCKS[name]):
         wanted = {sample: keys[sample] for sample in block}
-        tables = [parts[family].read(wanted, indices[family]).drop(columns="key") for family in plan.families]
-        shared = [column for column in tables[0].columns if column in ("Id", *_CELL_KEYS)]
-        yield pd.concat([tables[0][shared], *(table.drop(columns=shared) for table in tables)], axis=1)
+        tables = [part.read(wanted, index) for part, index in zip(parts, indices, strict=True)]
+        rows = pd.concat(tables, axis=1)
+        yield rows.loc[:, ~rows.columns.duplicated()][order]
         advance(len(block))
 
 

@@ -66,7 +66,7 @@ def measure_chunk(chunk: Chunk) -> int:
     for family in chunk.families:
         _write_family(work, chunk, family, rows)
     if not chunk.segmented:
-        summaries = pd.DataFrame([row.summary for row in rows])
+        summaries = pd.DataFrame([row.summary | _counts(row) for row in rows])
         summaries.insert(1, "key", chunk.keys)
         segmentation_parts(work).write(summaries)
     return len(chunk.samples)
@@ -126,6 +126,12 @@ def _summary(
         "cells": count,
         **dict(zip(("file", "reason", "remedy"), problem, strict=True)),
     }
+
+
+def _counts(row: _Measured) -> dict[str, np.float32]:
+    """Return what a picture's row says about its cells as a population: it belongs to no family."""
+    counts = {name: row.picture.get(name, np.nan) for name in features.picture_columns(())}
+    return {name: np.float32(value) for name, value in counts.items()}
 
 
 def _write_family(work: Workspace, chunk: Chunk, family: str, rows: list[_Measured]) -> None:
