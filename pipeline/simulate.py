@@ -15,6 +15,7 @@ from pipeline.locations import LOCATIONS, find_location
 from pipeline.picture import CHANNELS, COLOURS
 from pipeline.progress import Progress, SilentProgress
 from pipeline.records import read_record, replacing, write_record
+from pipeline.simulation.contact_sheet import contact_sheet
 from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
 from pipeline.workers import map_chunks
@@ -128,6 +129,12 @@ def parse_locations(text: str) -> tuple[str, ...]:
     if len(chosen) < 2:
         raise PipelineError(f"locations '{text}': give at least two, or 'default' or 'all'")
     return tuple(name for name in LOCATIONS if name in chosen)
+
+
+def write_contact_sheet(path: Path, locations: Sequence[str], seed: int) -> None:
+    """Write one example per location, side by side, as a PNG."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(imagecodecs.png_encode(contact_sheet(locations, seed), level=9))
 
 
 def take(shot: Shot) -> None:

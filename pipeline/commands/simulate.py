@@ -16,6 +16,9 @@ def simulate(
     locations: Annotated[
         str, typer.Option(help="default (14 locations), all (28), or names separated by commas.")
     ] = "default",
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="Also draw one example per location, side by side, into this PNG.")
+    ] = None,
     jobs: Jobs = None,
 ) -> None:
     """Simulate fields of cells: pictures, labels, groups and the true outlines.
@@ -29,18 +32,22 @@ def simulate(
     import os
 
     from pipeline.console import RichProgress, console
-    from pipeline.simulate import parse_locations
+    from pipeline.simulate import parse_locations, write_contact_sheet
     from pipeline.simulate import simulate as run
 
+    chosen = parse_locations(locations)
     run(
         out,
         pictures,
         seed,
         size,
-        locations=parse_locations(locations),
+        locations=chosen,
         jobs=jobs or os.cpu_count() or 1,
         progress=RichProgress(),
     )
     console.print(
         f"{pictures} pictures in {out / 'images'}, with labels.csv, groups.csv, samples.csv and truth/"
     )
+    if contact_sheet is not None:
+        write_contact_sheet(contact_sheet, chosen, seed)
+        console.print(f"one example per location: {contact_sheet}")

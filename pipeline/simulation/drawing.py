@@ -36,6 +36,12 @@ def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator)
     return noise[: shape[0], : shape[1]]
 
 
+def speckle(shape: tuple[int, int], contrast: float, rng: np.random.Generator) -> Plane:
+    """Draw the graininess of an antibody stain, mean 1: bound molecules are few and lie in small clumps."""
+    noise = smooth_noise(shape, 0.6, rng)
+    return as_plane(np.exp(np.float32(contrast) * noise - np.float32(contrast**2 / 2)))
+
+
 def web(shape: tuple[int, int], mesh: float, thickness: float, rng: np.random.Generator) -> Plane:
     """Draw a net of curved threads: the places where correlated noise is close to zero.
 

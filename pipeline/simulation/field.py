@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.picture import Picture
 from pipeline.simulation import markers
-from pipeline.simulation.drawing import Plane, blur, smooth_noise
+from pipeline.simulation.drawing import Plane, blur, speckle
 from pipeline.simulation.optics import illumination, photograph
 from pipeline.simulation.outlines import draw_scene
 from pipeline.simulation.painters import PAINTERS
@@ -100,10 +100,8 @@ def stain_protein(scene: Scene, protein: Protein, rng: np.random.Generator) -> P
     for name, share in zip(protein.locations, protein.shares, strict=True):
         plane += np.float32(share) * PAINTERS[name](scene, rng)
     level = np.exp(rng.normal(0, protein.variation, len(scene.population)))
-    # Antibodies bind in clumps: even a soluble protein looks grainy.
-    grain = np.clip(1 + 0.25 * smooth_noise(scene.shape, 0.8, rng), 0, None)
     unspecific = np.float32(protein.background) * (scene.inside + blur(scene.inside, 8))
-    return (plane * scene.per_cell(level) + unspecific) * grain
+    return (plane * scene.per_cell(level) + unspecific) * speckle(scene.shape, protein.speckle, rng)
 
 
 def truth(scene: Scene) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

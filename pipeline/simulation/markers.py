@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, web
+from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, speckle, web
 from pipeline.simulation.filaments import Growth, outwards, strands
 from pipeline.simulation.placement import Phase
 from pipeline.simulation.scene import Scene
@@ -17,18 +17,19 @@ def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
     """
     cells = scene.population
     spread = ~cells.condensed
-    density = 0.16 * scene.line.filaments
+    density = 0.24 * scene.line.filaments
     area = scene.per_area(1.0) * spread
     near = scene.cytoplasm * np.exp(-scene.from_centrosome / scene.px(2.0))
-    radial = scene.scatter(near, density * area * 0.35, rng)
-    loose = scene.scatter(scene.cytoplasm, density * area * 0.65, rng)
+    radial = scene.scatter(near, density * area * 0.22, rng)
+    loose = scene.scatter(scene.cytoplasm, density * area * 0.78, rng)
     starts = np.concatenate([radial, loose])
     headings = outwards(scene, scene.centrosome, starts, 0.6, rng)
     headings[: len(radial)] = rng.uniform(0, 2 * np.pi, len(radial))
     reach = float(np.median(cells.radius)) * scene.pixel_um * 1.3
     plane = strands(scene, starts, headings, Growth(reach, 0.22), rng)
     haze = scene.thickness * scene.cytoplasm
-    return as_plane(0.5 * plane + 0.08 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene))
+    stained = 0.4 * plane + 0.07 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene)
+    return as_plane(stained * speckle(scene.shape, 0.3, rng))
 
 
 def spindles(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -94,14 +95,15 @@ def reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
 
     It is continuous with the nuclear envelope, and keeps out of nuclei and, in division, of the spindle.
     """
-    grain = np.clip(0.8 + 0.55 * smooth_noise(scene.shape, scene.px(0.3), rng), 0, None)
-    mesh = grain * (0.25 + 0.75 * web(scene.shape, scene.px(1.2), 0.7, rng))
-    sheets = 0.5 + 0.5 * np.clip(0.7 + 0.5 * smooth_noise(scene.shape, scene.px(0.6), rng), 0, 2)
+    mesh = 0.3 + 0.7 * web(scene.shape, scene.px(1.2), 0.7, rng)
+    sheets = np.clip(0.85 + 0.25 * smooth_noise(scene.shape, scene.px(0.6), rng), 0, None)
     close = scene.around_nucleus
     patches = np.clip(1 + 0.25 * smooth_noise(scene.shape, scene.px(4), rng), 0.3, None)
-    density = 0.15 + 0.55 * scene.thickness + 0.7 * close
-    plane = scene.cytoplasm * density * patches * (close * sheets + (1 - close) * (mesh))
+    density = 0.15 + 0.55 * scene.thickness + 0.6 * close
+    plane = scene.cytoplasm * density * patches * (close * sheets + (1 - close) * mesh)
     envelope = scene.envelope * np.exp(-np.square(scene.nuclear_depth / scene.px(0.4)))
-    inside = 0.06 * scene.envelope
+    # The spindle pushes the membranes to the cell's border.
     cleared = 1 - 0.75 * scene.dividing * np.clip(2 * scene.around_nucleus, 0, 1)
-    return as_plane((plane * cleared + 0.5 * envelope + inside).astype(np.float32))
+    return as_plane(
+        (plane * cleared + 0.4 * envelope + 0.06 * scene.envelope) * speckle(scene.shape, 0.5, rng)
+    )

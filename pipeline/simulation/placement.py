@@ -24,11 +24,26 @@ CONDENSED = (Phase.METAPHASE, Phase.ANAPHASE)
 
 @dataclass(frozen=True)
 class Divisions:
-    """Share of cells that are caught in metaphase, in anaphase and as daughters with a bridge."""
+    """How many cells of a field divide.
 
-    metaphase: float = 0.025
-    anaphase: float = 0.01
-    daughters: float = 0.015
+    Attributes
+    ----------
+    metaphase, anaphase, daughters : float
+        Share of cells that are caught in metaphase, in anaphase and as daughters with a bridge.
+    sought : tuple of Phase
+        Phases of which every field shows one at least: whoever took the picture looked for it.
+    """
+
+    metaphase: float = 0.015
+    anaphase: float = 0.008
+    daughters: float = 0.012
+    sought: tuple[Phase, ...] = ()
+
+    @property
+    def odds(self) -> tuple[float, float, float, float]:
+        """Probabilities in the order of `Phase`."""
+        rest = 1 - self.metaphase - self.anaphase - self.daughters
+        return rest, self.metaphase, self.anaphase, self.daughters
 
 
 @dataclass(frozen=True)
@@ -98,16 +113,11 @@ def populate(
     places, radii = _settle(nucleus_radius, side, line.cohesion * line.reach / 2, line.cohesion, rng)
     count = len(places)
     tilt = rng.uniform(0, np.pi) + rng.normal(0, 1.2 / line.elongation, count)
-    phase = rng.choice(
-        4,
-        count,
-        p=[
-            1 - divisions.metaphase - divisions.anaphase - divisions.daughters,
-            divisions.metaphase,
-            divisions.anaphase,
-            divisions.daughters,
-        ],
-    )
+    phase = rng.choice(len(Phase), count, p=divisions.odds)
+    inside = (np.abs(places - side / 2) < 0.35 * size).all(axis=1)
+    for sought in divisions.sought:
+        if not (phase[inside] == sought).any():
+            phase[_loneliest(places, inside)] = sought
     single = Population(
         centre=(places - margin).astype(np.float32),
         axis=tilt.astype(np.float32),
@@ -123,13 +133,10 @@ def _settle(
     radii: NDArray[np.float64], side: float, spacing: float, cohesion: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Place discs one after the other so that none overlap; those that find no room are left out."""
-    places = np.empty((0, 2))
-    kept: list[float] = []
-    for radius in radii:
+    # The first cell lies well inside: no field is empty.
+    places, kept = rng.uniform(0.3 * side, 0.7 * side, (1, 2)), [radii[0]]
+    for radius in radii[1:]:
         candidates = rng.uniform(0, side, (24, 2))
-        if not len(places):
-            places, kept = candidates[:1], [radius]
-            continue
         gaps = np.linalg.norm(candidates[:, None] - places, axis=2) - (np.array(kept) + radius)
         clearance = gaps.min(axis=1)
         free = np.flatnonzero(clearance > 0.25 * radius)
@@ -139,6 +146,12 @@ def _settle(
         best = free[np.argmin(np.abs(clearance[free] - wanted))]
         places, kept = np.vstack([places, candidates[best]]), [*kept, radius]
     return places, np.array(kept)
+
+
+def _loneliest(places: NDArray[np.float64], inside: NDArray[np.bool_]) -> int:
+    """Find the cell with most room around it, of those well inside the field."""
+    apart = np.linalg.norm(places[:, None] - places, axis=2) + np.diag(np.full(len(places), np.inf))
+    return int(np.where(inside, apart.min(axis=1), -1).argmax())
 
 
 def _divide(cells: Population, rng: np.random.Generator) -> Population:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.locations import LOCATIONS
 from pipeline.simulation.lines import CELL_LINES, CellLine
 from pipeline.simulation.optics import Exposure
-from pipeline.simulation.placement import Divisions
+from pipeline.simulation.placement import Divisions, Phase
 
 ABUNDANCE = (
     12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,
@@ -72,6 +72,8 @@ class Protein:
         Spread of the expression from cell to cell (standard deviation of its logarithm).
     background : float
         Unspecific stain of the cytoplasm.
+    speckle : float
+        Graininess of the stain (standard deviation of its logarithm from pixel to pixel).
     divisions : Divisions
         How many of the cells divide.
     exposures : tuple of Exposure
@@ -86,6 +88,7 @@ class Protein:
     pixel_um: float
     variation: float
     background: float
+    speckle: float
     divisions: Divisions
     exposures: tuple[Exposure, ...]
 
@@ -125,16 +128,18 @@ def _protein(seed: int, number: int, first: str, locations: tuple[str, ...]) -> 
     amounts, odds = zip(*COMPANION, strict=True)
     wanted = min(int(rng.choice(amounts, p=odds)), len(locations))
     chosen = (first, *_companions(rng, first, wanted - 1, locations))
+    lines = lines_for(chosen)
     return Protein(
         number=number,
         locations=chosen,
         shares=(1.0, *rng.uniform(0.4, 0.85, wanted - 1)),
         pictures=int(rng.choice((1, 2, 3, 4), p=(0.2, 0.3, 0.3, 0.2))),
-        line=CELL_LINES[rng.integers(len(CELL_LINES))],
+        line=lines[rng.integers(len(lines))],
         pixel_um=float(rng.choice((0.32, 0.48), p=(0.78, 0.22))),
         variation=float(rng.gamma(3, 0.1)),
         background=float(rng.uniform(0.01, 0.07)),
-        divisions=_divisions(chosen),
+        speckle=float(rng.uniform(0.25, 0.7)),
+        divisions=divisions_for(chosen),
         exposures=_exposures(rng),
     )
 
@@ -149,18 +154,25 @@ def _companions(
     return tuple(str(name) for name in rng.choice(others, number, replace=False, p=_weights(others, 0.5)))
 
 
-def _divisions(locations: tuple[str, ...]) -> Divisions:
+def divisions_for(locations: tuple[str, ...]) -> Divisions:
     """Choose how many cells divide: fields are chosen to show what the protein is annotated for."""
-    return Divisions(
-        metaphase=0.14 if "Mitotic spindle" in locations else 0.025,
-        anaphase=0.06 if "Mitotic spindle" in locations else 0.01,
-        daughters=0.2 if "Cytokinetic bridge" in locations else 0.015,
-    )
+    if "Mitotic spindle" in locations:
+        return Divisions(metaphase=0.12, anaphase=0.05, sought=(Phase.METAPHASE,))
+    if "Cytokinetic bridge" in locations:
+        return Divisions(daughters=0.15, sought=(Phase.DAUGHTER,))
+    return Divisions()
+
+
+def lines_for(locations: tuple[str, ...]) -> tuple[CellLine, ...]:
+    """List the cell lines that can show the locations: junctions need cells that touch."""
+    if "Cell junctions" in locations:
+        return tuple(line for line in CELL_LINES if line.cohesion >= 0.7)
+    return CELL_LINES
 
 
 def _exposures(rng: np.random.Generator) -> tuple[Exposure, ...]:
     """Choose gain, noise and focus of the four channels, brightness spread as in the real pictures."""
-    sharpness = float(rng.uniform(0.6, 1.0))
+    sharpness = float(rng.uniform(0.45, 0.75))
     typical = (120.0, 130.0, 120.0, 120.0)
     spread = (0.45, 0.55, 0.5, 0.45)
     return tuple(

@@ -43,7 +43,7 @@ def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
     opposite = 2 * cells.centre - scene.centrosome
     second = np.where(cells.condensed[:, None], opposite, partner)
     spots = np.concatenate([scene.centrosome, second]).astype(np.float32)
-    plane = dots(scene.shape, spots, scene.px(0.32), rng.uniform(0.6, 1.2, len(spots)).astype(np.float32))
+    plane = dots(scene.shape, spots, scene.px(0.36), rng.uniform(0.8, 1.4, len(spots)).astype(np.float32))
     return plane * scene.inside + rng.uniform(0.02, 0.1) * scene.cytoplasm
 
 
@@ -80,14 +80,14 @@ def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
     Stress fibres cross the cell above and below the nucleus; the cortex is actin's densest layer.
     """
     starts = scene.scatter(
-        scene.inside * (0.3 + scene.thickness), scene.per_area(rng.uniform(0.02, 0.06)), rng
+        scene.inside * (0.3 + scene.thickness), scene.per_area(rng.uniform(0.04, 0.11)), rng
     )
     axis = scene.per_cell(scene.population.axis)
     headings = (
         scene.at(axis, starts) + np.pi * rng.integers(0, 2, len(starts)) + rng.normal(0, 0.1, len(starts))
     )
-    growth = Growth(scene.pixel_um * 0.9 * float(np.median(scene.population.radius)), 0.04, 0.0)
-    fibres = blur(strands(scene, starts, headings.astype(np.float32), growth, rng), scene.px(0.25))
+    growth = Growth(scene.pixel_um * 0.9 * float(np.median(scene.population.radius)), 0.06, 0.0)
+    fibres = blur(strands(scene, starts, headings.astype(np.float32), growth, rng), scene.px(0.15))
     cortex = scene.inside * np.exp(-scene.edge_distance / scene.px(0.7))
     ruffles = np.clip(0.6 + 0.7 * smooth_noise(scene.shape, scene.px(2), rng), 0, 2)
     return as_plane(normalised(fibres) + 0.7 * cortex * ruffles + 0.06 * scene.inside * scene.thickness)
