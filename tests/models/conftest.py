@@ -1,0 +1,23 @@
+"""One trained stack, shared by the tests of this folder."""
+
+import pandas as pd
+import pytest
+
+from models.training import StackedLocations
+from tests.models.tables import Tables, make_tables
+
+
+@pytest.fixture(scope="session")
+def tables() -> Tables:
+    return make_tables()
+
+
+@pytest.fixture(scope="session")
+def stack(tables: Tables) -> StackedLocations:
+    return StackedLocations().fit(tables.X, tables.Y, tables.fold)
+
+
+@pytest.fixture(scope="session")
+def joined(tables: Tables) -> pd.DataFrame:
+    """All blocks' columns side by side, as a prediction needs them."""
+    return pd.concat(list(tables.X.values()), axis=1)

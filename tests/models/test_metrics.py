@@ -1,0 +1,64 @@
+"""Scores, both macro conventions, and intervals over groups."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from models.metrics import all_positive_macro_f1, count, interval, per_location, resampled_counts
+
+TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], dtype=bool)
+CHOSEN = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]], dtype=bool)
+
+
+def test_f1_is_that_of_scikit_learn() -> None:
+    counts = count(TRUTH, CHOSEN)
+    assert counts.f1().tolist() == f1_score(TRUTH, CHOSEN, average=None, zero_division=0).tolist()
+    assert counts.micro_f1() == pytest.approx(f1_score(TRUTH, CHOSEN, average="micro"))
+
+
+def test_an_undefined_f1_counts_as_0_or_is_skipped() -> None:
+    counts = count(TRUTH, CHOSEN)
+    assert float(counts.macro_f1()) == pytest.approx((0.5 + 2 / 3) / 3)
+    assert float(counts.macro_f1(skip_undefined=True)) == pytest.approx((0.5 + 2 / 3) / 2)
+
+
+def test_answering_everything_scores_what_the_shares_say() -> None:
+    assert all_positive_macro_f1(TRUTH) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+
+
+def test_a_table_has_nan_where_a_ratio_has_no_denominator() -> None:
+    columns = ["a", "b", "c"]
+    table = per_location(
+        pd.DataFrame(TRUTH, columns=columns),
+        pd.DataFrame(CHOSEN, columns=columns),
+        pd.DataFrame(CHOSEN * 0.9, columns=columns),
+    )
+    assert table.loc["b", ["f1", "precision", "recall", "support"]].tolist() == [2 / 3, 1.0, 0.5, 2]
+    assert table.loc["c", ["f1", "precision", "recall", "average_precision"]].isna().all()
+
+
+def test_resampling_single_rows_has_the_spread_of_a_binomial() -> None:
+    truth = np.ones((400, 1), dtype=bool)
+    chosen = np.arange(400)[:, None] < 200
+    hits = resampled_counts(truth, chosen, pd.Series(np.arange(400)), draws=2000).hit[:, 0]
+    assert hits.mean() == pytest.approx(200, abs=1)
+    assert hits.std() == pytest.approx(10, rel=0.1)
+
+
+def test_rows_of_a_group_are_drawn_together() -> None:
+    truth = np.ones((400, 1), dtype=bool)
+    chosen = np.arange(400)[:, None] < 200
+    grouped = resampled_counts(truth, chosen, pd.Series(np.arange(400) // 100), draws=500).hit[:, 0]
+    assert set(np.unique(grouped)) <= {0, 100, 200, 300, 400}
+
+
+def test_draws_are_paired_between_two_sets_of_answers() -> None:
+    groups = pd.Series([0, 1, 2, 3])
+    one = resampled_counts(TRUTH, CHOSEN, groups, draws=50, seed=1)
+    other = resampled_counts(TRUTH, TRUTH, groups, draws=50, seed=1)
+    assert np.array_equal(one.hit + one.missed, other.hit)
+
+
+def test_the_interval_holds_the_middle() -> None:
+    assert interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))

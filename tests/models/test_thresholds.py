@@ -1,0 +1,71 @@
+"""Rules that turn probabilities into answers."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from models.thresholds import RULES, answer, f1, f1_shrunk, fit_thresholds, half_f1, proportion
+
+
+def calibrated(rows: int, seed: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    probability = rng.beta(0.3, 3, rows) * scale
+    return probability, rng.random(rows) < probability
+
+
+def test_f1_finds_the_best_of_all_thresholds() -> None:
+    probability, truth = calibrated(300, 0)
+    tried = [f1_score(truth, probability >= cut) for cut in np.unique(probability)]
+    assert f1_score(truth, probability >= f1(probability, truth)) == pytest.approx(max(tried))
+
+
+def test_f1_does_not_cut_between_equal_probabilities() -> None:
+    probability = np.array([0.5, 0.5, 0.5, 0.1, 0.1])
+    truth = np.array([True, False, False, True, False])
+    assert f1(probability, truth) <= 0.1  # F1 is 4/7 for all rows, 2/5 for the first three
+
+
+def test_half_f1_is_near_the_best_threshold_of_many_calibrated_rows() -> None:
+    probability, truth = calibrated(200_000, 1)
+    assert half_f1(probability, truth) == pytest.approx(f1(probability, truth), abs=0.05)
+
+
+def test_shrinking_lies_between_the_data_and_the_promise() -> None:
+    probability, truth = calibrated(100, 3)
+    ends = sorted([f1(probability, truth), half_f1(probability, truth)])
+    assert ends[0] < f1_shrunk(probability, truth) < ends[1]
+
+
+def test_the_fewer_positives_the_closer_to_the_promise() -> None:
+    probability = np.linspace(0.01, 0.9, 50)
+    truth = probability > 0.85
+    many = (np.tile(probability, 100), np.tile(truth, 100))
+    assert half_f1(probability, truth) == pytest.approx(half_f1(*many), abs=0.01)
+    assert abs(f1_shrunk(probability, truth) - half_f1(*many)) < abs(f1_shrunk(*many) - half_f1(*many))
+
+
+def test_proportion_chooses_as_many_as_are_positive() -> None:
+    probability, truth = calibrated(500, 4)
+    assert (probability >= proportion(probability, truth)).sum() == truth.sum()
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_stays_within_0_and_1_without_positives_or_negatives(rule: str) -> None:
+    probability = np.full((10, 2), 0.3)
+    truth = np.column_stack([np.zeros(10, dtype=bool), np.ones(10, dtype=bool)])
+    thresholds = fit_thresholds(probability, truth, rule)
+    assert ((thresholds > 0) & (thresholds < 1)).all()
+
+
+def test_the_likeliest_location_is_always_answered_unless_told_otherwise() -> None:
+    probability = np.array([[0.1, 0.2], [0.9, 0.1]])
+    thresholds = np.array([0.5, 0.5])
+    assert answer(probability, thresholds).tolist() == [[False, True], [True, False]]
+    assert answer(probability, thresholds, always=False).tolist() == [[False, False], [True, False]]
+
+
+def test_a_higher_threshold_never_chooses_more() -> None:
+    probability = np.random.default_rng(0).random((50, 3))
+    low = answer(probability, np.full(3, 0.3), always=False)
+    high = answer(probability, np.full(3, 0.6), always=False)
+    assert not (high & ~low).any()
