@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scenes import Scene, scene
 
 from features import cell_columns, measure, measure_field
 from features.measuring import touches_border
-from tests.features.scenes import Scene, scene
 
 
 def with_cells(cells, nuclei=None) -> Scene:

@@ -1,6 +1,7 @@
 """Names are written and read by one grammar."""
 
 import pytest
+from scenes import scene
 
 from features import (
     Column,
@@ -12,7 +13,6 @@ from features import (
     picture_columns,
     touches_border,
 )
-from tests.features.scenes import scene
 
 
 def test_a_name_says_region_family_output_channels_and_statistic():

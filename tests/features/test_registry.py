@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scenes import CHANNELS, Scene, scene
 
 from features import catalogue, cell_columns, family_versions, measure_field, parse
 from features.registry import CELL_REGIONS, FIELD_REGIONS, INVARIANCES, REGISTRY, UNITS
-from tests.features.scenes import CHANNELS, Scene, scene
 
 FAMILIES = sorted(family_versions())
 
