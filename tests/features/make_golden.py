@@ -1,4 +1,4 @@
-"""Write golden values of families that have none: `PYTHONPATH=. python tests/features/make_golden.py`, by hand.
+"""Write missing golden values, by hand: `PYTHONPATH=. python tests/features/make_golden.py`.
 
 A family whose numbers change gets a new version, and with it a new file; old files are removed by hand.
 """

@@ -1,0 +1,47 @@
+"""The command `features` says what is measured."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pipeline.commands.features import features
+from pipeline.errors import PipelineError
+
+app = typer.Typer()
+app.command()(features)
+
+
+def said(*arguments: str) -> str:
+    """Run the command and return what it prints, its lines joined."""
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False, env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    return " ".join(result.output.split())
+
+
+def test_without_options_the_families_are_listed():
+    assert "colocalization" in said()
+    assert "haralick" in said()
+
+
+def test_a_family_is_listed_by_output_with_unit_and_words():
+    text = said("--family", "morphology", "--markdown")
+    assert (
+        "| area | µm² (px² where the pixel size is unknown) | the area | cell, nucleus, cytoplasm |" in text
+    )
+
+
+def test_a_column_is_explained_in_words():
+    text = said("--column", "cytoplasm__lbp__r2_mixed__er__median")
+    assert text.startswith("median over the picture's cells of the share of pixels with no uniform pattern")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--family", "nonsense"], "unknown feature family 'nonsense'; known: colocalization"),
+        (["--column", "nonsense"], "column 'nonsense' does not read region__family"),
+    ],
+)
+def test_unknown_names_are_told_in_one_line(arguments, message):
+    with pytest.raises(PipelineError, match=message):
+        said(*arguments)
