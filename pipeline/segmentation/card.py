@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import PipelineError
 from pipeline.records import replacing
 
+UNSIGNED = "0" * 64
+"""Digest of a card that has no file yet."""
+
 
 class Card(BaseModel):
     """What is known about a file of weights.
@@ -29,7 +32,7 @@ class Card(BaseModel):
 
     objects: str
     diameter: float = Field(gt=1)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: str = Field(default=UNSIGNED, pattern="^[0-9a-f]{64}$")
     data: str
     licence: str
     command: str

@@ -1,5 +1,6 @@
 """The Cellpose 3.1 network: built, filled with weights and checked against its architecture."""
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 WIDTHS = (2, 32, 64, 128, 256)
 """Input channels, then channels of each level: the architecture of Cellpose's own `nuclei` and `cyto3`."""
 
+OPTIONAL = {"diam_mean", "diam_labels"}
+"""Diameters stored among the weights; Cellpose's older files lack them."""
+
 OUTPUTS = 3
 """Flow down, flow right, and the log-odds of being inside an object."""
 
@@ -18,6 +22,8 @@ def build_network(diameter: float) -> "Module":
     """Return an untrained network that works at a median object diameter given in pixels."""
     from cellpose.resnet_torch import CPnet
 
+    # Cellpose logs a warning for every empty picture; here that is an ordinary result
+    logging.getLogger("cellpose").setLevel(logging.ERROR)
     network: Module = CPnet(list(WIDTHS), OUTPUTS, 3, diam_mean=diameter)
     return network
 
@@ -31,13 +37,15 @@ def load_state(network: "Module", state: Mapping[str, "Tensor"]) -> None:
         Where names or shapes are not those of the network, naming the first that differ.
     """
     expected = network.state_dict()
-    names = sorted(expected.keys() ^ state.keys())
+    names = sorted((expected.keys() ^ state.keys()) - OPTIONAL)
     if names:
         raise ValueError(
             f"not a Cellpose 3 network: {len(names)} weights missing or unknown, first {names[0]}"
         )
     for name, value in expected.items():
-        if state[name].shape != value.shape:
+        if name in state and state[name].shape != value.shape:
             shapes = f"{tuple(state[name].shape)} instead of {tuple(value.shape)}"
             raise ValueError(f"not this Cellpose 3 network: {name} has shape {shapes}")
-    network.load_state_dict({name: state[name].to(value.dtype) for name, value in expected.items()})
+    network.load_state_dict(
+        {name: state.get(name, value).to(value.dtype) for name, value in expected.items()}
+    )

@@ -33,11 +33,14 @@ class WatershedSegmenter:
         How much deeper than the saddle between them two nuclei must be, in nuclear radii, to be parted.
     reach : float
         Longest distance of a cell's outline from its nucleus, in median nuclear radii.
+    toll : float
+        Weight of distance over brightness where cells meet; 0 lets bright cells flow around dim nuclei.
     """
 
     smoothing: float = 1.0
     seed_depth: float = 0.12
     reach: float = 5.0
+    toll: float = 1.0
     name: str = "watershed"
 
     def settings(self) -> Mapping[str, str | float | int | None]:
@@ -72,7 +75,7 @@ class WatershedSegmenter:
     def grow_cells(self, nuclei: Labels, microtubules: Plane, er: Plane) -> Labels:
         """Return a label image of cells: every cell holds the nucleus of its number.
 
-        Cells meet where the smoothed signal is weakest between their nuclei, with a small toll on distance.
+        Cells meet where the smoothed signal is weakest between their nuclei, with a toll on distance.
         """
         if not nuclei.any():
             return np.zeros_like(nuclei)
@@ -82,7 +85,9 @@ class WatershedSegmenter:
         near = away <= self.reach * radius
         inside = (foreground(signal, nuclei) & near) | (nuclei > 0)
         valley = -cv2.GaussianBlur(signal, (0, 0), max(1.0, 0.12 * radius))
-        cells = watershed(valley + 0.35 * away / (self.reach * radius), nuclei, mask=inside).astype(np.int32)
+        cells = watershed(valley + self.toll * away / (self.reach * radius), nuclei, mask=inside).astype(
+            np.int32
+        )
         return smooth_labels(cells, 0.15 * radius, keep=nuclei)
 
 

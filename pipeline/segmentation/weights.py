@@ -1,14 +1,15 @@
 """Weights of Cellpose networks: found where they lie, checked, read; never downloaded."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
-from pipeline.records import file_digest
-from pipeline.segmentation.card import card_path, read_card
+from pipeline.records import file_digest, replacing
+from pipeline.segmentation.card import Card, card_path, read_card, write_card
 from pipeline.segmentation.network import build_network, load_state
 
 if TYPE_CHECKING:
@@ -113,6 +114,30 @@ def load_network(weights: Weights) -> "Module":
         raise PipelineError(f"{weights.path}: {error}; give weights of Cellpose 3") from error
     ready: Module = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return ready
+
+
+def save_weights(path: Path, state: "Mapping[str, Tensor]", card: Card) -> Card:
+    """Write weights in half precision with their card; return the card with the file's digest.
+
+    Raises
+    ------
+    ValueError
+        Where a weight is not finite in half precision.
+    """
+    import torch
+    from safetensors.torch import save
+
+    halves = {}
+    for name, value in sorted(state.items()):
+        half = value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
+        if not torch.isfinite(half).all():
+            raise ValueError(f"{name} is not finite in half precision")
+        halves[name] = half.contiguous().clone()
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(halves))
+    signed = card.model_copy(update={"sha256": file_digest(path)})
+    write_card(path, signed)
+    return signed
 
 
 def read_state(path: Path) -> "dict[str, Tensor]":

@@ -115,3 +115,20 @@ def test_real_pictures_have_cells(real):
     samples, _ = find_samples(real / "hpa2018" / "images")
     counts = [make_segmenter("watershed").segment(read_picture(sample)).count for sample in samples[:8]]
     assert min(counts) >= 3
+
+
+def test_simulated_touching_cells_are_parted():
+    from cellpose.metrics import average_precision
+
+    from pipeline.simulation.field import simulate_picture
+
+    segmenter = make_segmenter("watershed")
+    scores = []
+    for protein in range(4):
+        truth = simulate_picture(11, protein, size=384)
+        found = segmenter.segment(truth.picture)
+        pairs = ((truth.cells, found.cells), (truth.nuclei, found.nuclei))
+        scores.append([average_precision(a.astype(int), b.astype(int), [0.5])[0][0] for a, b in pairs])
+    cells, nuclei = np.mean(scores, axis=0)
+    assert cells > 0.7
+    assert nuclei > 0.85
