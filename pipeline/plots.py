@@ -52,7 +52,9 @@ def _bars(shares: "pd.Series[float]") -> Figure:
 
 def _table(shares: pd.DataFrame) -> Figure:
     names = [_label(str(name), str(shares.index.name)) for name in shares.index]
-    figure = Figure(figsize=(3 + 0.55 * len(names), 1.8 + 0.32 * shares.shape[1]), layout="constrained")
+    figure = Figure(
+        figsize=(max(6.5, 3 + 0.55 * len(names)), 1.8 + 0.32 * shares.shape[1]), layout="constrained"
+    )
     axes = figure.subplots()
     values = shares.T.to_numpy()
     axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
@@ -73,7 +75,7 @@ def _table(shares: pd.DataFrame) -> Figure:
                 color="white" if dark else _INK,
             )
     title = f"Share of each location's log-odds by {shares.index.name}, in %"
-    axes.set_title(title, loc="left", fontsize=12, color=_INK)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK)
     return figure
 
 

@@ -8,7 +8,7 @@ import typer
 Images = Annotated[
     Path,
     typer.Option(
-        help="Folder of pictures: <Id>_{red,green,blue,yellow}.png (or .tif, .tiff, .jpg).",
+        help="Folder of pictures: `<Id>_{red,green,blue,yellow}.png` (or .tif, .tiff, .jpg).",
         show_default=False,
     ),
 ]
