@@ -87,7 +87,7 @@ def dna(scene: Scene, rng: np.random.Generator) -> Plane:
     holes = blur((scene.nucleoli > 0).astype(np.float32), 0.8)
     plane = np.where(scene.envelope, (chromatin + rim) * (1 - 0.7 * holes), 0)
     plane = plane + np.where(scene.chromosomes, 0.9 + 0.15 * mottle, 0)
-    return as_plane((plane * scene.per_cell(brightness)).astype(np.float32))
+    return as_plane(plane * scene.per_cell(brightness))
 
 
 def reticulum(scene: Scene, rng: np.random.Generator) -> Plane:

@@ -39,7 +39,7 @@ def illumination(shape: tuple[int, int], strength: float, rng: np.random.Generat
     centre = rng.normal(0, 0.3, 2)
     fall = np.square(rows[:, None] - centre[0]) + np.square(columns[None] - centre[1])
     drift = smooth_noise(shape, shape[0] / 4, rng)
-    return as_plane(np.clip(1 + strength * (0.5 - 0.6 * fall + 0.2 * drift), 0.2, None).astype(np.float32))
+    return as_plane(np.clip(1 + strength * (0.5 - 0.6 * fall + 0.2 * drift), 0.2, None))
 
 
 def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:

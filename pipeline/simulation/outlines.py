@@ -96,7 +96,7 @@ def _cell_outline(
     """Radius of a cell around its nucleus in every direction, in pixels, shape (ANGLES,)."""
     radius, axis = cells.radius[row], float(cells.axis[row])
     if cells.condensed[row]:
-        return as_plane((radius * np.exp(_waves(range(2, 8), 0.03, rng))).astype(np.float32))
+        return as_plane(radius * np.exp(_waves(range(2, 8), 0.03, rng)))
     aspect = max(1.0, line.elongation * np.exp(rng.normal(0, 0.2)))
     shape = _ellipse(axis, aspect) * np.exp(_waves(range(1, 7), 0.16, rng))
     for _ in range(rng.poisson(3)):
@@ -199,4 +199,4 @@ def _centrosomes(cells: Population, rng: np.random.Generator) -> NDArray[np.floa
     offset = away[:, None] * np.stack([np.sin(turn), np.cos(turn)], axis=1)
     # In division the poles of the spindle lie on the axis; this is one of the two.
     poles = 0.75 * cells.nucleus_radius[:, None] * cells.direction
-    return as_plane((cells.centre + np.where(cells.condensed[:, None], poles, offset)).astype(np.float32))
+    return as_plane(cells.centre + np.where(cells.condensed[:, None], poles, offset))

@@ -81,7 +81,7 @@ class Scene:
     @cached_property
     def cytoplasm(self) -> Plane:
         """1 in cells outside their nuclei, 0 elsewhere."""
-        return as_plane(((self.cells > 0) & (self.nuclei == 0)).astype(np.float32))
+        return as_plane((self.cells > 0) & (self.nuclei == 0))
 
     @cached_property
     def nuclear_depth(self) -> Plane:

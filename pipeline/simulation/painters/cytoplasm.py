@@ -17,7 +17,7 @@ def cytosol(scene: Scene, rng: np.random.Generator) -> Plane:
     grain = np.clip(1 + 0.32 * smooth_noise(scene.shape, scene.px(0.3), rng), 0, None)
     clouds = np.clip(1 + 0.18 * smooth_noise(scene.shape, scene.px(3), rng), 0.3, None)
     fill = scene.cytoplasm * (0.25 + 0.6 * scene.thickness + 0.3 * scene.around_nucleus)
-    return fill * grain * clouds + rng.uniform(0.02, 0.25) * scene.envelope
+    return as_plane(fill * grain * clouds + rng.uniform(0.02, 0.25) * scene.envelope)
 
 
 def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -26,7 +26,7 @@ def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
     A resident protein fills the same membranes as the marker antibody; texture drawn afresh stands
     for the imperfect overlap of two antibodies.
     """
-    return markers.reticulum(scene, rng) * rng.uniform(0.8, 1.2)
+    return as_plane(markers.reticulum(scene, rng) * rng.uniform(0.8, 1.2))
 
 
 def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -42,7 +42,9 @@ def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
     headings = rng.uniform(0, 2 * np.pi, len(starts)).astype(np.float32)
     ribbons = blur(strands(scene, starts, headings, Growth(2.4, 0.9), rng), scene.px(0.3))
     vesicles = scene.scatter(scene.around_nucleus, 4, rng)
-    return normalised(ribbons) + dots(scene.shape, vesicles, scene.px(0.3), 0.3) + 0.03 * scene.cytoplasm
+    return as_plane(
+        normalised(ribbons) + dots(scene.shape, vesicles, scene.px(0.3), 0.3) + 0.03 * scene.cytoplasm
+    )
 
 
 def mitochondria(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -55,7 +57,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator) -> Plane:
     headings = outwards(scene, scene.centrosome, starts, 0.9, rng)
     growth = Growth(rng.uniform(2.0, 6.0), rng.uniform(0.35, 0.6))
     threads = blur(strands(scene, starts, headings, growth, rng), scene.px(0.22))
-    return normalised(np.tanh(1.2 * threads)) + 0.03 * scene.cytoplasm
+    return as_plane(normalised(np.tanh(1.2 * threads)) + 0.03 * scene.cytoplasm)
 
 
 def aggresome(scene: Scene, rng: np.random.Generator) -> Plane:

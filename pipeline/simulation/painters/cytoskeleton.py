@@ -26,7 +26,7 @@ def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
     points, age, _ = grow(
         scene, starts, outwards(scene, scene.centrosome, starts, 0.35, rng), Growth(1.7, 0.1, 0.2), rng
     )
-    return (
+    return as_plane(
         normalised(blur(splat(scene.shape, points, np.square(age)), scene.px(0.2))) + 0.05 * scene.cytoplasm
     )
 
@@ -71,7 +71,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
     starts = scene.scatter(weight, scene.per_area(0.07), rng)
     headings = outwards(scene, scene.centrosome, starts, 1.2, rng)
     bundles = blur(strands(scene, starts, headings, Growth(9, 0.75), rng), scene.px(0.22))
-    return normalised(bundles) + 0.04 * scene.cytoplasm
+    return as_plane(normalised(bundles) + 0.04 * scene.cytoplasm)
 
 
 def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:

@@ -8,7 +8,7 @@ from pipeline.simulation.scene import Scene
 
 def _released(scene: Scene) -> Plane:
     """In division the envelope is gone, and nuclear proteins fill the cell around the chromosomes."""
-    return 0.35 * scene.dividing * (1 - 0.6 * scene.chromosomes).astype(np.float32)
+    return as_plane(0.35 * scene.dividing * (1 - 0.6 * scene.chromosomes))
 
 
 def _soft_nucleoli(scene: Scene) -> Plane:
@@ -48,7 +48,9 @@ def nucleoli(scene: Scene, rng: np.random.Generator) -> Plane:
     strongly enriched there.
     """
     texture = np.clip(1 + 0.18 * smooth_noise(scene.shape, scene.px(0.4), rng), 0.2, None)
-    return _soft_nucleoli(scene) * texture + rng.uniform(0.03, 0.15) * scene.envelope + _released(scene)
+    return as_plane(
+        _soft_nucleoli(scene) * texture + rng.uniform(0.03, 0.15) * scene.envelope + _released(scene)
+    )
 
 
 def fibrillar_center(scene: Scene, rng: np.random.Generator) -> Plane:

@@ -28,7 +28,7 @@ def cell_junctions(scene: Scene, rng: np.random.Generator) -> Plane:
     contact = _contacts(scene)
     beads = np.clip(1 + 0.6 * smooth_noise(scene.shape, scene.px(0.5), rng), 0.1, 2)
     inner = rng.uniform(0.05, 0.15) * scene.cytoplasm * (0.3 + 0.7 * scene.thickness)
-    return np.clip(blur(contact, scene.px(0.35)) * 1.5, 0, 1.5) * beads + inner
+    return as_plane(np.clip(blur(contact, scene.px(0.35)) * 1.5, 0, 1.5) * beads + inner)
 
 
 def _contacts(scene: Scene) -> Plane:
@@ -37,7 +37,7 @@ def _contacts(scene: Scene) -> Plane:
     around = np.ones((5, 5), np.uint8)
     highest = cv2.dilate(labels, around)
     lowest = cv2.erode(np.where(labels > 0, labels, labels.max() + 1), around)
-    return as_plane(((highest != lowest) & (lowest < highest) & (labels > 0)).astype(np.float32))
+    return as_plane((highest != lowest) & (lowest < highest) & (labels > 0))
 
 
 def focal_adhesion_sites(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -49,4 +49,6 @@ def focal_adhesion_sites(scene: Scene, rng: np.random.Generator) -> Plane:
     starts = scene.scatter(scene.cytoplasm * band, scene.per_area(0.035) + 4, rng)
     headings = outwards(scene, scene.population.centre, starts, 0.3, rng)
     dashes = strands(scene, starts, headings, Growth(2.2, 0.05, 0.1), rng)
-    return normalised(blur(dashes, scene.px(0.32))) + 0.07 * scene.inside * (0.3 + 0.7 * scene.thickness)
+    return as_plane(
+        normalised(blur(dashes, scene.px(0.32))) + 0.07 * scene.inside * (0.3 + 0.7 * scene.thickness)
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.drawing import Plane, blur, dots, normalised, rings, splat
+from pipeline.simulation.drawing import Plane, as_plane, blur, dots, normalised, rings, splat
 from pipeline.simulation.scene import Scene
 
 
@@ -14,7 +14,7 @@ def _amounts(number: int, spread: float, rng: np.random.Generator) -> NDArray[np
 
 
 def _haze(scene: Scene, strength: float) -> Plane:
-    return strength * scene.cytoplasm * (0.3 + 0.7 * scene.thickness)
+    return as_plane(strength * scene.cytoplasm * (0.3 + 0.7 * scene.thickness))
 
 
 def peroxisomes(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -25,7 +25,7 @@ def peroxisomes(scene: Scene, rng: np.random.Generator) -> Plane:
     weight = scene.cytoplasm * np.clip(scene.thickness, 0.1, 1)
     spots = scene.scatter(weight, scene.per_area(0.22), rng)
     plane = dots(scene.shape, spots, scene.px(0.2), _amounts(len(spots), 0.25, rng))
-    return normalised(plane) + _haze(scene, 0.04)
+    return as_plane(normalised(plane) + _haze(scene, 0.04))
 
 
 def endosomes(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -39,7 +39,7 @@ def endosomes(scene: Scene, rng: np.random.Generator) -> Plane:
     small = dots(scene.shape, spots, scene.px(0.25), _amounts(len(spots), 0.7, rng))
     large = scene.scatter(weight, scene.per_area(0.02), rng)
     radii = scene.px(1.0) * rng.uniform(0.5, 0.9, len(large)).astype(np.float32)
-    return small + 0.9 * rings(scene.shape, large, radii, scene.px(0.2)) + _haze(scene, 0.05)
+    return as_plane(small + 0.9 * rings(scene.shape, large, radii, scene.px(0.2)) + _haze(scene, 0.05))
 
 
 def lysosomes(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -47,13 +47,13 @@ def lysosomes(scene: Scene, rng: np.random.Generator) -> Plane:
 
     Acid compartments of 0.5 to 1.2 µm are carried towards the centrosome.
     """
-    crowd = np.exp(-scene.from_centrosome / (scene.per_cell(0.8 * scene.population.nucleus_radius) + 1))
-    weight = scene.cytoplasm * (0.06 + crowd)
+    crowd = np.exp(-scene.from_centrosome / (scene.per_cell(0.45 * scene.population.nucleus_radius) + 1))
+    weight = scene.cytoplasm * (0.02 + crowd)
     plane = np.zeros(scene.shape, np.float32)
     for size, number in ((0.3, 18), (0.45, 12), (0.65, 5)):
         spots = scene.scatter(weight, number, rng)
         plane += dots(scene.shape, spots, scene.px(size), _amounts(len(spots), 0.4, rng))
-    return np.clip(plane, 0, 2.0) + _haze(scene, 0.03)
+    return as_plane(np.clip(plane, 0, 2.0) + _haze(scene, 0.03))
 
 
 def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -70,7 +70,7 @@ def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Plane:
     droplets = np.repeat(seeds, each, axis=0) + spread
     radii = scene.px(1.0) * rng.uniform(0.35, 1.1, len(droplets)).astype(np.float32)
     coats = rings(scene.shape, droplets, radii, scene.px(0.16)) * scene.cytoplasm
-    return np.clip(coats, 0, 1.8) + _haze(scene, 0.04)
+    return as_plane(np.clip(coats, 0, 1.8) + _haze(scene, 0.04))
 
 
 def cytoplasmic_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -81,7 +81,7 @@ def cytoplasmic_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
     weight = scene.cytoplasm * np.clip(scene.thickness, 0.02, 1)
     spots = scene.scatter(weight, rng.gamma(4, rng.uniform(0.8, 3), len(scene.population)), rng)
     plane = dots(scene.shape, spots, scene.px(0.36), _amounts(len(spots), 0.35, rng))
-    return normalised(plane) + _haze(scene, rng.uniform(0.06, 0.16))
+    return as_plane(normalised(plane) + _haze(scene, rng.uniform(0.06, 0.16)))
 
 
 def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -96,7 +96,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Plane:
     radii = scene.px(1.0) * rng.uniform(1.0, 1.9, len(centres)).astype(np.float32)
     rods = _bars(scene, centres[is_rod], 2 * scene.px(1.0) * rng.uniform(1.5, 4, is_rod.sum()), rng)
     loops = rings(scene.shape, centres[~is_rod], radii[~is_rod], scene.px(0.25))
-    return (normalised(rods) + loops) * scene.inside + _haze(scene, 0.06)
+    return as_plane((normalised(rods) + loops) * scene.inside + _haze(scene, 0.06))
 
 
 def _bars(
