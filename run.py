@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from pipeline.commands import evaluate, extract, importances, overlay, predict, simulate, status, train
+from pipeline.commands import demo, evaluate, extract, importances, overlay, predict, simulate, status, train
 from pipeline.commands import features as feature_catalogue
 from pipeline.console import errors
 from pipeline.errors import PipelineError
@@ -26,10 +26,12 @@ app = typer.Typer(
     """,
 )
 
+STARTING = "Getting started"
 MAIN = "The main job"
 LOOKING = "Looking at it"
 
-app.command("simulate", rich_help_panel=MAIN)(simulate.simulate)
+app.command("demo", rich_help_panel=STARTING)(demo.demo)
+app.command("simulate", rich_help_panel=STARTING)(simulate.simulate)
 app.command("extract", rich_help_panel=MAIN)(extract.extract)
 app.command("train", rich_help_panel=MAIN)(train.train)
 app.command("evaluate", rich_help_panel=MAIN)(evaluate.evaluate)

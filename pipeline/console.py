@@ -28,9 +28,10 @@ class RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the rate of one bar."""
-        speed = task.finished_speed or task.speed
-        if not speed:
+        elapsed = task.finished_time or task.elapsed
+        if not elapsed or not task.completed:
             return Text("")
+        speed = task.completed / elapsed  # of the whole run: chunks that finish together would mislead
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
 
@@ -49,6 +50,7 @@ class RichProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(compact=True),
             console=console,
+            speed_estimate_period=600,
         )
         with bars:
             task = bars.add_task(description, total=total)
