@@ -1,0 +1,72 @@
+"""Zernike moments: coarse shape, and coarse arrangement of intensity, on a disc around the region."""
+
+import numpy as np
+
+from features.cells import Cell, Region
+from features.kernels.zernike import COEFFICIENTS, ORDERS, enclosing_circle, zernike_sums
+from features.registry import GAIN, GEOMETRY, Floats, Output, feature
+
+REGIONS = ("cell", "nucleus")
+
+
+@feature(
+    family="zernike",
+    per="shape",
+    regions=REGIONS,
+    outputs={f"shape_{n}_{m}": Output(f"the Zernike magnitude ({n}, {m}) of the shape") for n, m in ORDERS},
+)
+def of_shape(region: Region) -> Floats:
+    """Compute the magnitudes of the shape's Zernike moments up to degree 9, shape (30,).
+
+    Units: none. The unit disc is the smallest circle around the pixels' centres; sums are over all of
+    the region's pixels, divided by the disc's area in pixels. NaN for a single pixel.
+
+    Source: Zernike 1934; Teague 1980; CellProfiler MeasureObjectSizeShape (AreaShape_Zernike), which
+    may lose pixels on the circle to rounding: here none is lost.
+    """
+    magnitudes, radius = region.cell.once(_magnitudes, region.name)
+    return magnitudes[0] / (np.pi * radius**2) if radius > 0 else np.full(len(ORDERS), np.nan)
+
+
+@feature(
+    family="zernike",
+    per="channel",
+    regions=REGIONS,
+    outputs={
+        f"intensity_{n}_{m}": Output(
+            f"the Zernike magnitude ({n}, {m}) of the arrangement", invariances=GEOMETRY | GAIN
+        )
+        for n, m in ORDERS
+    },
+)
+def of_intensity(region: Region) -> Floats:
+    """Compute the magnitudes of each channel's Zernike moments up to degree 9, shape (channels, 30).
+
+    Units: none; moments of the intensity over its sum, so that (0, 0) is 1. The disc is that of the
+    shape. NaN for a single pixel and where the channel is black. Phases are left out: they say how
+    the cell lies.
+
+    Source: Boland and Murphy 2001 (SLF, Zernike features); CellProfiler
+    MeasureObjectIntensityDistribution (Zernikes), there over the number of pixels instead of the intensity.
+    """
+    magnitudes, radius = region.cell.once(_magnitudes, region.name)
+    total = region.moments[:, :1]
+    defined = (total > 0) & (radius > 0)
+    return np.divide(magnitudes[1:], total, out=np.full_like(magnitudes[1:], np.nan), where=defined)
+
+
+def _magnitudes(cell: Cell, name: str) -> tuple[Floats, float]:
+    """Return the magnitudes for shape and channels, shape (1 + channels, 30), and the circle's radius."""
+    region = cell.regions[name]
+    row, column, radius = enclosing_circle(_outermost(region))
+    sums = zernike_sums(region.values, region.positions, row, column, max(radius, 1.0))
+    moments = (sums[:, 0] + 1j * sums[:, 1]) @ COEFFICIENTS.T
+    return np.abs(moments), radius
+
+
+def _outermost(region: Region) -> Floats:
+    """Return the pixels that can lie on the circle: the first and last of every row, shape (n, 2)."""
+    rows, columns = region.positions
+    ends = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
+    outer = np.concatenate([ends[:-1], ends[1:] - 1])
+    return np.column_stack([rows[outer], columns[outer]]).astype(np.float64)
