@@ -103,7 +103,7 @@ def strands(
 ) -> Plane:
     """Grow filaments and draw them with a brightness that varies from one to the next."""
     points, _, filament = grow(scene, starts, headings, growth, rng)
-    brightness = rng.gamma(4, 0.25, len(starts)).astype(np.float32)
+    brightness = rng.gamma(2.5, 0.4, len(starts)).astype(np.float32)
     return splat(scene.shape, points, brightness[filament])
 
 

@@ -16,19 +16,17 @@ def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
     along the cell's border. Others start in the cytoplasm (from the Golgi, or cut loose) and point outwards.
     """
     cells = scene.population
-    spread = ~cells.condensed
-    density = 0.24 * scene.line.filaments
-    area = scene.per_area(1.0) * spread
+    number = scene.per_area(0.22 * scene.line.filaments) * ~cells.condensed
     near = scene.cytoplasm * np.exp(-scene.from_centrosome / scene.px(2.0))
-    radial = scene.scatter(near, density * area * 0.22, rng)
-    loose = scene.scatter(scene.cytoplasm, density * area * 0.78, rng)
+    radial = scene.scatter(near, 0.22 * number, rng)
+    loose = scene.scatter(scene.cytoplasm, 0.78 * number, rng)
     starts = np.concatenate([radial, loose])
     headings = outwards(scene, scene.centrosome, starts, 0.6, rng)
     headings[: len(radial)] = rng.uniform(0, 2 * np.pi, len(radial))
     reach = float(np.median(cells.radius)) * scene.pixel_um * 1.3
-    plane = strands(scene, starts, headings, Growth(reach, 0.22), rng)
+    plane = strands(scene, starts, headings, Growth(reach, 0.15, 0.6), rng)
     haze = scene.thickness * scene.cytoplasm
-    stained = 0.4 * plane + 0.07 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene)
+    stained = 0.5 * plane + 0.05 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene)
     return as_plane(stained * speckle(scene.shape, 0.3, rng))
 
 
@@ -78,13 +76,12 @@ def dna(scene: Scene, rng: np.random.Generator) -> Plane:
     cells = scene.population
     brightness = np.exp(rng.normal(0, 0.22, len(cells)))
     brightness = brightness * np.where(cells.condensed, 1.7, 1.0)
-    mottle = smooth_noise(scene.shape, scene.px(0.55), rng) * 0.6 + smooth_noise(
-        scene.shape, scene.px(1.4), rng
-    )
-    contrast = scene.per_cell(rng.uniform(0.08, 0.28, len(cells)))
+    fine, coarse = (smooth_noise(scene.shape, scene.px(size), rng) for size in (0.3, 0.7))
+    mottle = 0.7 * fine + 0.7 * coarse
+    contrast = scene.per_cell(rng.uniform(0.12, 0.34, len(cells)))
     chromatin = np.clip(0.75 + contrast * mottle, 0.1, None)
     rim = 0.12 * np.exp(-np.square(scene.nuclear_depth - scene.px(0.5)) / scene.px(0.5) ** 2)
-    holes = blur((scene.nucleoli > 0).astype(np.float32), 0.8)
+    holes = blur((scene.nucleoli > 0).astype(np.float32), 0.6)
     plane = np.where(scene.envelope, (chromatin + rim) * (1 - 0.7 * holes), 0)
     plane = plane + np.where(scene.chromosomes, 0.9 + 0.15 * mottle, 0)
     return as_plane(plane * scene.per_cell(brightness))
@@ -104,6 +101,5 @@ def reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
     envelope = scene.envelope * np.exp(-np.square(scene.nuclear_depth / scene.px(0.4)))
     # The spindle pushes the membranes to the cell's border.
     cleared = 1 - 0.75 * scene.dividing * np.clip(2 * scene.around_nucleus, 0, 1)
-    return as_plane(
-        (plane * cleared + 0.4 * envelope + 0.06 * scene.envelope) * speckle(scene.shape, 0.5, rng)
-    )
+    stained = plane * cleared + 0.4 * envelope + 0.06 * scene.envelope
+    return as_plane(stained * speckle(scene.shape, 0.5, rng))

@@ -62,7 +62,7 @@ def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: np.random.Ge
         Grey values; what is darker than the offset is 0, brighter than the camera can hold 255.
     """
     focused = (1 - exposure.haze) * blur(stain, exposure.sharpness)
-    seen = (focused + exposure.haze * blur(stain, 6 * exposure.sharpness)) * light
+    seen = (focused + exposure.haze * blur(stain, 8 * exposure.sharpness)) * light
     photons = np.maximum(seen * exposure.photons, 0)
     # Above a few photons Poisson noise is Gaussian, which is drawn ten times faster.
     noise = rng.standard_normal(stain.shape, dtype=np.float32)

@@ -98,7 +98,7 @@ def _cell_outline(
     if cells.condensed[row]:
         return as_plane(radius * np.exp(_waves(range(2, 8), 0.03, rng)))
     aspect = max(1.0, line.elongation * np.exp(rng.normal(0, 0.2)))
-    shape = _ellipse(axis, aspect) * np.exp(_waves(range(1, 7), 0.16, rng))
+    shape = _ellipse(axis, aspect) * np.exp(_waves(range(1, 7), 0.2, rng))
     for _ in range(rng.poisson(3)):
         # Processes mostly follow the long axis: a polar cell is pulled out at its ends.
         towards = axis + np.pi * rng.integers(2) + rng.normal(0, 1.6 / line.elongation)
@@ -176,7 +176,7 @@ def _nucleoli(nuclei: Labels, cells: Population, line: CellLine, rng: np.random.
     bodies = np.zeros(nuclei.shape, np.uint8)
     for row in np.flatnonzero(~cells.condensed):
         for _ in range(max(1, rng.poisson(line.nucleoli))):
-            radius = cells.nucleus_radius[row] * rng.uniform(0.13, 0.26)
+            radius = cells.nucleus_radius[row] * rng.uniform(0.10, 0.23)
             away = cells.nucleus_radius[row] * 0.6 * np.sqrt(rng.random())
             turn = rng.uniform(0, 2 * np.pi)
             centre = cells.centre[row] + away * np.array([np.sin(turn), np.cos(turn)])

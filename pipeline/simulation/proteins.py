@@ -173,14 +173,14 @@ def lines_for(locations: tuple[str, ...]) -> tuple[CellLine, ...]:
 def _exposures(rng: np.random.Generator) -> tuple[Exposure, ...]:
     """Choose gain, noise and focus of the four channels, brightness spread as in the real pictures."""
     sharpness = float(rng.uniform(0.45, 0.75))
-    typical = (120.0, 130.0, 120.0, 120.0)
-    spread = (0.45, 0.55, 0.5, 0.45)
+    typical = (125.0, 115.0, 120.0, 120.0)
+    spread = (0.45, 0.5, 0.45, 0.45)
     return tuple(
         Exposure(
-            gain=float(np.clip(gain * np.exp(rng.normal(0, sigma)), 30, 330)),
+            gain=float(np.clip(gain * np.exp(rng.normal(0, sigma)), 30, 280)),
             photons=float(rng.uniform(25, 120)),
             sharpness=sharpness * float(rng.uniform(0.9, 1.2)),
-            haze=float(rng.uniform(0.05, 0.22)),
+            haze=float(rng.uniform(0.08, 0.28)),
             offset=float(rng.uniform(1, 6)),
         )
         for gain, sigma in zip(typical, spread, strict=True)

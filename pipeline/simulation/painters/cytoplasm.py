@@ -66,11 +66,8 @@ def aggresome(scene: Scene, rng: np.random.Generator) -> Plane:
     Misfolded protein is carried along microtubules to the centrosome and piles up there, a few micrometres
     wide; what has not been collected yet is spread thinly through the cytosol.
     """
-    radius = (
-        scene.px(1.0)
-        * rng.uniform(0.8, 2.0, len(scene.population))
-        * (rng.random(len(scene.population)) < 0.75)
-    )
+    number = len(scene.population)
+    radius = rng.uniform(0.8, 2.0, number) / scene.pixel_um * (rng.random(number) < 0.75)
     reach = scene.per_cell(radius) + 0.01
     ragged = 1 + 0.15 * smooth_noise(scene.shape, scene.px(0.7), rng)
     clump = 1 / (1 + np.exp(np.clip(5 * (scene.from_centrosome * ragged / reach - 1), -30, 30)))

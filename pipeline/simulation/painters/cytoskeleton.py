@@ -23,12 +23,10 @@ def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
     """
     weight = scene.cytoplasm * (0.2 + np.exp(-scene.edge_distance / scene.px(4)))
     starts = scene.scatter(weight, scene.per_area(0.05), rng)
-    points, age, _ = grow(
-        scene, starts, outwards(scene, scene.centrosome, starts, 0.35, rng), Growth(1.7, 0.1, 0.2), rng
-    )
-    return as_plane(
-        normalised(blur(splat(scene.shape, points, np.square(age)), scene.px(0.2))) + 0.05 * scene.cytoplasm
-    )
+    headings = outwards(scene, scene.centrosome, starts, 0.35, rng)
+    points, age, _ = grow(scene, starts, headings, Growth(1.7, 0.1, 0.2), rng)
+    comets = blur(splat(scene.shape, points, np.square(age)), scene.px(0.2))
+    return as_plane(normalised(comets) + 0.05 * scene.cytoplasm)
 
 
 def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -37,7 +35,7 @@ def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
     The two centrioles lie half a micrometre to a few micrometres apart; in division one is at each pole.
     """
     cells = scene.population
-    apart = scene.px(1.0) * rng.uniform(0.3, 1.2, (len(cells), 1))
+    apart = rng.uniform(0.3, 1.2, (len(cells), 1)) / scene.pixel_um
     turn = rng.uniform(0, 2 * np.pi, len(cells))
     partner = scene.centrosome + apart * np.stack([np.sin(turn), np.cos(turn)], axis=1)
     opposite = 2 * cells.centre - scene.centrosome
@@ -54,9 +52,8 @@ def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Pla
     """
     near = np.exp(-np.square(scene.from_centrosome / scene.px(0.75)) / 2) * scene.inside
     starts = scene.scatter(scene.cytoplasm * near, 22, rng)
-    points, age, _ = grow(
-        scene, starts, outwards(scene, scene.centrosome, starts, 0.5, rng), Growth(5, 0.2), rng
-    )
+    headings = outwards(scene, scene.centrosome, starts, 0.5, rng)
+    points, age, _ = grow(scene, starts, headings, Growth(5, 0.2), rng)
     rays = blur(splat(scene.shape, points, np.square(1 - age)), scene.px(0.2))
     return as_plane(near + 0.35 * np.clip(normalised(rays), 0, 2) + rng.uniform(0.02, 0.08) * scene.cytoplasm)
 
@@ -79,13 +76,10 @@ def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
 
     Stress fibres cross the cell above and below the nucleus; the cortex is actin's densest layer.
     """
-    starts = scene.scatter(
-        scene.inside * (0.3 + scene.thickness), scene.per_area(rng.uniform(0.04, 0.11)), rng
-    )
-    axis = scene.per_cell(scene.population.axis)
-    headings = (
-        scene.at(axis, starts) + np.pi * rng.integers(0, 2, len(starts)) + rng.normal(0, 0.1, len(starts))
-    )
+    number = scene.per_area(rng.uniform(0.04, 0.11))
+    starts = scene.scatter(scene.inside * (0.3 + scene.thickness), number, rng)
+    headings = scene.at(scene.per_cell(scene.population.axis), starts) + rng.normal(0, 0.1, len(starts))
+    headings += np.pi * rng.integers(0, 2, len(starts))
     growth = Growth(scene.pixel_um * 0.9 * float(np.median(scene.population.radius)), 0.06, 0.0)
     fibres = blur(strands(scene, starts, headings.astype(np.float32), growth, rng), scene.px(0.15))
     cortex = scene.inside * np.exp(-scene.edge_distance / scene.px(0.7))

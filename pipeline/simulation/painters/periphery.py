@@ -28,13 +28,13 @@ def cell_junctions(scene: Scene, rng: np.random.Generator) -> Plane:
     contact = _contacts(scene)
     beads = np.clip(1 + 0.6 * smooth_noise(scene.shape, scene.px(0.5), rng), 0.1, 2)
     inner = rng.uniform(0.05, 0.15) * scene.cytoplasm * (0.3 + 0.7 * scene.thickness)
-    return as_plane(np.clip(blur(contact, scene.px(0.35)) * 1.5, 0, 1.5) * beads + inner)
+    return as_plane(np.clip(blur(contact, scene.px(0.3)) * 1.4, 0, 1.5) * beads + inner)
 
 
 def _contacts(scene: Scene) -> Plane:
     """1 on pixels of cells whose neighbourhood holds another cell, 0 elsewhere."""
     labels = scene.cells.astype(np.float32)
-    around = np.ones((5, 5), np.uint8)
+    around = np.ones((3, 3), np.uint8)
     highest = cv2.dilate(labels, around)
     lowest = cv2.erode(np.where(labels > 0, labels, labels.max() + 1), around)
     return as_plane((highest != lowest) & (lowest < highest) & (labels > 0))

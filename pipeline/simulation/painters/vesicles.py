@@ -13,6 +13,13 @@ def _amounts(number: int, spread: float, rng: np.random.Generator) -> NDArray[np
     return rng.gamma(shape, 1 / shape, number).astype(np.float32)
 
 
+def _lengths(
+    scene: Scene, low_um: float, high_um: float, number: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw lengths between two bounds in micrometres and give them in pixels."""
+    return (rng.uniform(low_um, high_um, number) / scene.pixel_um).astype(np.float32)
+
+
 def _haze(scene: Scene, strength: float) -> Plane:
     return as_plane(strength * scene.cytoplasm * (0.3 + 0.7 * scene.thickness))
 
@@ -38,7 +45,7 @@ def endosomes(scene: Scene, rng: np.random.Generator) -> Plane:
     spots = scene.scatter(weight, scene.per_area(0.07), rng)
     small = dots(scene.shape, spots, scene.px(0.25), _amounts(len(spots), 0.7, rng))
     large = scene.scatter(weight, scene.per_area(0.02), rng)
-    radii = scene.px(1.0) * rng.uniform(0.5, 0.9, len(large)).astype(np.float32)
+    radii = _lengths(scene, 0.5, 0.9, len(large), rng)
     return as_plane(small + 0.9 * rings(scene.shape, large, radii, scene.px(0.2)) + _haze(scene, 0.05))
 
 
@@ -68,7 +75,7 @@ def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Plane:
     each = rng.poisson(6, len(seeds)) + 1
     spread = scene.px(1.6) * rng.standard_normal((each.sum(), 2), dtype=np.float32)
     droplets = np.repeat(seeds, each, axis=0) + spread
-    radii = scene.px(1.0) * rng.uniform(0.35, 1.1, len(droplets)).astype(np.float32)
+    radii = _lengths(scene, 0.35, 1.1, len(droplets), rng)
     coats = rings(scene.shape, droplets, radii, scene.px(0.16)) * scene.cytoplasm
     return as_plane(np.clip(coats, 0, 1.8) + _haze(scene, 0.04))
 
@@ -93,14 +100,14 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Plane:
     weight = scene.cytoplasm * np.clip(scene.thickness, 0.01, 1)
     centres = scene.scatter(weight, 1.6 * affected, rng)
     is_rod = rng.random(len(centres)) < 0.65
-    radii = scene.px(1.0) * rng.uniform(1.0, 1.9, len(centres)).astype(np.float32)
-    rods = _bars(scene, centres[is_rod], 2 * scene.px(1.0) * rng.uniform(1.5, 4, is_rod.sum()), rng)
-    loops = rings(scene.shape, centres[~is_rod], radii[~is_rod], scene.px(0.25))
+    rods = _bars(scene, centres[is_rod], _lengths(scene, 3, 8, is_rod.sum(), rng), rng)
+    radii = _lengths(scene, 1.0, 1.9, len(centres) - is_rod.sum(), rng)
+    loops = rings(scene.shape, centres[~is_rod], radii, scene.px(0.25))
     return as_plane((normalised(rods) + loops) * scene.inside + _haze(scene, 0.06))
 
 
 def _bars(
-    scene: Scene, centres: NDArray[np.float32], lengths: NDArray[np.float64], rng: np.random.Generator
+    scene: Scene, centres: NDArray[np.float32], lengths: NDArray[np.float32], rng: np.random.Generator
 ) -> Plane:
     """Draw straight bars of given lengths in pixels, at random angles."""
     turn = rng.uniform(0, np.pi, len(centres))
