@@ -18,7 +18,7 @@ from pipeline.measuring import Chunk, family_parts, measure_chunk, segmentation_
 from pipeline.parts import blocks_of, write_blocks, write_table
 from pipeline.problems import Problem, write_problems
 from pipeline.progress import Progress
-from pipeline.records import changes, read_record, text_digest, write_record
+from pipeline.records import changes, read_record, remove_leftovers, text_digest, write_record
 from pipeline.samples import Sample, find_samples
 from pipeline.segmentation import Segmenter
 from pipeline.segmentation.factory import make_segmenter
@@ -126,6 +126,7 @@ def extract(options: ExtractOptions, progress: Progress) -> ExtractSummary:
     record = read_record(work.record("extract"))
     if record and not changes(record, now) and work.features.exists() and work.cells.exists():
         return _summary(work, measured=0)
+    remove_leftovers(work.root)
     chunks = _missing(plan, work, options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
     if chunks:

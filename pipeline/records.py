@@ -54,6 +54,23 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files below `folder` of runs that were killed."""
+    for path in folder.rglob(".*.tmp"):
+        if not _is_running(int(path.name.split(".")[-2])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, and alive
+        return True
+    return True
+
+
 def write_record(path: Path, stage: str, options: BaseModel, inputs: Mapping[str, str]) -> None:
     """Write what `stage` was made from; call it last, when its outputs are in place."""
     record = Record(stage=stage, options=options.model_dump(mode="json"), inputs=dict(inputs))

@@ -88,6 +88,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(pictures, undisturbed,
     finished = len(list(Workspace(tmp_path).parts.glob("segmentation/*.parquet")))
     again = run(pictures, tmp_path)
     assert 0 < finished <= 6 - again.measured
+    assert not list(tmp_path.rglob(".*.tmp"))
     assert tables(tmp_path) == tables(undisturbed)
 
 
