@@ -10,24 +10,29 @@ from pipeline.simulation.scene import Scene
 
 
 def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
-    """Paint microtubules: filaments from the centrosome to the periphery, and spindles in division.
+    """Stain the microtubules, spindles and bridges of a field."""
+    return as_plane(filaments(scene) * speckle(scene.shape, 0.3, rng))
 
-    Filaments are dense around the centre, where they all begin, bend around the nucleus and slide
+
+def filaments(scene: Scene) -> Plane:
+    """Paint where microtubules are: the same each time, as every protein on them shows the same ones.
+
+    Filaments are dense around the centrosome, where many begin, bend around the nucleus and slide
     along the cell's border. Others start in the cytoplasm (from the Golgi, or cut loose) and point outwards.
+    In division they make up the spindle, and later the bridge between the daughters.
     """
-    cells = scene.population
-    number = scene.per_area(0.22 * scene.line.filaments) * ~cells.condensed
+    rng = np.random.default_rng((scene.seed, 0))
+    number = scene.per_area(0.22 * scene.line.filaments) * ~scene.population.condensed
     near = scene.cytoplasm * np.exp(-scene.from_centrosome / scene.px(2.0))
     radial = scene.scatter(near, 0.22 * number, rng)
     loose = scene.scatter(scene.cytoplasm, 0.78 * number, rng)
     starts = np.concatenate([radial, loose])
     headings = outwards(scene, scene.centrosome, starts, 0.6, rng)
     headings[: len(radial)] = rng.uniform(0, 2 * np.pi, len(radial))
-    reach = float(np.median(cells.radius)) * scene.pixel_um * 1.3
-    plane = strands(scene, starts, headings, Growth(reach, 0.15, 0.6), rng)
+    reach = float(np.median(scene.population.radius)) * scene.pixel_um * 1.3
+    threads = strands(scene, starts, headings, Growth(reach, 0.15, 0.6), rng)
     haze = scene.thickness * scene.cytoplasm
-    stained = 0.5 * plane + 0.05 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene)
-    return as_plane(stained * speckle(scene.shape, 0.3, rng))
+    return as_plane(0.5 * threads + 0.05 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene))
 
 
 def spindles(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -88,10 +93,17 @@ def dna(scene: Scene, rng: np.random.Generator) -> Plane:
 
 
 def reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
-    """Paint the endoplasmic reticulum: sheets around the nucleus that open into a net and thin out.
+    """Stain the endoplasmic reticulum of a field."""
+    return as_plane(membranes(scene) * speckle(scene.shape, 0.5, rng))
 
-    It is continuous with the nuclear envelope, and keeps out of nuclei and, in division, of the spindle.
+
+def membranes(scene: Scene) -> Plane:
+    """Paint where the endoplasmic reticulum is: the same each time, as all its proteins share it.
+
+    Sheets around the nucleus open into a net and thin out. It is continuous with the nuclear
+    envelope, and keeps out of nuclei and, in division, of the spindle.
     """
+    rng = np.random.default_rng((scene.seed, 1))
     mesh = 0.3 + 0.7 * web(scene.shape, scene.px(1.2), 0.7, rng)
     sheets = np.clip(0.85 + 0.25 * smooth_noise(scene.shape, scene.px(0.6), rng), 0, None)
     close = scene.around_nucleus
@@ -101,5 +113,4 @@ def reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
     envelope = scene.envelope * np.exp(-np.square(scene.nuclear_depth / scene.px(0.4)))
     # The spindle pushes the membranes to the cell's border.
     cleared = 1 - 0.75 * scene.dividing * np.clip(2 * scene.around_nucleus, 0, 1)
-    stained = plane * cleared + 0.4 * envelope + 0.06 * scene.envelope
-    return as_plane(stained * speckle(scene.shape, 0.5, rng))
+    return as_plane(plane * cleared + 0.4 * envelope + 0.06 * scene.envelope)

@@ -51,9 +51,9 @@ def draw_scene(
     cells[nuclei > 0] = nuclei[nuclei > 0]
     cells = _largest_parts(cells, nuclei > 0)
     nuclei[cells != nuclei] = 0
-    nucleoli = _nucleoli(nuclei, population, line, rng)
+    nucleoli = _nucleoli(nuclei, population, line, pixel_um, rng)
     centrosome = _centrosomes(population, rng)
-    return Scene(line, pixel_um, population, cells, nuclei, nucleoli, centrosome)
+    return Scene(line, pixel_um, population, cells, nuclei, nucleoli, centrosome, int(rng.integers(2**32)))
 
 
 def _waves(orders: range, amplitude: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -171,13 +171,15 @@ def _largest_parts(labels: Labels, nuclear: NDArray[np.bool_]) -> Labels:
     return kept
 
 
-def _nucleoli(nuclei: Labels, cells: Population, line: CellLine, rng: np.random.Generator) -> Labels:
+def _nucleoli(
+    nuclei: Labels, cells: Population, line: CellLine, pixel_um: float, rng: np.random.Generator
+) -> Labels:
     """Draw nucleoli: one to several irregular bodies well inside each nucleus that has an envelope."""
     bodies = np.zeros(nuclei.shape, np.uint8)
     for row in np.flatnonzero(~cells.condensed):
         for _ in range(max(1, rng.poisson(line.nucleoli))):
             radius = cells.nucleus_radius[row] * rng.uniform(0.10, 0.23)
-            away = cells.nucleus_radius[row] * 0.6 * np.sqrt(rng.random())
+            away = cells.nucleus_radius[row] * 0.5 * np.sqrt(rng.random())
             turn = rng.uniform(0, 2 * np.pi)
             centre = cells.centre[row] + away * np.array([np.sin(turn), np.cos(turn)])
             axes = (max(1, round(radius * rng.uniform(0.8, 1.3))), max(1, round(radius)))
@@ -187,7 +189,8 @@ def _nucleoli(nuclei: Labels, cells: Population, line: CellLine, rng: np.random.
         (nuclei.shape[0], nuclei.shape[1]), 2.0, rng
     )
     bodies = cv2.morphologyEx((ragged > 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    inside = cv2.erode((nuclei > 0).astype(np.uint8), np.ones((5, 5), np.uint8))
+    margin = 2 * round(1.2 / pixel_um) + 1
+    inside = cv2.erode((nuclei > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
     shape: Labels = np.where((bodies & inside) > 0, nuclei, 0).astype(np.int32)
     return shape
 

@@ -132,13 +132,13 @@ def _protein(seed: int, number: int, first: str, locations: tuple[str, ...]) -> 
     return Protein(
         number=number,
         locations=chosen,
-        shares=(1.0, *rng.uniform(0.4, 0.85, wanted - 1)),
+        shares=(1.0, *rng.uniform(0.55, 1.0, wanted - 1)),
         pictures=int(rng.choice((1, 2, 3, 4), p=(0.2, 0.3, 0.3, 0.2))),
         line=lines[rng.integers(len(lines))],
         pixel_um=float(rng.choice((0.32, 0.48), p=(0.78, 0.22))),
-        variation=float(rng.gamma(3, 0.1)),
-        background=float(rng.uniform(0.01, 0.07)),
-        speckle=float(rng.uniform(0.25, 0.7)),
+        variation=float(rng.gamma(4, 0.06)),
+        background=float(rng.uniform(0.005, 0.04)),
+        speckle=float(rng.uniform(0.2, 0.5)),
         divisions=divisions_for(chosen),
         exposures=_exposures(rng),
     )
@@ -173,12 +173,12 @@ def lines_for(locations: tuple[str, ...]) -> tuple[CellLine, ...]:
 def _exposures(rng: np.random.Generator) -> tuple[Exposure, ...]:
     """Choose gain, noise and focus of the four channels, brightness spread as in the real pictures."""
     sharpness = float(rng.uniform(0.45, 0.75))
-    typical = (125.0, 115.0, 120.0, 120.0)
+    typical = (125.0, 135.0, 120.0, 120.0)
     spread = (0.45, 0.5, 0.45, 0.45)
     return tuple(
         Exposure(
-            gain=float(np.clip(gain * np.exp(rng.normal(0, sigma)), 30, 280)),
-            photons=float(rng.uniform(25, 120)),
+            gain=float(np.clip(gain * np.exp(rng.normal(0, sigma)), 50, 280)),
+            photons=float(rng.uniform(35, 150)),
             sharpness=sharpness * float(rng.uniform(0.9, 1.2)),
             haze=float(rng.uniform(0.08, 0.28)),
             offset=float(rng.uniform(1, 6)),

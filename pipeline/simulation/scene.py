@@ -31,6 +31,8 @@ class Scene:
         Label images with the same numbers. The nucleus of a cell in division is its chromosomes.
     centrosome : ndarray, shape (n, 2), float32
         Row and column of each cell's microtubule organizing centre.
+    seed : int
+        Seed of what belongs to the cells and may be stained twice: their filaments and membranes.
     """
 
     line: CellLine
@@ -40,6 +42,7 @@ class Scene:
     nuclei: Labels
     nucleoli: Labels
     centrosome: NDArray[np.float32]
+    seed: int
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -17,16 +17,16 @@ def cytosol(scene: Scene, rng: np.random.Generator) -> Plane:
     grain = np.clip(1 + 0.32 * smooth_noise(scene.shape, scene.px(0.3), rng), 0, None)
     clouds = np.clip(1 + 0.18 * smooth_noise(scene.shape, scene.px(3), rng), 0.3, None)
     fill = scene.cytoplasm * (0.25 + 0.6 * scene.thickness + 0.3 * scene.around_nucleus)
-    return as_plane(fill * grain * clouds + rng.uniform(0.02, 0.25) * scene.envelope)
+    return as_plane(0.65 * fill * grain * clouds + rng.uniform(0.02, 0.15) * scene.envelope)
 
 
 def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
-    """Paint the endoplasmic reticulum: the pattern of the marker, with the strength of its parts varied.
+    """Paint the endoplasmic reticulum: the membranes of the marker, some parts of them more than others.
 
-    A resident protein fills the same membranes as the marker antibody; texture drawn afresh stands
-    for the imperfect overlap of two antibodies.
+    Resident proteins fill the same membranes, but rough sheets and smooth tubules hold them unequally.
     """
-    return as_plane(markers.reticulum(scene, rng) * rng.uniform(0.8, 1.2))
+    share = np.clip(1 + 0.25 * smooth_noise(scene.shape, scene.px(2), rng), 0.2, None)
+    return as_plane(rng.uniform(0.75, 1.0) * markers.membranes(scene) * share)
 
 
 def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -53,9 +53,9 @@ def mitochondria(scene: Scene, rng: np.random.Generator) -> Plane:
     They are 0.5 µm thick and 1 to 10 µm long, move along microtubules and so mostly lie along the cell.
     """
     weight = as_plane(scene.cytoplasm * (0.15 + scene.around_nucleus) * np.clip(scene.thickness, 0.05, 1))
-    starts = scene.scatter(weight, scene.per_area(rng.uniform(0.16, 0.3)), rng)
+    starts = scene.scatter(weight, scene.per_area(rng.uniform(0.07, 0.14)), rng)
     headings = outwards(scene, scene.centrosome, starts, 0.9, rng)
-    growth = Growth(rng.uniform(2.0, 6.0), rng.uniform(0.35, 0.6))
+    growth = Growth(rng.uniform(2.5, 7.0), rng.uniform(0.3, 0.5))
     threads = blur(strands(scene, starts, headings, growth, rng), scene.px(0.22))
     return as_plane(normalised(np.tanh(1.2 * threads)) + 0.03 * scene.cytoplasm)
 

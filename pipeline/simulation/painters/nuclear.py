@@ -24,7 +24,7 @@ def nucleoplasm(scene: Scene, rng: np.random.Generator) -> Plane:
     grain = 0.16 * smooth_noise(scene.shape, scene.px(0.4), rng)
     clumps = rng.uniform(0.02, 0.2) * smooth_noise(scene.shape, scene.px(1.2), rng)
     spared = 1 - rng.uniform(0.35, 0.9) * _soft_nucleoli(scene)
-    return as_plane(scene.envelope * np.clip(0.85 + grain + clumps, 0.05, None) * spared + _released(scene))
+    return as_plane(scene.envelope * np.clip(0.7 + grain + clumps, 0.05, None) * spared + _released(scene))
 
 
 def nuclear_membrane(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -90,6 +90,8 @@ def nuclear_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
     )
     number = rng.uniform(2.5, 12)
     spots = scene.scatter(region, rng.gamma(6, number / 6, len(scene.population)), rng)
-    size = scene.px(rng.uniform(0.28, 0.5))
+    size = scene.px(rng.uniform(0.32, 0.5))
     plane = dots(scene.shape, spots, size, rng.gamma(8, 1 / 8, len(spots)).astype(np.float32))
-    return as_plane(normalised(plane) + rng.uniform(0.04, 0.15) * scene.envelope + 0.5 * _released(scene))
+    return as_plane(
+        1.4 * normalised(plane) + rng.uniform(0.03, 0.1) * scene.envelope + 0.5 * _released(scene)
+    )

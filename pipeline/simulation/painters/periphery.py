@@ -28,7 +28,7 @@ def cell_junctions(scene: Scene, rng: np.random.Generator) -> Plane:
     contact = _contacts(scene)
     beads = np.clip(1 + 0.6 * smooth_noise(scene.shape, scene.px(0.5), rng), 0.1, 2)
     inner = rng.uniform(0.05, 0.15) * scene.cytoplasm * (0.3 + 0.7 * scene.thickness)
-    return as_plane(np.clip(blur(contact, scene.px(0.3)) * 1.4, 0, 1.5) * beads + inner)
+    return as_plane(np.clip(blur(contact, scene.px(0.3)) * 2, 0, 1.5) * beads + inner)
 
 
 def _contacts(scene: Scene) -> Plane:
