@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.picture import Picture
+from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.matching import divide_cells, match
 from pipeline.segmentation.protocol import Segmentation
@@ -17,6 +18,9 @@ from pipeline.segmentation.weights import Weights, find_weights, load_network
 Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
+NUCLEUS, CELL = 40.0, 100.0
+"""Diameters, in pixels, of an HPA picture of 512 × 512: expected where none was given or estimated."""
+
 TOLERANCE = 1.5
 """A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
 
@@ -24,8 +28,8 @@ TOLERANCE = 1.5
 def make_cellpose(
     nuclei_weights: str = "nuclei",
     cell_weights: str = "cyto3",
-    nuclei_diameter: float = 40.0,
-    cell_diameter: float = 90.0,
+    nuclei_diameter: float | None = None,
+    cell_diameter: float | None = None,
     device: str = "cpu",
 ) -> "CellposeSegmenter":
     """Return a segmenter with its weights found and checked.
@@ -34,8 +38,9 @@ def make_cellpose(
     ----------
     nuclei_weights, cell_weights : str
         What `find_weights` takes.
-    nuclei_diameter, cell_diameter : float
-        Median diameters, in pixels, expected in the pictures.
+    nuclei_diameter, cell_diameter : float, optional
+        Median diameters, in pixels, expected in the pictures; see `pipeline.segmentation.diameter` for
+        estimating those not given.
     device : str
         Where the networks run: ``cpu`` or ``cuda``.
 
@@ -45,10 +50,10 @@ def make_cellpose(
         Where weights are missing or damaged, or a diameter is not positive.
     """
     for name, value in (("nuclei_diameter", nuclei_diameter), ("cell_diameter", cell_diameter)):
-        if not value > 1:
+        if value is not None and not value > 1:
             raise PipelineError(f"{name} {value}: give the median diameter in pixels, above 1")
     nuclei, cells = find_weights(nuclei_weights), find_weights(cell_weights)
-    return CellposeSegmenter(nuclei, cells, float(nuclei_diameter), float(cell_diameter), device)
+    return CellposeSegmenter(nuclei, cells, nuclei_diameter, cell_diameter, device)
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,15 @@ class CellposeSegmenter:
 
     nuclei: Weights
     cells: Weights
-    nuclei_diameter: float
-    cell_diameter: float
+    nuclei_diameter: float | None = None
+    cell_diameter: float | None = None
     device: str = "cpu"
     name: str = "cellpose"
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether both diameters are known."""
+        return self.nuclei_diameter is not None and self.cell_diameter is not None
 
     def settings(self) -> Mapping[str, str | float | int | None]:
         """Return digests of the weights, the diameters and the version of the method."""
@@ -77,23 +87,16 @@ class CellposeSegmenter:
 
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; empty where no nucleus is found."""
-        nuclei = self.find_nuclei(picture.plane("nucleus"))
+        nuclei = find_objects(
+            self.nuclei, network_planes("nuclei", picture), self.nuclei_diameter or NUCLEUS, self.device
+        )
         nuclei = drop_debris(nuclei, picture.pixel_size_um)
         if not nuclei.any():
             return match(nuclei, nuclei)
-        cells = find_objects(self.cells, cell_planes(picture), self.cell_diameter, self.device)
+        cells = find_objects(
+            self.cells, network_planes("cells", picture), self.cell_diameter or CELL, self.device
+        )
         return match(divide_cells(cells, nuclei), nuclei)
-
-    def find_nuclei(self, plane: Plane) -> Labels:
-        """Return a label image of the nuclei of a nucleus plane."""
-        planes = np.stack([plane, np.zeros_like(plane)])
-        return find_objects(self.nuclei, planes, self.nuclei_diameter, self.device)
-
-
-def cell_planes(picture: Picture) -> Plane:
-    """Return what the network for cells sees: the mean of microtubules and ER, and the nucleus."""
-    body = 0.5 * (picture.plane("microtubules") + picture.plane("er"))
-    return np.stack([body, picture.plane("nucleus")])
 
 
 def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) -> Labels:

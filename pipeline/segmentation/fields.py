@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.images import read_picture
+from pipeline.picture import Picture
+from pipeline.problems import SampleError
+from pipeline.samples import Sample, find_samples
+from pipeline.segmentation.masks import read_mask
 from pipeline.segmentation.shapes import median_diameter
 
 TEST_EVERY = 5
@@ -38,34 +43,64 @@ class Field:
     labels: NDArray[np.int32]
 
 
-def read_fields(images: Path, labels: Path) -> list[Field]:
-    """Read ``<name>_image.png`` from one folder and ``<name>_label.png`` from another (or the same).
+def read_fields(objects: str, images: Path, labels: Path) -> list[Field]:
+    """Read annotated fields.
+
+    Parameters
+    ----------
+    objects : str
+        ``nuclei`` or ``cells``.
+    images, labels : Path
+        Either ``<name>_image.png`` in one folder and ``<name>_label.png`` in another (or the same): one
+        grey plane of nuclei each. Or pictures of four channels, as for `extract`, and ``<Id>.tif`` with two
+        pages (cells, nuclei), as `extract` and `simulate` write them; fields without one are left out.
 
     Raises
     ------
     PipelineError
-        Where a folder is missing or holds no fields, a label image is missing, or sizes differ.
+        Where a folder is missing or holds no fields, a file cannot be read, or sizes differ.
     """
     for folder in (images, labels):
         if not folder.is_dir():
             raise PipelineError(f"{folder}: no such folder; it must hold the annotated fields")
     paths = sorted(images.glob("*_image.*"))
-    if not paths:
-        raise PipelineError(f"{images}: no files <name>_image.png; annotated fields are named like this")
-    return [_read_field(path, labels) for path in paths]
+    if paths and objects != "nuclei":
+        raise PipelineError(f"{images}: one plane per field shows nuclei only; {objects} need four channels")
+    if paths:
+        return [_read_pair(path, labels) for path in paths]
+    samples, _ = find_samples(images)
+    labelled = [sample for sample in samples if (labels / f"{sample.id}.tif").is_file()]
+    if not labelled:
+        raise PipelineError(f"{labels}: no label images; name them <Id>.tif like the pictures of {images}")
+    return [_read_sample(objects, sample, labels / f"{sample.id}.tif") for sample in labelled]
 
 
-def _read_field(path: Path, labels: Path) -> Field:
+def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
+    try:
+        picture = read_picture(sample)
+    except SampleError as error:
+        raise PipelineError(str(error)) from error
+    masks = read_mask(path)
+    planes = network_planes(objects, picture)
+    labels = masks.cells if objects == "cells" else masks.nuclei
+    return _checked(Field(sample.id, planes, labels.astype(np.int32)), path)
+
+
+def _read_pair(path: Path, labels: Path) -> Field:
     name = path.stem.removesuffix("_image")
     label_path = labels / f"{name}_label{path.suffix}"
     if not label_path.is_file():
         raise PipelineError(f"{label_path}: missing; every {path.name} needs its label image")
-    image = _read_array(path)
-    label = _read_array(label_path).astype(np.int32)
-    planes = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
-    if planes.shape[1:] != label.shape:
-        raise PipelineError(f"{label_path}: size {label.shape} differs from its image's {planes.shape[1:]}")
-    return Field(name, planes.astype(np.float32), label)
+    image, label = _read_array(path), _read_array(label_path)
+    if image.ndim != 2:
+        raise PipelineError(f"{path}: not one grey plane; save the nuclei as a grey picture")
+    return _checked(Field(name, image[None].astype(np.float32), label.astype(np.int32)), label_path)
+
+
+def _checked(field: Field, path: Path) -> Field:
+    if field.planes.shape[1:] != field.labels.shape:
+        raise PipelineError(f"{path}: size {field.labels.shape}, its picture's is {field.planes.shape[1:]}")
+    return field
 
 
 def _read_array(path: Path) -> NDArray[np.generic]:
@@ -76,6 +111,17 @@ def _read_array(path: Path) -> NDArray[np.generic]:
             return np.asarray(image)
     except (UnidentifiedImageError, OSError) as error:
         raise PipelineError(f"{path}: cannot be read ({error}); replace or remove the file") from error
+
+
+def network_planes(objects: str, picture: Picture) -> NDArray[np.float32]:
+    """Return what a network sees of a picture, shape (2, height, width), before normalisation.
+
+    For nuclei the nucleus plane and zeros; for cells the mean of microtubules and ER, and the nucleus.
+    """
+    nucleus = picture.plane("nucleus")
+    if objects == "nuclei":
+        return np.stack([nucleus, np.zeros_like(nucleus)])
+    return np.stack([0.5 * (picture.plane("microtubules") + picture.plane("er")), nucleus])
 
 
 def field_type(field: Field) -> tuple[int, int, int, bool]:

@@ -67,9 +67,24 @@ def test_flat_pictures_have_no_cells(value, shape):
     assert found.cells.shape == found.nuclei.shape == shape
 
 
-def test_noise_alone_has_no_cells():
-    noise = np.random.default_rng(0).normal(0.1, 0.02, (4, 128, 128)).astype(np.float32)
-    assert make_segmenter("watershed").segment(Picture(noise)).count == 0
+@pytest.mark.parametrize("size", [64, 128, 512])
+@pytest.mark.parametrize(("level", "noise"), [(0.1, 0.02), (0.5, 0.1), (0.004, 0.004), (0.0, 0.002)])
+def test_noise_alone_has_no_cells(size, level, noise):
+    camera = np.random.default_rng(0).normal(level, noise, (4, size, size))
+    quantised = np.clip((255 * camera).round() / 255, 0, 1).astype(np.float32)
+    assert make_segmenter("watershed").segment(Picture(quantised)).count == 0
+
+
+def test_a_dark_nucleolus_at_the_rim_leaves_no_notch():
+    picture, _ = scene()
+    pixels = picture.pixels.copy()
+    rows, columns = np.indices(pixels.shape[1:])
+    whole = make_segmenter("watershed").segment(picture).nuclei
+    pixels[2][np.hypot(rows - 120, columns - 129) < 5] *= 0.3
+    notched = make_segmenter("watershed").segment(Picture(pixels)).nuclei
+    before, after = (nuclei == nuclei[120, 116] for nuclei in (whole, notched))
+    assert after[120, 128]
+    assert (before & after).sum() / (before | after).sum() > 0.9
 
 
 def test_a_picture_without_cytoplasm_keeps_its_nuclei():
