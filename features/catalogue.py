@@ -13,6 +13,8 @@ REGION_WORDS = {
     "cell": "in the cell",
     "nucleus": "in the nucleus",
     "cytoplasm": "in the cytoplasm",
+    "perinuclear": "in the ring of the cytoplasm around the nucleus",
+    "periphery": "in the ring of the cytoplasm inside the border",
     "field": "over the whole picture at half size",
     "foreground": "over the bright foreground of the picture at half size",
 }

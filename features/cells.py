@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Derived = TypeVar("Derived")
 
+RING_UM, RING_PX = 2.0, 6.0
+"""Width of the rings around the nucleus and inside the border, in micrometres or, if unknown, pixels."""
+
 
 class Cell:
     """One cell with all its channels, cut out of the picture with a margin of one pixel.
@@ -48,8 +51,8 @@ class Cell:
         self.pixels = pixels
         self.channels = channels
         self.pixel_size_um = pixel_size_um
-        self.regions = {name: Region(self, name, mask) for name, mask in masks.items()}
-        self.whole = next(iter(self.regions.values()))
+        self._regions = {name: Region(self, name, mask) for name, mask in masks.items()}
+        self.whole = next(iter(self._regions.values()))
         self._derived: dict[tuple[Any, ...], Any] = {}
 
     def once(self, derive: Callable[..., Derived], *settings: float | str) -> Derived:
@@ -60,9 +63,17 @@ class Cell:
         derived: Derived = self._derived[key]
         return derived
 
-    def mask(self, region: str) -> Mask:
-        """Return a region's mask, shape (height, width)."""
-        return self.regions[region].mask
+    def region(self, name: str) -> "Region":
+        """Return a region by name; rings are cut at the first request."""
+        if name not in self._regions:
+            distance = {"perinuclear": self.from_nucleus, "periphery": self.depth}[name]
+            near = self.region("cytoplasm").mask & (distance <= self.in_pixels(RING_UM, RING_PX))
+            self._regions[name] = Region(self, name, near)
+        return self._regions[name]
+
+    def in_pixels(self, micrometres: float, pixels: float) -> float:
+        """Return a length in pixels: given in micrometres, or in pixels where their size is unknown."""
+        return pixels if self.pixel_size_um is None else micrometres / self.pixel_size_um
 
     @cached_property
     def depth(self) -> Floats:
@@ -72,12 +83,12 @@ class Cell:
     @cached_property
     def from_nucleus(self) -> Floats:
         """Distance of every pixel to the nearest pixel of the nucleus, in pixels; 0 inside it."""
-        return distance_inside(~self.mask("nucleus"))
+        return distance_inside(~self.region("nucleus").mask)
 
     @cached_property
     def depth_in_nucleus(self) -> Floats:
         """Distance of every pixel of the nucleus to the nearest pixel outside it, in pixels."""
-        return distance_inside(self.mask("nucleus"))
+        return distance_inside(self.region("nucleus").mask)
 
 
 class Region:

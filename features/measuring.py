@@ -81,7 +81,7 @@ def _row(cell: Cell, tasks: Iterable[Task], width: int) -> Floats:
     """Compute one cell's numbers; NaN in regions without a pixel."""
     row = np.full(width, np.nan)
     for task in tasks:
-        region = cell.regions[task.region]
+        region = cell.region(task.region)
         if region.count == 0:
             continue
         try:

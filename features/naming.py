@@ -81,7 +81,7 @@ def parse(name: str) -> Column:
     Parameters
     ----------
     name : str
-        For example ``nucleus__haralick__contrast_d2_mean__protein__p90``.
+        For example ``nucleus__haralick__contrast_d2__protein__p90``.
 
     Returns
     -------

@@ -17,6 +17,7 @@ Measurement = Callable[[Region], Floats]
 Per = Literal["shape", "channel", "pair"]
 
 CELL_REGIONS = ("cell", "nucleus", "cytoplasm")
+RINGS = ("perinuclear", "periphery")
 FIELD_REGIONS = ("field", "foreground")
 ALL_REGIONS = CELL_REGIONS + FIELD_REGIONS
 

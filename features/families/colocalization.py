@@ -2,7 +2,7 @@
 
 from features.cells import Region
 from features.kernels.colocalization import colocalize
-from features.registry import ALL_REGIONS, GAIN, GEOMETRY, Floats, Output, feature
+from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, Floats, Output, feature
 
 FRACTION = 0.15
 STEPS = 256
@@ -33,7 +33,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="colocalization", per="pair", regions=ALL_REGIONS, outputs=OUTPUTS)
+@feature(family="colocalization", per="pair", regions=("cell", *FIELD_REGIONS), outputs=OUTPUTS)
 def colocalization(region: Region) -> Floats:
     """Measure the colocalization of every pair of channels, shape (pairs, 15).
 
@@ -50,3 +50,25 @@ def colocalization(region: Region) -> Floats:
     """
     averaged, dense = region.ranks
     return colocalize(region.values, averaged, dense, FRACTION, STEPS)
+
+
+IN_PARTS = ("pearson", "spearman", "manders_1", "manders_2")
+
+
+@feature(
+    family="colocalization",
+    per="pair",
+    regions=("nucleus", "cytoplasm"),
+    outputs={name: OUTPUTS[name] for name in IN_PARTS},
+)
+def in_parts(region: Region) -> Floats:
+    """Measure correlations and Manders' numbers within nucleus and cytoplasm, shape (pairs, 4).
+
+    Units: none; as for the whole cell, with the part's own maxima. A correlation over the whole cell
+    mostly says that both channels avoid, or fill, the nucleus; within a part it says more.
+
+    Source: Manders et al. 1993; CellProfiler MeasureColocalization.
+    """
+    averaged, dense = region.ranks
+    numbers = colocalize(region.values, averaged, dense, FRACTION, 0)
+    return numbers[:, [list(OUTPUTS).index(name) for name in IN_PARTS]]

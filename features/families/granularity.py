@@ -37,5 +37,5 @@ def granularity_spectrum(region: Region) -> Floats:
 
 def _halved(cell: Cell, region: str) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the region's box at half resolution."""
-    part = cell.regions[region]
+    part = cell.region(region)
     return halve(np.ascontiguousarray(cell.pixels[:, *part.box]), np.ascontiguousarray(part.mask[part.box]))

@@ -13,6 +13,7 @@ from features.registry import (
     GEOMETRY,
     INTENSITY,
     LENGTH,
+    RINGS,
     Floats,
     Output,
     feature,
@@ -96,7 +97,7 @@ PLACEMENT = {
 }
 
 
-@feature(family="intensity", per="channel", outputs=PLACEMENT)
+@feature(family="intensity", per="channel", regions=("cell", "nucleus"), outputs=PLACEMENT)
 def placement(region: Region) -> Floats:
     """Measure intensity on the border and the displacement of its centre of mass, shape (channels, 5).
 
@@ -141,8 +142,8 @@ def nuclear_share(region: Region) -> Floats:
     Source: Newberg and Murphy 2008, "A framework for the automated analysis of subcellular patterns in
     human protein atlas images" (protein overlapping with the nucleus).
     """
-    nucleus = region.cell.regions["nucleus"]
-    cytoplasm = region.cell.regions["cytoplasm"]
+    nucleus = region.cell.region("nucleus")
+    cytoplasm = region.cell.region("cytoplasm")
     total = np.where(region.moments[:, 0] > 0, region.moments[:, 0], np.nan)
     share = _mean(nucleus) * nucleus.count / total
     inner, outer = _mean(nucleus), _mean(cytoplasm)
@@ -157,3 +158,60 @@ def _mean(region: Region) -> Floats:
     if region.count == 0:
         return np.full(len(region.cell.pixels), np.nan)
     return region.moments[:, 1]
+
+
+IN_RINGS = {name: DISTRIBUTION[name] for name in ("mean", "std", "quantile_95")}
+
+
+@feature(family="intensity", per="channel", regions=RINGS, outputs=IN_RINGS)
+def in_rings(region: Region) -> Floats:
+    """Describe the intensity around the nucleus and inside the border, shape (channels, 3).
+
+    Units: shares of the largest value the file format can hold. The rings are the parts of the
+    cytoplasm within 2 µm (6 px where unknown) of the nucleus, or of the outside of the cell.
+
+    Source: Loc-CAT (Human Protein Atlas), intensities by compartment.
+    """
+    upper = _quantiles(region.sorted_values, np.array([0.95]))
+    return np.hstack([region.moments[:, 1:3], upper])
+
+
+PLACES = ("nucleus", "perinuclear", "cytoplasm", "periphery")
+WORDS = {"perinuclear": "ring around the nucleus", "periphery": "ring inside the border"}
+RING_SHARES = {
+    **{
+        f"{ring}_share": Output(f"the share of the cell's total intensity in the {words}", invariances=GAIN)
+        for ring, words in WORDS.items()
+    },
+    **{
+        f"{one}_to_{other}": Output(
+            f"the contrast (a - b) / (a + b) of mean intensities, a the {WORDS.get(one, one)} and b the "
+            f"{WORDS.get(other, other)},",
+            invariances=GAIN,
+        )
+        for index, one in enumerate(PLACES)
+        for other in PLACES[index + 1 :]
+        if (one, other) != ("nucleus", "cytoplasm")
+    },
+}
+
+
+@feature(family="intensity", per="channel", regions=CELL_REGIONS[:1], outputs=RING_SHARES)
+def ring_shares(region: Region) -> Floats:
+    """Compare each channel's intensity in nucleus, cytoplasm and two rings, shape (channels, 7).
+
+    Units: none. The rings are the parts of the cytoplasm within 2 µm (6 px where unknown) of
+    the nucleus and of the outside of the cell. NaN where a place has no pixel or both are black.
+
+    Source: Newberg and Murphy 2008; Loc-CAT (Human Protein Atlas), shares of the protein by compartment.
+    """
+    parts = {name: region.cell.region(name) for name in PLACES}
+    means = {name: _mean(part) for name, part in parts.items()}
+    total = region.moments[:, 0]
+    out = [means[ring] * parts[ring].count / np.where(total > 0, total, np.nan) for ring in WORDS]
+    for name in list(RING_SHARES)[len(WORDS) :]:
+        one, other = name.split("_to_")
+        both = means[one] + means[other]
+        contrast = np.full_like(both, np.nan)
+        out.append(np.divide(means[one] - means[other], both, out=contrast, where=both > 0))
+    return np.column_stack(out)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from features.cells import Cell, Region
 from features.kernels.binary_patterns import CODES, POINTS, code_shares, pattern_codes
-from features.registry import ALL_REGIONS, Floats, Output, feature
+from features.registry import Floats, Output, feature
 
 RADII = (1, 2)
 
@@ -25,7 +25,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="lbp", per="channel", regions=ALL_REGIONS, outputs=OUTPUTS)
+@feature(family="lbp", per="channel", regions=("cell", "nucleus", "field"), outputs=OUTPUTS)
 def local_binary_patterns(region: Region) -> Floats:
     """Compute histograms of rotation-invariant uniform local binary patterns, shape (channels, 20).
 

@@ -113,7 +113,7 @@ def nucleus_in_cell(region: Region) -> Floats:
     of all major subcellular structures" (features of the DNA's relation to the cell).
     """
     cell: Cell = region.cell
-    nucleus = cell.regions["nucleus"]
+    nucleus = cell.region("nucleus")
     share = nucleus.count / region.count
     if nucleus.count == 0:
         return np.array([share, np.nan, np.nan, np.nan])

@@ -44,7 +44,7 @@ def outward(region: Region) -> Floats:
     Euclidean distances and rings that start at the nucleus, as its users ask for.
     """
     cell = region.cell
-    nucleus, cytoplasm = cell.regions["nucleus"], cell.regions["cytoplasm"]
+    nucleus, cytoplasm = cell.region("nucleus"), cell.region("cytoplasm")
     if nucleus.count == 0 or cytoplasm.count == 0:
         return np.full((len(cell.pixels), 3 * OUTWARD), np.nan)
     away = cell.from_nucleus[cytoplasm.mask]
@@ -87,7 +87,7 @@ def nuclear(region: Region) -> Floats:
     Source: after CellProfiler MeasureObjectIntensityDistribution, with Euclidean distances.
     """
     cell: Cell = region.cell
-    nucleus = cell.regions["nucleus"]
+    nucleus = cell.region("nucleus")
     if nucleus.count == 0:
         return np.full((len(cell.pixels), 3 * NUCLEAR), np.nan)
     depth = cell.depth_in_nucleus[nucleus.mask]

@@ -31,18 +31,18 @@ def of_shape(region: Region) -> Floats:
 @feature(
     family="zernike",
     per="channel",
-    regions=REGIONS,
+    regions=("cell",),
     outputs={
         f"intensity_{n}_{m}": Output(
             f"the Zernike magnitude ({n}, {m}) of the arrangement", invariances=GEOMETRY | GAIN
         )
-        for n, m in ORDERS
+        for n, m in ORDERS[1:]
     },
 )
 def of_intensity(region: Region) -> Floats:
-    """Compute the magnitudes of each channel's Zernike moments up to degree 9, shape (channels, 30).
+    """Compute the magnitudes of each channel's Zernike moments up to degree 9, shape (channels, 29).
 
-    Units: none; moments of the intensity over its sum, so that (0, 0) is 1. The disc is that of the
+    Units: none; moments of the intensity over its sum, so (0, 0) is 1 and left out. The disc is that of the
     shape. NaN for a single pixel and where the channel is black. Phases are left out: they say how
     the cell lies.
 
@@ -52,12 +52,13 @@ def of_intensity(region: Region) -> Floats:
     magnitudes, radius = region.cell.once(_magnitudes, region.name)
     total = region.moments[:, :1]
     defined = (total > 0) & (radius > 0)
-    return np.divide(magnitudes[1:], total, out=np.full_like(magnitudes[1:], np.nan), where=defined)
+    moments = magnitudes[1:, 1:]
+    return np.divide(moments, total, out=np.full_like(moments, np.nan), where=defined)
 
 
 def _magnitudes(cell: Cell, name: str) -> tuple[Floats, float]:
     """Return the magnitudes for shape and channels, shape (1 + channels, 30), and the circle's radius."""
-    region = cell.regions[name]
+    region = cell.region(name)
     row, column, radius = enclosing_circle(_outermost(region))
     sums = zernike_sums(region.values, region.positions, row, column, max(radius, 1.0))
     moments = (sums[:, 0] + 1j * sums[:, 1]) @ COEFFICIENTS.T

@@ -192,7 +192,7 @@ def _pair(
     out[SPEARMAN] = max(-1.0, min(1.0, rank_xy / np.sqrt(rank_xx * rank_yy)))
     out[SLOPE] = xy / xx
     out[QUOTIENT] = alike - 0.5
-    if r > FLAT:
+    if r > FLAT and steps > 0:
         _costes(out, values[0], values[1], (xx, yy, xy), steps)
 
 
@@ -214,7 +214,7 @@ def colocalize(
     fraction : float
         Fixed threshold over the channel's maximum.
     steps : int
-        Number of thresholds tried by Costes' method up to the first channel's maximum.
+        Number of thresholds tried by Costes' method up to the first channel's maximum; 0 leaves it out.
 
     Returns
     -------

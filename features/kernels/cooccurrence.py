@@ -12,7 +12,7 @@ HARALICK = 13
 
 
 @kernel
-def cooccurrence(levels: NDArray[np.uint8], down: int, right: int, size: int) -> NDArray[np.int64]:
+def cooccurrence(levels: NDArray[np.uint8], down: int, right: int, size: int) -> NDArray[np.int32]:
     """Count symmetric pairs of grey levels a step apart, both inside the mask.
 
     Parameters
@@ -24,11 +24,11 @@ def cooccurrence(levels: NDArray[np.uint8], down: int, right: int, size: int) ->
 
     Returns
     -------
-    ndarray, shape (size + 1, size + 1), int64
+    ndarray, shape (size + 1, size + 1), int32
         Indexed by level; row and column 0 are empty.
     """
     height, width = levels.shape
-    counts = np.zeros((size + 1, size + 1), np.int64)
+    counts = np.zeros((size + 1, size + 1), np.int32)
     start, end = max(0, -right), min(width, width - right)
     for row in range(height - down):
         for column in range(start, end):
@@ -48,7 +48,7 @@ def _entropy(shares: NDArray[np.float64]) -> float:
 
 
 @kernel
-def haralick(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def haralick(counts: NDArray[np.int32]) -> NDArray[np.float64]:
     """Compute Haralick's first thirteen features of a symmetric co-occurrence matrix, shape (13,).
 
     In the order of mahotas: angular second moment, contrast, correlation, sum of squares, inverse

@@ -24,7 +24,7 @@ def features(
 
     Example: `python run.py features --family radial`
 
-    Example: `python run.py features --column nucleus__haralick__contrast_d2_mean__protein__p90`
+    Example: `python run.py features --column nucleus__haralick__contrast_d2__protein__p90`
     """
     import features as library
 

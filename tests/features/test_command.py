@@ -19,7 +19,7 @@ def said(*arguments: str) -> str:
 
 
 def test_without_options_the_families_are_listed():
-    assert "colocalization" in said()
+    assert "intensity" in said()
     assert "haralick" in said()
 
 
@@ -31,7 +31,7 @@ def test_a_family_is_listed_by_output_with_unit_and_words():
 
 
 def test_a_column_is_explained_in_words():
-    text = said("--column", "cytoplasm__lbp__r2_mixed__er__median")
+    text = said("--column", "nucleus__lbp__r2_mixed__er__median")
     assert text.startswith("median over the picture's cells of the share of pixels with no uniform pattern")
 
 

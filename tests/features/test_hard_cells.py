@@ -81,9 +81,9 @@ def test_flat_cells_have_no_texture_and_no_correlation_but_an_intensity(value):
     np.testing.assert_allclose(flat["cell__intensity__mean__protein"], value / 255, rtol=1e-6)
     np.testing.assert_array_equal(flat["cell__intensity__std__protein"], 0)
     assert flat["cell__intensity__skewness__protein"].isna().all()
-    assert flat["cell__haralick__correlation_d1_mean__protein"].isna().all()
+    assert flat["cell__haralick__correlation_d1__protein"].isna().all()
     assert flat["cell__colocalization__pearson__protein__er"].isna().all()
-    np.testing.assert_array_equal(flat["cell__haralick__entropy_d1_mean__protein"], 0)
+    np.testing.assert_array_equal(flat["cell__haralick__entropy_d1__protein"], 0)
     np.testing.assert_array_equal(flat["cell__lbp__r1_bright_8__protein"], 1)
 
 

@@ -16,8 +16,8 @@ from features import (
 
 
 def test_a_name_says_region_family_output_channels_and_statistic():
-    assert parse("nucleus__haralick__contrast_d2_mean__protein__p90") == Column(
-        "nucleus", "haralick", "contrast_d2_mean", ("protein",), "p90"
+    assert parse("nucleus__haralick__contrast_d2__protein__p90") == Column(
+        "nucleus", "haralick", "contrast_d2", ("protein",), "p90"
     )
     assert parse("cell__colocalization__pearson__protein__er").channels == ("protein", "er")
     assert parse("cell__morphology__area__mean") == Column("cell", "morphology", "area", (), "mean")
@@ -42,8 +42,8 @@ def test_a_name_outside_the_grammar_is_refused(name):
 
 
 def test_descriptions_are_plain_words():
-    assert describe("nucleus__haralick__contrast_d4_mean__protein__p90") == (
-        "90th percentile over the picture's cells of the mean over four directions of Haralick's contrast "
+    assert describe("nucleus__haralick__contrast_d4__protein__p90") == (
+        "90th percentile over the picture's cells of Haralick's contrast "
         "at distance 4 px of the protein in the nucleus"
     )
     assert describe("cell__morphology__area").startswith("the area of the cell, in µm² (px²")

@@ -6,7 +6,7 @@ import pytest
 from scenes import CHANNELS, Scene, scene
 
 from features import catalogue, cell_columns, family_versions, measure_field, parse
-from features.registry import CELL_REGIONS, FIELD_REGIONS, INVARIANCES, REGISTRY, UNITS
+from features.registry import CELL_REGIONS, FIELD_REGIONS, INVARIANCES, REGISTRY, RINGS, UNITS
 
 FAMILIES = sorted(family_versions())
 
@@ -118,7 +118,7 @@ def test_a_feature_says_what_it_is_where_it_comes_from_and_in_which_unit(feature
     documentation = feature.function.__doc__ or ""
     assert "Units:" in documentation
     assert len(feature.source) > 10
-    assert set(feature.regions) <= {*CELL_REGIONS, *FIELD_REGIONS}
+    assert set(feature.regions) <= {*CELL_REGIONS, *RINGS, *FIELD_REGIONS}
     for output in feature.outputs.values():
         assert output.unit in UNITS
         assert output.invariances <= INVARIANCES

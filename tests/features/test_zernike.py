@@ -33,6 +33,8 @@ def test_magnitudes_are_sums_of_polynomials_over_the_smallest_circle(region):
         terms = polynomial(n, m, down, right)
         shape = abs(terms.sum()) / (np.pi * radius**2)
         assert row[f"{region}__zernike__shape_{n}_{m}"] == pytest.approx(shape, rel=1e-5, abs=1e-7)
+        if region == "nucleus" or n == 0:
+            continue
         intensity = abs((terms * values).sum()) / values.sum()
         assert row[f"{region}__zernike__intensity_{n}_{m}__er"] == pytest.approx(
             intensity, rel=1e-5, abs=1e-7

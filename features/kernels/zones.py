@@ -1,0 +1,298 @@
+"""Grey-level run, zone, dependence and neighbourhood-difference matrices inside a mask.
+
+Matrices are kept as lists of (level, size, count): the numbers that summarise runs, zones and
+dependences are the same sums over such a list.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.jit import kernel
+
+EMPHASIS = 16
+"""Numbers in a summary, in the order of `emphasis`."""
+
+STEPS = np.array([[0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-1, -1], [-1, 0], [-1, 1]])
+"""The eight neighbours; the first four are the directions of runs."""
+
+
+@kernel
+def emphasis(entries: NDArray[np.int64], pixels: int) -> NDArray[np.float64]:
+    """Summarise a list of (level, size, count) as the Image Biomarker Standardisation Initiative does.
+
+    Parameters
+    ----------
+    entries : ndarray, shape (n, 3), int64
+        Distinct pairs of level and size, with their counts; n >= 1.
+    pixels : int
+        Number of pixels in the region.
+
+    Returns
+    -------
+    ndarray, shape (16,), float64
+        Emphasis of small and large sizes, of low and high levels, of small-low, small-high, large-low
+        and large-high; non-uniformity of levels and of sizes, each plain and normalised; number over
+        pixels; variance of levels and of sizes; entropy in bits.
+    """
+    out = np.zeros(EMPHASIS, np.float64)
+    total = entries[:, 2].sum()
+    by_level = np.zeros(entries[:, 0].max() + 1, np.float64)
+    by_size = np.zeros(entries[:, 1].max() + 1, np.float64)
+    mean_level, mean_size = 0.0, 0.0
+    for index in range(len(entries)):
+        level, size, share = entries[index, 0], entries[index, 1], entries[index, 2] / total
+        by_level[level] += entries[index, 2]
+        by_size[size] += entries[index, 2]
+        mean_level += level * share
+        mean_size += size * share
+        low, high = 1.0 / (level * level), 1.0 * level * level
+        small, large = 1.0 / (1.0 * size * size), 1.0 * size * size
+        out[0] += small * share
+        out[1] += large * share
+        out[2] += low * share
+        out[3] += high * share
+        out[4] += small * low * share
+        out[5] += small * high * share
+        out[6] += large * low * share
+        out[7] += large * high * share
+        out[15] -= share * np.log2(share)
+    for index in range(len(entries)):
+        level, size, share = entries[index, 0], entries[index, 1], entries[index, 2] / total
+        out[13] += (level - mean_level) ** 2 * share
+        out[14] += (size - mean_size) ** 2 * share
+    levels, sizes = (by_level**2).sum(), (by_size**2).sum()
+    out[8], out[9] = levels / total, levels / (1.0 * total * total)
+    out[10], out[11] = sizes / total, sizes / (1.0 * total * total)
+    out[12] = total / pixels
+    return out
+
+
+@kernel
+def _entries(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """List the entries of a dense matrix (level, size) that are not 0."""
+    entries = np.empty((np.count_nonzero(counts), 3), np.int64)
+    found = 0
+    for level in range(counts.shape[0]):
+        for size in range(counts.shape[1]):
+            if counts[level, size] > 0:
+                entries[found] = level, size, counts[level, size]
+                found += 1
+    return entries
+
+
+@kernel
+def run_lengths(levels: NDArray[np.uint8], down: int, right: int, size: int) -> NDArray[np.int64]:
+    """Count runs of equal levels along one direction.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (height, width), uint8
+        1 to `size`; 0 outside.
+    down, right : int
+        The direction, one of `STEPS`.
+
+    Returns
+    -------
+    ndarray, shape (n, 3), int64
+        Level, length and count.
+    """
+    height, width = levels.shape
+    counts = np.zeros((size + 1, max(height, width) + 1), np.int64)
+    for row in range(height):
+        for column in range(width):
+            level = levels[row, column]
+            if level == 0:
+                continue
+            before_row, before_column = row - down, column - right
+            inside = 0 <= before_row < height and 0 <= before_column < width
+            if inside and levels[before_row, before_column] == level:
+                continue
+            length = 1
+            y, x = row + down, column + right
+            while 0 <= y < height and 0 <= x < width and levels[y, x] == level:
+                length += 1
+                y += down
+                x += right
+            counts[level, length] += 1
+    return _entries(counts)
+
+
+@kernel
+def _zone_sizes(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the 8-connected zones of equal level; return each one's level and size."""
+    height, width = levels.shape
+    seen = np.zeros((height, width), np.bool_)
+    stack = np.empty((height * width, 2), np.int64)
+    zone_levels = np.empty(height * width, np.int64)
+    zone_sizes = np.empty(height * width, np.int64)
+    zones = 0
+    for row in range(height):
+        for column in range(width):
+            level = levels[row, column]
+            if level == 0 or seen[row, column]:
+                continue
+            seen[row, column] = True
+            stack[0] = row, column
+            waiting, size = 1, 0
+            while waiting > 0:
+                waiting -= 1
+                y, x = stack[waiting]
+                size += 1
+                for step in range(8):
+                    near_y, near_x = y + STEPS[step, 0], x + STEPS[step, 1]
+                    if not (0 <= near_y < height and 0 <= near_x < width):
+                        continue
+                    if levels[near_y, near_x] == level and not seen[near_y, near_x]:
+                        seen[near_y, near_x] = True
+                        stack[waiting] = near_y, near_x
+                        waiting += 1
+            zone_levels[zones], zone_sizes[zones] = level, size
+            zones += 1
+    return zone_levels[:zones], zone_sizes[:zones]
+
+
+@kernel
+def zones(levels: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
+    """Count 8-connected zones of equal level by level and area.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (height, width), uint8
+        1 to `size`; 0 outside.
+
+    Returns
+    -------
+    ndarray, shape (n, 3), int64
+        Level, area and count.
+    """
+    zone_levels, zone_sizes = _zone_sizes(levels)
+    entries = np.empty((len(zone_levels), 3), np.int64)
+    place = np.full(zone_sizes.max() + 1, -1, np.int64)
+    found = 0
+    for level in range(1, size + 1):
+        first = found
+        for index in range(len(zone_levels)):
+            if zone_levels[index] == level:
+                area = zone_sizes[index]
+                if place[area] < first:
+                    place[area] = found
+                    entries[found] = level, area, 0
+                    found += 1
+                entries[place[area], 2] += 1
+    return entries[:found]
+
+
+@kernel
+def neighbourhoods(
+    levels: NDArray[np.uint8], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Compare every pixel with its eight neighbours in the mask.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (height, width), uint8
+        1 to `size`; 0 outside; with a margin of one pixel.
+
+    Returns
+    -------
+    dependences : ndarray, shape (n, 3), int64
+        Level, number of neighbours of the same level plus one, and count.
+    differences : ndarray, shape (size + 1,), float64
+        Per level, the sum of absolute differences to the mean of the neighbours.
+    counts : ndarray, shape (size + 1,), float64
+        Per level, the number of pixels that have a neighbour.
+    """
+    height, width = levels.shape
+    dependences = np.zeros((size + 1, 10), np.int64)
+    differences = np.zeros(size + 1, np.float64)
+    counts = np.zeros(size + 1, np.float64)
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            level = int(levels[row, column])
+            if level == 0:
+                continue
+            same, inside, total = 1, 0, 0
+            for down in range(-1, 2):
+                for right in range(-1, 2):
+                    near = int(levels[row + down, column + right])
+                    total += near
+                    inside += 1 if near > 0 else 0
+                    same += 1 if near == level else 0
+            dependences[level, same - 1] += 1
+            if inside > 1:
+                counts[level] += 1.0
+                differences[level] += abs(level - (total - level) / (inside - 1))
+    return _entries(dependences), differences, counts
+
+
+@kernel
+def tone_differences(differences: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Summarise neighbourhood differences: coarseness, contrast, busyness, complexity, strength.
+
+    Parameters
+    ----------
+    differences, counts : ndarray, shape (levels + 1,), float64
+        From `neighbourhoods`.
+
+    Returns
+    -------
+    ndarray, shape (5,), float64
+        NaN where nothing has a neighbour or, but for complexity and strength's sums, where all levels
+        are equal.
+    """
+    out = np.full(5, np.nan)
+    total = counts.sum()
+    if total == 0.0:
+        return out
+    shares = counts / total
+    used = 0
+    weighted, spread, busy, complexity, strength = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(len(counts)):
+        if shares[i] == 0.0:
+            continue
+        used += 1
+        weighted += shares[i] * differences[i]
+        for j in range(len(counts)):
+            if shares[j] > 0.0:
+                gap = abs(i - j)
+                spread += shares[i] * shares[j] * gap * gap
+                busy += abs(i * shares[i] - j * shares[j])
+                both = shares[i] * differences[i] + shares[j] * differences[j]
+                complexity += gap * both / (shares[i] + shares[j])
+                strength += (shares[i] + shares[j]) * gap * gap
+    out[3] = complexity / total
+    if used > 1 and weighted > 0.0:
+        out[0] = 1.0 / weighted
+        out[1] = spread / (used * (used - 1.0)) * differences.sum() / total
+        out[2] = weighted / busy if busy > 0.0 else np.nan
+        out[4] = strength / differences.sum()
+    return out
+
+
+@kernel
+def matrices_of_planes(levels: NDArray[np.uint8], size: int) -> NDArray[np.float64]:
+    """Summarise runs (mean over four directions), zones, dependences and tone differences.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (channels, height, width), uint8
+        1 to `size`; 0 outside; with a margin of one pixel; not empty.
+
+    Returns
+    -------
+    ndarray, shape (channels, 53), float64
+        Thrice 16 numbers of `emphasis`, then 5 of `tone_differences`.
+    """
+    channels = len(levels)
+    out = np.zeros((channels, 3 * EMPHASIS + 5), np.float64)
+    for channel in range(channels):
+        plane = levels[channel]
+        pixels = np.count_nonzero(plane)
+        for direction in range(4):
+            runs = run_lengths(plane, STEPS[direction, 0], STEPS[direction, 1], size)
+            out[channel, :EMPHASIS] += emphasis(runs, pixels) / 4.0
+        out[channel, EMPHASIS : 2 * EMPHASIS] = emphasis(zones(plane, size), pixels)
+        dependences, differences, counts = neighbourhoods(plane, size)
+        out[channel, 2 * EMPHASIS : 3 * EMPHASIS] = emphasis(dependences, pixels)
+        out[channel, 3 * EMPHASIS :] = tone_differences(differences, counts)
+    return out
