@@ -8,6 +8,10 @@ Plane = NDArray[np.float32]
 """One channel's plane, shape (height, width)."""
 
 
+FINEST = 0.5
+"""Smallest standard deviation in pixels with which anything is drawn: a detail never falls between pixels."""
+
+
 def as_plane(values: ArrayLike) -> Plane:
     """Give values as a plane: single precision, whatever the arithmetic made of them."""
     return np.asarray(values, np.float32)
@@ -101,34 +105,36 @@ def dots(
     weights: NDArray[np.float32] | float = 1.0,
 ) -> Plane:
     """Draw round Gaussian spots of `sigma` pixels whose peaks are `weights`."""
+    sigma = max(sigma, FINEST)
     mass = np.broadcast_to(np.float32(weights), len(points)) * np.float32(2 * np.pi * sigma**2)
     return blur(splat(shape, points, mass), sigma)
 
 
-def rings(
+def lines(
     shape: tuple[int, int],
     points: NDArray[np.float32],
+    spacing: NDArray[np.float32] | float,
+    sigma: float,
+    weights: NDArray[np.float32] | float = 1.0,
+) -> Plane:
+    """Draw lines through points that lie `spacing` pixels apart, of Gaussian profile with peak `weights`.
+
+    Lines that cross or run together add up.
+    """
+    sigma = max(sigma, FINEST)
+    mass = np.float32(np.sqrt(2 * np.pi) * sigma) * np.float32(spacing) * np.float32(weights)
+    return blur(splat(shape, points, np.broadcast_to(mass, len(points))), sigma)
+
+
+def rings(
+    shape: tuple[int, int],
+    centres: NDArray[np.float32],
     radii: NDArray[np.float32],
     sigma: float,
 ) -> Plane:
-    """Draw circles of the given radii (pixels), their line blurred by `sigma` pixels, peaks about 1."""
+    """Draw circles of the given radii (pixels) with lines of `sigma` pixels and peak 1."""
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
     circle = np.stack([np.sin(turns), np.cos(turns)], axis=1)
-    path = points[:, None] + radii[:, None, None] * circle
+    path = centres[:, None] + radii[:, None, None] * circle
     spacing = np.repeat(2 * np.pi * radii / len(turns), len(turns)).astype(np.float32)
-    mass = spacing * np.float32(np.sqrt(2 * np.pi) * sigma)
-    return blur(splat(shape, path.reshape(-1, 2), mass), sigma)
-
-
-def normalised(plane: Plane) -> Plane:
-    """Scale a plane so that what it shows is about 1 where it is bright, whatever its area.
-
-    The reference is the 80th percentile of the pixels above a tenth of the maximum.
-    """
-    peak = plane.max(initial=0)
-    if peak <= 0:
-        return plane
-    sample = plane[::2, ::2]
-    bright = sample[sample > 0.1 * peak]
-    reference = np.quantile(bright, 0.8) if bright.size else peak
-    return plane / np.float32(reference)
+    return lines(shape, path.reshape(-1, 2), spacing, sigma)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.drawing import Plane, splat
+from pipeline.simulation.drawing import Plane, lines
 from pipeline.simulation.scene import Scene
 
 
@@ -99,12 +99,16 @@ def strands(
     starts: NDArray[np.float32],
     headings: NDArray[np.float32],
     growth: Growth,
+    sigma: float,
     rng: np.random.Generator,
 ) -> Plane:
-    """Grow filaments and draw them with a brightness that varies from one to the next."""
+    """Grow filaments and draw them with lines of `sigma` pixels; one alone is about 1, crossings are more.
+
+    Their brightness varies from one to the next.
+    """
     points, _, filament = grow(scene, starts, headings, growth, rng)
     brightness = rng.gamma(2.5, 0.4, len(starts)).astype(np.float32)
-    return splat(scene.shape, points, brightness[filament])
+    return lines(scene.shape, points, STEP, sigma, brightness[filament])
 
 
 def outwards(

@@ -133,7 +133,7 @@ def _protein(seed: int, number: int, first: str, locations: tuple[str, ...]) -> 
         number=number,
         locations=chosen,
         shares=(1.0, *rng.uniform(0.55, 1.0, wanted - 1)),
-        pictures=int(rng.choice((1, 2, 3, 4), p=(0.2, 0.3, 0.3, 0.2))),
+        pictures=int(rng.choice((1, 2, 3, 4), p=(0.35, 0.35, 0.2, 0.1))),
         line=lines[rng.integers(len(lines))],
         pixel_um=float(rng.choice((0.32, 0.48), p=(0.78, 0.22))),
         variation=float(rng.gamma(4, 0.06)),

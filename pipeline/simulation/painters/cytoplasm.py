@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.simulation import markers
-from pipeline.simulation.drawing import Plane, as_plane, blur, dots, normalised, smooth_noise
+from pipeline.simulation.drawing import Plane, as_plane, dots, smooth_noise
 from pipeline.simulation.filaments import Growth, outwards, strands
 from pipeline.simulation.scene import Scene
 
@@ -40,10 +40,10 @@ def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
     weight = scene.cytoplasm * (close * hug + 1e-5)
     starts = scene.scatter(weight, np.where(scene.population.condensed, 25, rng.uniform(14, 24)), rng)
     headings = rng.uniform(0, 2 * np.pi, len(starts)).astype(np.float32)
-    ribbons = blur(strands(scene, starts, headings, Growth(2.4, 0.9), rng), scene.px(0.3))
+    ribbons = strands(scene, starts, headings, Growth(2.4, 0.9), scene.px(0.3), rng)
     vesicles = scene.scatter(scene.around_nucleus, 4, rng)
     return as_plane(
-        normalised(ribbons) + dots(scene.shape, vesicles, scene.px(0.3), 0.3) + 0.03 * scene.cytoplasm
+        1.3 * np.tanh(ribbons) + dots(scene.shape, vesicles, scene.px(0.3), 0.3) + 0.03 * scene.cytoplasm
     )
 
 
@@ -56,8 +56,8 @@ def mitochondria(scene: Scene, rng: np.random.Generator) -> Plane:
     starts = scene.scatter(weight, scene.per_area(rng.uniform(0.07, 0.14)), rng)
     headings = outwards(scene, scene.centrosome, starts, 0.9, rng)
     growth = Growth(rng.uniform(2.5, 7.0), rng.uniform(0.3, 0.5))
-    threads = blur(strands(scene, starts, headings, growth, rng), scene.px(0.22))
-    return as_plane(normalised(np.tanh(1.2 * threads)) + 0.03 * scene.cytoplasm)
+    threads = strands(scene, starts, headings, growth, scene.px(0.22), rng)
+    return as_plane(np.tanh(threads) + 0.03 * scene.cytoplasm)
 
 
 def aggresome(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -67,7 +67,7 @@ def aggresome(scene: Scene, rng: np.random.Generator) -> Plane:
     wide; what has not been collected yet is spread thinly through the cytosol.
     """
     number = len(scene.population)
-    radius = rng.uniform(0.8, 2.0, number) / scene.pixel_um * (rng.random(number) < 0.75)
+    radius = rng.uniform(1.0, 2.4, number) / scene.pixel_um * (rng.random(number) < 0.75)
     reach = scene.per_cell(radius) + 0.01
     ragged = 1 + 0.15 * smooth_noise(scene.shape, scene.px(0.7), rng)
     clump = 1 / (1 + np.exp(np.clip(5 * (scene.from_centrosome * ragged / reach - 1), -30, 30)))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipeline.simulation import markers
-from pipeline.simulation.drawing import Plane, as_plane, blur, dots, normalised, smooth_noise, splat
-from pipeline.simulation.filaments import Growth, grow, outwards, strands
+from pipeline.simulation.drawing import Plane, as_plane, dots, lines, smooth_noise
+from pipeline.simulation.filaments import STEP, Growth, grow, outwards, strands
 from pipeline.simulation.scene import Scene
 
 
@@ -14,7 +14,7 @@ def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
     Proteins that bind along microtubules show the same threads, some stretches more than others.
     """
     decoration = np.clip(1 + 0.35 * smooth_noise(scene.shape, scene.px(1.5), rng), 0.1, None)
-    return as_plane(0.9 * normalised(markers.filaments(scene)) * decoration)
+    return as_plane(1.2 * markers.filaments(scene) * decoration)
 
 
 def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -26,8 +26,8 @@ def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
     starts = scene.scatter(weight, scene.per_area(0.05), rng)
     headings = outwards(scene, scene.centrosome, starts, 0.35, rng)
     points, age, _ = grow(scene, starts, headings, Growth(1.7, 0.1, 0.2), rng)
-    comets = blur(splat(scene.shape, points, np.square(age)), scene.px(0.2))
-    return as_plane(normalised(comets) + 0.05 * scene.cytoplasm)
+    comets = lines(scene.shape, points, STEP, scene.px(0.2), 3 * np.square(age))
+    return as_plane(comets + 0.05 * scene.cytoplasm)
 
 
 def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -55,8 +55,8 @@ def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Pla
     starts = scene.scatter(scene.cytoplasm * near, 22, rng)
     headings = outwards(scene, scene.centrosome, starts, 0.5, rng)
     points, age, _ = grow(scene, starts, headings, Growth(5, 0.2), rng)
-    rays = blur(splat(scene.shape, points, np.square(1 - age)), scene.px(0.2))
-    return as_plane(near + 0.35 * np.clip(normalised(rays), 0, 2) + rng.uniform(0.02, 0.08) * scene.cytoplasm)
+    rays = lines(scene.shape, points, STEP, scene.px(0.2), np.square(1 - age))
+    return as_plane(near + 0.4 * np.clip(rays, 0, 2) + rng.uniform(0.02, 0.08) * scene.cytoplasm)
 
 
 def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -68,8 +68,8 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
     weight = scene.around_nucleus * scene.cytoplasm
     starts = scene.scatter(weight, scene.per_area(0.07), rng)
     headings = outwards(scene, scene.centrosome, starts, 1.2, rng)
-    bundles = blur(strands(scene, starts, headings, Growth(9, 0.75), rng), scene.px(0.22))
-    return as_plane(normalised(bundles) + 0.04 * scene.cytoplasm)
+    bundles = strands(scene, starts, headings, Growth(9, 0.75), scene.px(0.22), rng)
+    return as_plane(np.tanh(bundles) + 0.04 * scene.cytoplasm)
 
 
 def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -82,7 +82,7 @@ def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
     headings = scene.at(scene.per_cell(scene.population.axis), starts) + rng.normal(0, 0.1, len(starts))
     headings += np.pi * rng.integers(0, 2, len(starts))
     growth = Growth(scene.pixel_um * 0.9 * float(np.median(scene.population.radius)), 0.06, 0.0)
-    fibres = blur(strands(scene, starts, headings.astype(np.float32), growth, rng), scene.px(0.15))
+    fibres = strands(scene, starts, headings.astype(np.float32), growth, scene.px(0.15), rng)
     cortex = scene.inside * np.exp(-scene.edge_distance / scene.px(0.7))
     ruffles = np.clip(0.6 + 0.7 * smooth_noise(scene.shape, scene.px(2), rng), 0, 2)
-    return as_plane(normalised(fibres) + 0.7 * cortex * ruffles + 0.06 * scene.inside * scene.thickness)
+    return as_plane(np.tanh(0.8 * fibres) + 0.7 * cortex * ruffles + 0.06 * scene.inside * scene.thickness)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.simulation import markers
-from pipeline.simulation.drawing import Plane, as_plane, normalised, smooth_noise
+from pipeline.simulation.drawing import Plane, as_plane, smooth_noise
 from pipeline.simulation.scene import Scene
 
 
@@ -14,7 +14,7 @@ def mitotic_spindle(scene: Scene, rng: np.random.Generator) -> Plane:
     """
     grain = np.clip(1 + 0.3 * smooth_noise(scene.shape, scene.px(0.3), rng), 0, None)
     resting = rng.uniform(0.04, 0.14) * scene.envelope + 0.06 * scene.cytoplasm
-    return as_plane(normalised(markers.spindles(scene, rng)) + resting * grain)
+    return as_plane(markers.spindles(scene, rng) + resting * grain)
 
 
 def cytokinetic_bridge(scene: Scene, rng: np.random.Generator) -> Plane:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.simulation.drawing import Plane, as_plane, blur, dots, normalised, smooth_noise
+from pipeline.simulation.drawing import Plane, as_plane, blur, dots, smooth_noise
 from pipeline.simulation.scene import Scene
 
 
@@ -59,9 +59,9 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator) -> Plane:
     RNA polymerase I and UBF sit where ribosomal DNA is transcribed, several spots per nucleolus.
     """
     core = np.where(scene.nucleoli > 0, 1, 0).astype(np.float32)
-    count = scene.per_area(1.1, scene.nucleoli > 0)
+    count = scene.per_area(0.8, scene.nucleoli > 0)
     spots = scene.scatter(core, np.maximum(count, 2 * (count > 0)), rng)
-    plane = dots(scene.shape, spots, scene.px(0.3), rng.gamma(4, 0.25, len(spots)).astype(np.float32))
+    plane = dots(scene.shape, spots, scene.px(0.24), 1.4 * rng.gamma(4, 0.25, len(spots)).astype(np.float32))
     return as_plane(np.clip(plane, 0, 2.5) + rng.uniform(0.02, 0.1) * scene.envelope + 0.5 * _released(scene))
 
 
@@ -92,6 +92,4 @@ def nuclear_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
     spots = scene.scatter(region, rng.gamma(6, number / 6, len(scene.population)), rng)
     size = scene.px(rng.uniform(0.32, 0.5))
     plane = dots(scene.shape, spots, size, rng.gamma(8, 1 / 8, len(spots)).astype(np.float32))
-    return as_plane(
-        1.4 * normalised(plane) + rng.uniform(0.03, 0.1) * scene.envelope + 0.5 * _released(scene)
-    )
+    return as_plane(1.4 * plane + rng.uniform(0.03, 0.1) * scene.envelope + 0.5 * _released(scene))

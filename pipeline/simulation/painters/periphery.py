@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.simulation.drawing import Plane, as_plane, blur, normalised, smooth_noise
+from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise
 from pipeline.simulation.filaments import Growth, outwards, strands
 from pipeline.simulation.scene import Scene
 
@@ -48,7 +48,5 @@ def focal_adhesion_sites(scene: Scene, rng: np.random.Generator) -> Plane:
     band = np.exp(-np.square((scene.edge_distance - scene.px(1.8)) / scene.px(1.5)))
     starts = scene.scatter(scene.cytoplasm * band, scene.per_area(0.035) + 4, rng)
     headings = outwards(scene, scene.population.centre, starts, 0.3, rng)
-    dashes = strands(scene, starts, headings, Growth(2.2, 0.05, 0.1), rng)
-    return as_plane(
-        normalised(blur(dashes, scene.px(0.32))) + 0.07 * scene.inside * (0.3 + 0.7 * scene.thickness)
-    )
+    dashes = strands(scene, starts, headings, Growth(2.2, 0.05, 0.1), scene.px(0.32), rng)
+    return as_plane(np.tanh(dashes) + 0.07 * scene.inside * (0.3 + 0.7 * scene.thickness))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.drawing import Plane, as_plane, blur, dots, normalised, rings, splat
+from pipeline.simulation.drawing import Plane, as_plane, dots, lines, rings
 from pipeline.simulation.scene import Scene
 
 
@@ -32,7 +32,7 @@ def peroxisomes(scene: Scene, rng: np.random.Generator) -> Plane:
     weight = scene.cytoplasm * np.clip(scene.thickness, 0.1, 1)
     spots = scene.scatter(weight, scene.per_area(0.22), rng)
     plane = dots(scene.shape, spots, scene.px(0.2), _amounts(len(spots), 0.25, rng))
-    return as_plane(normalised(plane) + _haze(scene, 0.04))
+    return as_plane(1.2 * plane + _haze(scene, 0.04))
 
 
 def endosomes(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -88,7 +88,7 @@ def cytoplasmic_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
     weight = scene.cytoplasm * np.clip(scene.thickness, 0.02, 1)
     spots = scene.scatter(weight, rng.gamma(4, rng.uniform(0.8, 3), len(scene.population)), rng)
     plane = dots(scene.shape, spots, scene.px(0.36), _amounts(len(spots), 0.35, rng))
-    return as_plane(normalised(plane) + _haze(scene, rng.uniform(0.06, 0.16)))
+    return as_plane(1.3 * plane + _haze(scene, rng.uniform(0.05, 0.12)))
 
 
 def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -103,7 +103,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Plane:
     rods = _bars(scene, centres[is_rod], _lengths(scene, 3, 8, is_rod.sum(), rng), rng)
     radii = _lengths(scene, 1.0, 1.9, len(centres) - is_rod.sum(), rng)
     loops = rings(scene.shape, centres[~is_rod], radii, scene.px(0.25))
-    return as_plane((normalised(rods) + loops) * scene.inside + _haze(scene, 0.06))
+    return as_plane((rods + loops) * scene.inside + _haze(scene, 0.06))
 
 
 def _bars(
@@ -113,5 +113,5 @@ def _bars(
     turn = rng.uniform(0, np.pi, len(centres))
     along = np.linspace(-0.5, 0.5, 28)[None, :, None] * lengths[:, None, None]
     points = centres[:, None] + along * np.stack([np.sin(turn), np.cos(turn)], axis=1)[:, None]
-    mass = np.repeat(lengths / 28, 28).astype(np.float32)
-    return blur(splat(scene.shape, points.reshape(-1, 2).astype(np.float32), mass), scene.px(0.28))
+    spacing = np.repeat(lengths / 28, 28)
+    return lines(scene.shape, points.reshape(-1, 2).astype(np.float32), spacing, scene.px(0.28))
