@@ -21,6 +21,7 @@ from pipeline.progress import Progress
 from pipeline.records import changes, read_record, remove_leftovers, text_digest, write_record
 from pipeline.samples import Sample, find_samples
 from pipeline.segmentation import Segmenter
+from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.workers import map_chunks
 
@@ -140,20 +141,23 @@ def extract(options: ExtractOptions, progress: Progress) -> ExtractSummary:
 
 def _plan(options: ExtractOptions) -> _Plan:
     samples, problems = find_samples(options.images, options.samples)
-    segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
+    made = make_segmenter(options.segmenter, **options.segmenter_options)
+    segmenter = calibrate(made, samples, Workspace(options.work).diameters)
     known = features.family_versions()
     families = tuple(known) if options.families is None else options.families
     unknown = [family for family in families if family not in known]
     if unknown:
         raise PipelineError(f"unknown family '{unknown[0]}'; known: {', '.join(known)}")
+    settings = dict(segmenter.settings())
+    estimated = {name: settings[name] for name in ("nuclei_diameter", "cell_diameter") if name in settings}
     extraction = Extraction(
         segmenter=segmenter.name,
-        options=options.segmenter_options,
-        settings=dict(segmenter.settings()),
+        options=options.segmenter_options | estimated,
+        settings=settings,
         families={family: known[family] for family in families},
     )
-    settings = [extraction.segmenter, extraction.settings]
-    keys = {sample.id: text_digest([sample.fingerprint(), settings])[:24] for sample in samples}
+    made_by = [extraction.segmenter, extraction.settings]
+    keys = {sample.id: text_digest([sample.fingerprint(), made_by])[:24] for sample in samples}
     return _Plan(samples, problems, segmenter, extraction, keys)
 
 

@@ -32,6 +32,11 @@ class Workspace:
         return self.root / "extraction.json"
 
     @property
+    def diameters(self) -> Path:
+        """Diameters of nuclei and cells, estimated once for networks that need them."""
+        return self.root / "diameters.json"
+
+    @property
     def parts(self) -> Path:
         """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
         return self.root / "parts"

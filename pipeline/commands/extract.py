@@ -21,6 +21,12 @@ def extract(
         str | None, typer.Option(help="For cellpose: a file of weights, or an official name in its cache.")
     ] = None,
     cell_weights: Annotated[str | None, typer.Option(help="The same, for whole cells.")] = None,
+    nuclei_diameter: Annotated[
+        float | None,
+        typer.Option(min=1, help="For cellpose: diameter of nuclei in pixels; estimated once unless given."),
+    ] = None,
+    cell_diameter: Annotated[float | None, typer.Option(min=1, help="The same, of whole cells.")] = None,
+    device: Annotated[str | None, typer.Option(help="For cellpose: cpu (the default) or cuda.")] = None,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if any sample was skipped.")] = False,
     jobs: Jobs = None,
 ) -> None:
@@ -36,7 +42,13 @@ def extract(
     from pipeline.extract import ExtractOptions
     from pipeline.extract import extract as run
 
-    given = {"nuclei_weights": nuclei_weights, "cell_weights": cell_weights}
+    given = {
+        "nuclei_weights": nuclei_weights,
+        "cell_weights": cell_weights,
+        "nuclei_diameter": nuclei_diameter,
+        "cell_diameter": cell_diameter,
+        "device": device,
+    }
     options = ExtractOptions(
         images=images,
         samples=samples,
