@@ -74,7 +74,7 @@ def nuclear_speckles(scene: Scene, rng: np.random.Generator) -> Plane:
     coarse = smooth_noise(scene.shape, scene.px(0.65), rng) + 0.5 * smooth_noise(
         scene.shape, scene.px(0.35), rng
     )
-    patches = np.clip(1.6 * (coarse - rng.uniform(0.7, 1.1)), 0, 1.4)
+    patches = np.clip(1.6 * (coarse - rng.uniform(0.5, 0.85)), 0, 1.4)
     deep = np.clip(scene.nuclear_depth / scene.px(1.0), 0, 1)
     region = scene.envelope * (1 - _soft_nucleoli(scene))
     return as_plane(region * (deep * patches + rng.uniform(0.12, 0.3)) + _released(scene))
