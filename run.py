@@ -1,6 +1,7 @@
 """The command line: `python run.py --help`."""
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -47,8 +48,18 @@ def main() -> None:
     try:
         app()
     except PipelineError as error:
-        errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(
+            f"{error.filename}: {error.strerror}; check the path, its permissions and the space on the disk"
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    errors.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":
