@@ -8,7 +8,7 @@ Plane = NDArray[np.float32]
 """One channel's plane, shape (height, width)."""
 
 
-FINEST = 0.5
+FINEST = 0.4
 """Smallest standard deviation in pixels with which anything is drawn: a detail never falls between pixels."""
 
 

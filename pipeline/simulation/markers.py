@@ -30,9 +30,9 @@ def filaments(scene: Scene) -> Plane:
     headings = outwards(scene, scene.centrosome, starts, 0.6, rng)
     headings[: len(radial)] = rng.uniform(0, 2 * np.pi, len(radial))
     reach = float(np.median(scene.population.radius)) * scene.pixel_um * 1.3
-    threads = strands(scene, starts, headings, Growth(reach, 0.15, 0.6), 0.5, rng)
+    threads = strands(scene, starts, headings, Growth(reach, 0.15, 0.6), 0.4, rng)
     haze = scene.thickness * scene.cytoplasm
-    return as_plane(0.28 * threads + 0.05 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene))
+    return as_plane(0.3 * threads + 0.05 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene))
 
 
 def spindles(scene: Scene, rng: np.random.Generator) -> Plane:

@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise
 
 
+OUT_OF_FOCUS = 5.0
+"""Standard deviation in pixels of the light that comes from above and below the focal plane."""
+
+
 @dataclass(frozen=True)
 class Exposure:
     """How one channel of one protein's pictures is taken.
@@ -62,7 +66,7 @@ def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: np.random.Ge
         Grey values; what is darker than the offset is 0, brighter than the camera can hold 255.
     """
     focused = (1 - exposure.haze) * blur(stain, exposure.sharpness)
-    seen = (focused + exposure.haze * blur(stain, 8 * exposure.sharpness)) * light
+    seen = (focused + exposure.haze * blur(stain, OUT_OF_FOCUS)) * light
     photons = np.maximum(seen * exposure.photons, 0)
     # Above a few photons Poisson noise is Gaussian, which is drawn ten times faster.
     noise = rng.standard_normal(stain.shape, dtype=np.float32)

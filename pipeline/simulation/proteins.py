@@ -172,7 +172,7 @@ def lines_for(locations: tuple[str, ...]) -> tuple[CellLine, ...]:
 
 def _exposures(rng: np.random.Generator) -> tuple[Exposure, ...]:
     """Choose gain, noise and focus of the four channels, brightness spread as in the real pictures."""
-    sharpness = float(rng.uniform(0.45, 0.75))
+    sharpness = float(rng.uniform(0.3, 0.6))
     typical = (125.0, 135.0, 120.0, 120.0)
     spread = (0.45, 0.5, 0.45, 0.45)
     return tuple(
