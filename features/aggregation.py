@@ -15,6 +15,9 @@ BORDER_WEIGHT = 0.5
 
 QUANTILES = {"median": 0.5, "p10": 0.1, "p90": 0.9}
 
+FAR = 2 * 1.4826
+"""A cell is far above the others from two robust standard deviations (1.4826 MAD) over their median."""
+
 POPULATION = {
     "cells": "the number of cells",
     "border_share": "the share of cells that touch the picture's border",
@@ -51,7 +54,8 @@ def aggregate(cells: pd.DataFrame, *, touches_border: NDArray[np.bool_]) -> dict
     -------
     dict of str to float
         Number of cells and share at the border, then mean, standard deviation, median, 10th and
-        90th percentile and maximum of every column over its finite values; NaN where there is none.
+        90th percentile, maximum and the share of cells far above the median (by more than 2 robust
+        standard deviations) of every column over its finite values; NaN where there is none.
         Quantiles interpolate linearly; with equal weights they are numpy's.
 
     Raises
@@ -76,9 +80,7 @@ def _statistics(values: Floats, weights: Floats) -> Floats:
     if len(values) == 0:
         return out
     values = np.where(np.isfinite(values), values, np.nan)
-    order = np.argsort(values, axis=0, kind="stable")
-    ascending = np.take_along_axis(values, order, axis=0)
-    weight = np.where(np.isnan(ascending), 0.0, weights[order])
+    ascending, weight = _sorted(values, weights)
     total = weight.sum(axis=0)
     some = total > 0
     filled = np.nan_to_num(ascending)
@@ -88,7 +90,27 @@ def _statistics(values: Floats, weights: Floats) -> Floats:
     found = {"mean": mean, "std": spread, "max": np.where(some, _last(filled, weight > 0), np.nan)}
     quantiles = _quantiles(filled, weight, np.array(list(QUANTILES.values())))
     found |= dict(zip(QUANTILES, np.where(some, quantiles, np.nan), strict=True))
+    found["beyond"] = _beyond(values, weights, found["median"])
     return np.array([found[name] for name in STATISTICS])
+
+
+def _sorted(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Sort every column; return it and its weights, 0 for missing values, which come last."""
+    order = np.argsort(values, axis=0, kind="stable")
+    ascending = np.take_along_axis(values, order, axis=0)
+    return ascending, np.where(np.isnan(ascending), 0.0, weights[order])
+
+
+def _beyond(values: Floats, weights: Floats, median: Floats) -> Floats:
+    """Return the weighted share of cells far above the median of every column."""
+    above = values - median
+    deviations, weight = _sorted(np.abs(above), weights)
+    spread = _quantiles(np.nan_to_num(deviations), weight, np.array([0.5]))[0]
+    # rounding must not make a cell of many alike an outlier
+    far = np.maximum(FAR * spread, 1e-6 * np.abs(median))
+    total = weight.sum(axis=0)
+    share = (weights[:, None] * (above > far)).sum(axis=0)
+    return np.divide(share, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
 def _last(ascending: Floats, present: NDArray[np.bool_]) -> Floats:

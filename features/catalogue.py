@@ -32,6 +32,7 @@ STATISTIC_WORDS = {
     "p10": "10th percentile",
     "p90": "90th percentile",
     "max": "maximum",
+    "beyond": "share of cells far above the median",
 }
 
 

@@ -13,6 +13,7 @@ from features.kernels.distance import distance_inside
 from features.kernels.levels import quantise
 from features.kernels.moments import moments
 from features.kernels.pixels import gather, order_of_part, rank
+from features.surroundings import Surroundings
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -37,6 +38,8 @@ class Cell:
         Names of the planes.
     pixel_size_um : float or None
         Side of a pixel in micrometres.
+    surroundings : Surroundings or None
+        The other cells of its field; None for a field as a whole.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class Cell:
         masks: dict[str, Mask],
         channels: tuple[str, ...],
         pixel_size_um: float | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.label = label
         self.pixels = pixels
         self.channels = channels
         self.pixel_size_um = pixel_size_um
+        self._surroundings = surroundings
         self._regions = {name: Region(self, name, mask) for name, mask in masks.items()}
         self.whole = next(iter(self._regions.values()))
         self._derived: dict[tuple[Any, ...], Any] = {}
@@ -70,6 +75,24 @@ class Cell:
             near = self.region("cytoplasm").mask & (distance <= self.in_pixels(RING_UM, RING_PX))
             self._regions[name] = Region(self, name, near)
         return self._regions[name]
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """The cells of its field, compared.
+
+        Raises
+        ------
+        ValueError
+            If this is a whole field.
+        """
+        if self._surroundings is None:
+            raise ValueError("a whole field has no surroundings")
+        return self._surroundings
+
+    @cached_property
+    def row(self) -> int:
+        """Its row in the tables of its surroundings."""
+        return self.surroundings.row(self.label)
 
     def in_pixels(self, micrometres: float, pixels: float) -> float:
         """Return a length in pixels: given in micrometres, or in pixels where their size is unknown."""
@@ -196,7 +219,9 @@ def cut(
     The nucleus of a cell is what carries the cell's label in `nucleus_labels` inside the cell; its
     cytoplasm is the rest of the cell.
     """
-    for label, top, bottom, left, right in bounding_boxes(cell_labels):
+    boxes = bounding_boxes(cell_labels)
+    surroundings = Surroundings(pixels, cell_labels, nucleus_labels, boxes[:, 0])
+    for label, top, bottom, left, right in boxes:
         box = (slice(top, bottom), slice(left, right))
         mask = cell_labels[box] == label
         nucleus = mask & (nucleus_labels[box] == label)
@@ -206,7 +231,7 @@ def cut(
             "nucleus": np.pad(nucleus, 1),
             "cytoplasm": np.pad(mask & ~nucleus, 1),
         }
-        yield Cell(int(label), crop, masks, channels, pixel_size_um)
+        yield Cell(int(label), crop, masks, channels, pixel_size_um, surroundings)
 
 
 def field_of(pixels: NDArray[np.float32], channels: tuple[str, ...], pixel_size_um: float | None) -> Cell:

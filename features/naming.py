@@ -7,7 +7,7 @@ Every token is ``[a-z0-9]+(_[a-z0-9]+)*``, so a name is a valid identifier and s
 import re
 from dataclasses import dataclass
 
-STATISTICS = ("mean", "std", "median", "p10", "p90", "max")
+STATISTICS = ("mean", "std", "median", "p10", "p90", "max", "beyond")
 """How the cells of a picture are summarised; a name's last token if it is one of these."""
 
 TOKEN = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")

@@ -36,8 +36,8 @@ UNITS = {
 
 LENGTH_POWER = {LENGTH: 1, AREA: 2, PER_AREA: -2}
 
-GEOMETRY = frozenset({"translation", "rotation", "flip"})
-"""Nothing changes when the cell is moved, turned by 90 degrees or mirrored."""
+GEOMETRY = frozenset({"translation", "rotation", "flip", "neighbours"})
+"""Nothing changes when the cell is moved, turned by 90 degrees, mirrored, or left without neighbours."""
 GAIN = frozenset({"gain"})
 """Nothing changes when intensities are multiplied."""
 CONTRAST = frozenset({"gain", "offset"})

@@ -12,7 +12,7 @@ STEPS = 8
 OUTPUTS = {
     f"size_{2 * step:02d}": Output(
         f"the share of the intensity in grains of radius {2 * step - 2} to {2 * step} px",
-        invariances=GAIN | {"translation"},
+        invariances=GAIN | {"translation", "neighbours"},
     )
     for step in range(1, STEPS + 1)
 }

@@ -7,7 +7,7 @@ from features.kernels.geometry import central_moments
 from features.kernels.outline import convex_hull, hull_numbers, perimeter_and_euler
 from features.registry import AREA, CELL_REGIONS, GEOMETRY, LENGTH, Floats, Output, feature
 
-TURNED = frozenset({"translation", "gain", "offset", "rotation"})
+TURNED = frozenset({"translation", "gain", "offset", "rotation", "neighbours"})
 """Hu's seventh moment changes its sign in the mirror: all else, not flips, leave it alone."""
 
 SIZE_AND_SHAPE = {

@@ -55,6 +55,14 @@ def test_weighted_quantiles_stay_in_order_and_between_the_extremes():
         assert values.min() <= row["p10"] <= row["median"] <= row["p90"] <= row["max"] == values.max()
 
 
+def test_cells_far_above_the_others_are_counted_by_weight():
+    assert summary([1, 1.1, 0.9, 1, 5], [False] * 5)["beyond"] == pytest.approx(0.2)
+    assert summary([1, 1.1, 0.9, 1, 5], [False] * 4 + [True])["beyond"] == pytest.approx(0.5 / 4.5)
+    assert summary([1, 1, 1, 1, 3], [False] * 5)["beyond"] == pytest.approx(0.2)
+    assert summary([2, 2, 2], [False] * 3)["beyond"] == 0
+    assert summary([5, 5, 5, 1], [False] * 4)["beyond"] == 0
+
+
 def test_a_heavier_lower_half_pulls_the_median_down():
     assert summary([0, 1, 2, 3], [False, False, True, True])["median"] < 1.5
 
@@ -64,13 +72,13 @@ def test_undefined_values_are_left_out():
     row = summary([nan, 2, infinite, 4], [False] * 4)
     assert (row["mean"], row["median"], row["max"], row["cells"]) == (3, 3, 4, 4)
     row = summary([nan, nan], [False, True])
-    assert all(np.isnan(row[name]) for name in ("mean", "std", "median", "p10", "p90", "max"))
+    assert all(np.isnan(row[name]) for name in ("mean", "std", "median", "p10", "p90", "max", "beyond"))
 
 
 def test_a_picture_without_cells_has_a_row():
     row = summary([], [])
     assert row.pop("cells") == 0
-    assert len(row) == 7
+    assert len(row) == 8
     assert all(np.isnan(value) for value in row.values())
 
 

@@ -73,5 +73,5 @@ def test_the_catalogue_has_a_row_per_output_and_region():
     table = catalogue(["morphology"])
     area = table[(table["output"] == "area") & (table["region"] == "nucleus")].iloc[0]
     assert area["unit"].startswith("µm²")
-    assert area["invariances"] == "flip, gain, offset, rotation, translation"
+    assert area["invariances"] == "flip, gain, neighbours, offset, rotation, translation"
     assert "regionprops" in area["source"]

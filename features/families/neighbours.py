@@ -1,0 +1,100 @@
+"""A cell among the other cells of its field: contact, crowding, daughters, and how much they differ."""
+
+import numpy as np
+
+from features.cells import Region
+from features.registry import CONTRAST, GAIN, GEOMETRY, LENGTH, Floats, Output, feature
+
+AMONG = GEOMETRY - {"neighbours"}
+SHAPE = AMONG | CONTRAST
+
+CONTACT = {
+    "touching_share": Output("the share of the outline that touches other cells", invariances=SHAPE),
+    "count": Output("the number of cells it touches", invariances=SHAPE),
+    "nearest_nucleus": Output("the distance to the centre of the nearest other nucleus", LENGTH, SHAPE),
+    "nearest_area_ratio": Output(
+        "the ratio, at most 1, of the areas of this and the nearest nucleus", invariances=SHAPE
+    ),
+    "nucleus_area_relative": Output(
+        "the area of the nucleus over the median of the field", invariances=SHAPE
+    ),
+}
+
+
+@feature(family="neighbours", per="shape", regions=("cell",), outputs=CONTACT)
+def contact(region: Region) -> Floats:
+    """Measure contact with other cells and the likeness to the nearest one, shape (5,).
+
+    Units: the distance is in µm where the pixel size is known, else px; the rest has none. Cells
+    touch where their pixels share a side or a corner; the outline is what has other pixels of the
+    picture around it. NaN, but for contact, without a nucleus; what compares with the nearest one
+    also without another nucleus.
+
+    Source: CellProfiler MeasureObjectNeighbors; a near nucleus of like size is a daughter's sign.
+    """
+    field, row = region.cell.surroundings, region.cell.row
+    shares, counts = field.touching
+    distances, rows = field.nearest
+    areas = field.nucleus_areas
+    pair = areas[[row, rows[row]]]
+    ratio = pair.min() / pair.max() if np.isfinite(distances[row]) else np.nan
+    relative = areas[row] / _median(areas[:, None])[0]
+    return np.array([shares[row], counts[row], distances[row], ratio, relative])
+
+
+LIKENESS = {
+    "cell_relative": Output(
+        "the mean intensity over the median of the field's cells", invariances=AMONG | GAIN
+    ),
+    "nucleus_relative": Output(
+        "the mean intensity in the nucleus over the median of the field's nuclei", invariances=AMONG | GAIN
+    ),
+    "nearest_ratio": Output(
+        "the ratio, at most 1, of the mean intensities of this and the nearest nucleus",
+        invariances=AMONG | GAIN,
+    ),
+    "bridge": Output(
+        "the intensity halfway to the nearest nucleus over the mean of both cells", invariances=AMONG | GAIN
+    ),
+}
+
+
+@feature(family="neighbours", per="channel", regions=("cell",), outputs=LIKENESS)
+def likeness(region: Region) -> Floats:
+    """Compare a cell's intensities with the field's and the nearest cell's, shape (channels, 4).
+
+    Units: none. The spread of the first over a picture's cells is the cell-to-cell variation that
+    the Human Protein Atlas annotates; a small nucleus with bright DNA stands out as mitotic; like
+    nuclei with a bridge between them are daughters. Halfway is the middle third of the line between
+    the nuclei's centres. NaN where a nucleus or another one is missing, or the channel is black.
+
+    Source: Thul et al. 2017, "A subcellular map of the human proteome" (single-cell
+    variation); this project.
+    """
+    field, row = region.cell.surroundings, region.cell.row
+    distances, rows = field.nearest
+    both = field.nucleus_means[[row, rows[row]]]
+    alike = _over(both.min(axis=0), both.max(axis=0))
+    if np.isnan(distances[row]):
+        alike = np.full_like(alike, np.nan)
+    means = field.cell_means[[row, rows[row]]].mean(axis=0)
+    return np.column_stack(
+        [
+            _over(field.cell_means[row], _median(field.cell_means)),
+            _over(field.nucleus_means[row], _median(field.nucleus_means)),
+            alike,
+            _over(field.bridges[row], means),
+        ]
+    )
+
+
+def _over(values: Floats, by: Floats) -> Floats:
+    """Divide, NaN where the divisor is not positive."""
+    quotient: Floats = np.divide(values, by, out=np.full(values.shape, np.nan), where=by > 0)
+    return quotient
+
+
+def _median(table: Floats) -> Floats:
+    """Return each column's median over the cells where it is defined, NaN where it is nowhere."""
+    known = table[np.isfinite(table).all(axis=1)]
+    return np.median(known, axis=0) if len(known) else np.full(table.shape[1], np.nan)
