@@ -1,7 +1,7 @@
 """Arrays in, named numbers out: features of cells and pictures. No files, no configuration, no networks."""
 
 from features.aggregation import aggregate, picture_columns
-from features.catalogue import catalogue, describe, family_versions
+from features.catalogue import catalogue, describe, family_versions, summary
 from features.measuring import CHANNELS, cell_columns, measure, measure_field, touches_border
 from features.naming import STATISTICS, Column, parse
 
@@ -18,5 +18,6 @@ __all__ = [
     "measure_field",
     "parse",
     "picture_columns",
+    "summary",
     "touches_border",
 ]

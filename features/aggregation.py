@@ -110,7 +110,8 @@ def _beyond(values: Floats, weights: Floats, median: Floats) -> Floats:
     far = np.maximum(FAR * spread, 1e-6 * np.abs(median))
     total = weight.sum(axis=0)
     share = (weights[:, None] * (above > far)).sum(axis=0)
-    return np.divide(share, total, out=np.full_like(total, np.nan), where=total > 0)
+    shares: Floats = np.divide(share, total, out=np.full_like(total, np.nan), where=total > 0)
+    return shares
 
 
 def _last(ascending: Floats, present: NDArray[np.bool_]) -> Floats:

@@ -1,11 +1,12 @@
 """The registry in words: versions, the table of features, and what a single column means."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from features.aggregation import POPULATION
-from features.measuring import selected
+from features.measuring import CHANNELS, columns, selected
 from features.naming import Column, parse
 from features.registry import REGISTRY, UNITS, Feature
 
@@ -73,6 +74,32 @@ def catalogue(families: Sequence[str] | None = None) -> pd.DataFrame:
         for region in feature.regions
         for name, output in feature.outputs.items()
     ]
+    return pd.DataFrame(rows)
+
+
+def summary() -> pd.DataFrame:
+    """List the families.
+
+    Returns
+    -------
+    DataFrame
+        One row per family: family, description (the first line of its module), regions, per, and the
+        numbers it gives per cell and per field with the usual four channels.
+    """
+    table = catalogue()
+    rows = []
+    for family, outputs in table.groupby("family", sort=False):
+        module = next(feature.function.__module__ for feature in REGISTRY if feature.family == family)
+        rows.append(
+            {
+                "family": family,
+                "description": (sys.modules[module].__doc__ or "").partition("\n")[0],
+                "regions": ", ".join(dict.fromkeys(outputs["region"])),
+                "per": ", ".join(dict.fromkeys(outputs["per"])),
+                "per_cell": len(columns([str(family)], CHANNELS, of_field=False)),
+                "per_field": len(columns([str(family)], CHANNELS, of_field=True)),
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Table
 
 from pipeline.console import console
@@ -39,29 +40,24 @@ def features(
         for row in (header, ("---",) * len(header), *rows):
             console.print(f"| {' | '.join(row)} |", markup=False, soft_wrap=True)
         return
-    table = Table(*header)
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    for number, name in enumerate(header):
+        table.add_column(name, no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
     console.print(table)
 
 
 def _families() -> tuple[Row, list[Row]]:
-    """Summarise the families: where, of what, how many numbers per cell or field."""
+    """Summarise the families: what, where, and how many numbers."""
     import features as library
 
-    table = library.catalogue()
-    rows: list[Row] = []
-    for family, outputs in table.groupby("family", sort=False):
-        regions = ", ".join(dict.fromkeys(outputs["region"]))
-        kinds = ", ".join(dict.fromkeys(outputs["per"]))
-        sources = "; ".join(dict.fromkeys(outputs["source"]))
-        numbers = len(library.cell_columns([str(family)]))
-        rows.append((str(family), regions, kinds, str(numbers), sources))
-    return ("family", "regions", "per", "numbers per cell", "sources"), rows
+    rows = [tuple(str(value) for value in row) for row in library.summary().itertuples(index=False)]
+    return ("family", "what it is", "regions", "per", "per cell", "per field"), rows
 
 
 def _outputs(family: str) -> tuple[Row, list[Row]]:
-    """List one family's outputs with unit and words."""
+    """List one family's outputs with unit and words, and its sources."""
     import features as library
 
     table = library.catalogue([family])
@@ -70,4 +66,5 @@ def _outputs(family: str) -> tuple[Row, list[Row]]:
         "region"
     ]:
         rows.append((str(output), str(unit), str(words), ", ".join(regions)))
+    rows += [("source", "", str(source), "") for source in table["source"].unique()]
     return ("output", "unit", "what it is", "regions"), rows
