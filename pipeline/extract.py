@@ -16,7 +16,7 @@ from pipeline.extraction import Extraction, SegmenterOption
 from pipeline.layout import Workspace
 from pipeline.measuring import Chunk, family_parts, measure_chunk, segmentation_parts
 from pipeline.parts import blocks_of, write_blocks, write_table
-from pipeline.problems import Problem, write_problems
+from pipeline.problems import Problem, read_problems, write_problems
 from pipeline.progress import Progress
 from pipeline.records import changes, read_record, remove_leftovers, text_digest, write_record
 from pipeline.samples import Sample, find_samples
@@ -210,7 +210,7 @@ def _write_tables(plan: _Plan, work: Workspace, progress: Progress) -> None:
     problems = plan.problems + [
         Problem(row["Id"], row["file"], row["reason"], row["remedy"]) for row in bad.to_dict("records")
     ]
-    write_problems(work.problems, problems)
+    write_problems(work.problems, "extract", problems)
     good = rows[rows["reason"] == ""]
     if good.empty:
         raise PipelineError(f"no picture could be read; see {work.problems} for each one's reason and remedy")
@@ -254,10 +254,9 @@ def _join(
 
 def _summary(work: Workspace, measured: int) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
-    problems = pd.read_csv(work.problems, dtype=str, keep_default_na=False)
     return ExtractSummary(
         pictures=len(samples),
         cells=int(samples["cells"].sum()),
         measured=measured,
-        problems=[Problem(*row) for row in problems.itertuples(index=False)],
+        problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
     )

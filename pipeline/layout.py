@@ -23,7 +23,7 @@ class Workspace:
 
     @property
     def problems(self) -> Path:
-        """Samples that were skipped, with file, reason and remedy."""
+        """Samples that a stage skipped, with file, reason and remedy."""
         return self.root / "problems.csv"
 
     @property
@@ -69,11 +69,6 @@ class Workspace:
     def folds(self) -> Path:
         """Group and fold of every labelled sample; made once, reused by every model."""
         return self.root / "folds.parquet"
-
-    @property
-    def training_problems(self) -> Path:
-        """Pictures that `train` could not use, or only in part, with reason and remedy."""
-        return self.root / "problems_train.csv"
 
     @property
     def tuning(self) -> Path:

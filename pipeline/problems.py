@@ -36,9 +36,22 @@ class SampleError(Exception):
         self.problem = problem
 
 
-def write_problems(path: Path, problems: Iterable[Problem]) -> None:
-    """Write the skipped samples as csv, sorted; a file with only its header says that all went well."""
+def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
+    """Write what a stage skipped as csv, sorted, in place of what it listed before.
+
+    A file with only its header says that all went well.
+    """
+    kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
+    rows = sorted(kept + [(stage, problem) for problem in set(problems)])
     with replacing(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Problem))
-        writer.writerows(astuple(problem) for problem in sorted(set(problems)))
+        writer.writerow(["stage", *(field.name for field in fields(Problem))])
+        writer.writerows((name, *astuple(problem)) for name, problem in rows)
+
+
+def read_problems(path: Path) -> list[tuple[str, Problem]]:
+    """Read the skipped samples, each with the stage that skipped it; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return [(name, Problem(*problem)) for name, *problem in list(csv.reader(stream))[1:]]

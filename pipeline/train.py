@@ -128,7 +128,7 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
     data = read_dataset(work, options.labels, options.groups, options.embeddings, options.folds, options.seed)
     if record and not changes(record, now) and work.model.exists() and work.out_of_fold.exists():
         return _summary(data, fresh=False)
-    write_problems(work.training_problems, data.problems)
+    write_problems(work.problems, "train", data.problems)
     work.record("train").unlink(missing_ok=True)
     card = _card(options, data, work)
     store = FileStore(work.boosters)

@@ -73,7 +73,7 @@ def train(
             console.print(f"  {reason}: {', '.join(names)}", markup=False)
     if summary.problems:
         console.print(
-            f"{summary.problems} pictures or labels not used in full: {files.training_problems}",
+            f"{summary.problems} pictures or labels not used in full: {files.problems}",
             soft_wrap=True,
         )
     console.print(f"Next: python run.py evaluate --work {work}", soft_wrap=True)

@@ -15,7 +15,7 @@ import features
 from pipeline.errors import PipelineError
 from pipeline.extract import ExtractOptions, extract, inputs
 from pipeline.layout import Workspace
-from pipeline.problems import Problem
+from pipeline.problems import read_problems
 from pipeline.progress import SilentProgress
 from pipeline.segmentation.masks import read_mask
 from pipeline.simulate import simulate
@@ -151,8 +151,9 @@ def test_nothing_readable_is_one_clear_error_after_listing_the_problems(tmp_path
     (tmp_path / "images" / "a_red.png").write_bytes(b"")
     with pytest.raises(PipelineError, match=r"no picture could be read; see .*problems\.csv"):
         run(tmp_path, tmp_path / "work")
-    listed = pd.read_csv(Workspace(tmp_path / "work").problems)
-    assert Problem(*listed.iloc[0]).file == "a_red.png"
+    assert [problem.file for _, problem in read_problems(Workspace(tmp_path / "work").problems)] == [
+        "a_red.png"
+    ]
 
 
 def test_an_unknown_family_or_segmenter_lists_the_known_ones(pictures, tmp_path):

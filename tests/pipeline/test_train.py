@@ -116,7 +116,7 @@ def test_embeddings_are_one_more_block(tmp_path: Path) -> None:
     assert list(model.stack.blocks) == ["features", "my_net"]
     assert model.columns[-4:] == [f"cnn__my_net__e000{place}" for place in range(4)]
     assert summary.problems == 2
-    assert "p059,My net.csv,no embedding" in work.training_problems.read_text()
+    assert "p059,My net.csv,no embedding" in work.problems.read_text()
 
 
 def test_pictures_without_label_or_features_are_listed_and_left_out(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_pictures_without_label_or_features_are_listed_and_left_out(tmp_path: Pa
     labels.loc[8, "Target"] = "99"
     labels.to_csv(tmp_path / "labels.csv", index=False)
     assert train(options(work), SilentProgress()).pictures == 58
-    problems = work.training_problems.read_text()
+    problems = work.problems.read_text()
     assert "p007,features.parquet,no label" in problems
     assert "elsewhere,labels.csv,no features" in problems
     assert "p008,labels.csv,label '99'" in problems
