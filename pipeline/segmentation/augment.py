@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.segmentation.dynamics import flows_of
 from pipeline.segmentation.fields import Field
 from pipeline.segmentation.shapes import median_diameter
 
@@ -14,9 +15,6 @@ FloatArray = NDArray[np.float32]
 
 MARGIN = 24
 """Pixels around a tile in which labels are also drawn, so that flows point to centres outside it."""
-
-CHANNELS = 2
-"""Input planes of the network; where a field has one, the second is zero."""
 
 FINEST = 2.0
 """Fields are kept at most this much finer than the network's scale: finer detail is never seen."""
@@ -93,8 +91,7 @@ def shrink(field: Field, diameter: float) -> Field:
 
     Planes are scaled so that their 1st and 99th percentiles are 0 and 1, as Cellpose does on whole pictures.
     """
-    planes = np.zeros((CHANNELS, *field.labels.shape), dtype=np.float32)
-    planes[: len(field.planes)] = [normalise(plane) for plane in field.planes]
+    planes = np.stack([normalise(plane) for plane in field.planes])
     factor = FINEST * diameter / max(1.0, median_diameter(field.labels))
     if factor >= 1.0:
         return Field(field.name, planes, field.labels)
@@ -114,12 +111,7 @@ def normalise(plane: FloatArray) -> FloatArray:
 
 def flow_target(labels: NDArray[np.int32]) -> FloatArray:
     """Return Cellpose's training target of a label image: two flow planes and the inside of objects."""
-    import fastremap
-    from cellpose.dynamics import masks_to_flows_cpu
-
-    compact, _ = fastremap.renumber(labels, in_place=False)
-    flows, _ = masks_to_flows_cpu(compact.astype(np.int32))
-    return np.asarray(np.concatenate([flows, compact[None] > 0]), np.float32)
+    return np.concatenate([flows_of(labels), (labels[None] > 0).astype(np.float32)])
 
 
 def relight(planes: FloatArray, rng: np.random.Generator) -> FloatArray:

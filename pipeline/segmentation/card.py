@@ -24,6 +24,10 @@ class Card(BaseModel):
         Digest of the file of weights; another file does not load.
     data, licence, command : str
         What it was trained on, under which licence it may be used, and by which command.
+    steps : int
+        Updates of the weights.
+    recipe : str
+        Digest of the settings and fields of the training.
     scores : dict
         Name of a measurement to its value.
     """
@@ -37,6 +41,7 @@ class Card(BaseModel):
     licence: str
     command: str
     steps: int
+    recipe: str = ""
     scores: dict[str, float] = {}
 
 

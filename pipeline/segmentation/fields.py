@@ -32,8 +32,8 @@ class Field:
     ----------
     name : str
         What the files are called, without their endings.
-    planes : ndarray, shape (channels, height, width), float32
-        What the network sees before normalisation.
+    planes : ndarray, shape (2, height, width), float32
+        What the network sees before normalisation; zeros for a plane that does not exist.
     labels : ndarray, shape (height, width), int32
         0 is background; every other value is one object.
     """
@@ -94,7 +94,8 @@ def _read_pair(path: Path, labels: Path) -> Field:
     image, label = _read_array(path), _read_array(label_path)
     if image.ndim != 2:
         raise PipelineError(f"{path}: not one grey plane; save the nuclei as a grey picture")
-    return _checked(Field(name, image[None].astype(np.float32), label.astype(np.int32)), label_path)
+    planes = np.stack([image, np.zeros_like(image)]).astype(np.float32)
+    return _checked(Field(name, planes, label.astype(np.int32)), label_path)
 
 
 def _checked(field: Field, path: Path) -> Field:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segmentation.augment import normalise
+from pipeline.segmentation.dynamics import follow_flows
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -21,9 +22,8 @@ TILE = 224
 STEP = 16
 """Sides must be multiples of this: the network halves them three times, with room to spare."""
 
-FLOW_THRESHOLD = 0.4
-"""Objects whose own flows differ from the predicted ones by more than this are dropped, as in Cellpose."""
-
+STEP_FLOW = 5.0
+"""What the network predicts for a flow of one pixel per step."""
 
 SMALLEST = 9
 """Objects of fewer network pixels are dropped: an eighth of a nucleus at Cellpose's diameter of 17."""
@@ -134,20 +134,9 @@ def follow(prediction: Prediction, threshold: float = 0.0) -> Labels:
     threshold : float
         Log-odds above which a pixel is inside.
     """
-    import torch
-    from cellpose.dynamics import compute_masks
-
-    if not (prediction.logits > threshold).any():
-        return np.zeros(prediction.logits.shape, np.int32)
-    # torch asks for an explicit choice; Cellpose builds its sparse tensor from valid indices
-    with torch.sparse.check_sparse_tensor_invariants(enable=False):  # type: ignore[no-untyped-call]
-        masks = compute_masks(
-            prediction.flows,
-            prediction.logits,
-            cellprob_threshold=threshold,
-            flow_threshold=FLOW_THRESHOLD,
-            max_size_fraction=1.0,
-            min_size=SMALLEST,
-            device=torch.device("cpu"),
-        )
-    return np.asarray(masks, np.int32)
+    inside = prediction.logits > threshold
+    if not inside.any():
+        return np.zeros(inside.shape, np.int32)
+    labels = follow_flows(prediction.flows / STEP_FLOW, inside)
+    large = np.bincount(labels.ravel()) >= SMALLEST
+    return np.where(large[labels], labels, 0).astype(np.int32)

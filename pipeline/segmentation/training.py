@@ -1,7 +1,6 @@
 """Training a Cellpose 3.1 network: seeded, resumable after any kill, on a CPU in an hour or two."""
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.progress import Progress
 from pipeline.records import replacing
 from pipeline.segmentation.augment import TileSampler
 from pipeline.segmentation.network import build_network, load_state
@@ -49,8 +49,6 @@ class TrainingSettings:
 
 
 State = dict[str, "Tensor"]
-Report = Callable[[int, float], None]
-"""Called with the number of finished steps and the mean loss since the last call."""
 
 
 class Trainer:
@@ -77,16 +75,22 @@ class Trainer:
             weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
 
-    def run(self, report: Report, checkpoint: Path | None = None) -> State:
-        """Train to the last step; return the running average of the weights."""
+    def run(self, progress: Progress, checkpoint: Path | None = None) -> State:
+        """Train to the last step; return the running average of the weights.
+
+        A checkpoint is written, and the mean loss told, every `save_every` steps.
+        """
         losses: list[float] = []
-        while self.step < self.settings.steps:
-            losses.append(self.update())
-            if self.step % self.settings.save_every == 0 or self.step == self.settings.steps:
-                if checkpoint is not None:
-                    self.save(checkpoint)
-                report(self.step, float(np.mean(losses)))
-                losses.clear()
+        with progress.track("train", self.settings.steps) as advance:
+            advance(self.step)
+            while self.step < self.settings.steps:
+                losses.append(self.update())
+                advance(1)
+                if self.step % self.settings.save_every == 0:
+                    if checkpoint is not None:
+                        self.save(checkpoint)
+                    progress.note(f"step {self.step}: loss {np.mean(losses):.3f}")
+                    losses.clear()
         return self.average
 
     def update(self) -> float:
@@ -163,7 +167,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
         raise PipelineError(f"{path}: not a readable checkpoint; remove it to start again") from error
     return content
 

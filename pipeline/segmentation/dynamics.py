@@ -1,0 +1,150 @@
+"""Cellpose's flows: from label images, for training; and followed to label images, for segmenting.
+
+The rules are Cellpose's own (Stringer et al., Nature Methods 18, 2021; `cellpose.dynamics`), and so are the
+results. The kernels here are compiled once per machine; Cellpose compiles its own in every process.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+Plane = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+STEPS = 200
+"""Steps that a pixel follows the flows."""
+
+CROWD = 10
+"""A place where more pixels than this end is the seed of an object."""
+
+REACH = 5
+"""Pixels around a seed that belong to it where at least 3 pixels end."""
+
+WORST_FLOW_ERROR = 0.4
+"""Objects whose own flows differ from the predicted ones by more than this, squared, are dropped."""
+
+
+def flows_of(labels: Labels) -> Plane:
+    """Return the flows of a label image: unit vectors (down, right), shape (2, height, width).
+
+    They are the gradient of heat that has spread inside each object from the pixel nearest its centre.
+    """
+    flows = np.zeros((2, *labels.shape), np.float32)
+    for number, box in enumerate(ndi.find_objects(labels), start=1):
+        if box is not None:
+            inside = labels[box] == number
+            flows[:, *box][:, inside] = _spread(np.pad(inside, 1))[:, inside]
+    return flows
+
+
+def follow_flows(flows: Plane, inside: NDArray[np.bool_]) -> Labels:
+    """Group the pixels inside objects by where the flows carry them.
+
+    Parameters
+    ----------
+    flows : ndarray, shape (2, height, width), float32
+        Step down and right at every pixel, in pixels.
+    inside : ndarray, shape (height, width), bool
+
+    Returns
+    -------
+    ndarray, shape (height, width), int32
+        Labels; pixels that end in no crowded place, and objects with inconsistent flows, are background.
+    """
+    rows, columns = np.nonzero(inside)
+    ends = _follow(np.ascontiguousarray(flows * inside, np.float32), rows, columns, STEPS)
+    crowd = np.zeros(inside.shape, np.int32)
+    np.add.at(crowd, (ends[0], ends[1]), 1)
+    places = _claim(crowd, _seeds(crowd))
+    labels = np.zeros(inside.shape, np.int32)
+    labels[rows, columns] = places[ends[0], ends[1]]
+    return _consistent(labels, flows)
+
+
+def _consistent(labels: Labels, flows: Plane) -> Labels:
+    """Drop objects whose own flows differ from the predicted ones."""
+    squared = ((flows_of(labels) - flows) ** 2).sum(axis=0).ravel()
+    areas = np.bincount(labels.ravel())
+    errors = np.bincount(labels.ravel(), squared) / np.maximum(1, areas)
+    return np.where((errors <= WORST_FLOW_ERROR)[labels], labels, 0).astype(np.int32)
+
+
+def _seeds(crowd: Labels) -> NDArray[np.int64]:
+    """Return the (row, column) of the most crowded places, the least crowded first."""
+    peak = (crowd == ndi.maximum_filter(crowd, 5, mode="constant")) & (crowd > CROWD)
+    seeds = np.argwhere(peak)
+    return np.asarray(seeds[np.argsort(crowd[peak], kind="stable")])
+
+
+@njit(cache=True, nogil=True)
+def _spread(inside):  # type: ignore[no-untyped-def] # compiled for its arguments
+    """Return the flows of one mask that has a rim of one empty pixel, without that rim."""
+    height, width = inside.shape
+    rows, columns = np.nonzero(inside)
+    away = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
+    centre = away.argmin()
+    heat = np.zeros((height, width))
+    fresh = np.empty(rows.size)
+    for _ in range(2 * (height + width)):
+        heat[rows[centre], columns[centre]] += 1
+        for k in range(rows.size):
+            y, x = rows[k], columns[k]
+            total = heat[y, x] + heat[y - 1, x] + heat[y + 1, x] + heat[y, x - 1] + heat[y, x + 1]
+            total += heat[y - 1, x - 1] + heat[y - 1, x + 1] + heat[y + 1, x - 1] + heat[y + 1, x + 1]
+            fresh[k] = total / 9
+        for k in range(rows.size):
+            heat[rows[k], columns[k]] = fresh[k]
+    flows = np.zeros((2, height - 2, width - 2))
+    for k in range(rows.size):
+        y, x = rows[k], columns[k]
+        dy, dx = heat[y + 1, x] - heat[y - 1, x], heat[y, x + 1] - heat[y, x - 1]
+        length = np.sqrt(dy * dy + dx * dx) + 1e-60
+        flows[0, y - 1, x - 1], flows[1, y - 1, x - 1] = dy / length, dx / length
+    return flows
+
+
+@njit(cache=True, nogil=True)
+def _follow(flows, rows, columns, steps):  # type: ignore[no-untyped-def] # compiled for its arguments
+    """Return where pixels end, shape (2, pixels), after Euler steps along bilinearly interpolated flows."""
+    height, width = flows.shape[1:]
+    ends = np.empty((2, rows.size), np.int64)
+    for pixel in range(rows.size):
+        y, x = np.float32(rows[pixel]), np.float32(columns[pixel])
+        for _ in range(steps):
+            top, left = int(y), int(x)
+            bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+            fy, fx = y - np.float32(top), x - np.float32(left)
+            a, b = (1 - fy) * (1 - fx), (1 - fy) * fx
+            c, d = fy * (1 - fx), fy * fx
+            dy = a * flows[0, top, left] + b * flows[0, top, right]
+            dy += c * flows[0, bottom, left] + d * flows[0, bottom, right]
+            dx = a * flows[1, top, left] + b * flows[1, top, right]
+            dx += c * flows[1, bottom, left] + d * flows[1, bottom, right]
+            y = min(max(y + dy, np.float32(0)), np.float32(height - 1))
+            x = min(max(x + dx, np.float32(0)), np.float32(width - 1))
+        ends[0, pixel], ends[1, pixel] = int(y), int(x)
+    return ends
+
+
+@njit(cache=True, nogil=True)
+def _claim(crowd, seeds):  # type: ignore[no-untyped-def] # compiled for its arguments
+    """Give each seed the crowded places connected to it within `REACH`; later seeds win."""
+    height, width = crowd.shape
+    claimed = np.zeros((height, width), np.int32)
+    for number in range(seeds.shape[0]):
+        mark = np.int32(number + 1)
+        claimed[seeds[number, 0], seeds[number, 1]] = mark
+        mine = np.zeros((2 * REACH + 1, 2 * REACH + 1), np.bool_)
+        mine[REACH, REACH] = True
+        for _ in range(REACH):
+            before = mine.copy()
+            for i in range(2 * REACH + 1):
+                for j in range(2 * REACH + 1):
+                    y, x = seeds[number, 0] + i - REACH, seeds[number, 1] + j - REACH
+                    if y < 0 or x < 0 or y >= height or x >= width or crowd[y, x] < 3:
+                        continue
+                    if before[max(0, i - 1) : i + 2, max(0, j - 1) : j + 2].any():
+                        mine[i, j] = True
+                        claimed[y, x] = mark
+    return claimed
