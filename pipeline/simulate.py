@@ -20,7 +20,7 @@ from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
 from pipeline.workers import map_chunks
 
-VERSION = "3"
+VERSION = "4"
 """Raise it when the same seed gives other pictures than before."""
 
 SMALLEST_PICTURE = 128
@@ -59,8 +59,13 @@ class Shot:
 
     @property
     def truth(self) -> Path:
-        """File of the true label images; written last, so that it stands for a finished picture."""
+        """File of the true label images."""
         return self.out / "truth" / f"{self.id}.tif"
+
+    @property
+    def finished(self) -> bool:
+        """Whether all files are there; each appears only when it is complete."""
+        return self.truth.exists() and all(self.image(channel).exists() for channel in CHANNELS)
 
 
 def simulate(
@@ -106,7 +111,7 @@ def simulate(
     _check(pictures, seed, size)
     _claim(out, Settings(version=VERSION, seed=seed, size=size, locations=tuple(locations)))
     shots = list(_shots(out, pictures, seed, size, tuple(locations)))
-    missing = [shot for shot in shots if not shot.truth.exists()]
+    missing = [shot for shot in shots if not shot.finished]
     with progress.track("simulating", len(shots)) as advance:
         advance(len(shots) - len(missing))
         for _ in map_chunks(take, missing, jobs):
@@ -138,7 +143,7 @@ def write_contact_sheet(path: Path, locations: Sequence[str], seed: int) -> None
 
 
 def take(shot: Shot) -> None:
-    """Simulate one picture and write its files, the truth last."""
+    """Simulate one picture and write its files."""
     made = simulate_picture(shot.seed, shot.protein, shot.index, size=shot.size)
     for channel in CHANNELS:
         grey = np.rint(made.picture.plane(channel) * 255).astype(np.uint8)

@@ -1,7 +1,6 @@
 """One simulated picture: a field of a protein's cells, stained and photographed."""
 
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,8 @@ from pipeline.simulation.optics import illumination, photograph
 from pipeline.simulation.outlines import draw_scene
 from pipeline.simulation.painters import PAINTERS
 from pipeline.simulation.placement import populate
-from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
+from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein
+from pipeline.simulation.proteins import protein as protein_at
 from pipeline.simulation.scene import Scene
 
 SMALLEST_NUCLEUS_UM2 = 12.0
@@ -72,26 +72,34 @@ def simulate_picture(
     SimulatedPicture
         The same for the same arguments, always.
     """
-    if isinstance(protein, int):
-        protein = next(islice(proteins(seed, locations), protein, None))
-    streams = np.random.SeedSequence((seed, 2, protein.number, index)).spawn(3)
-    for_cells, for_stain, for_camera = (np.random.default_rng(stream) for stream in streams)
-    population = populate(protein.line, protein.pixel_um, size, protein.divisions, for_cells)
-    scene = draw_scene(protein.line, protein.pixel_um, size, population, for_cells)
+    described = protein if isinstance(protein, Protein) else protein_at(seed, protein, locations)
+    scene = scene_of(seed, described, index, size)
+    for_stain, for_camera = (_stream(seed, described, index, purpose) for purpose in (1, 2))
     planes = (
         markers.microtubules(scene, for_stain),
-        stain_protein(scene, protein, for_stain),
+        stain_protein(scene, described, for_stain),
         markers.dna(scene, for_stain),
         markers.reticulum(scene, for_stain),
     )
     light = illumination(scene.shape, for_camera.uniform(0.1, 0.5), for_camera)
     shots = [
         photograph(plane, light, exposure, for_camera)
-        for plane, exposure in zip(planes, protein.exposures, strict=True)
+        for plane, exposure in zip(planes, described.exposures, strict=True)
     ]
-    pixels = np.stack(shots).astype(np.float32) / np.float32(255)
-    cells, nuclei = truth(scene)
-    return SimulatedPicture(Picture(pixels, protein.pixel_um), cells, nuclei, protein.locations, protein.name)
+    picture = Picture(np.stack(shots).astype(np.float32) / np.float32(255), described.pixel_um)
+    return SimulatedPicture(picture, *truth(scene), described.locations, described.name)
+
+
+def scene_of(seed: int, protein: Protein, index: int = 0, size: int = 512) -> Scene:
+    """Draw the cells of one picture as geometry, before any staining."""
+    rng = _stream(seed, protein, index, 0)
+    population = populate(protein.line, protein.pixel_um, size, protein.divisions, rng)
+    return draw_scene(protein.line, protein.pixel_um, size, population, rng)
+
+
+def _stream(seed: int, protein: Protein, index: int, purpose: int) -> np.random.Generator:
+    """Start the generator of one purpose in one picture, so that none shifts when another changes."""
+    return np.random.default_rng((seed, 2, protein.number, index, purpose))
 
 
 def stain_protein(scene: Scene, protein: Protein, rng: np.random.Generator) -> Plane:

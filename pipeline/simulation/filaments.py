@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.simulation.drawing import Plane, lines
-from pipeline.simulation.scene import Scene
+from pipeline.simulation.scene import Labels, Scene
 
 
 @dataclass(frozen=True)
@@ -63,35 +63,38 @@ def grow(
     filament : ndarray, shape (m,), int64
         Row of `starts` of each point.
     """
-    height, width = scene.shape
-    label_of, push = scene.cells.ravel(), scene.push.reshape(-1, 2)
+    labels = np.pad(scene.cells, 1)  # beyond the picture is no cell
+    push = np.pad(scene.push, ((1, 1), (1, 1), (0, 0)))
     steps = scene.px(growth.length_um) / STEP * np.maximum(rng.normal(1, 0.33, len(starts)), 0.2)
     jitter = np.float32(growth.wander * np.sqrt(STEP * scene.pixel_um))
     alive = np.arange(len(starts))
     position, heading = starts.copy(), headings.astype(np.float32)
-    owner = np.zeros(len(starts), np.int32)
-    found: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]] = []
+    owner = labels[_pixel(position, labels)]
+    found = [(position[:0], heading[:0], alive[:0])]
     for step in range(int(steps.max(initial=0)) + 1):
-        pixel = np.rint(position).astype(np.int64)
-        inside = ((pixel >= 0) & (pixel < (height, width))).all(axis=1)
-        index = np.where(inside, pixel[:, 0] * width + pixel[:, 1], 0)
-        here = np.where(inside, label_of[index], 0)
-        if step == 0:
-            owner = here
+        here = labels[_pixel(position, labels)]
         going = (here == owner) & (here > 0) & (step <= steps[alive])
         alive, position, heading, owner = alive[going], position[going], heading[going], owner[going]
         if not len(alive):
             break
         found.append((position, (step / (steps[alive] + 1)).astype(np.float32), alive))
-        force = push[index[going]] * np.float32(2 * growth.steer)
         heading = heading + jitter * rng.standard_normal(len(alive), dtype=np.float32)
-        direction = np.stack([np.sin(heading), np.cos(heading)], axis=1) + force
-        heading = np.arctan2(direction[:, 0], direction[:, 1])
-        position = position + np.float32(STEP) * np.stack([np.sin(heading), np.cos(heading)], axis=1)
-    if not found:
-        return np.empty((0, 2), np.float32), np.empty(0, np.float32), np.empty(0, np.int64)
+        force = push[_pixel(position, labels)] * np.float32(2 * growth.steer)
+        sine, cosine = (_direction(heading) + force).T
+        heading = np.arctan2(sine, cosine)
+        position = position + np.float32(STEP) * _direction(heading)
     points, age, filament = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return points, age, filament
+
+
+def _pixel(position: NDArray[np.float32], padded: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Index of the pixels nearest to points in a plane padded by one; points beyond it fall on the pad."""
+    row, column = np.clip(np.rint(position).astype(np.int64) + 1, 0, np.array(padded.shape) - 1).T
+    return row, column
+
+
+def _direction(heading: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.stack([np.sin(heading), np.cos(heading)], axis=1)
 
 
 def strands(

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise
 
-
 OUT_OF_FOCUS = 5.0
 """Standard deviation in pixels of the light that comes from above and below the focal plane."""
 

@@ -13,6 +13,9 @@ from pipeline.simulation.scene import Labels, Scene
 ANGLES = 256
 """Steps in which the outline of a cell is described around its nucleus."""
 
+BEND_UM = 1.6
+"""Typical displacement in micrometres by which the plane is bent, so that outlines are not star-shaped."""
+
 _TURN = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False)
 
 
@@ -25,27 +28,7 @@ def draw_scene(
     slowly varying displacement; a pixel belongs to the cell for which it is least far out. Cells that
     meet therefore share a curved border, and free borders are ruffled.
     """
-    slow, ruffles = (
-        amplitude * np.stack([smooth_noise((size, size), scale, rng) for _ in range(2)])
-        for amplitude, scale in ((1.6 / pixel_um, 6 / pixel_um), (line.ruffles_um / pixel_um, 0.8 / pixel_um))
-    )
-    nuclei, cells = np.zeros((size, size), np.int32), np.zeros((size, size), np.int32)
-    nuclear_best = np.ones((size, size), np.float32)
-    cell_best = np.ones((size, size), np.float32)
-    for row in range(len(population)):
-        nucleus = _nucleus_outline(population, row, rng)
-        cell = np.maximum(_cell_outline(population, row, line, rng), 1.0)
-        window = _window(population.centre[row], max(cell.max(), 1.2 * nucleus.max()), size)
-        if window is None:
-            continue
-        angle, distance = _polar(population.centre[row], window, 0.3 * slow)
-        out_of_nucleus = distance / nucleus[angle]
-        _claim(nuclei, nuclear_best, window, out_of_nucleus, row + 1)
-        # A rim of cytoplasm around the nucleus is the cell's, however close a neighbour comes.
-        bend = 0.3 * slow if population.condensed[row] else slow + ruffles
-        angle, distance = _polar(population.centre[row], window, bend)
-        out_of_cell = np.where(out_of_nucleus < 1.15, out_of_nucleus - 2, distance / cell[angle])
-        _claim(cells, cell_best, window, out_of_cell, row + 1)
+    nuclei, cells = _claims(line, pixel_um, size, population, rng)
     _bridge(cells, population, pixel_um)
     nuclei = _largest_parts(nuclei, nuclei > 0)
     cells[nuclei > 0] = nuclei[nuclei > 0]
@@ -54,6 +37,35 @@ def draw_scene(
     nucleoli = _nucleoli(nuclei, population, line, pixel_um, rng)
     centrosome = _centrosomes(population, rng)
     return Scene(line, pixel_um, population, cells, nuclei, nucleoli, centrosome, int(rng.integers(2**32)))
+
+
+def _claims(
+    line: CellLine, pixel_um: float, size: int, population: Population, rng: np.random.Generator
+) -> tuple[Labels, Labels]:
+    """Let the cells share out the plane: label images of nuclei and cells, parts still unconnected."""
+    slow, ruffles = (
+        amplitude / pixel_um * np.stack([smooth_noise((size, size), scale / pixel_um, rng) for _ in range(2)])
+        for amplitude, scale in ((BEND_UM, 6.0), (line.ruffles_um, 0.8))
+    )
+    gentle, full = 0.3 * slow, slow + ruffles
+    reach = 4 * BEND_UM / pixel_um
+    nuclei, cells = np.zeros((size, size), np.int32), np.zeros((size, size), np.int32)
+    nuclear_best, cell_best = np.ones((size, size), np.float32), np.ones((size, size), np.float32)
+    for row in range(len(population)):
+        nucleus = _nucleus_outline(population, row, rng)
+        cell = np.maximum(_cell_outline(population, row, line, rng), 1.0)
+        window = _window(population.centre[row], max(cell.max(), 1.2 * nucleus.max()) + reach, size)
+        if window is None:
+            continue
+        angle, distance = _polar(population.centre[row], window, gentle)
+        out_of_nucleus = distance / nucleus[angle]
+        _claim(nuclei, nuclear_best, window, out_of_nucleus, row + 1)
+        bend = gentle if population.condensed[row] else full
+        angle, distance = _polar(population.centre[row], window, bend)
+        # A rim of cytoplasm around the nucleus is the cell's, however close a neighbour comes.
+        out_of_cell = np.where(out_of_nucleus < 1.15, out_of_nucleus - 2, distance / cell[angle])
+        _claim(cells, cell_best, window, out_of_cell, row + 1)
+    return nuclei, cells
 
 
 def _waves(orders: range, amplitude: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -108,9 +120,9 @@ def _cell_outline(
 
 
 def _window(centre: NDArray[np.float32], radius: float, size: int) -> tuple[slice, slice] | None:
-    """Part of the field within `radius` (and the bend of the plane) of a cell's centre."""
-    low = np.maximum(np.floor(centre - radius - 20), 0).astype(int)
-    high = np.minimum(np.ceil(centre + radius + 20), size).astype(int)
+    """Part of the field within `radius` pixels of a cell's centre."""
+    low = np.maximum(np.floor(centre - radius), 0).astype(int)
+    high = np.minimum(np.ceil(centre + radius), size).astype(int)
     if (low >= high).any():
         return None
     return slice(low[0], high[0]), slice(low[1], high[1])
@@ -185,9 +197,8 @@ def _nucleoli(
             axes = (max(1, round(radius * rng.uniform(0.8, 1.3))), max(1, round(radius)))
             point = (round(float(centre[1])), round(float(centre[0])))
             cv2.ellipse(bodies, point, axes, rng.uniform(0, 180), 0, 360, 255, -1)
-    ragged = blur(bodies.astype(np.float32) / 255, 1.5) + 0.16 * smooth_noise(
-        (nuclei.shape[0], nuclei.shape[1]), 2.0, rng
-    )
+    noise = smooth_noise((nuclei.shape[0], nuclei.shape[1]), 2.0, rng)
+    ragged = blur(bodies.astype(np.float32) / 255, 1.5) + 0.16 * noise
     bodies = cv2.morphologyEx((ragged > 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     margin = 2 * round(1.2 / pixel_um) + 1
     inside = cv2.erode((nuclei > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))

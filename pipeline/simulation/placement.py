@@ -89,26 +89,12 @@ class Population:
 def populate(
     line: CellLine, pixel_um: float, size: int, divisions: Divisions, rng: np.random.Generator
 ) -> Population:
-    """Settle the cells of a square field, some of them beyond its border.
-
-    Parameters
-    ----------
-    line : CellLine
-        Sizes and habits of the cells.
-    pixel_um : float
-        Side of a pixel in micrometres.
-    size : int
-        Side of the field in pixels.
-    divisions : Divisions
-        How many cells divide.
-    rng : numpy.random.Generator
-        Source of all choices.
-    """
+    """Settle the cells of a square field of `size` pixels, some of them beyond its border."""
     nucleus = line.nucleus_um / 2 / pixel_um
     margin = 0.8 * nucleus * line.reach
     side = size + 2 * margin
     mean = line.cells * (side * pixel_um / 164) ** 2
-    count = int(np.clip(rng.normal(mean, 0.25 * mean), 3, 160))
+    count = max(3, int(rng.normal(mean, 0.25 * mean)))
     nucleus_radius = nucleus * np.exp(rng.normal(0, 0.12, count))
     places, radii = _settle(nucleus_radius, side, line.cohesion * line.reach / 2, line.cohesion, rng)
     count = len(places)

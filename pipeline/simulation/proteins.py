@@ -100,11 +100,13 @@ class Protein:
 
 def proteins(seed: int, locations: tuple[str, ...] = DEFAULT_LOCATIONS) -> Iterator[Protein]:
     """Give the proteins of a seed one after the other, without end."""
-    first: list[str] = []
-    for number in count():
-        if number % DECK == 0:
-            first = _deal(np.random.default_rng((seed, 0, number // DECK)), locations)
-        yield _protein(seed, number, first[number % DECK], locations)
+    return (protein(seed, number, locations) for number in count())
+
+
+def protein(seed: int, number: int, locations: tuple[str, ...] = DEFAULT_LOCATIONS) -> Protein:
+    """Describe the protein at one position of the series of a seed."""
+    deck = _deal(np.random.default_rng((seed, 0, number // DECK)), locations)
+    return _describe(seed, number, deck[number % DECK], locations)
 
 
 def _weights(locations: tuple[str, ...], power: float) -> NDArray[np.float64]:
@@ -123,7 +125,7 @@ def _deal(rng: np.random.Generator, locations: tuple[str, ...]) -> list[str]:
     return [deck[position] for position in rng.permutation(DECK)]
 
 
-def _protein(seed: int, number: int, first: str, locations: tuple[str, ...]) -> Protein:
+def _describe(seed: int, number: int, first: str, locations: tuple[str, ...]) -> Protein:
     rng = np.random.default_rng((seed, 1, number))
     amounts, odds = zip(*COMPANION, strict=True)
     wanted = min(int(rng.choice(amounts, p=odds)), len(locations))

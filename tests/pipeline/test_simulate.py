@@ -46,8 +46,8 @@ def test_a_larger_set_begins_with_the_smaller_one(folder, tmp_path):
 def test_a_killed_run_makes_only_what_is_missing(tmp_path, monkeypatch):
     simulate(tmp_path, 3, seed=4, size=SIZE)
     before = _contents(tmp_path)
-    lost = sorted((tmp_path / "truth").iterdir())[1]
-    lost.unlink()
+    for lost in ("truth/protein_00000_1.tif", "images/protein_00001_1_green.png"):
+        (tmp_path / lost).unlink()
     made = []
 
     def remember(shot):
@@ -56,7 +56,7 @@ def test_a_killed_run_makes_only_what_is_missing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pipeline.simulate.take", remember)
     simulate(tmp_path, 3, seed=4, size=SIZE)
-    assert made == [lost.stem]
+    assert made == ["protein_00000_1", "protein_00001_1"]
     assert _contents(tmp_path) == before
 
 

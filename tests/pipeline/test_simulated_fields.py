@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from pipeline.simulation.contact_sheet import TILE, contact_sheet, example_protein
-from pipeline.simulation.field import simulate_picture
+from pipeline.simulation.field import scene_of, simulate_picture
 from pipeline.simulation.lines import CELL_LINES
 from pipeline.simulation.outlines import draw_scene
 from pipeline.simulation.placement import Divisions, Phase, populate
@@ -87,12 +87,8 @@ def test_the_reticulum_thins_outwards():
 
 
 def _scene_and_field(seed):
-    """Simulate a field and draw its geometry again from the same stream."""
     protein = example_protein("Cytosol")
-    stream = np.random.default_rng(np.random.SeedSequence((seed, 2, protein.number, 0)).spawn(3)[0])
-    population = populate(protein.line, protein.pixel_um, 256, protein.divisions, stream)
-    scene = draw_scene(protein.line, protein.pixel_um, 256, population, stream)
-    return scene, simulate_picture(seed, protein, size=256)
+    return scene_of(seed, protein, size=256), simulate_picture(seed, protein, size=256)
 
 
 @pytest.mark.parametrize("phase", [Phase.METAPHASE, Phase.DAUGHTER])

@@ -5,9 +5,9 @@ import pytest
 
 from pipeline.locations import LOCATIONS
 from pipeline.simulation.contact_sheet import example_protein
-from pipeline.simulation.outlines import draw_scene
+from pipeline.simulation.field import scene_of
 from pipeline.simulation.painters import PAINTERS
-from pipeline.simulation.placement import CONDENSED, Phase, populate
+from pipeline.simulation.placement import CONDENSED, Phase
 
 NUCLEAR = (
     "Nucleoplasm",
@@ -27,11 +27,8 @@ def painted():
     """Scene and plane of every location, painted in a field of undivided cells that touch."""
     planes = {}
     for number, name in enumerate(LOCATIONS):
-        rng = np.random.default_rng(number)
-        protein = example_protein(name)
-        population = populate(protein.line, 0.32, 320, protein.divisions, rng)
-        scene = draw_scene(protein.line, 0.32, 320, population, rng)
-        planes[name] = scene, PAINTERS[name](scene, rng)
+        scene = scene_of(number, example_protein(name), size=320)
+        planes[name] = scene, PAINTERS[name](scene, np.random.default_rng(number))
     return planes
 
 

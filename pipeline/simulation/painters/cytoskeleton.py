@@ -26,7 +26,7 @@ def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
     starts = scene.scatter(weight, scene.per_area(0.05), rng)
     headings = outwards(scene, scene.centrosome, starts, 0.35, rng)
     points, age, _ = grow(scene, starts, headings, Growth(1.7, 0.1, 0.2), rng)
-    comets = lines(scene.shape, points, STEP, scene.px(0.2), 3 * np.square(age))
+    comets = lines(scene.shape, points, STEP, scene.px(0.2), as_plane(3 * np.square(age)))
     return as_plane(comets + 0.05 * scene.cytoplasm)
 
 
