@@ -46,7 +46,7 @@ def calibrate(segmenter: Segmenter, samples: Sequence[Sample], record: Path) -> 
     made_by = {"nuclei": segmenter.nuclei.digest, "cells": segmenter.cells.digest}
     known = json.loads(record.read_text()) if record.is_file() else {}
     if known.get("weights") != made_by:
-        found = estimate_both(segmenter, _some_pictures(samples))
+        found = estimate_both(segmenter, some_pictures(samples))
         known = {"weights": made_by, "nuclei_diameter": found[0], "cell_diameter": found[1]}
         with replacing(record) as temporary:
             temporary.write_text(json.dumps(known, indent=1))
@@ -109,7 +109,7 @@ def _quality(weights: Weights, planes: Plane, diameter: float, device: str) -> t
     return float(confidence / (1 + np.log2(measured / diameter) ** 2)), measured
 
 
-def _some_pictures(samples: Sequence[Sample]) -> list[Picture]:
+def some_pictures(samples: Sequence[Sample]) -> list[Picture]:
     """Read pictures evenly over the samples, in the order of their ids; unreadable ones do not count."""
     ordered = sorted(samples, key=lambda sample: sample.id)
     places = np.unique(np.linspace(0, len(ordered) - 1, min(PICTURES, len(ordered))).round().astype(int))
