@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from features.aggregation import POPULATION
+from features.inputs import COMMON_UM
 from features.measuring import CHANNELS, columns, selected
 from features.naming import Column, parse
 from features.registry import REGISTRY, UNITS, Feature
@@ -26,6 +27,7 @@ CHANNEL_WORDS = {
     "nucleus": "the DNA",
     "er": "the ER",
 }
+COMMON = f"pixels of {COMMON_UM} µm where the pixel size is known"
 STATISTIC_WORDS = {
     "mean": "mean",
     "std": "standard deviation",
@@ -51,8 +53,8 @@ def catalogue(families: Sequence[str] | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per output and region: family, region, output, per, unit, description, source,
-        invariances.
+        One row per output and region: family, region, output, per, unit, scale (of the pixels that
+        it is counted in), description, source, invariances.
 
     Raises
     ------
@@ -66,6 +68,7 @@ def catalogue(families: Sequence[str] | None = None) -> pd.DataFrame:
             "output": name,
             "per": feature.per,
             "unit": UNITS[output.unit],
+            "scale": COMMON if feature.resampled else "the picture's own pixels",
             "description": output.words,
             "source": feature.source,
             "invariances": ", ".join(sorted(output.invariances)),
@@ -121,6 +124,7 @@ def describe(column: str) -> str:
     words = f"{words}{_about(parts.channels)} {_where(feature, parts.region)}"
     unit = UNITS[feature.outputs[parts.output].unit]
     words = words if unit == "1" else f"{words}, in {unit}"
+    words = f"{words} ({COMMON})" if feature.resampled and " px" in words else words
     if parts.statistic is None:
         return words
     return f"{STATISTIC_WORDS[parts.statistic]} over the picture's cells of {words}"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
+from features.inputs import Field
 from features.kernels.boxes import bounding_boxes
 from features.kernels.distance import distance_inside
 from features.kernels.levels import quantise
@@ -207,40 +208,35 @@ class Region:
         return self._quantised[levels]
 
 
-def cut(
-    pixels: NDArray[np.float32],
-    cell_labels: NDArray[np.int32],
-    nucleus_labels: NDArray[np.int32],
-    channels: tuple[str, ...],
-    pixel_size_um: float | None,
-) -> Iterator[Cell]:
+def cut(field: Field) -> Iterator[Cell]:
     """Yield the cells of a picture in ascending order of label.
 
-    The nucleus of a cell is what carries the cell's label in `nucleus_labels` inside the cell; its
+    The nucleus of a cell is what carries the cell's label in `field.nuclei` inside the cell; its
     cytoplasm is the rest of the cell.
     """
-    boxes = bounding_boxes(cell_labels)
-    surroundings = Surroundings(pixels, cell_labels, nucleus_labels, boxes[:, 0])
+    boxes = bounding_boxes(field.cells)
+    surroundings = Surroundings(field.pixels, field.cells, field.nuclei, boxes[:, 0])
     for label, top, bottom, left, right in boxes:
         box = (slice(top, bottom), slice(left, right))
-        mask = cell_labels[box] == label
-        nucleus = mask & (nucleus_labels[box] == label)
-        crop = np.pad(np.where(mask, pixels[:, *box], np.float32(0)), ((0, 0), (1, 1), (1, 1)))
+        mask = field.cells[box] == label
+        nucleus = mask & (field.nuclei[box] == label)
+        crop = np.pad(np.where(mask, field.pixels[:, *box], np.float32(0)), ((0, 0), (1, 1), (1, 1)))
         masks = {
             "cell": np.pad(mask, 1),
             "nucleus": np.pad(nucleus, 1),
             "cytoplasm": np.pad(mask & ~nucleus, 1),
         }
-        yield Cell(int(label), crop, masks, channels, pixel_size_um, surroundings)
+        yield Cell(int(label), crop, masks, field.channels, field.pixel_size_um, surroundings)
 
 
-def field_of(pixels: NDArray[np.float32], channels: tuple[str, ...], pixel_size_um: float | None) -> Cell:
+def field_of(field: Field) -> Cell:
     """Return the whole picture, halved, as one cell with the regions ``field`` and ``foreground``.
 
     Halving (means of 2 x 2 pixels; an odd last row or column is left out) quarters the work and
     takes out pixel noise. The foreground is what lies above Otsu's threshold of the sum of all
     channels, each over its own mean.
     """
+    pixels = field.pixels
     height, width = pixels.shape[1] // 2 * 2, pixels.shape[2] // 2 * 2
     if min(height, width) == 0:
         halved = pixels
@@ -255,5 +251,5 @@ def field_of(pixels: NDArray[np.float32], channels: tuple[str, ...], pixel_size_
         "field": np.pad(np.ones(total.shape, dtype=bool), 1),
         "foreground": np.pad(total > threshold_otsu(total), 1),
     }
-    size = None if pixel_size_um is None else 2 * pixel_size_um
-    return Cell(0, np.pad(halved, ((0, 0), (1, 1), (1, 1))), masks, channels, size)
+    size = None if field.pixel_size_um is None else 2 * field.pixel_size_um
+    return Cell(0, np.pad(halved, ((0, 0), (1, 1), (1, 1))), masks, field.channels, size)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +9,10 @@ from numpy.typing import NDArray
 
 import features.families  # noqa: F401 - fills the registry
 from features.cells import Cell, cut, field_of
+from features.inputs import Field, Labels, as_labels, check_field
 from features.kernels.boxes import bounding_boxes
 from features.naming import check_channels
 from features.registry import FIELD_REGIONS, REGISTRY, Feature, Floats
-
-Labels = NDArray[np.integer[Any]]
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """The channels of Human Protein Atlas pictures, named by what they show."""
@@ -62,24 +60,34 @@ def cell_columns(families: Sequence[str] | None = None, channels: Sequence[str] 
     return columns(families, channels, of_field=False)
 
 
-def _plan(
-    families: Sequence[str] | None, channels: Sequence[str], size: float, *, of_field: bool
-) -> tuple[list[Task], int]:
-    """List what is to be computed, and the length of a row."""
+def _plan(families: Sequence[str] | None, own: Field, common: Field, *, of_field: bool) -> list[Task]:
+    """List what is to be computed; of a field as a whole, at half the resolution."""
     tasks, start = [], 0
     for feature in selected(families):
+        view = common if feature.resampled else own
+        size = (view.pixel_size_um or 1.0) * (2 if of_field else 1)
         for region in feature.regions:
-            width = len(feature.columns(region, channels))
+            width = len(feature.columns(region, own.channels))
             if (region in FIELD_REGIONS) == of_field and width:
                 scales = np.tile(feature.scales(size), width // len(feature.outputs))
                 tasks.append(Task(feature, region, slice(start, start + width), scales))
                 start += width
-    return tasks, start
+    return tasks
 
 
-def _row(cell: Cell, tasks: Iterable[Task], width: int) -> Floats:
-    """Compute one cell's numbers; NaN in regions without a pixel."""
-    row = np.full(width, np.nan)
+def _views(tasks: list[Task], own: Field, common: Field) -> list[tuple[Field, list[Task]]]:
+    """Share tasks out to the field at its own scale and at the common one."""
+    if own is common:
+        return [(own, tasks)]
+    parts = ((own, False), (common, True))
+    shared = [
+        (view, [task for task in tasks if task.feature.resampled == is_common]) for view, is_common in parts
+    ]
+    return [(view, part) for view, part in shared if part]
+
+
+def _fill(row: Floats, cell: Cell, tasks: Iterable[Task]) -> None:
+    """Compute one cell's numbers; what is not filled in (regions without a pixel) stays as it is."""
     for task in tasks:
         region = cell.region(task.region)
         if region.count == 0:
@@ -89,43 +97,6 @@ def _row(cell: Cell, tasks: Iterable[Task], width: int) -> Floats:
         except Exception as error:
             error.add_note(f"in family {task.feature.family!r}, {task.region} of cell {cell.label}")
             raise
-    return row
-
-
-def _as_float(picture: NDArray[np.generic], channels: Sequence[str]) -> NDArray[np.float32]:
-    """Return intensities in [0, 1]: integers over the largest value of their type, floats as they are."""
-    if picture.ndim != 3 or len(picture) != len(channels):
-        raise ValueError(
-            f"picture has shape {picture.shape}; expected ({len(channels)}, height, width) for "
-            f"channels {', '.join(channels)}"
-        )
-    if np.issubdtype(picture.dtype, np.integer):
-        scaled: NDArray[np.float32] = picture.astype(np.float32) / np.float32(
-            np.iinfo(str(picture.dtype)).max
-        )
-        return scaled
-    if not np.issubdtype(picture.dtype, np.floating):
-        raise ValueError(f"picture is of type {picture.dtype}; expected integers or floats")
-    pixels = np.ascontiguousarray(picture, dtype=np.float32)
-    if not np.isfinite(pixels).all():
-        raise ValueError("picture holds values that are not finite; replace them first")
-    return pixels
-
-
-def _as_labels(labels: Labels, shape: tuple[int, ...], what: str) -> NDArray[np.int32]:
-    """Return a label image as int32 after checking it."""
-    if labels.shape != shape:
-        raise ValueError(f"{what} labels have shape {labels.shape}; the picture has {shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"{what} labels are of type {labels.dtype}; expected integers")
-    if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.int32).max):
-        raise ValueError(f"{what} labels run from {labels.min()} to {labels.max()}; expected 0 to 2147483647")
-    return np.ascontiguousarray(labels, dtype=np.int32)
-
-
-def _check_pixel_size(pixel_size_um: float | None) -> None:
-    if pixel_size_um is not None and not 0 < pixel_size_um < np.inf:
-        raise ValueError(f"pixel size {pixel_size_um} µm; expected a positive number, or None where unknown")
 
 
 def measure(
@@ -150,7 +121,8 @@ def measure(
     channels : sequence of str
         Names of the planes, in order; features of a channel that is missing are left out.
     pixel_size_um : float, optional
-        Side of a pixel in micrometres; without it lengths are in pixels.
+        Side of a pixel in micrometres. With it, lengths are in micrometres and textures and spots are
+        measured at a common scale (`features.inputs.COMMON_UM`); without it, all is in pixels.
     families : sequence of str, optional
         What to compute; everything by default. A family's numbers do not depend on the others.
 
@@ -165,21 +137,22 @@ def measure(
     ValueError
         If shapes, types, channels, pixel size or families are not as described.
     """
-    names = check_channels(tuple(channels))
-    pixels = _as_float(picture, names)
-    cells = _as_labels(cell_labels, pixels.shape[1:], "cell")
-    nuclei = _as_labels(nucleus_labels, pixels.shape[1:], "nucleus")
-    _check_pixel_size(pixel_size_um)
-    tasks, width = _plan(families, names, pixel_size_um or 1.0, of_field=False)
-    labels, rows = [], []
-    for cell in cut(pixels, cells, nuclei, names, pixel_size_um):
-        labels.append(cell.label)
-        rows.append(_row(cell, tasks, width).astype(np.float32))
-    return pd.DataFrame(
-        np.array(rows, dtype=np.float32).reshape(len(rows), width),
-        index=pd.Index(labels, name="label", dtype=np.int64),
-        columns=columns(families, names, of_field=False),
-    )
+    own = check_field(picture, cell_labels, nucleus_labels, tuple(channels), pixel_size_um)
+    wanted = columns(families, own.channels, of_field=False)
+    common = own.at_common_scale() if _resampled(families) else own
+    labels = bounding_boxes(own.cells)[:, 0]
+    row_of = {label: row for row, label in enumerate(labels.tolist())}
+    rows = np.full((len(labels), len(wanted)), np.nan)
+    for view, tasks in _views(_plan(families, own, common, of_field=False), own, common):
+        for cell in cut(view):
+            _fill(rows[row_of[cell.label]], cell, tasks)
+    index = pd.Index(labels, name="label", dtype=np.int64)
+    return pd.DataFrame(rows.astype(np.float32), index=index, columns=wanted)
+
+
+def _resampled(families: Sequence[str] | None) -> bool:
+    """Say whether any of the families is measured at the common scale."""
+    return any(feature.resampled for feature in selected(families))
 
 
 def measure_field(
@@ -207,14 +180,15 @@ def measure_field(
     ValueError
         As for `measure`.
     """
-    names = check_channels(tuple(channels))
-    pixels = _as_float(picture, names)
-    _check_pixel_size(pixel_size_um)
-    tasks, width = _plan(families, names, 2 * (pixel_size_um or 1.0), of_field=True)
-    if not tasks:
+    own = check_field(picture, None, None, tuple(channels), pixel_size_um)
+    wanted = columns(families, own.channels, of_field=True)
+    if not wanted:
         return {}
-    row = _row(field_of(pixels, names, pixel_size_um), tasks, width)
-    return dict(zip(columns(families, names, of_field=True), row.tolist(), strict=True))
+    common = own.at_common_scale() if _resampled(families) else own
+    row = np.full(len(wanted), np.nan)
+    for view, tasks in _views(_plan(families, own, common, of_field=True), own, common):
+        _fill(row, field_of(view), tasks)
+    return dict(zip(wanted, row.tolist(), strict=True))
 
 
 def touches_border(cell_labels: Labels) -> NDArray[np.bool_]:
@@ -228,7 +202,7 @@ def touches_border(cell_labels: Labels) -> NDArray[np.bool_]:
     -------
     ndarray, shape (cells,), bool
     """
-    labels = _as_labels(cell_labels, cell_labels.shape, "cell")
+    labels = as_labels(cell_labels, cell_labels.shape, "cell")
     height, width = labels.shape
     boxes = bounding_boxes(labels)
     ends = boxes[:, 1:] == np.array([0, height, 0, width])

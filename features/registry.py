@@ -75,6 +75,7 @@ class Feature:
     regions: tuple[str, ...]
     channels: tuple[str, ...] | None
     version: int
+    resampled: bool
 
     @property
     def source(self) -> str:
@@ -122,6 +123,7 @@ def feature(
     regions: tuple[str, ...] = CELL_REGIONS,
     channels: tuple[str, ...] | None = None,
     version: int = 1,
+    resampled: bool = False,
 ) -> Callable[[Measurement], Measurement]:
     """Declare what a function measures; the function itself stays as it is.
 
@@ -141,13 +143,16 @@ def feature(
         The channels it is about, where not all: it is left out of pictures that lack one of them.
     version : int
         Raised with every change of a number, so that stored results are known to be old.
+    resampled : bool
+        Whether the function counts in pixels what should be counted in micrometres (neighbours, filter
+        sizes): with a known pixel size it then sees the picture at `features.inputs.COMMON_UM`.
     """
     check_token(family, "family")
     for name in outputs:
         check_token(name, "output")
 
     def register(function: Measurement) -> Measurement:
-        REGISTRY.append(Feature(function, family, dict(outputs), per, regions, channels, version))
+        REGISTRY.append(Feature(function, family, dict(outputs), per, regions, channels, version, resampled))
         return function
 
     return register

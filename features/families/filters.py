@@ -32,7 +32,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="filters", per="channel", regions=("cell",), outputs=OUTPUTS)
+@feature(family="filters", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS)
 def filter_energies(region: Region) -> Floats:
     """Measure energies of differences of Gaussians and steerable derivatives, shape (channels, 14).
 

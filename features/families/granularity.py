@@ -18,7 +18,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="granularity", per="channel", regions=("cell", "nucleus"), outputs=OUTPUTS)
+@feature(family="granularity", resampled=True, per="channel", regions=("cell", "nucleus"), outputs=OUTPUTS)
 def granularity_spectrum(region: Region) -> Floats:
     """Measure the spectrum of openings by reconstruction at half resolution, shape (channels, 8).
 

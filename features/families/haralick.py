@@ -39,7 +39,7 @@ RANGES = {
 }
 
 
-@feature(family="haralick", per="channel", regions=REGIONS, outputs=MEANS | RANGES)
+@feature(family="haralick", resampled=True, per="channel", regions=REGIONS, outputs=MEANS | RANGES)
 def haralick(region: Region) -> Floats:
     """Compute Haralick's features of 32 grey levels at distances of 1, 2 and 4 px, shape (channels, 43).
 

@@ -25,7 +25,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="lbp", per="channel", regions=("cell", "nucleus", "field"), outputs=OUTPUTS)
+@feature(family="lbp", resampled=True, per="channel", regions=("cell", "nucleus", "field"), outputs=OUTPUTS)
 def local_binary_patterns(region: Region) -> Floats:
     """Compute histograms of rotation-invariant uniform local binary patterns, shape (channels, 20).
 

@@ -24,7 +24,7 @@ BODIES = {
 }
 
 
-@feature(family="objects", per="channel", regions=("cell", "nucleus"), outputs=BODIES)
+@feature(family="objects", resampled=True, per="channel", regions=("cell", "nucleus"), outputs=BODIES)
 def bodies(region: Region) -> Floats:
     """Describe each channel's bright objects: in the nucleus, nucleolus-like ones, shape (channels, 9).
 
@@ -56,7 +56,7 @@ SPOTS = {
 STRONG = 2.0
 
 
-@feature(family="objects", per="channel", regions=("cell",), outputs=SPOTS)
+@feature(family="objects", resampled=True, per="channel", regions=("cell",), outputs=SPOTS)
 def spots(region: Region) -> Floats:
     """Describe each channel's spots, shape (channels, 9).
 
@@ -110,7 +110,12 @@ NEAR_UM, NEAR_PX = 2.0, 6.0
 
 
 @feature(
-    family="objects", per="shape", regions=("cell",), channels=("microtubules", "protein"), outputs=CENTRE
+    family="objects",
+    resampled=True,
+    per="shape",
+    regions=("cell",),
+    channels=("microtubules", "protein"),
+    outputs=CENTRE,
 )
 def microtubule_centre(region: Region) -> Floats:
     """Measure where the protein lies from the microtubule organising centre, shape (3,).

@@ -56,7 +56,7 @@ def _output(matrix: str, name: str) -> Output:
 OUTPUTS = {f"{matrix}_{name}": _output(matrix, name) for matrix, name in (ALL[place] for place in KEPT)}
 
 
-@feature(family="zones", per="channel", regions=("cell",), outputs=OUTPUTS)
+@feature(family="zones", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS)
 def zone_matrices(region: Region) -> Floats:
     """Summarise run, zone, dependence and neighbourhood-difference matrices, shape (channels, 42).
 

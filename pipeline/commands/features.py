@@ -52,8 +52,9 @@ def _families() -> tuple[Row, list[Row]]:
     """Summarise the families: what, where, and how many numbers."""
     import features as library
 
-    rows = [tuple(str(value) for value in row) for row in library.summary().itertuples(index=False)]
-    return ("family", "what it is", "regions", "per", "per cell", "per field"), rows
+    header = ("family", "numbers per cell", "what it is", "regions")
+    table = library.summary()[["family", "per_cell", "description", "regions"]]
+    return header, [tuple(str(value) for value in row) for row in table.itertuples(index=False)]
 
 
 def _outputs(family: str) -> tuple[Row, list[Row]]:

@@ -1,11 +1,16 @@
 """The command `features` says what is measured."""
 
+import re
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from pipeline.commands.features import features
 from pipeline.errors import PipelineError
+
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 app = typer.Typer()
 app.command()(features)
@@ -33,6 +38,12 @@ def test_a_family_is_listed_by_output_with_unit_and_words():
 def test_a_column_is_explained_in_words():
     text = said("--column", "nucleus__lbp__r2_mixed__er__median")
     assert text.startswith("median over the picture's cells of the share of pixels with no uniform pattern")
+
+
+def test_the_readmes_table_is_what_the_command_prints():
+    found = re.search(r"<!-- features:begin -->(.*)<!-- features:end -->", README.read_text(), re.DOTALL)
+    assert found is not None
+    assert " ".join(found.group(1).split()) == said("--markdown")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_a_name_outside_the_grammar_is_refused(name):
 def test_descriptions_are_plain_words():
     assert describe("nucleus__haralick__contrast_d4__protein__p90") == (
         "90th percentile over the picture's cells of Haralick's contrast "
-        "at distance 4 px of the protein in the nucleus"
+        "at distance 4 px of the protein in the nucleus (pixels of 0.32 µm where the pixel size is known)"
     )
     assert describe("cell__morphology__area").startswith("the area of the cell, in µm² (px²")
     assert describe("picture__population__cells") == "the number of cells"

@@ -40,7 +40,7 @@ def test_objects_are_counted_measured_and_their_holes_seen():
     assert measured("area_share__protein") == pytest.approx(152 / (56 * 92))
     assert measured("contrast__protein") == pytest.approx(9, rel=1e-5)
     assert measured("largest_elongation__protein") == pytest.approx(np.sqrt(1 - 15 / 399), rel=1e-4)
-    assert drawn(plane, pixel_size_um=0.5)("mean_area__protein") == pytest.approx(areas.mean() / 4)
+    assert drawn(plane, pixel_size_um=0.32)("mean_area__protein") == pytest.approx(areas.mean() * 0.32**2)
 
 
 def test_spots_are_found_where_they_are():
