@@ -5,7 +5,18 @@ from typing import NoReturn
 
 import typer
 
-from pipeline.commands import demo, evaluate, extract, importances, overlay, predict, simulate, status, train
+from pipeline.commands import (
+    demo,
+    embed,
+    evaluate,
+    extract,
+    importances,
+    overlay,
+    predict,
+    simulate,
+    status,
+    train,
+)
 from pipeline.commands import features as feature_catalogue
 from pipeline.console import errors
 from pipeline.errors import PipelineError
@@ -34,6 +45,7 @@ LOOKING = "Looking at it"
 app.command("demo", rich_help_panel=STARTING)(demo.demo)
 app.command("simulate", rich_help_panel=STARTING)(simulate.simulate)
 app.command("extract", rich_help_panel=MAIN)(extract.extract)
+app.command("embed", rich_help_panel=MAIN)(embed.embed)
 app.command("train", rich_help_panel=MAIN)(train.train)
 app.command("evaluate", rich_help_panel=MAIN)(evaluate.evaluate)
 app.command("predict", rich_help_panel=MAIN)(predict.predict)

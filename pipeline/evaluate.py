@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,9 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> Scores:
     work = Workspace(options.work)
     now = inputs(options)
     answers = read_answers(work)
-    left_out = json.loads((work.model / "card.json").read_text())["left_out"]
+    card = json.loads((work.model / "card.json").read_text())
     with progress.track("Scoring", 1) as advance:
-        scores = score(answers, left_out, options)
+        scores = _marked(score(answers, card["left_out"], options), card.get("leaks", []))
         advance(1)
     with replacing(work.metrics) as temporary:
         temporary.write_text(json.dumps(_as_json(scores), indent=1))
@@ -162,6 +162,11 @@ def score(answers: Mapping[str, Answered], left_out: Mapping[str, str], options:
     baselines = {f"over {trained}": always, f"over all {len(LOCATIONS)}": always * share}
     top_two = _top_two(answers[TOP_TWO]) if TOP_TWO in answers else None
     return Scores(_protocol(stack), table, totals, baselines, top_two, left_out)
+
+
+def _marked(scores: Scores, leaks: list[str]) -> Scores:
+    """Say with every score which embeddings may have answered from memory."""
+    return replace(scores, protocol=" ".join([scores.protocol, *(f"MARKED: {leak}." for leak in leaks)]))
 
 
 def _f1(answered: Answered) -> float:

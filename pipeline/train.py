@@ -17,8 +17,10 @@ from sqlalchemy import URL
 
 from models.bundle import save_model
 from models.training import MINIMUM_FOLDS, StackedLocations
+from pipeline.embedding.card import card_path
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
+from pipeline.leak_guard import card_of, check_leaks, described
 from pipeline.locations import TOP_TWO
 from pipeline.problems import write_problems
 from pipeline.progress import Progress
@@ -47,6 +49,8 @@ class TrainOptions(BaseModel):
     folds : int
         Fewer are made where there are too few groups.
     seed : int
+    accept_leak : bool
+        Stack embeddings of networks that were trained on these pictures; scores are then marked.
     jobs : int
         Boosters fitted at the same time.
     """
@@ -60,6 +64,7 @@ class TrainOptions(BaseModel):
     trials: int = Field(default=8, ge=0)
     folds: int = Field(default=5, ge=MINIMUM_FOLDS)
     seed: int = Field(default=0, ge=0)
+    accept_leak: bool = False
     jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
 
@@ -110,7 +115,11 @@ def inputs(options: TrainOptions) -> dict[str, str]:
     for path in files.values():
         if not path.is_file():
             raise PipelineError(f"{path}: no such file; run extract first, or give the right path")
-    settings = {f"option {name}": str(getattr(options, name)) for name in ("trials", "folds", "seed")}
+    for path in options.embeddings:
+        if card_path(path).is_file():
+            files[f"card of embeddings {path.name}"] = card_path(path)
+    named = ("trials", "folds", "seed", "accept_leak")
+    settings = {f"option {name}": str(getattr(options, name)) for name in named}
     return {name: file_digest(path) for name, path in files.items()} | settings
 
 
@@ -120,17 +129,22 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
     Raises
     ------
     PipelineError
-        If there are no features or labels, or they allow no model.
+        If there are no features or labels, they allow no model, or an embedding leaks.
     """
     work = Workspace(options.work)
     now = inputs(options)
     record = read_record(work.record("train"))
     data = read_dataset(work, options.labels, options.groups, options.embeddings, options.folds, options.seed)
+    cards = {path: card_of(path) for path in options.embeddings}
+    fold = pd.Series(data.fold, index=data.targets.index)
+    marks = check_leaks(cards, fold, accept=options.accept_leak)
+    for mark in marks:
+        progress.note(f"Marked: {mark}")
     if record and not changes(record, now) and work.model.exists() and work.out_of_fold.exists():
         return _summary(data, fresh=False)
     write_problems(work.problems, "train", data.problems)
     work.record("train").unlink(missing_ok=True)
-    card = _card(options, data, work)
+    card = _card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
     store = FileStore(work.boosters)
     stack = _fit(options, data, work, store, progress)
     with replacing(work.folds) as temporary:

@@ -29,6 +29,13 @@ def train(
         int, typer.Option(min=0, help="Settings to try per library, block and stratum, beside the defaults.")
     ] = 8,
     folds: Annotated[int, typer.Option(min=3, help="Folds; fewer are made where groups are too few.")] = 5,
+    accept_leak: Annotated[
+        bool,
+        typer.Option(
+            "--accept-leak",
+            help="Stack embeddings although their networks know these pictures; scores are then marked.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model, bit for bit.")] = 0,
     jobs: Jobs = None,
 ) -> None:
@@ -54,6 +61,7 @@ def train(
         trials=trials,
         folds=folds,
         seed=seed,
+        accept_leak=accept_leak,
         **({} if jobs is None else {"jobs": jobs}),
     )
     summary = run(options, RichProgress())

@@ -82,6 +82,7 @@ def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
         "option trials",
         "option folds",
         "option seed",
+        "option accept_leak",
     }
 
 

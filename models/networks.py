@@ -1,0 +1,214 @@
+"""Convolutional networks that turn a picture into an embedding and class outputs.
+
+Every network is a `torch.nn.ModuleDict` of two parts: ``trunk`` turns pictures, shape
+(batch, channels, side, side), into embeddings, shape (batch, width); ``head`` turns embeddings into
+log-odds, shape (batch, outputs). torch and MONAI are imported only where a network is built.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module, ModuleDict
+
+CHANNELS = 4
+"""Planes of a picture: microtubules, protein, nucleus, endoplasmic reticulum."""
+
+COMPACT_WIDTHS = (16, 32, 64, 128, 192)
+COMPACT_EMBEDDING = 128
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What is known about a network before it is built.
+
+    Attributes
+    ----------
+    build : callable
+        Number of input channels and outputs to the two parts, untrained.
+    width : int
+        Length of its embedding.
+    side : int
+        Side in pixels of the pictures that it was designed for.
+    source : str
+        Where the architecture comes from.
+    """
+
+    build: Callable[[int, int], "tuple[Module, Module]"]
+    width: int
+    side: int
+    source: str
+
+
+def build_network(name: str, outputs: int, channels: int = CHANNELS) -> "ModuleDict":
+    """Return an untrained network.
+
+    Raises
+    ------
+    ValueError
+        If no network has that name; the message lists the known ones.
+    """
+    from torch import nn
+
+    trunk, head = architecture(name).build(channels, outputs)
+    return nn.ModuleDict({"trunk": trunk, "head": head})
+
+
+def architecture(name: str) -> Architecture:
+    """Return what is known about a network.
+
+    Raises
+    ------
+    ValueError
+        If no network has that name; the message lists the known ones.
+    """
+    if name not in ARCHITECTURES:
+        raise ValueError(f"unknown network '{name}'; known: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+def forward(network: "ModuleDict", pictures: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return embeddings, shape (batch, width), and log-odds, shape (batch, outputs)."""
+    embedding: Tensor = network["trunk"](pictures)
+    logits: Tensor = network["head"](embedding)
+    return embedding, logits
+
+
+def _compact(channels: int, outputs: int) -> "tuple[Module, Module]":
+    """Build a small residual network: a 384-pixel picture costs about 0.8 billion multiplications."""
+    from torch import nn
+
+    first, *widths = COMPACT_WIDTHS
+    layers: list[Module] = [_convolution(channels, first, stride=2)]
+    for before, width in zip(COMPACT_WIDTHS, widths, strict=False):
+        layers += [_convolution(before, width, stride=2), _residual(width)]
+    embed = [nn.Linear(2 * widths[-1], COMPACT_EMBEDDING), nn.BatchNorm1d(COMPACT_EMBEDDING)]
+    trunk = nn.Sequential(*layers, _average_and_maximum(), *embed)
+    return trunk, nn.Sequential(nn.ReLU(), nn.Dropout(0.2), nn.Linear(COMPACT_EMBEDDING, outputs))
+
+
+def _convolution(before: int, after: int, stride: int = 1) -> "Module":
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
+    )
+
+
+def _residual(width: int) -> "Module":
+    """Return a block x + f(x) of two convolutions (He et al. 2016, with one activation inside)."""
+    from torch import nn
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = _convolution(width, width)
+            self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+            self.norm = nn.BatchNorm2d(width)
+
+        def forward(self, planes: "Tensor") -> "Tensor":
+            changed = self.norm(self.second(self.first(planes)))
+            return nn.functional.relu(planes + changed)
+
+    return Residual()
+
+
+def _average_and_maximum() -> "Module":
+    """Return pooling to the average and the maximum of every plane, side by side."""
+    import torch
+    from torch import nn
+
+    class AverageAndMaximum(nn.Module):
+        def forward(self, planes: "Tensor") -> "Tensor":
+            return torch.cat((planes.mean((2, 3)), planes.amax((2, 3))), dim=1)
+
+    return AverageAndMaximum()
+
+
+def _densenet_features(channels: int) -> "Any":
+    """Return MONAI's DenseNet121 up to its last normalisation, which makes 1024 planes."""
+    from monai.networks.nets.densenet import DenseNet121
+
+    return DenseNet121(spatial_dims=2, in_channels=channels, out_channels=1).features
+
+
+def _densenet121(channels: int, outputs: int) -> "tuple[Module, Module]":
+    """Build MONAI's DenseNet121: the average of 1024 planes, and one layer (Huang et al. 2017)."""
+    from torch import nn
+
+    pool = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(_densenet_features(channels), *pool), nn.Linear(1024, outputs)
+
+
+def _bestfitting(*, halved: bool) -> "Callable[[int, int], tuple[Module, Module]]":
+    """Return a builder of the competition winner's DenseNet121.
+
+    Average and maximum of 1024 planes, batch norm, a layer of 1024, batch norm: the embedding. The
+    variant for 1,536-pixel pictures halves the planes once more after the first pooling.
+    """
+
+    def build(channels: int, outputs: int) -> "tuple[Module, Module]":
+        from torch import nn
+
+        features = _densenet_features(channels)
+        if halved:
+            features.pool0 = nn.Sequential(features.pool0, nn.MaxPool2d(2))
+        layers = {
+            "features": features,
+            "relu": nn.ReLU(),
+            "pool": _average_and_maximum(),
+            "bn1": nn.BatchNorm1d(2048),
+            "dropout": nn.Dropout(0.5),
+            "fc1": nn.Linear(2048, 1024),
+            "relu1": nn.ReLU(),
+            "bn2": nn.BatchNorm1d(1024),
+        }
+        trunk = nn.Sequential()
+        for name, layer in layers.items():
+            trunk.add_module(name, layer)
+        return trunk, nn.Sequential(nn.Dropout(0.5), nn.Linear(1024, outputs))
+
+    return build
+
+
+def _resnet(depth: int, block: str, layers: Sequence[int]) -> "Callable[[int, int], tuple[Module, Module]]":
+    """Return a builder of MONAI's ResNet with torchvision's stem and shortcuts (He et al. 2016)."""
+    width = 512 if depth < 50 else 2048
+
+    def build(channels: int, outputs: int) -> "tuple[Module, Module]":
+        from monai.networks.nets.resnet import ResNet
+        from torch import nn
+
+        network = ResNet(
+            block,
+            list(layers),
+            [64, 128, 256, 512],
+            spatial_dims=2,
+            n_input_channels=channels,
+            conv1_t_size=7,
+            conv1_t_stride=2,
+            shortcut_type="B",
+            feed_forward=False,
+            bias_downsample=False,
+        )
+        return network, nn.Linear(width, outputs)
+
+    return build
+
+
+_WINNER = "first place of the Kaggle competition 2018, Dai 2019, github.com/CellProfiling/densenet (MIT)"
+_DENSENET = "Huang et al. 2017, doi 10.1109/CVPR.2017.243"
+_RESNET = "He et al. 2016, doi 10.1109/CVPR.2016.90"
+
+ARCHITECTURES = {
+    "compact": Architecture(_compact, COMPACT_EMBEDDING, 384, "this project"),
+    "densenet121": Architecture(_densenet121, 1024, 512, _DENSENET),
+    "resnet18": Architecture(_resnet(18, "basic", (2, 2, 2, 2)), 512, 512, _RESNET),
+    "resnet34": Architecture(_resnet(34, "basic", (3, 4, 6, 3)), 512, 512, _RESNET),
+    "resnet50": Architecture(_resnet(50, "bottleneck", (3, 4, 6, 3)), 2048, 512, _RESNET),
+    "bestfitting-densenet121": Architecture(_bestfitting(halved=False), 1024, 512, _WINNER),
+    "bestfitting-densenet121-large": Architecture(_bestfitting(halved=True), 1024, 1536, _WINNER),
+}
+"""Networks by name."""

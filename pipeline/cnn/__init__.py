@@ -1,0 +1,1 @@
+"""Parts of the stage `train-cnn`: augmentation, losses, and the training of one network."""

@@ -1,0 +1,226 @@
+"""The stage `embed`: pictures and a network, or a ready table, in; a table of embeddings and its card out."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.networks import architecture
+from pipeline.embedding.card import UNKNOWN, Embedder, EmbeddingCard, Per, TrainedOn, write_card
+from pipeline.embedding.columns import slug
+from pipeline.embedding.onnx import describe_onnx
+from pipeline.embedding.pictures import embed_pictures
+from pipeline.embedding.preprocessing import Preprocessing
+from pipeline.embedding.weights import load_network, shipped_card
+from pipeline.embeddings import embedding_name, read_embedding
+from pipeline.errors import PipelineError
+from pipeline.labels import read_table
+from pipeline.layout import Workspace
+from pipeline.locations import LOCATIONS
+from pipeline.problems import Problem, write_problems
+from pipeline.progress import Progress
+from pipeline.records import file_digest, replacing
+from pipeline.samples import find_samples
+
+BUILTIN = "builtin"
+"""Name of the network that comes with the project."""
+
+WINNER = (0.074598, 0.050630, 0.050891, 0.076287), (0.122813, 0.085745, 0.129882, 0.119411)
+"""What the competition winner's network subtracts and divides by (microtubules, protein, nucleus, er)."""
+
+IMAGENET = (0.485, 0.456, 0.406, 0.449), (0.229, 0.224, 0.225, 0.226)
+"""The same of networks trained on ImageNet; the fourth plane has the mean of the three colours."""
+
+
+class EmbedOptions(BaseModel):
+    """What `embed` is asked to do: one of `table`, `onnx`, `checkpoint` and the network ``builtin``.
+
+    Attributes
+    ----------
+    images, samples, work, jobs
+        As for `extract`.
+    table, onnx, checkpoint : Path, optional
+        A ready table; an ONNX network with a TOML beside it; a file of torch weights of `network`.
+    network : str
+        Architecture of the checkpoint, or ``builtin``.
+    name : str, optional
+        Of the block; unless given, that of the file or network.
+    trained_on : str, optional
+        A csv table with the ids of the pictures the network was trained on, or ``none`` where it saw
+        none of yours; unless given they are unknown.
+    per : str
+        "picture" or "cell".
+    side : int, optional
+        Side in pixels that pictures are brought to for a checkpoint.
+    device : str
+        "cpu" or "cuda".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    work: Path
+    images: Path | None = None
+    samples: Path | None = None
+    table: Path | None = None
+    onnx: Path | None = None
+    checkpoint: Path | None = None
+    network: str = BUILTIN
+    name: str | None = None
+    trained_on: str | None = None
+    per: Per = "picture"
+    side: int | None = Field(default=None, ge=32)
+    device: Literal["cpu", "cuda"] = "cpu"
+    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+
+
+@dataclass(frozen=True)
+class EmbedSummary:
+    """What `embed` wrote: the table, its card, columns left out as constant, and skipped samples."""
+
+    path: Path
+    card: EmbeddingCard
+    pictures: int
+    constant: list[str]
+    problems: list[Problem]
+
+
+def embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
+    """Write ``embeddings/<name>.parquet`` and its card.
+
+    Raises
+    ------
+    PipelineError
+        If no source or more than one is given, or it cannot be used.
+    """
+    given = [name for name in ("table", "onnx", "checkpoint") if getattr(options, name) is not None]
+    if len(given) > 1:
+        raise PipelineError(f"--{given[0]} and --{given[1]} exclude each other; give one source")
+    if options.table is not None:
+        return _bring(options, options.table)
+    if options.images is None:
+        raise PipelineError("--images is missing; give the folder of pictures, or a ready table as --table")
+    card = _card(options)
+    embedder = card.embedder
+    assert embedder is not None  # noqa: S101 - narrows the type: `_card` always sets it
+    samples, problems = find_samples(options.images, options.samples)
+    work = Workspace(options.work)
+    table, more = embed_pictures(embedder, samples, work, options.jobs, progress, options.device)
+    write_problems(work.problems, "embed", [*problems, *more])
+    return _write(work, card, table, [*problems, *more])
+
+
+def _bring(options: EmbedOptions, path: Path) -> EmbedSummary:
+    """Check a ready table and put it into the work folder."""
+    name = _name(options, path)
+    table = read_embedding(path)
+    if table.isna().any(axis=None):
+        column = table.columns[table.isna().any()][0]
+        sample = table.index[table[column].isna()][0]
+        raise PipelineError(
+            f"{path}: no number for Id '{sample}' in {column}; fill it in or leave out the row"
+        )
+    names = [f"cnn__{name}__{_last(str(column), place)}" for place, column in enumerate(table)]
+    table.columns = pd.Index(names)
+    trained_on, training = _training(options.trained_on)
+    card = EmbeddingCard(name=name, columns=0, trained_on=trained_on, training=training)
+    work = Workspace(options.work)
+    problems = []
+    if work.samples.is_file():
+        known = pd.read_parquet(work.samples, columns=["Id"])["Id"]
+        absent = sorted(set(known) - set(table.index))
+        if len(absent) == len(known):
+            raise PipelineError(
+                f"{path}: none of its ids is among the pictures of {work.root}; use their ids"
+            )
+        remedy = "add its row; it counts as unknown"
+        problems = [Problem(sample, path.name, "no embedding", remedy) for sample in absent]
+    return _write(work, card, table, problems)
+
+
+def _last(column: str, place: int) -> str:
+    """Keep what a column is called within its block."""
+    return column.split("__", 2)[2] if column.startswith("cnn__") else f"e{place:04}"
+
+
+def _write(
+    work: Workspace, card: EmbeddingCard, table: pd.DataFrame, problems: list[Problem]
+) -> EmbedSummary:
+    """Write table and card without constant columns, which say nothing."""
+    values = table.to_numpy()
+    same = (values == values[:1]).all(axis=0) if len(table) > 1 else np.zeros(values.shape[1], bool)
+    if same.all():
+        raise PipelineError(f"all columns of '{card.name}' are constant; they say nothing about pictures")
+    constant = [str(column) for column in table.columns[same]] if card.embedder is None else []
+    path = work.embeddings / f"{card.name}.parquet"
+    kept = table.drop(columns=constant)
+    with replacing(path) as temporary:
+        kept.rename_axis("Id").reset_index().to_parquet(temporary, index=False)
+    card = card.model_copy(update={"columns": kept.shape[1], "sha256": file_digest(path)})
+    write_card(path, card)
+    return EmbedSummary(path, card, len(kept), constant, problems)
+
+
+def _card(options: EmbedOptions) -> EmbeddingCard:
+    """Describe the network that was asked for."""
+    if options.onnx is not None:
+        embedder = describe_onnx(options.onnx, _name(options, options.onnx))
+    elif options.checkpoint is not None:
+        embedder = _of_checkpoint(options, options.checkpoint)
+    elif options.network == BUILTIN:
+        card = shipped_card()
+        assert card.embedder is not None  # noqa: S101 - narrows the type: the shipped card has one
+        name = options.name or (f"{BUILTIN}_cells" if options.per == "cell" else BUILTIN)
+        embedder = card.embedder.model_copy(update={"name": _token(name), "per": options.per})
+        return card.model_copy(update={"embedder": embedder, "name": embedder.name})
+    else:
+        raise PipelineError(f"network '{options.network}' has no weights here; give them as --checkpoint")
+    embedder = embedder.model_copy(update={"per": options.per})
+    pictures, words = _training(options.trained_on)
+    name = embedder.name
+    return EmbeddingCard(name=name, columns=0, embedder=embedder, trained_on=pictures, training=words)
+
+
+def _of_checkpoint(options: EmbedOptions, path: Path) -> Embedder:
+    try:
+        known = architecture(options.network)
+    except ValueError as error:
+        raise PipelineError(str(error)) from error
+    if not path.is_file():
+        raise PipelineError(f"{path}: no such file; give a checkpoint of {options.network}")
+    winner = options.network.startswith("bestfitting")
+    mean, std = WINNER if winner else IMAGENET
+    embedder = Embedder(
+        name=_token(options.name or options.network),
+        network=options.network,
+        weights=path.resolve(),
+        sha256=file_digest(path),
+        preprocessing=Preprocessing(side=options.side or known.side, mean=mean, std=std),
+        outputs=LOCATIONS if winner else (),
+    )
+    load_network(embedder, path)
+    return embedder
+
+
+def _name(options: EmbedOptions, path: Path) -> str:
+    return _token(options.name) if options.name else embedding_name(path)
+
+
+def _token(name: str) -> str:
+    token = slug(name)
+    if not token:
+        raise PipelineError(f"name '{name}': give letters or digits")
+    return token
+
+
+def _training(given: str | None) -> tuple[TrainedOn, str]:
+    """Say which pictures a network was trained on, as far as the user knows."""
+    if given is None:
+        return UNKNOWN, "unknown"
+    if given == "none":
+        return (), "stated by the user: on none of these pictures"
+    ids = tuple(sorted(set(read_table(Path(given), ("Id",))["Id"])))
+    return ids, f"stated by the user in {Path(given).name}"

@@ -1,0 +1,1 @@
+"""Parts of the stage `embed`: cards, preprocessing, and where embeddings come from."""
