@@ -6,7 +6,9 @@ import pytest
 from scenes import CHANNELS, Scene, scene
 from scipy import ndimage, stats
 from skimage.feature import local_binary_pattern
+from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
+from sklearn.metrics import normalized_mutual_info_score
 
 PIXELS = scene().picture / np.float64(255)
 CELL = 7
@@ -205,3 +207,33 @@ def test_rings_are_what_lies_within_6_px_and_with_a_pixel_size_2_um():
         contrast = (around.mean() - inside.mean()) / (around.mean() + inside.mean())
         ours = row["cell__intensity__perinuclear_to_periphery__protein"]
         assert ours == pytest.approx(contrast, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def levels():
+    """Grid levels of protein and ER in the second cell."""
+    out = []
+    for channel in ("protein", "er"):
+        values = pixels("cell", channel)
+        out.append(np.minimum((values - values.min()) * (16 / np.ptp(values)), 15).astype(int))
+    return out
+
+
+def test_kendall_and_mutual_information_are_those_of_scipy_and_scikit_learn(row, levels):
+    tau = stats.kendalltau(*levels).statistic
+    assert row["cell__colocalization__kendall__protein__er"] == pytest.approx(tau, rel=1e-5)
+    information = normalized_mutual_info_score(*levels)
+    assert row["cell__colocalization__mutual_information__protein__er"] == pytest.approx(
+        information, rel=1e-5
+    )
+
+
+def test_distances_between_bright_regions_are_those_of_a_slow_twin(row):
+    cell = scene().cells == CELL
+    bright = {}
+    for channel in ("nucleus", "er"):
+        values = scene().picture[CHANNELS.index(channel)]
+        bright[channel] = cell & (values > threshold_otsu(values[cell]))
+    for name, one, other in (("distance_1", "nucleus", "er"), ("distance_2", "er", "nucleus")):
+        expected = ndimage.distance_transform_edt(~bright[other])[bright[one]].mean()
+        assert row[f"cell__colocalization__{name}__nucleus__er"] == pytest.approx(expected, rel=1e-5)
