@@ -16,6 +16,7 @@ from pipeline.commands import (
     simulate,
     status,
     train,
+    train_segmenter,
 )
 from pipeline.commands import features as feature_catalogue
 from pipeline.console import errors
@@ -41,6 +42,7 @@ app = typer.Typer(
 STARTING = "Getting started"
 MAIN = "The main job"
 LOOKING = "Looking at it"
+NETWORKS = "Your own networks"
 
 app.command("demo", rich_help_panel=STARTING)(demo.demo)
 app.command("simulate", rich_help_panel=STARTING)(simulate.simulate)
@@ -53,6 +55,7 @@ app.command("importances", rich_help_panel=LOOKING)(importances.importances)
 app.command("features", rich_help_panel=LOOKING)(feature_catalogue.features)
 app.command("overlay", rich_help_panel=LOOKING)(overlay.overlay)
 app.command("status", rich_help_panel=LOOKING)(status.status)
+app.command("train-segmenter", rich_help_panel=NETWORKS)(train_segmenter.train_segmenter)
 
 
 def main() -> None:
