@@ -49,7 +49,7 @@ def test_the_readmes_table_is_what_the_command_prints():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--family", "nonsense"], "unknown feature family 'nonsense'; known: colocalization"),
+        (["--family", "nonsense"], "unknown feature family 'nonsense'; known: adjacency, colocalization"),
         (["--column", "nonsense"], "column 'nonsense' does not read region__family"),
     ],
 )

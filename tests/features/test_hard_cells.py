@@ -129,7 +129,7 @@ def test_touching_the_border_is_said_per_cell():
         ({"channels": ("a", "b", "c", "mean")}, "name of a statistic"),
         ({"channels": ("a", "b", "c", "a")}, "channels occur twice"),
         ({"channels": ("a", "b", "c", "D-1")}, "channel 'D-1' must match"),
-        ({"families": ["texture"]}, "unknown feature family 'texture'; known: colocalization, "),
+        ({"families": ["texture"]}, "unknown feature family 'texture'; known: adjacency, colocalization, "),
         ({"pixel_size_um": 0.0}, "pixel size 0.0"),
     ],
 )

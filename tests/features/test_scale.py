@@ -13,7 +13,8 @@ FINE = COMMON_UM / 2
 SHAPE = (192, 288)
 
 TOLERANCES = {
-    "colocalization": 0.03,
+    "adjacency": 0.1,
+    "colocalization": 0.06,
     "filters": 0.03,
     "granularity": 0.6,
     "haralick": 0.03,

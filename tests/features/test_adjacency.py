@@ -1,0 +1,35 @@
+"""Threshold adjacency statistics against mahotas, and by hand."""
+
+import mahotas
+import numpy as np
+import pytest
+from scenes import scene
+
+from features.kernels.adjacency import adjacency
+from features.kernels.objects import otsu
+
+
+@pytest.mark.parametrize("channel", range(4))
+def test_statistics_are_the_second_half_of_mahotas_backwards(channel):
+    given = scene()
+    plane = np.where(given.cells == 7, given.picture[channel].astype(float), -1e6)
+    limit = otsu(np.sort(plane[given.cells == 7]))
+    theirs = mahotas.features.pftas(plane, T=limit)[27:].reshape(3, 9)[:, ::-1]
+    row = given.measured(families=["adjacency"]).loc[7]
+    ours = row.to_numpy().reshape(4, 3, 9)[channel]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_neighbours_are_counted_within_the_mask_only():
+    plane = np.array([[0, 0, 0, 0, 0], [0, 4, 4, 4, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]], np.float32)
+    mask = plane > 0
+    mask[1, 3] = False
+    shares = adjacency(plane, mask, 2.0)
+    np.testing.assert_array_equal(shares[1], np.full(9, np.nan))
+    shares = adjacency(np.where(plane == 4, [[4], [5], [4], [4]], plane).astype(np.float32), mask, 0.5)
+    assert shares[2].tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_flat_plane_has_no_ranges():
+    mask = np.pad(np.ones((4, 4), bool), 1)
+    assert np.isnan(adjacency(mask.astype(np.float32), mask, np.inf)).all()
