@@ -134,7 +134,7 @@ def onnx_answer(embedder: Embedder) -> Answer:
     except (Fail, InvalidGraph, InvalidProtobuf) as error:
         reason = str(error).splitlines()[0][:150]
         raise PipelineError(
-            f"{path}: not an ONNX network that can run ({reason}); export it again"
+            f"{path}: not a network that can run ({reason}); export it again"
         ) from error
     known = [output.name for output in session.get_outputs()]
     wanted = [name for name in (embedder.embedding, embedder.logits) if name is not None]
