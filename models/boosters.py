@@ -1,4 +1,4 @@
-"""LightGBM and XGBoost behind one scikit-learn classifier.
+"""LightGBM, XGBoost and a linear model behind one scikit-learn classifier.
 
 Every fit runs in one thread and is repeatable bit for bit; whoever wants speed fits several
 classifiers at once. Each fit first keeps the columns that alone separate the two classes best,
@@ -36,34 +36,27 @@ def centred_ranks(X: NDArray[np.float32]) -> NDArray[np.float32]:
     return ranks
 
 
-def separating_columns(
-    ranks: NDArray[np.float32], sides: NDArray[np.float32], count: int
-) -> NDArray[np.int64]:
-    """Return the columns whose mean rank differs most between two classes (the area under the ROC curve).
+def columns_by_separation(ranks: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Order columns by how much their mean rank differs between two classes (the area under the ROC curve).
 
     Parameters
     ----------
     ranks : ndarray, shape (rows, columns)
         What `centred_ranks` gives; rows outside both classes are allowed, so that one table of
         ranks serves every split.
-    sides : ndarray, shape (rows,)
-        1 over the number of positives for a positive, -1 over that of negatives for a negative, 0 outside.
-    count : int
-        How many columns to keep.
+    weights : ndarray, shape (locations, rows)
+        What `sides` gives for each location.
 
     Returns
     -------
-    ndarray of int
-        At most `count` columns, ascending.
+    ndarray of int, shape (locations, columns)
+        Columns, the best first.
     """
-    if ranks.shape[1] <= count:
-        return np.arange(ranks.shape[1])
-    score = np.abs(sides @ ranks)
-    return np.sort(np.argsort(-score, kind="stable")[:count])
+    return np.argsort(-np.abs(weights @ ranks), axis=1, kind="stable").astype(np.int32)
 
 
 def sides(positive: NDArray[np.bool_], used: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """Weigh rows for `separating_columns`: positives against negatives among the `used` rows."""
+    """Weigh rows for `columns_by_separation`: positives against negatives among the `used` rows."""
     used = np.ones(len(positive), dtype=bool) if used is None else used
     here, there = positive & used, ~positive & used
     weights = here / max(here.sum(), 1) - there / max(there.sum(), 1)
@@ -71,14 +64,13 @@ def sides(positive: NDArray[np.bool_], used: NDArray[np.bool_] | None = None) ->
 
 
 class BinaryBooster(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Gradient boosted trees for one location.
+    """Gradient boosted trees, or a ridge logistic regression, for one location.
 
     Parameters
     ----------
-    kind : {"lightgbm", "xgboost"}
-        Which library grows the trees.
+    kind : {"lightgbm", "xgboost", "linear"}
     settings : Settings, optional
-        Default: `defaults` for the number of rows.
+        Default: `defaults` for the kind and the number of rows.
     seed : int
         Of the rows and columns that each tree sees.
 
@@ -113,9 +105,10 @@ class BinaryBooster(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         if len(self.classes_) != 2:
             raise ValueError(f"a booster needs examples of two classes, not of {len(self.classes_)}")
         positive = y == self.classes_[1]
-        settings = self.settings or defaults(len(y))
+        settings = self.settings or defaults(self.kind, len(y))
         self.n_features_in_ = X.shape[1]
-        self.kept_ = separating_columns(centred_ranks(X), sides(positive), settings.columns)
+        order = columns_by_separation(centred_ranks(X), sides(positive)[None])[0]
+        self.kept_ = np.sort(order[: settings.columns]).astype(np.int64)
         self.trees_ = GROW[self.kind](X[:, self.kept_], positive, settings, self.seed)
         return self
 

@@ -24,7 +24,7 @@ from models.trees import READ
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
-_SUFFIX = {"lightgbm": "txt", "xgboost": "json"}
+_SUFFIX = {"lightgbm": "txt", "xgboost": "json", "linear": "json"}
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from models.boosters import BinaryBooster, centred_ranks, separating_columns, sides
+from models.boosters import BinaryBooster, centred_ranks, columns_by_separation, sides
 from models.settings import Kind, Settings
 from models.trees import GROW, READ, Trees
 
 Floats = NDArray[np.float64]
+
+EXTRA = -2
+"""Fold of rows that every booster learns from and none answers."""
 
 
 class Store(Protocol):
@@ -96,6 +99,9 @@ class Level0:
     blocks : sequence of Block
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
+        From 0; `EXTRA` rows belong to no fold.
+    learn : ndarray of bool, shape (rows, locations), optional
+        Which rows boosters of a location may learn from; all unless given. Every row is answered.
     seed : int
     store : Store
     jobs : int
@@ -110,6 +116,7 @@ class Level0:
         targets: NDArray[np.bool_],
         fold: NDArray[np.int16],
         *,
+        learn: NDArray[np.bool_] | None = None,
         seed: int = 0,
         store: Store | None = None,
         jobs: int = 1,
@@ -120,11 +127,13 @@ class Level0:
         self.fold = fold
         self.folds = int(fold.max()) + 1
         self.seed = seed
+        self._learn = np.ones(targets.shape, dtype=bool) if learn is None else learn
+        self._orders: dict[tuple[int, tuple[int, ...]], NDArray[np.int32]] = {}
         self._store = MemoryStore() if store is None else store
         self._jobs = jobs
         self._finished = finished or (lambda _: None)
         digests = [block.digest for block in self.blocks]
-        self.digest = _digest(digests, targets.tobytes(), fold.tobytes(), seed)
+        self.digest = _digest(digests, targets.tobytes(), fold.tobytes(), self._learn.tobytes(), seed)
 
     def margins(self, fits: Sequence[Fit]) -> list[Floats]:
         """Return each fit's log-odds of the rows it was fitted without, in their order."""
@@ -159,14 +168,24 @@ class Level0:
         return trees.margin(self.blocks[fit.block].table[np.ix_(held_out, kept)]).tobytes()
 
     def _grow(self, fit: Fit) -> tuple[Trees, NDArray[np.int64]]:
-        rows, kept = np.flatnonzero(~np.isin(self.fold, fit.without)), self._kept(fit)
+        inside = ~np.isin(self.fold, fit.without) & self._learn[:, fit.location]
+        rows, kept = np.flatnonzero(inside), self._kept(fit)
         table = self.blocks[fit.block].table[np.ix_(rows, kept)]
         return GROW[fit.kind](table, self.targets[rows, fit.location], fit.settings, self.seed), kept
 
     def _kept(self, fit: Fit) -> NDArray[np.int64]:
-        rows = ~np.isin(self.fold, fit.without)
-        weights = sides(self.targets[:, fit.location], rows)
-        return separating_columns(self.blocks[fit.block].ranks, weights, fit.settings.columns)
+        """Return the columns of a fit; their order of merit is found once per block and folds left out."""
+        key = (fit.block, fit.without)
+        order = self._orders.get(key)
+        if order is None:
+            inside = ~np.isin(self.fold, fit.without)
+            weights = [
+                sides(self.targets[:, place], inside & self._learn[:, place])
+                for place in range(self.targets.shape[1])
+            ]
+            order = columns_by_separation(self.blocks[fit.block].ranks, np.stack(weights))
+            self._orders[key] = order
+        return np.sort(order[fit.location, : fit.settings.columns]).astype(np.int64)
 
     def _read(self, fit: Fit, content: bytes) -> BinaryBooster:
         booster = BinaryBooster(fit.kind, fit.settings, self.seed)

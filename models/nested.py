@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 
 from models.boosters import BinaryBooster
-from models.crossfit import Fit, Level0
+from models.crossfit import EXTRA, Fit, Level0
 from models.settings import KINDS, Kind, Settings
 from models.tuning import Candidate, best, normalised_log_loss, strata, tune
 
@@ -45,6 +45,11 @@ class Nested:
     outer: Floats
     final: Floats
     settings: dict[tuple[Source, int], Settings]
+
+    def rows(self, wanted: NDArray[np.bool_]) -> "Nested":
+        """Return the same for some of the rows."""
+        inner = [table[wanted] for table in self.inner]
+        return Nested(inner, self.outer[wanted], self.final[wanted], self.settings)
 
 
 def sources(blocks: int) -> list[Source]:
@@ -96,6 +101,7 @@ def _candidates(
     return tune(
         lambda settings: _losses(level0, source, members, settings),
         name=f"{block} {source[1]} {stratum} {level0.digest[:12]}",
+        kind=source[1],
         trials=trials,
         rows=len(level0.fold),
         seed=level0.seed,
@@ -109,7 +115,7 @@ def _losses(level0: Level0, source: Source, members: list[int], settings: Settin
     _fill_pairs(level0, source, members, dict.fromkeys(range(level0.folds), settings), tables)
     losses = []
     for fold, table in enumerate(tables):
-        inside = level0.fold != fold
+        inside = (level0.fold != fold) & (level0.fold != EXTRA)
         truth = level0.targets[inside]
         losses.append(np.mean([normalised_log_loss(table[inside, m], truth[:, m]) for m in members]))
     return np.array(losses)
@@ -145,7 +151,5 @@ def _story(
 ) -> str:
     losses = [candidate.losses.mean() for candidate in candidates]
     block = level0.blocks[source[0]].name
-    return (
-        f"{block}, {source[1]}, {stratum} locations ({len(members)}): normalised log-loss "
-        f"{losses[0]:.3f} with defaults, {min(losses):.3f} best of {len(losses)}"
-    )
+    tried = f"{losses[0]:.2f} by defaults" + (f", {min(losses):.2f} tuned" if len(losses) > 1 else "")
+    return f"{block} {source[1]}, {len(members)} {stratum}: log-loss {tried}"

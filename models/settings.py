@@ -1,4 +1,4 @@
-"""What can be tuned about a booster: one vocabulary for LightGBM and XGBoost."""
+"""What can be tuned about a member of level 0: one vocabulary for all kinds."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,15 +6,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["lightgbm", "xgboost"]
-KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost")
+Kind = Literal["lightgbm", "xgboost", "linear"]
+KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
 LARGE = 2000
 """Rows from which a table supports larger trees."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be tuned about a booster; the same words for both libraries.
+    """Settings of a booster; of a linear member only `columns` and `l2` count.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Settings:
     trees, leaves : int
         Number of trees, and leaves of each.
     learning_rate, l2 : float
-        Shrinkage of each tree, and ridge penalty on its leaves.
+        Shrinkage of each tree, and ridge penalty on its leaves (linear: on the weights).
     row_share, column_share : float
         Share of the rows, and of the kept columns, that each tree sees.
     min_rows : int
@@ -35,11 +35,11 @@ class Settings:
 
     columns: int = 192
     trees: int = 80
-    leaves: int = 8
+    leaves: int = 4
     learning_rate: float = 0.08
     l2: float = 1.0
     row_share: float = 0.8
-    column_share: float = 0.3
+    column_share: float = 0.15
     min_rows: int = 5
     positive_weight: float = 0.0
 
@@ -49,24 +49,31 @@ class Settings:
         return float(((len(y) - positives) / positives) ** self.positive_weight)
 
 
-def defaults(rows: int) -> Settings:
+def defaults(kind: Kind, rows: int) -> Settings:
     """Return settings that already work without tuning, for a table of so many rows."""
+    if kind == "linear":
+        return Settings(l2=10.0)
     if rows < LARGE:
         return Settings()
     return Settings(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
 
 
-def space(trial: Any, rows: int) -> Settings:
+def space(trial: Any, kind: Kind, rows: int) -> Settings:
     """Draw settings from the search space, given anything with Optuna's ``suggest_*`` methods."""
+    if kind == "linear":
+        return Settings(
+            columns=trial.suggest_categorical("columns", [64, 128, 192, 384]),
+            l2=trial.suggest_float("l2", 2.0, 100.0, log=True),
+        )
     large = rows >= LARGE
     return Settings(
         columns=trial.suggest_categorical("columns", [256, 512, 1024] if large else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),
-        leaves=trial.suggest_int("leaves", 4, 48 if large else 12, log=True),
+        leaves=trial.suggest_int("leaves", 4 if large else 2, 48 if large else 12, log=True),
         learning_rate=trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
         l2=trial.suggest_float("l2", 0.1, 30.0, log=True),
         row_share=trial.suggest_float("row_share", 0.6, 1.0),
-        column_share=trial.suggest_float("column_share", 0.1, 0.6, log=True),
+        column_share=trial.suggest_float("column_share", 0.05, 0.6, log=True),
         min_rows=trial.suggest_int("min_rows", 2, 60 if large else 8, log=True),
         positive_weight=trial.suggest_categorical("positive_weight", [0.0, 0.5]),
     )

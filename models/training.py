@@ -1,18 +1,18 @@
 """Train the stack: one estimator from a table to a model, with honest out-of-fold answers on the way."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 from sklearn.base import BaseEstimator
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
+from threadpoolctl import threadpool_limits
 
-from models.crossfit import Block, Level0, Store
-from models.heads import Answers, FittedHead, Head, fit_head, nested_answers
-from models.nested import Nested, final_boosters, fits_needed, nested_margins
+from models.crossfit import EXTRA, Block, Level0, Store
+from models.heads import Head, fit_head, nested_answers
+from models.nested import final_boosters, fits_needed, nested_margins
 from models.stack import STACK, TOP_TWO, StackModel
 
 MINIMUM_FOLDS = 3
@@ -38,7 +38,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     ----------
     model_ : StackModel
     out_of_fold_ : dict
-        Name of a head to `Answers` for every row, by models that saw nothing of the row's fold.
+        Name of a head to `Answers` for every row of a fold, by models that saw nothing of the row's fold.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Y: pd.DataFrame,
         fold: NDArray[np.int16],
         *,
+        learn: NDArray[np.bool_] | None = None,
         store: Store | None = None,
         storage: BaseStorage | None = None,
         finished: Callable[[int], None] | None = None,
@@ -75,7 +76,10 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Y : DataFrame of bool
             Rows x locations; every location has positives and negatives in every fold.
         fold : ndarray of int, shape (rows,)
-            From 0; at least `MINIMUM_FOLDS` of them. See `models.folds`.
+            From 0; at least `MINIMUM_FOLDS` of them. See `models.folds`. Rows of the fold
+            `models.crossfit.EXTRA` help every booster, and are neither answered nor scored.
+        learn : ndarray of bool, shape (rows, locations), optional
+            Which rows the boosters of a location may learn from; all unless given.
         store : Store, optional
             Where finished boosters are kept, for going on after an interruption.
         storage : optuna storage, optional
@@ -89,15 +93,30 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             If there are too few folds, or a location cannot be cross-validated.
         """
         targets = Y.to_numpy(dtype=bool)
-        self._check(X, Y, fold)
+        learn = np.ones_like(targets) if learn is None else learn
+        self._check(X, Y, fold, learn)
         blocks = [Block.of(name, table) for name, table in X.items()]
-        level0 = Level0(blocks, targets, fold, seed=self.seed, store=store, jobs=self.jobs, finished=finished)
+        level0 = Level0(
+            blocks,
+            targets,
+            fold,
+            learn=learn,
+            seed=self.seed,
+            store=store,
+            jobs=self.jobs,
+            finished=finished,
+        )
+        answered = fold != EXTRA
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
-            nested = nested_margins(level0, trials=self.trials, storage=storage, note=note)
+            whole = nested_margins(level0, trials=self.trials, storage=storage, note=note)
             heads = self._heads(list(Y.columns))
-            self.out_of_fold_ = {name: self._answer(head, nested, level0) for name, head in heads.items()}
-            fitted = {name: self._fit_head(head, nested, level0) for name, head in heads.items()}
+            rest = (targets[answered], fold[answered], self.rule)
+            nested = whole.rows(answered)
+            self.out_of_fold_ = {
+                name: nested_answers(head, nested.inner, nested.outer, *rest) for name, head in heads.items()
+            }
+            fitted = {name: fit_head(head, nested.final, *rest) for name, head in heads.items()}
             boosters = final_boosters(level0, nested.settings)
         columns = {block.name: block.columns for block in blocks}
         self.model_ = StackModel(tuple(Y.columns), columns, boosters, fitted)
@@ -122,17 +141,18 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             heads[TOP_TWO] = Head(TOP_TWO, tuple(locations.index(name) for name in self.top_two))
         return heads | {name: Head(name, (position,)) for position, name in enumerate(locations)}
 
-    def _answer(self, head: Head, nested: Nested, level0: Level0) -> Answers:
-        return nested_answers(head, nested.inner, nested.outer, level0.targets, level0.fold, self.rule)
-
-    def _fit_head(self, head: Head, nested: Nested, level0: Level0) -> FittedHead:
-        return fit_head(head, nested.final, level0.targets, level0.fold, self.rule)
-
-    def _check(self, X: Mapping[str, pd.DataFrame], Y: pd.DataFrame, fold: NDArray[np.int16]) -> None:
-        folds = np.unique(fold)
+    def _check(
+        self,
+        X: Mapping[str, pd.DataFrame],
+        Y: pd.DataFrame,
+        fold: NDArray[np.int16],
+        learn: NDArray[np.bool_],
+    ) -> None:
+        folds = np.unique(fold[fold != EXTRA])
         if len(folds) < MINIMUM_FOLDS or not np.array_equal(folds, np.arange(len(folds))):
             raise ValueError(f"folds must be 0, 1, 2 or more without gaps, not {folds.tolist()}")
-        lacking = [name for name in Y.columns if not crossed(Y[name].to_numpy(dtype=bool), fold)]
+        pairs = zip(Y.columns, Y.to_numpy(dtype=bool).T, learn.T, strict=True)
+        lacking = [name for name, y, some in pairs if not crossed(y[some], fold[some])]
         if lacking:
             raise ValueError(f"no positives or no negatives in some fold: {', '.join(lacking)}")
         columns = pd.Index([column for table in X.values() for column in table.columns])
@@ -144,6 +164,6 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
 
 
 def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:
-    """Say whether every fold holds positives and negatives; both of shape (rows,)."""
-    folds: list[Any] = list(np.unique(fold))
-    return all(positive[fold == number].any() and not positive[fold == number].all() for number in folds)
+    """Say whether every fold, from 0 to the last, holds positives and negatives; both of shape (rows,)."""
+    parts = [positive[fold == number] for number in range(int(fold.max(initial=-1)) + 1)]
+    return bool(parts) and all(part.any() and not part.all() for part in parts)

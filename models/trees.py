@@ -13,6 +13,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from models.ridge import Ridge
 from models.settings import Kind, Settings
 
 BINS = 63
@@ -22,7 +23,7 @@ Table = NDArray[np.float32]
 
 
 class Trees(Protocol):
-    """Grown trees of either library."""
+    """Grown trees of either library, or a linear member that is used alike."""
 
     def margin(self, X: Table) -> Floats:
         """Return log-odds, shape (rows,)."""
@@ -136,8 +137,13 @@ class XGBoostTrees:
 
 
 Grow = Callable[[Table, NDArray[np.bool_], Settings, int], Trees]
-GROW: dict[Kind, Grow] = {"lightgbm": LightGBMTrees.grow, "xgboost": XGBoostTrees.grow}
+GROW: dict[Kind, Grow] = {
+    "lightgbm": LightGBMTrees.grow,
+    "xgboost": XGBoostTrees.grow,
+    "linear": Ridge.grow,
+}
 READ: dict[Kind, Callable[[bytes], Trees]] = {
     "lightgbm": LightGBMTrees.from_bytes,
     "xgboost": XGBoostTrees.from_bytes,
+    "linear": Ridge.from_bytes,
 }

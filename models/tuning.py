@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from models.settings import Settings, defaults, space
+from models.settings import Kind, Settings, defaults, space
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +63,7 @@ def tune(
     evaluate: Callable[[Settings], Floats],
     *,
     name: str,
+    kind: Kind,
     trials: int,
     rows: int,
     seed: int,
@@ -74,6 +75,8 @@ def tune(
     ----------
     evaluate : callable
         Settings to losses, shape (folds,).
+    kind : str
+        Whose space the settings are drawn from.
     name : str
         Of the study; one of the same name in `storage` is continued.
     storage : optuna storage, optional
@@ -92,9 +95,9 @@ def tune(
         # One seed per candidate: the n-th is the same whether or not the run was interrupted.
         study.sampler = optuna.samplers.RandomSampler(seed=seed * 100_003 + number)
         if number == 0:
-            study.enqueue_trial(asdict(defaults(rows)))
+            study.enqueue_trial(_of_space(kind, rows))
         trial = study.ask()
-        losses = evaluate(space(trial, rows))
+        losses = evaluate(space(trial, kind, rows))
         trial.set_user_attr("losses", losses.tolist())
         study.tell(trial, float(losses.mean()))
     return [
@@ -107,6 +110,13 @@ def best(candidates: list[Candidate], fold: int | None = None) -> Settings:
     """Return the settings with the lowest loss for one outer fold, or on average over all."""
     losses = [c.losses.mean() if fold is None else c.losses[fold] for c in candidates]
     return candidates[int(np.argmin(losses))].settings
+
+
+def _of_space(kind: Kind, rows: int) -> dict[str, float]:
+    """Return the defaults of those settings that the space of this kind varies."""
+    drawn = optuna.trial.FixedTrial(asdict(defaults(kind, rows)))
+    space(drawn, kind, rows)
+    return dict(drawn.params)
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -5,7 +5,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from models.crossfit import MemoryStore
+from models.crossfit import EXTRA, MemoryStore
 from models.metrics import all_positive_macro_f1, count
 from models.stack import STACK, TOP_TWO
 from models.training import StackedLocations, crossed
@@ -141,6 +141,27 @@ def test_blocks_that_do_not_fit_together_are_refused(tables: Tables) -> None:
         StackedLocations().fit(twice, tables.Y, tables.fold)
     with pytest.raises(ValueError, match="rows of block 'net'"):
         StackedLocations().fit({"net": tables.X["net"].iloc[::-1]}, tables.Y, tables.fold)
+
+
+def test_extra_rows_are_learned_from_and_not_answered(tables: Tables) -> None:
+    fold = np.where(np.arange(90) < 30, EXTRA, tables.fold).astype(np.int16)
+    some = StackedLocations().fit(tables.X, tables.Y, fold)
+    assert some.out_of_fold_[STACK].probability.shape == (60, 3)
+    alone = {name: table.iloc[30:] for name, table in tables.X.items()}
+    without = StackedLocations().fit(alone, tables.Y.iloc[30:], fold[30:])
+    assert not np.array_equal(some.out_of_fold_[STACK].probability, without.out_of_fold_[STACK].probability)
+
+
+def test_labels_that_may_not_be_learned_from_change_nothing(tables: Tables) -> None:
+    learn = np.ones(tables.Y.shape, dtype=bool)
+    learn[::9, 1] = False
+    wrong = tables.Y.copy()
+    wrong.iloc[::9, 1] = ~wrong.iloc[::9, 1]
+    right, other = (
+        StackedLocations().fit(tables.X, Y, tables.fold, learn=learn).model_ for Y in (tables.Y, wrong)
+    )
+    for one, two in zip(right.boosters, other.boosters, strict=True):
+        assert one.trees_.to_bytes() == two.trees_.to_bytes()
 
 
 def test_a_location_is_crossed_if_every_fold_has_it_and_lacks_it() -> None:

@@ -4,8 +4,10 @@ import numpy as np
 import optuna
 import pytest
 
-from models.settings import LARGE, Settings, defaults
+from models.settings import KINDS, LARGE, Kind, Settings, defaults
 from models.tuning import Candidate, best, normalised_log_loss, strata, tune
+
+KIND: Kind = "lightgbm"
 
 
 def losses(settings: Settings) -> np.ndarray:
@@ -13,21 +15,22 @@ def losses(settings: Settings) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rows", [100, LARGE])
-def test_the_defaults_come_first_and_are_within_the_space(rows: int) -> None:
-    candidates = tune(losses, name="a", trials=3, rows=rows, seed=0)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_defaults_come_first_and_are_within_the_space(kind: Kind, rows: int) -> None:
+    candidates = tune(losses, name="a", trials=3, kind=kind, rows=rows, seed=0)
     assert len(candidates) == 4
-    assert candidates[0].settings == defaults(rows)
+    assert candidates[0].settings == defaults(kind, rows)
 
 
 def test_candidates_do_not_depend_on_how_earlier_ones_did() -> None:
-    one = tune(losses, name="a", trials=4, rows=100, seed=0)
-    other = tune(lambda s: -losses(s), name="a", trials=4, rows=100, seed=0)
+    one = tune(losses, name="a", trials=4, kind=KIND, rows=100, seed=0)
+    other = tune(lambda s: -losses(s), name="a", trials=4, kind=KIND, rows=100, seed=0)
     assert [c.settings for c in one] == [c.settings for c in other]
     assert len({c.settings for c in one}) == 5
 
 
 def test_a_study_that_was_interrupted_goes_on_with_the_same_candidates() -> None:
-    whole = tune(losses, name="a", trials=4, rows=100, seed=0)
+    whole = tune(losses, name="a", trials=4, kind=KIND, rows=100, seed=0)
     storage = optuna.storages.InMemoryStorage()
     calls = 0
 
@@ -39,8 +42,8 @@ def test_a_study_that_was_interrupted_goes_on_with_the_same_candidates() -> None
         return losses(settings)
 
     with pytest.raises(KeyboardInterrupt):
-        tune(dying, name="a", trials=4, rows=100, seed=0, storage=storage)
-    again = tune(dying, name="a", trials=4, rows=100, seed=0, storage=storage)
+        tune(dying, name="a", trials=4, kind=KIND, rows=100, seed=0, storage=storage)
+    again = tune(dying, name="a", trials=4, kind=KIND, rows=100, seed=0, storage=storage)
     assert [c.settings for c in again] == [c.settings for c in whole]
     assert calls == 6  # two finished, one repeated, two more
 
