@@ -140,7 +140,7 @@ def _describe(seed: int, number: int, first: str, locations: tuple[str, ...]) ->
         pixel_um=float(rng.choice((0.32, 0.48), p=(0.78, 0.22))),
         variation=float(rng.gamma(4, 0.06)),
         background=float(rng.uniform(0.005, 0.04)),
-        speckle=float(rng.uniform(0.2, 0.5)),
+        speckle=float(rng.uniform(0.2, 0.6)),
         divisions=divisions_for(chosen),
         exposures=_exposures(rng),
     )
@@ -175,15 +175,15 @@ def lines_for(locations: tuple[str, ...]) -> tuple[CellLine, ...]:
 def _exposures(rng: np.random.Generator) -> tuple[Exposure, ...]:
     """Choose gain, noise and focus of the four channels, brightness spread as in the real pictures."""
     sharpness = float(rng.uniform(0.3, 0.6))
-    typical = (125.0, 135.0, 120.0, 120.0)
-    spread = (0.45, 0.5, 0.45, 0.45)
+    # Typical gain, its spread, and the fewest photons: the protein is often dim and grainy.
+    channels = ((120, 0.45, 35), (115, 0.5, 18), (145, 0.45, 35), (112, 0.45, 35))
     return tuple(
         Exposure(
-            gain=float(np.clip(gain * np.exp(rng.normal(0, sigma)), 50, 280)),
-            photons=float(rng.uniform(35, 150)),
+            gain=float(np.clip(gain * np.exp(rng.normal(0, spread)), 40, 280)),
+            photons=float(rng.uniform(fewest, 140)),
             sharpness=sharpness * float(rng.uniform(0.9, 1.2)),
             haze=float(rng.uniform(0.08, 0.28)),
             offset=float(rng.uniform(1, 6)),
         )
-        for gain, sigma in zip(typical, spread, strict=True)
+        for gain, spread, fewest in channels
     )

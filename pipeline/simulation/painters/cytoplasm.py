@@ -37,7 +37,7 @@ def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
     spread = scene.px(rng.uniform(2.0, 3.2))
     close = np.exp(-np.square(scene.from_centrosome / spread) / 2)
     hug = np.exp(-scene.nuclear_distance / scene.px(3.5))
-    weight = scene.cytoplasm * (close * hug + 1e-5)
+    weight = scene.cytoplasm * np.where(scene.dividing, 1, close * hug + 1e-5)
     starts = scene.scatter(weight, np.where(scene.population.condensed, 25, rng.uniform(14, 24)), rng)
     headings = rng.uniform(0, 2 * np.pi, len(starts)).astype(np.float32)
     ribbons = strands(scene, starts, headings, Growth(2.4, 0.9), scene.px(0.3), rng)

@@ -75,9 +75,10 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
 def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
     """Paint actin: straight parallel stress fibres along the cell, and a bright cortex with ruffles.
 
-    Stress fibres cross the cell above and below the nucleus; the cortex is actin's densest layer.
+    Stress fibres cross the cell above and below the nucleus; the cortex is actin's densest layer,
+    and all that rounded, dividing cells keep.
     """
-    number = scene.per_area(rng.uniform(0.04, 0.11))
+    number = scene.per_area(rng.uniform(0.04, 0.11)) * ~scene.population.condensed
     starts = scene.scatter(scene.inside * (0.3 + scene.thickness), number, rng)
     headings = scene.at(scene.per_cell(scene.population.axis), starts) + rng.normal(0, 0.1, len(starts))
     headings += np.pi * rng.integers(0, 2, len(starts))
