@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.networks import architecture
+from models.networks import ARCHITECTURES, architecture
 from pipeline.embedding.card import UNKNOWN, Embedder, EmbeddingCard, Per, TrainedOn, write_card
 from pipeline.embedding.columns import slug
 from pipeline.embedding.onnx import describe_onnx
 from pipeline.embedding.pictures import embed_pictures
 from pipeline.embedding.preprocessing import Preprocessing
-from pipeline.embedding.weights import load_network, shipped_card
+from pipeline.embedding.weights import load_network
 from pipeline.embeddings import embedding_name, read_embedding
 from pipeline.errors import PipelineError
 from pipeline.labels import read_table
@@ -26,9 +26,6 @@ from pipeline.progress import Progress
 from pipeline.records import file_digest, replacing
 from pipeline.samples import find_samples
 
-BUILTIN = "builtin"
-"""Name of the network that comes with the project."""
-
 WINNER = (0.074598, 0.050630, 0.050891, 0.076287), (0.122813, 0.085745, 0.129882, 0.119411)
 """What the competition winner's network subtracts and divides by (microtubules, protein, nucleus, er)."""
 
@@ -37,7 +34,7 @@ IMAGENET = (0.485, 0.456, 0.406, 0.449), (0.229, 0.224, 0.225, 0.226)
 
 
 class EmbedOptions(BaseModel):
-    """What `embed` is asked to do: one of `table`, `onnx`, `checkpoint` and the network ``builtin``.
+    """What `embed` is asked to do: one of `table`, `onnx` and `checkpoint`.
 
     Attributes
     ----------
@@ -45,8 +42,8 @@ class EmbedOptions(BaseModel):
         As for `extract`.
     table, onnx, checkpoint : Path, optional
         A ready table; an ONNX network with a TOML beside it; a file of torch weights of `network`.
-    network : str
-        Architecture of the checkpoint, or ``builtin``.
+    network : str, optional
+        Architecture of the checkpoint.
     name : str, optional
         Of the block; unless given, that of the file or network.
     trained_on : str, optional
@@ -68,7 +65,7 @@ class EmbedOptions(BaseModel):
     table: Path | None = None
     onnx: Path | None = None
     checkpoint: Path | None = None
-    network: str = BUILTIN
+    network: str | None = None
     name: str | None = None
     trained_on: str | None = None
     per: Per = "picture"
@@ -97,6 +94,8 @@ def embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
         If no source or more than one is given, or it cannot be used.
     """
     given = [name for name in ("table", "onnx", "checkpoint") if getattr(options, name) is not None]
+    if not given:
+        raise PipelineError("no source of embeddings; give one of --table, --onnx and --checkpoint")
     if len(given) > 1:
         raise PipelineError(f"--{given[0]} and --{given[1]} exclude each other; give one source")
     if options.table is not None:
@@ -168,34 +167,29 @@ def _card(options: EmbedOptions) -> EmbeddingCard:
     """Describe the network that was asked for."""
     if options.onnx is not None:
         embedder = describe_onnx(options.onnx, _name(options, options.onnx))
-    elif options.checkpoint is not None:
-        embedder = _of_checkpoint(options, options.checkpoint)
-    elif options.network == BUILTIN:
-        card = shipped_card()
-        assert card.embedder is not None  # noqa: S101 - narrows the type: the shipped card has one
-        name = options.name or (f"{BUILTIN}_cells" if options.per == "cell" else BUILTIN)
-        embedder = card.embedder.model_copy(update={"name": _token(name), "per": options.per})
-        return card.model_copy(update={"embedder": embedder, "name": embedder.name})
     else:
-        raise PipelineError(f"network '{options.network}' has no weights here; give them as --checkpoint")
+        embedder = _of_checkpoint(options)
     embedder = embedder.model_copy(update={"per": options.per})
     pictures, words = _training(options.trained_on)
     name = embedder.name
     return EmbeddingCard(name=name, columns=0, embedder=embedder, trained_on=pictures, training=words)
 
 
-def _of_checkpoint(options: EmbedOptions, path: Path) -> Embedder:
+def _of_checkpoint(options: EmbedOptions) -> Embedder:
+    path, network = options.checkpoint, options.network
+    if path is None or not path.is_file():
+        raise PipelineError(f"{path}: no such file; give a checkpoint of weights")
+    if network is None:
+        raise PipelineError(f"{path}: of which network? name it as --network: {', '.join(ARCHITECTURES)}")
     try:
-        known = architecture(options.network)
+        known = architecture(network)
     except ValueError as error:
         raise PipelineError(str(error)) from error
-    if not path.is_file():
-        raise PipelineError(f"{path}: no such file; give a checkpoint of {options.network}")
-    winner = options.network.startswith("bestfitting")
+    winner = network.startswith("bestfitting")
     mean, std = WINNER if winner else IMAGENET
     embedder = Embedder(
-        name=_token(options.name or options.network),
-        network=options.network,
+        name=_token(options.name or network),
+        network=network,
         weights=path.resolve(),
         sha256=file_digest(path),
         preprocessing=Preprocessing(side=options.side or known.side, mean=mean, std=std),

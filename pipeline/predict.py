@@ -1,6 +1,8 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
 import csv
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +11,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.bundle import Model, load_model
-from pipeline.embeddings import read_embedding
+from pipeline.embedding.card import EmbeddingCard
+from pipeline.embedding.pictures import embed_pictures
+from pipeline.embeddings import embedding_name, read_embedding
 from pipeline.errors import PipelineError
 from pipeline.extract import ExtractOptions, ExtractSummary, extract
 from pipeline.extraction import Extraction, SegmenterOption
@@ -17,6 +21,7 @@ from pipeline.layout import Workspace
 from pipeline.locations import LOCATIONS
 from pipeline.progress import Progress
 from pipeline.records import replacing
+from pipeline.samples import find_samples
 
 
 class PredictOptions(BaseModel):
@@ -35,7 +40,9 @@ class PredictOptions(BaseModel):
     format : str
         "csv": names and probabilities; "kaggle": ``Id,Predicted`` with class indices.
     embeddings : tuple of Path
-        Tables the model needs beside the handcrafted features.
+        Ready tables the model needs; those of networks are computed, unless given.
+    weights : dict of str to Path
+        Where the weights of an embedding, by name, lie now, if not where they did in training.
     segmenter_options : dict
         Paths of weights, where they lie elsewhere than they did in training.
     jobs : int, optional
@@ -51,6 +58,7 @@ class PredictOptions(BaseModel):
     samples: Path | None = None
     format: Literal["csv", "kaggle"] = "csv"
     embeddings: tuple[Path, ...] = ()
+    weights: dict[str, Path] = Field(default_factory=dict)
     segmenter_options: dict[str, SegmenterOption] = Field(default_factory=dict)
     jobs: int | None = None
 
@@ -73,7 +81,7 @@ def predict(options: PredictOptions, progress: Progress) -> PredictSummary:
     """
     model = open_model(options.model)
     extracted = extract(_extract_options(options, model), progress)
-    table = _read_columns(options, model)
+    table = _read_columns(options, model, progress)
     prediction = model.predict(table)
     with replacing(options.output) as temporary:
         if options.format == "kaggle":
@@ -81,6 +89,21 @@ def predict(options: PredictOptions, progress: Progress) -> PredictSummary:
         else:
             _write_csv(temporary, prediction.probability, prediction.chosen)
     return PredictSummary(len(table), extracted)
+
+
+def parse_weights(texts: Sequence[str]) -> dict[str, Path]:
+    """Read ``NAME=FILE``.
+
+    Raises
+    ------
+    PipelineError
+        If a text has no name or no file.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, _, file) in zip(texts, pairs, strict=True):
+        if not name or not file:
+            raise PipelineError(f"--weights {text}: give NAME=FILE, such as densenet=/data/densenet.pth")
+    return {name: Path(file) for name, _, file in pairs}
 
 
 def open_model(folder: Path) -> Model:
@@ -115,8 +138,8 @@ def _extract_options(options: PredictOptions, model: Model) -> ExtractOptions:
     )
 
 
-def _read_columns(options: PredictOptions, model: Model) -> pd.DataFrame:
-    """Read the model's columns, handcrafted and embedded, one row per picture.
+def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> pd.DataFrame:
+    """Bring together the model's columns, handcrafted and embedded, one row per picture.
 
     Raises
     ------
@@ -124,6 +147,8 @@ def _read_columns(options: PredictOptions, model: Model) -> pd.DataFrame:
         If a column is missing, or a picture is in no embedding table; the message says which.
     """
     table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
+    for embedding in _embedded(options, model, progress):
+        table = table.join(embedding)
     for path in options.embeddings:
         embedding = read_embedding(path)
         absent = table.index.difference(embedding.index)
@@ -140,6 +165,27 @@ def _read_columns(options: PredictOptions, model: Model) -> pd.DataFrame:
             "give the tables it was trained with as --embeddings, or train again"
         )
     return table[model.columns]
+
+
+def _embedded(options: PredictOptions, model: Model, progress: Progress) -> list[pd.DataFrame]:
+    """Make the embeddings that the model was trained with, except those that are given."""
+    given = {embedding_name(path) for path in options.embeddings}
+    cards = [
+        EmbeddingCard.model_validate(card)
+        for block, card in model.card.get("embeddings", {}).items()
+        if card is not None and block not in given
+    ]
+    embedders = {card.name: card.embedder for card in cards if card.embedder is not None}
+    unknown = sorted(options.weights.keys() - embedders.keys())
+    if unknown:
+        known = ", ".join(embedders) or "none"
+        raise PipelineError(f"the model has no embedding '{unknown[0]}' to give weights for; it has: {known}")
+    samples, _ = find_samples(options.images, options.samples)
+    work, jobs, tables = Workspace(options.work), options.jobs or os.cpu_count() or 1, []
+    for name, embedder in embedders.items():
+        here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
+        tables.append(embed_pictures(here, samples, work, jobs, progress)[0])
+    return tables
 
 
 def _names(chosen: pd.DataFrame) -> list[list[str]]:

@@ -31,13 +31,12 @@ def embed(
     ] = None,
     samples: Samples = None,
     network: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="builtin, which comes with the project; or the architecture of --checkpoint: "
-            "bestfitting-densenet121, bestfitting-densenet121-large, densenet121, resnet18, resnet34, "
-            "resnet50, compact."
+            help="Architecture of --checkpoint: bestfitting-densenet121, bestfitting-densenet121-large, "
+            "densenet121, resnet18, resnet34, resnet50, compact."
         ),
-    ] = "builtin",
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="File of torch weights (a state_dict) of --network; no code in it is run."),
@@ -80,7 +79,8 @@ def embed(
     of its weights, preprocessing, and the pictures it was trained on. Killed and run again, it goes
     on where it was. Give the table to `train --embeddings`.
 
-    Example: python run.py embed --images demo/data/images --work demo/work --network builtin
+    Example: python run.py embed --images demo/data/images --work demo/work --checkpoint densenet.pth
+    --network bestfitting-densenet121
     """
     from pipeline.console import RichProgress, console
     from pipeline.embed import EmbedOptions

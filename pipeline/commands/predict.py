@@ -31,7 +31,17 @@ def predict(
         typer.Option(help="Folder for masks and features of these pictures; OUTPUT.work unless given."),
     ] = None,
     embeddings: Annotated[
-        list[Path] | None, typer.Option(help="Table of embeddings the model was trained with; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            help="Ready table of embeddings the model was trained with; repeatable. Embeddings made by "
+            "`embed` or `train-cnn` are computed and need none."
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=FILE: where an embedding's weights lie now, if not where they did in training."
+        ),
     ] = None,
     nuclei_weights: Annotated[
         str | None, typer.Option(help="Where cellpose's weights lie now, if not where they did in training.")
@@ -41,14 +51,14 @@ def predict(
 ) -> None:
     """Name the locations of the protein in new pictures.
 
-    The pictures are segmented and measured exactly as the model's training pictures were. The csv holds
-    the chosen locations and every location's probability. A sample that cannot be read is left out
-    and listed in problems.csv of the work folder.
+    The pictures are segmented, measured and embedded exactly as the model's training pictures were.
+    The csv holds the chosen locations and every location's probability. A sample that cannot be read is
+    left out and listed in problems.csv of the work folder.
 
     Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
     """
     from pipeline.console import RichProgress, console
-    from pipeline.predict import PredictOptions
+    from pipeline.predict import PredictOptions, parse_weights
     from pipeline.predict import predict as run
 
     given = {"nuclei_weights": nuclei_weights, "cell_weights": cell_weights}
@@ -60,6 +70,7 @@ def predict(
         format=format.value,
         work=work or output.with_name(output.name + ".work"),
         embeddings=tuple(embeddings or ()),
+        weights=parse_weights(weights or []),
         segmenter_options={name: value for name, value in given.items() if value is not None},
         jobs=jobs,
     )

@@ -17,7 +17,7 @@ def train(
     groups: Annotated[
         Path | None,
         typer.Option(
-            help="csv table Id,group: pictures of one antibody (or protein, or plate) that no fold may split. "
+            help="csv table Id,group: pictures of one antibody (protein, plate) that no fold may split. "
             "Unless given: the groups of the samples, and each picture alone where there are none."
         ),
     ] = None,

@@ -26,7 +26,7 @@ class Embedder(BaseModel):
     network : str
         Name of the architecture, or of the file.
     weights : Path
-        File of weights; None for those that come with the project.
+        File of weights.
     sha256 : str
         Digest of that file.
     preprocessing : Preprocessing
@@ -46,7 +46,7 @@ class Embedder(BaseModel):
     name: str
     kind: Literal["torch", "onnx"] = "torch"
     network: str
-    weights: Path | None = None
+    weights: Path
     sha256: str
     preprocessing: Preprocessing
     outputs: tuple[str, ...] = ()

@@ -133,9 +133,7 @@ def onnx_answer(embedder: Embedder) -> Answer:
         session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except (Fail, InvalidGraph, InvalidProtobuf) as error:
         reason = str(error).splitlines()[0][:150]
-        raise PipelineError(
-            f"{path}: not a network that can run ({reason}); export it again"
-        ) from error
+        raise PipelineError(f"{path}: not a network that can run ({reason}); export it again") from error
     known = [output.name for output in session.get_outputs()]
     wanted = [name for name in (embedder.embedding, embedder.logits) if name is not None]
     absent = [name for name in wanted if name not in known]

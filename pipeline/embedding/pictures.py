@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def _cut(samples: list[Sample], jobs: int) -> Iterator[list[Sample]]:
 def embed_chunk(chunk: Chunk) -> int:
     """Embed the samples of a chunk and write them as one part; return their number."""
     work = Workspace(chunk.root)
-    with one_thread():
+    with one_thread() if chunk.embedder.kind == "torch" else nullcontext():
         rows = [_row(sample, key, chunk, work) for sample, key in zip(chunk.samples, chunk.keys, strict=True)]
     table = pd.DataFrame(rows)
     text = ["Id", "key", *_WHY]

@@ -10,7 +10,7 @@ import numpy as np
 from models.checkpoints import load_checkpoint
 from models.networks import build_network, forward
 from pipeline.cnn.trainer import read_checkpoint
-from pipeline.embedding.card import Embedder, EmbeddingCard
+from pipeline.embedding.card import Embedder
 from pipeline.embedding.onnx import Answer, Planes, onnx_answer
 from pipeline.errors import PipelineError
 from pipeline.records import file_digest, replacing
@@ -18,23 +18,6 @@ from pipeline.records import file_digest, replacing
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import ModuleDict
-
-SHIPPED = Path(__file__).resolve().parents[2] / "data" / "weights"
-"""Folder of the weights that come with the project."""
-
-
-def shipped_card(name: str = "builtin") -> EmbeddingCard:
-    """Read the card of a network that comes with the project.
-
-    Raises
-    ------
-    PipelineError
-        If it is missing or damaged.
-    """
-    path = SHIPPED / f"{name}.json"
-    if not path.is_file():
-        raise PipelineError(f"{path}: missing; restore it from the project's repository")
-    return EmbeddingCard.model_validate_json(path.read_text())
 
 
 def weights_path(embedder: Embedder) -> Path:
@@ -45,7 +28,7 @@ def weights_path(embedder: Embedder) -> Path:
     PipelineError
         If it is missing, or is another file than the one meant.
     """
-    path = embedder.weights or SHIPPED / f"{embedder.name}.safetensors"
+    path = embedder.weights
     if not path.is_file():
         raise PipelineError(
             f"{path}: the weights of '{embedder.name}' are not there; give --weights {embedder.name}=FILE"

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pandas as pd
 import pytest
 import torch
-from onnx import TensorProto, helper
 
 from models.networks import build_network
 from pipeline.embed import EmbedOptions, embed
@@ -20,16 +18,7 @@ from pipeline.parts import Parts
 from pipeline.progress import SilentProgress
 from pipeline.segmentation import Segmentation
 from pipeline.segmentation.masks import write_mask
-
-TOML = """channels = ["protein", "nucleus", "er", "microtubules"]
-side = 32
-mean = [0.5, 0.0, 0.0, 0.0]
-std = [0.5, 1.0, 1.0, 1.0]
-embedding = "features"
-outputs = "likely"
-outputs_are = "probabilities"
-locations = ["Nucleoplasm", "Plasma membrane"]
-"""
+from tests.pipeline.onnx_net import TOML, write_onnx
 
 
 def run(root: Path, **options: object):
@@ -42,26 +31,6 @@ def pictures(tmp_path: Path, write_sample) -> Path:
     for number in range(3):
         write_sample(tmp_path / "images", f"p{number}", size=(32, 32), seed=number)
     return tmp_path
-
-
-def write_onnx(path: Path, toml: str = TOML) -> None:
-    """Write a network whose embedding is the mean of each plane, and whose outputs are 0.5 and 0.9."""
-    shapes = {"x": [None, 4, 32, 32], "features": [None, 4], "likely": [None, 2]}
-    x, features, likely = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()
-    )
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["features"]),
-        helper.make_node("Gemm", ["features", "zeros", "chances"], ["likely"]),
-    ]
-    constants = [
-        helper.make_tensor("zeros", TensorProto.FLOAT, [4, 2], [0.0] * 8),
-        helper.make_tensor("chances", TensorProto.FLOAT, [2], [0.5, 0.9]),
-    ]
-    graph = helper.make_graph(nodes, "g", [x], [features, likely], constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
-    path.with_suffix(".toml").write_text(toml)
 
 
 def save_compact(path: Path) -> None:
@@ -116,8 +85,8 @@ def test_files_that_are_no_networks_are_refused(pictures: Path) -> None:
     torch.save({"state_dict": build_network("compact", 1).state_dict()}, pictures / "c.pth")
     with pytest.raises(PipelineError, match=r"not a checkpoint of resnet18: \d+ weights missing"):
         run(pictures, checkpoint=pictures / "c.pth", network="resnet18")
-    with pytest.raises(PipelineError, match="network 'compact' has no weights here"):
-        run(pictures, network="compact")
+    with pytest.raises(PipelineError, match=r"of which network\? name it as --network: compact, densenet121"):
+        run(pictures, checkpoint=pictures / "c.pth")
 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(pictures: Path) -> None:
@@ -127,8 +96,8 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(pictures: Path) -> None:
 
 
 def test_a_second_run_and_two_processes_give_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
-    save_compact(pictures / "c.pth")
-    source = {"checkpoint": pictures / "c.pth", "network": "compact", "side": 64}
+    write_onnx(pictures / "net.onnx")
+    source = {"onnx": pictures / "net.onnx"}
     first = run(pictures, **source).path.read_bytes()
     assert run(pictures, **source, jobs=2, work=tmp_path / "other").path.read_bytes() == first
     assert run(pictures, **source).path.read_bytes() == first
@@ -182,7 +151,9 @@ def test_sources_exclude_each_other_and_pictures_are_needed(tmp_path: Path) -> N
     with pytest.raises(PipelineError, match="--table and --onnx exclude each other"):
         run(tmp_path, table=tmp_path / "t.csv", onnx=tmp_path / "n.onnx")
     with pytest.raises(PipelineError, match="--images is missing"):
-        run(tmp_path, images=None)
+        run(tmp_path, images=None, onnx=tmp_path / "n.onnx")
+    with pytest.raises(PipelineError, match="give one of --table, --onnx and --checkpoint"):
+        run(tmp_path)
 
 
 def test_cells_are_cropped_around_their_centre_with_black_beyond_the_picture() -> None:
