@@ -91,7 +91,7 @@ def test_other_weights_than_in_training_are_refused(measured: Path) -> None:
 
 
 def test_weights_for_an_embedding_that_the_model_lacks_are_refused(measured: Path) -> None:
-    with pytest.raises(PipelineError, match="the model has no embedding 'vgg' to .*; it has: net"):
+    with pytest.raises(PipelineError, match=r"the model has no embedding 'vgg' to .*; it has: net"):
         run(measured, "vgg", weights={"vgg": measured / "net.onnx"})
 
 
