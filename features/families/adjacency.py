@@ -30,9 +30,8 @@ def threshold_adjacency(region: Region) -> Floats:
     as in Coelho et al. 2010. mahotas' `pftas` lists the neighbours of pixels that are *not* in the
     range and in its second half, backwards, these; it knows no mask.
     """
-    limits = [otsu(ascending) for ascending in region.sorted_values]
     shares = [
-        adjacency(plane, region.mask, limit).ravel()
-        for plane, limit in zip(region.cell.pixels, limits, strict=True)
+        adjacency(plane, region.mask, ascending, otsu(ascending)).ravel()
+        for plane, ascending in zip(region.cell.pixels, region.sorted_values, strict=True)
     ]
     return np.array(shares)

@@ -9,7 +9,9 @@ COUNTS = 9
 
 
 @kernel
-def adjacency(plane: NDArray[np.float32], mask: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:
+def adjacency(
+    plane: NDArray[np.float32], mask: NDArray[np.bool_], ascending: NDArray[np.float64], threshold: float
+) -> NDArray[np.float64]:
     """Count the neighbours that pixels in three ranges of intensity have in the same range.
 
     With m and s the mean and standard deviation of the pixels above the threshold, the ranges are
@@ -20,6 +22,8 @@ def adjacency(plane: NDArray[np.float32], mask: NDArray[np.bool_], threshold: fl
     plane : ndarray, shape (height, width), float32
     mask : ndarray, shape (height, width), bool
         With a margin of one pixel.
+    ascending : ndarray, shape (n,), float64
+        The sorted intensities inside the mask.
     threshold : float
 
     Returns
@@ -27,22 +31,12 @@ def adjacency(plane: NDArray[np.float32], mask: NDArray[np.bool_], threshold: fl
     ndarray, shape (3, 9), float64
         Shares of the range's pixels with 0 to 8 neighbours in it; NaN for a range without pixels.
     """
-    height, width = plane.shape
-    shares = np.full((3, COUNTS), np.nan)
-    above, total, square = 0, 0.0, 0.0
-    for row in range(height):
-        for column in range(width):
-            if mask[row, column] and plane[row, column] > threshold:
-                above += 1
-                total += plane[row, column]
-    if above == 0:
-        return shares
-    mean = total / above
-    for row in range(height):
-        for column in range(width):
-            if mask[row, column] and plane[row, column] > threshold:
-                square += (plane[row, column] - mean) ** 2
-    spread = np.sqrt(square / above)
+    first = np.searchsorted(ascending, threshold, side="right")
+    bright = ascending[first:]
+    if len(bright) == 0:
+        return np.full((3, COUNTS), np.nan)
+    mean = bright.sum() / len(bright)
+    spread = np.sqrt(((bright - mean) ** 2).sum() / len(bright))
     return _neighbours(_ranges(plane, mask, mean, spread))
 
 

@@ -54,7 +54,7 @@ def _code(plane: NDArray[np.float32], at: int, width: int, radius: int, whole: i
 
 
 @kernel
-def _eroded(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+def eroded(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Mark pixels whose square of half-width `radius` lies in the mask."""
     height, width = mask.shape
     run = np.zeros((height, width), np.int64)
@@ -91,7 +91,7 @@ def pattern_codes(pixels: NDArray[np.float32], mask: NDArray[np.bool_], radius: 
     codes = np.full((channels, height, width), OUTSIDE, np.uint8)
     away = radius * np.sqrt(0.5)
     whole = int(np.floor(away))
-    inner = _eroded(mask, radius)
+    inner = eroded(mask, radius)
     for channel in range(channels):
         plane = pixels[channel].ravel()
         for row in range(height):

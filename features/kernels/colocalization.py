@@ -113,14 +113,16 @@ def _thresholded(
     out: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
-    gaps: NDArray[np.float64],
-    low_x: float,
-    low_y: float,
+    rank_x: NDArray[np.int64],
+    rank_y: NDArray[np.int64],
+    lows: tuple[float, float],
 ) -> None:
     """Fill in what counts pixels above fixed thresholds: Manders, overlap, rank-weighted.
 
-    `gaps` is each pixel's difference of dense ranks over the number of ranks.
+    The ranks are dense.
     """
+    low_x, low_y = lows
+    ranks = max(rank_x.max(), rank_y.max()) + 1
     all_x, all_y, both_x, both_y, weighted_x, weighted_y = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     xx, yy, xy = 0.0, 0.0, 0.0
     for index in range(len(x)):
@@ -131,8 +133,9 @@ def _thresholded(
         a, b = (x[index] if both else 0.0), (y[index] if both else 0.0)
         both_x += a
         both_y += b
-        weighted_x += a * (1.0 - gaps[index])
-        weighted_y += b * (1.0 - gaps[index])
+        weight = 1.0 - abs(rank_x[index] - rank_y[index]) / ranks
+        weighted_x += a * weight
+        weighted_y += b * weight
         xx += a * a
         yy += b * b
         xy += a * b
@@ -176,24 +179,18 @@ def _costes(
 @kernel
 def _pair(
     out: NDArray[np.float64],
-    values: NDArray[np.float64],
-    centred_values: NDArray[np.float64],
-    centred_ranks: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    steps: int,
+    sums: tuple[float, float, float],
+    ranks: tuple[float, float, float],
+    alike: float,
 ) -> None:
-    """Fill in what compares deviations from the mean; each array holds the two channels of a pair."""
-    xx, yy, rank_xx, rank_yy = squares
-    if xx <= 0.0 or yy <= 0.0:
-        return
-    xy, rank_xy, alike = _products(centred_values[0], centred_values[1], centred_ranks[0], centred_ranks[1])
+    """Fill in correlations from sums of squares of both channels and of products, and the quotient."""
+    xx, yy, xy = sums
+    rank_xx, rank_yy, rank_xy = ranks
     r = max(-1.0, min(1.0, xy / np.sqrt(xx * yy)))
     out[PEARSON] = r if abs(r) > FLAT else 0.0
     out[SPEARMAN] = max(-1.0, min(1.0, rank_xy / np.sqrt(rank_xx * rank_yy)))
     out[SLOPE] = xy / xx
     out[QUOTIENT] = alike - 0.5
-    if r > FLAT and steps > 0:
-        _costes(out, values[0], values[1], (xx, yy, xy), steps)
 
 
 @kernel
@@ -225,16 +222,22 @@ def colocalize(
     out = np.full((channels * (channels - 1) // 2, NUMBERS), np.nan)
     deviations, squares = centred(values)
     rank_deviations, rank_squares = centred(averaged)
+    highest = np.array([row.max() for row in values])
     pair = 0
-    for first in range(channels):
-        for second in range(first + 1, channels):
-            x, y = values[first], values[second]
-            if x.max() > 0.0 and y.max() > 0.0:
-                ranks = max(dense[first].max(), dense[second].max()) + 1
-                gaps = np.abs(dense[first] - dense[second]) / ranks
-                _thresholded(out[pair], x, y, gaps, fraction * x.max(), fraction * y.max())
-            both = np.array([first, second])
-            four = np.array([squares[first], squares[second], rank_squares[first], rank_squares[second]])
-            _pair(out[pair], values[both], deviations[both], rank_deviations[both], four, steps)
+    for one in range(channels):
+        for two in range(one + 1, channels):
+            x, y, row = values[one], values[two], out[pair]
             pair += 1
+            if highest[one] > 0.0 and highest[two] > 0.0:
+                lows = (fraction * highest[one], fraction * highest[two])
+                _thresholded(row, x, y, dense[one], dense[two], lows)
+            if squares[one] <= 0.0 or squares[two] <= 0.0:
+                continue
+            xy, rank_xy, alike = _products(
+                deviations[one], deviations[two], rank_deviations[one], rank_deviations[two]
+            )
+            sums = (squares[one], squares[two], xy)
+            _pair(row, sums, (rank_squares[one], rank_squares[two], rank_xy), alike)
+            if steps > 0 and row[PEARSON] > 0.0:
+                _costes(row, x, y, sums, steps)
     return out

@@ -65,7 +65,7 @@ def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
             else:
                 here = centre[last]
                 gap = column * column - here * here + lines[column] ** 2 - lines[here] ** 2
-                begin = 1 + gap // (2 * (column - here))
+                begin = 1 + int(np.floor(gap / (2.0 * (column - here))))
                 if begin < width:
                     last += 1
                     centre[last] = column

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.binary_patterns import eroded
 
 
 @kernel
@@ -13,20 +14,6 @@ def _weights(sigma: float) -> NDArray[np.float32]:
     out = np.empty(reach + 1, np.float32)
     for index in range(reach + 1):
         out[index] = np.exp(-0.5 * (index / sigma) ** 2)
-    return out
-
-
-@kernel
-def _smooth_down(plane: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Convolve every column with a symmetric kernel; what lies outside counts as 0."""
-    height, width = plane.shape
-    out: NDArray[np.float32] = plane * weights[0]
-    for offset in range(1, len(weights)):
-        weight = weights[offset]
-        for row in range(height - offset):
-            for column in range(width):
-                out[row, column] += weight * plane[row + offset, column]
-                out[row + offset, column] += weight * plane[row, column]
     return out
 
 
@@ -46,16 +33,27 @@ def smooth_plane(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32
     """
     height, width = plane.shape
     weights = _weights(sigma)
-    down = _smooth_down(plane, weights)
-    out: NDArray[np.float32] = down * weights[0]
+    reach = len(weights) - 1
+    padded = np.zeros((height + 2 * reach, width), np.float32)
+    padded[reach : reach + height] = plane
+    out = np.empty((height, width), np.float32)
+    down = np.zeros(width + 2 * reach, np.float32)
     for row in range(height):
-        line, source = out[row], down[row]
-        for offset in range(1, len(weights)):
-            weight = weights[offset]
-            for column in range(offset, width):
-                line[column] += weight * source[column - offset]
-            for column in range(width - offset):
-                line[column] += weight * source[column + offset]
+        line = down[reach : reach + width]
+        here = padded[row + reach]
+        for column in range(width):
+            line[column] = weights[0] * here[column]
+        for offset in range(1, reach + 1):
+            above, below = padded[row + reach - offset], padded[row + reach + offset]
+            for column in range(width):
+                line[column] += weights[offset] * (above[column] + below[column])
+        final = out[row]
+        for column in range(width):
+            final[column] = weights[0] * line[column]
+        for offset in range(1, reach + 1):
+            left, right = down[reach - offset :], down[reach + offset :]
+            for column in range(width):
+                final[column] += weights[offset] * (left[column] + right[column])
     return out
 
 
@@ -139,12 +137,15 @@ def derivative_numbers(planes: NDArray[np.float32], mask: NDArray[np.bool_]) -> 
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, 6), np.float64)
-    for row in range(1, height - 1):
-        for column in range(1, width - 1):
-            if not mask[row - 1 : row + 2, column - 1 : column + 2].all():
-                continue
-            for channel in range(channels):
-                plane = planes[channel]
+    inner = eroded(mask, 1)
+    for channel in range(channels):
+        plane = planes[channel]
+        edges, blobs, lines, across, mixed, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for row in range(1, height - 1):
+            for column in range(1, width - 1):
+                if not inner[row, column]:
+                    continue
+                count += 1.0
                 down = 0.5 * (float(plane[row + 1, column]) - plane[row - 1, column])
                 right = 0.5 * (float(plane[row, column + 1]) - plane[row, column - 1])
                 twice = 2.0 * plane[row, column]
@@ -152,11 +153,10 @@ def derivative_numbers(planes: NDArray[np.float32], mask: NDArray[np.bool_]) -> 
                 rr = float(plane[row, column + 1]) + plane[row, column - 1] - twice
                 dr = float(plane[row + 1, column + 1]) + plane[row - 1, column - 1]
                 dr = 0.25 * (dr - plane[row + 1, column - 1] - plane[row - 1, column + 1])
-                sums = out[channel]
-                sums[0] += 1.0
-                sums[1] += down * down + right * right
-                sums[2] += (dd + rr) ** 2
-                sums[3] += (dd - rr) ** 2 + 4.0 * dr * dr
-                sums[4] += right * right - down * down
-                sums[5] += 2.0 * right * down
+                edges += down * down + right * right
+                blobs += (dd + rr) * (dd + rr)
+                lines += (dd - rr) * (dd - rr) + 4.0 * dr * dr
+                across += right * right - down * down
+                mixed += 2.0 * right * down
+        out[channel] = count, edges, blobs, lines, across, mixed
     return out

@@ -87,7 +87,7 @@ def run_lengths(levels: NDArray[np.uint8], down: int, right: int, size: int) -> 
     Parameters
     ----------
     levels : ndarray, shape (height, width), uint8
-        1 to `size`; 0 outside.
+        1 to `size`; 0 outside; with a margin of one pixel.
     down, right : int
         The direction, one of `STEPS`.
 
@@ -98,57 +98,58 @@ def run_lengths(levels: NDArray[np.uint8], down: int, right: int, size: int) -> 
     """
     height, width = levels.shape
     counts = np.zeros((size + 1, max(height, width) + 1), np.int64)
-    for row in range(height):
-        for column in range(width):
-            level = levels[row, column]
-            if level == 0:
-                continue
-            before_row, before_column = row - down, column - right
-            inside = 0 <= before_row < height and 0 <= before_column < width
-            if inside and levels[before_row, before_column] == level:
-                continue
-            length = 1
-            y, x = row + down, column + right
-            while 0 <= y < height and 0 <= x < width and levels[y, x] == level:
-                length += 1
-                y += down
-                x += right
-            counts[level, length] += 1
+    flat = levels.ravel()
+    step = down * width + right
+    for at in range(width + 1, flat.size - width - 1):
+        level = flat[at]
+        if level == 0 or flat[at - step] == level:
+            continue
+        length, end = 1, at + step
+        while flat[end] == level:
+            length += 1
+            end += step
+        counts[level, length] += 1
     return _entries(counts)
 
 
 @kernel
-def _zone_sizes(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the 8-connected zones of equal level; return each one's level and size."""
-    height, width = levels.shape
-    seen = np.zeros((height, width), np.bool_)
-    stack = np.empty((height * width, 2), np.int64)
-    zone_levels = np.empty(height * width, np.int64)
-    zone_sizes = np.empty(height * width, np.int64)
+def _zone_sizes(levels: NDArray[np.uint8], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the 8-connected zones of equal level; return their sizes, by level, and where each level ends."""
+    width = levels.shape[1]
+    left = levels.copy().ravel()
+    stack = np.empty(left.size, np.int64)
+    zone_levels = np.empty(left.size, np.int64)
+    zone_sizes = np.empty(left.size, np.int64)
+    around = STEPS[:, 0] * width + STEPS[:, 1]
+    ends = np.zeros(size + 2, np.int64)
     zones = 0
-    for row in range(height):
-        for column in range(width):
-            level = levels[row, column]
-            if level == 0 or seen[row, column]:
-                continue
-            seen[row, column] = True
-            stack[0] = row, column
-            waiting, size = 1, 0
-            while waiting > 0:
-                waiting -= 1
-                y, x = stack[waiting]
-                size += 1
-                for step in range(8):
-                    near_y, near_x = y + STEPS[step, 0], x + STEPS[step, 1]
-                    if not (0 <= near_y < height and 0 <= near_x < width):
-                        continue
-                    if levels[near_y, near_x] == level and not seen[near_y, near_x]:
-                        seen[near_y, near_x] = True
-                        stack[waiting] = near_y, near_x
-                        waiting += 1
-            zone_levels[zones], zone_sizes[zones] = level, size
-            zones += 1
-    return zone_levels[:zones], zone_sizes[:zones]
+    for start in range(left.size):
+        level = left[start]
+        if level == 0:
+            continue
+        left[start] = 0
+        stack[0] = start
+        waiting, area = 1, 0
+        while waiting > 0:
+            waiting -= 1
+            at = stack[waiting]
+            area += 1
+            for step in range(8):
+                near = at + around[step]
+                if left[near] == level:
+                    left[near] = 0
+                    stack[waiting] = near
+                    waiting += 1
+        zone_levels[zones], zone_sizes[zones] = level, area
+        ends[level + 1] += 1
+        zones += 1
+    ends = np.cumsum(ends)
+    place = ends.copy()
+    by_level = np.empty(zones, np.int64)
+    for zone in range(zones):
+        by_level[place[zone_levels[zone]]] = zone_sizes[zone]
+        place[zone_levels[zone]] += 1
+    return by_level, ends
 
 
 @kernel
@@ -158,27 +159,26 @@ def zones(levels: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
     Parameters
     ----------
     levels : ndarray, shape (height, width), uint8
-        1 to `size`; 0 outside.
+        1 to `size`; 0 outside; with a margin of one pixel.
 
     Returns
     -------
     ndarray, shape (n, 3), int64
         Level, area and count.
     """
-    zone_levels, zone_sizes = _zone_sizes(levels)
-    entries = np.empty((len(zone_levels), 3), np.int64)
-    place = np.full(zone_sizes.max() + 1, -1, np.int64)
+    sizes, ends = _zone_sizes(levels, size)
+    entries = np.empty((len(sizes), 3), np.int64)
+    place = np.full(sizes.max() + 1, -1, np.int64)
     found = 0
     for level in range(1, size + 1):
         first = found
-        for index in range(len(zone_levels)):
-            if zone_levels[index] == level:
-                area = zone_sizes[index]
-                if place[area] < first:
-                    place[area] = found
-                    entries[found] = level, area, 0
-                    found += 1
-                entries[place[area], 2] += 1
+        for zone in range(ends[level], ends[level + 1]):
+            area = sizes[zone]
+            if place[area] < first:
+                place[area] = found
+                entries[found] = level, area, 0
+                found += 1
+            entries[place[area], 2] += 1
     return entries[:found]
 
 
