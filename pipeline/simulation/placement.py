@@ -96,14 +96,16 @@ def populate(
     mean = line.cells * (side * pixel_um / 164) ** 2
     count = max(3, int(rng.normal(mean, 0.25 * mean)))
     nucleus_radius = nucleus * np.exp(rng.normal(0, 0.12, count))
-    places, radii = _settle(nucleus_radius, side, line.cohesion * line.reach / 2, line.cohesion, rng)
+    # The first cell lies well inside: no picture is empty.
+    first = side / 2 + size * rng.uniform(-0.3, 0.3, (1, 2))
+    places, radii = _settle(first, nucleus_radius, side, line, rng)
     count = len(places)
     tilt = rng.uniform(0, np.pi) + rng.normal(0, 1.2 / line.elongation, count)
     phase = rng.choice(len(Phase), count, p=divisions.odds)
     inside = (np.abs(places - side / 2) < 0.35 * size).all(axis=1)
     for sought in divisions.sought:
         if not (phase[inside] == sought).any():
-            phase[_loneliest(places, inside)] = sought
+            phase[_loneliest(places, inside & (phase == Phase.INTERPHASE))] = sought
     single = Population(
         centre=(places - margin).astype(np.float32),
         axis=tilt.astype(np.float32),
@@ -116,11 +118,14 @@ def populate(
 
 
 def _settle(
-    radii: NDArray[np.float64], side: float, spacing: float, cohesion: float, rng: np.random.Generator
+    first: NDArray[np.float64],
+    radii: NDArray[np.float64],
+    side: float,
+    line: CellLine,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Place discs one after the other so that none overlap; those that find no room are left out."""
-    # The first cell lies well inside: no field is empty.
-    places, kept = rng.uniform(0.3 * side, 0.7 * side, (1, 2)), [radii[0]]
+    places, kept = first, [radii[0]]
     for radius in radii[1:]:
         candidates = rng.uniform(0, side, (24, 2))
         gaps = np.linalg.norm(candidates[:, None] - places, axis=2) - (np.array(kept) + radius)
@@ -128,16 +133,17 @@ def _settle(
         free = np.flatnonzero(clearance > 0.25 * radius)
         if not len(free):
             continue
-        wanted = spacing * radius if rng.random() < cohesion else 3.5 * radius
+        beside = rng.random() < line.cohesion
+        wanted = radius * (line.cohesion * line.reach / 2 if beside else 3.5)
         best = free[np.argmin(np.abs(clearance[free] - wanted))]
         places, kept = np.vstack([places, candidates[best]]), [*kept, radius]
     return places, np.array(kept)
 
 
-def _loneliest(places: NDArray[np.float64], inside: NDArray[np.bool_]) -> int:
-    """Find the cell with most room around it, of those well inside the field."""
+def _loneliest(places: NDArray[np.float64], candidates: NDArray[np.bool_]) -> int:
+    """Find the candidate with most room around it."""
     apart = np.linalg.norm(places[:, None] - places, axis=2) + np.diag(np.full(len(places), np.inf))
-    return int(np.where(inside, apart.min(axis=1), -1).argmax())
+    return int(np.where(candidates, apart.min(axis=1), -1).argmax())
 
 
 def _divide(cells: Population, rng: np.random.Generator) -> Population:

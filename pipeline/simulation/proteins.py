@@ -5,7 +5,7 @@ with exactly the pictures of a smaller one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -158,11 +158,12 @@ def _companions(
 
 def divisions_for(locations: tuple[str, ...]) -> Divisions:
     """Choose how many cells divide: fields are chosen to show what the protein is annotated for."""
+    divisions = Divisions()
     if "Mitotic spindle" in locations:
-        return Divisions(metaphase=0.12, anaphase=0.05, sought=(Phase.METAPHASE,))
+        divisions = replace(divisions, metaphase=0.12, anaphase=0.05, sought=(Phase.METAPHASE,))
     if "Cytokinetic bridge" in locations:
-        return Divisions(daughters=0.15, sought=(Phase.DAUGHTER,))
-    return Divisions()
+        divisions = replace(divisions, daughters=0.15, sought=(*divisions.sought, Phase.DAUGHTER))
+    return divisions
 
 
 def lines_for(locations: tuple[str, ...]) -> tuple[CellLine, ...]:

@@ -91,12 +91,14 @@ def _scene_and_field(seed):
     return scene_of(seed, protein, size=256), simulate_picture(seed, protein, size=256)
 
 
-@pytest.mark.parametrize("phase", [Phase.METAPHASE, Phase.DAUGHTER])
-def test_a_phase_that_is_sought_is_found_in_every_field(phase):
+@pytest.mark.parametrize("size", [256, 512])
+def test_phases_that_are_sought_are_found_in_every_field(size):
+    wanted = Phase.METAPHASE, Phase.DAUGHTER
     for seed in range(6):
-        found = populate(CELL_LINES[0], 0.32, 512, Divisions(0, 0, 0, (phase,)), np.random.default_rng(seed))
-        inside = ((found.centre > 0) & (found.centre < 512)).all(axis=1)
-        assert (found.phase[inside] == phase).any()
+        rng = np.random.default_rng(seed)
+        found = populate(CELL_LINES[4], 0.32, size, Divisions(0, 0, 0, wanted), rng)
+        inside = ((found.centre > 0) & (found.centre < size)).all(axis=1)
+        assert set(wanted) <= set(found.phase[inside])
 
 
 def test_daughters_are_partners_of_each_other():
@@ -113,15 +115,14 @@ def test_cell_lines_differ_in_size_as_they_say(line):
     assert 2 * radii.mean() * 0.32 == pytest.approx(line.nucleus_um, rel=0.15)
 
 
-def test_cells_touch_in_lines_that_grow_together():
-    touching = {}
-    for line in (CELL_LINES[5], CELL_LINES[7]):
-        rng = np.random.default_rng(2)
-        population = populate(line, 0.32, 512, Divisions(0, 0, 0), rng)
-        cells = draw_scene(line, 0.32, 512, population, rng).cells
-        highest, lowest = ndimage.maximum_filter(cells, 3), ndimage.minimum_filter(cells, 3)
-        touching[line.name] = ((highest != lowest) & (lowest > 0)).sum() / (cells > 0).sum()
-    assert touching["MCF7"] > 0.01
+@pytest.mark.parametrize("line", CELL_LINES, ids=lambda line: line.name)
+def test_cells_touch_and_leave_gaps(line):
+    rng = np.random.default_rng(2)
+    cells = draw_scene(line, 0.32, 512, populate(line, 0.32, 512, Divisions(0, 0, 0), rng), rng).cells
+    highest, lowest = ndimage.maximum_filter(cells, 3), ndimage.minimum_filter(cells, 3)
+    border = highest != lowest
+    assert (border & (lowest > 0)).sum() > 0.15 * border.sum()
+    assert 0.3 < (cells > 0).mean() < 0.9
 
 
 def test_a_contact_sheet_has_one_tile_per_location():
