@@ -1,11 +1,10 @@
 """Which channels are bright together."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.cells import Cell, Region
+from features.cells import Region
 from features.kernels.colocalization import colocalize
-from features.kernels.distance import distance_inside
+from features.kernels.distance import bright_distances
 from features.kernels.joint import dependences
 from features.kernels.objects import otsu
 from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, LENGTH, Floats, Output, feature
@@ -102,21 +101,5 @@ def beyond_correlation(region: Region) -> Floats:
     complex formation among membrane proteins by computerized fluorescence microscopy" (distances).
     """
     measured = dependences(region.quantised(GRID), GRID)
-    bright, away = region.cell.once(_bright)
-    first, second = np.triu_indices(len(bright), 1)
-    pairs = zip(first, second, strict=True)
-    distances = [(_mean(away[b], bright[a]), _mean(away[a], bright[b])) for a, b in pairs]
-    return np.hstack([measured, np.array(distances).reshape(len(first), 2)])
-
-
-def _bright(cell: Cell) -> tuple[list[NDArray[np.bool_]], list[Floats]]:
-    """Return each channel's bright pixels, and every pixel's distance to them."""
-    thresholds = [otsu(ascending) for ascending in cell.whole.sorted_values]
-    bright = [plane > limit for plane, limit in zip(cell.pixels, thresholds, strict=True)]
-    return bright, [distance_inside(~mask) for mask in bright]
-
-
-def _mean(distances: Floats, where: NDArray[np.bool_]) -> float:
-    """Return the mean over a mask, NaN where it is empty or the distances are to nothing."""
-    found = distances[where]
-    return float(found.mean()) if len(found) and np.isfinite(found[0]) else np.nan
+    thresholds = np.array([otsu(ascending) for ascending in region.sorted_values])
+    return np.hstack([measured, bright_distances(region.cell.pixels, thresholds)])

@@ -77,3 +77,51 @@ def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
             if column == start[last]:
                 last -= 1
     return out
+
+
+@kernel
+def _sum_over(values: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sum a plane over each of several masks, shape (masks,)."""
+    sums = np.zeros(len(masks), np.float64)
+    for number in range(len(masks)):
+        for row in range(values.shape[0]):
+            for column in range(values.shape[1]):
+                if masks[number, row, column]:
+                    sums[number] += values[row, column]
+    return sums
+
+
+@kernel
+def bright_distances(pixels: NDArray[np.float32], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average, for every pair of channels, the distance of one's bright pixels to the other's.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    thresholds : ndarray, shape (channels,), float64
+        Bright is above; infinite for a channel without bright pixels.
+
+    Returns
+    -------
+    ndarray, shape (pairs, 2), float64
+        From the first to the second and back, in pixels; NaN where either has no bright pixel.
+    """
+    channels = len(pixels)
+    bright = np.empty(pixels.shape, np.bool_)
+    counts = np.empty(channels, np.float64)
+    sums = np.zeros((channels, channels), np.float64)
+    for channel in range(channels):
+        bright[channel] = pixels[channel] > thresholds[channel]
+        counts[channel] = np.count_nonzero(bright[channel])
+    for target in range(channels):
+        if counts[target] > 0.0:
+            sums[:, target] = _sum_over(distance_inside(~bright[target]), bright)
+    out = np.full((channels * (channels - 1) // 2, 2), np.nan)
+    pair = 0
+    for first in range(channels):
+        for second in range(first + 1, channels):
+            if counts[first] > 0.0 and counts[second] > 0.0:
+                out[pair, 0] = sums[first, second] / counts[first]
+                out[pair, 1] = sums[second, first] / counts[second]
+            pair += 1
+    return out
