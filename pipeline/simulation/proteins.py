@@ -134,7 +134,7 @@ def _describe(seed: int, number: int, first: str, locations: tuple[str, ...]) ->
     return Protein(
         number=number,
         locations=chosen,
-        shares=(1.0, *rng.uniform(0.55, 1.0, wanted - 1)),
+        shares=(1.0, *rng.uniform(0.65, 1.0, wanted - 1)),
         pictures=int(rng.choice((1, 2, 3, 4), p=(0.35, 0.35, 0.2, 0.1))),
         line=lines[rng.integers(len(lines))],
         pixel_um=float(rng.choice((0.32, 0.48), p=(0.78, 0.22))),

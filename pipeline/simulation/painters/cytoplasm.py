@@ -43,7 +43,7 @@ def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
     ribbons = strands(scene, starts, headings, Growth(2.4, 0.9), scene.px(0.3), rng)
     vesicles = scene.scatter(scene.around_nucleus, 4, rng)
     return as_plane(
-        1.3 * np.tanh(ribbons) + dots(scene.shape, vesicles, scene.px(0.3), 0.3) + 0.03 * scene.cytoplasm
+        1.6 * np.tanh(ribbons) + dots(scene.shape, vesicles, scene.px(0.3), 0.3) + 0.03 * scene.cytoplasm
     )
 
 
@@ -57,7 +57,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator) -> Plane:
     headings = outwards(scene, scene.centrosome, starts, 0.9, rng)
     growth = Growth(rng.uniform(2.5, 7.0), rng.uniform(0.3, 0.5))
     threads = strands(scene, starts, headings, growth, scene.px(0.22), rng)
-    return as_plane(np.tanh(threads) + 0.03 * scene.cytoplasm)
+    return as_plane(1.4 * np.tanh(threads) + 0.03 * scene.cytoplasm)
 
 
 def aggresome(scene: Scene, rng: np.random.Generator) -> Plane:

@@ -74,10 +74,10 @@ def nuclear_speckles(scene: Scene, rng: np.random.Generator) -> Plane:
     coarse = smooth_noise(scene.shape, scene.px(0.65), rng) + 0.5 * smooth_noise(
         scene.shape, scene.px(0.35), rng
     )
-    patches = np.clip(1.6 * (coarse - rng.uniform(0.5, 0.85)), 0, 1.4)
+    patches = np.clip(2 * (coarse - rng.uniform(0.5, 0.85)), 0, 1.6)
     deep = np.clip(scene.nuclear_depth / scene.px(1.0), 0, 1)
     region = scene.envelope * (1 - _soft_nucleoli(scene))
-    return as_plane(region * (deep * patches + rng.uniform(0.12, 0.3)) + _released(scene))
+    return as_plane(region * (deep * patches + rng.uniform(0.08, 0.22)) + _released(scene))
 
 
 def nuclear_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
@@ -92,4 +92,4 @@ def nuclear_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
     spots = scene.scatter(region, rng.gamma(6, number / 6, len(scene.population)), rng)
     size = scene.px(rng.uniform(0.32, 0.5))
     plane = dots(scene.shape, spots, size, rng.gamma(8, 1 / 8, len(spots)).astype(np.float32))
-    return as_plane(1.4 * plane + rng.uniform(0.03, 0.1) * scene.envelope + 0.5 * _released(scene))
+    return as_plane(1.7 * plane + rng.uniform(0.03, 0.1) * scene.envelope + 0.5 * _released(scene))
