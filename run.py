@@ -11,11 +11,13 @@ from pipeline.commands import (
     evaluate,
     extract,
     importances,
+    nearest,
     overlay,
     predict,
     simulate,
     status,
     train,
+    train_cnn,
     train_segmenter,
 )
 from pipeline.commands import features as feature_catalogue
@@ -53,8 +55,10 @@ app.command("evaluate", rich_help_panel=MAIN)(evaluate.evaluate)
 app.command("predict", rich_help_panel=MAIN)(predict.predict)
 app.command("importances", rich_help_panel=LOOKING)(importances.importances)
 app.command("features", rich_help_panel=LOOKING)(feature_catalogue.features)
+app.command("nearest", rich_help_panel=LOOKING)(nearest.nearest)
 app.command("overlay", rich_help_panel=LOOKING)(overlay.overlay)
 app.command("status", rich_help_panel=LOOKING)(status.status)
+app.command("train-cnn", rich_help_panel=NETWORKS)(train_cnn.train_cnn)
 app.command("train-segmenter", rich_help_panel=NETWORKS)(train_segmenter.train_segmenter)
 
 

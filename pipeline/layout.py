@@ -65,6 +65,10 @@ class Workspace:
         """Folder of embedding tables, ``<name>.parquet``."""
         return self.root / "embeddings"
 
+    def network(self, name: str) -> Path:
+        """Folder of the networks of one `train-cnn`: weights, and what a killed run does not lose."""
+        return self.root / "networks" / name
+
     @property
     def folds(self) -> Path:
         """Group and fold of every labelled sample; made once, reused by every model."""

@@ -15,6 +15,9 @@ from pipeline.embeddings import embedding_name
 from pipeline.errors import PipelineError
 from pipeline.records import file_digest
 
+UNALIGNED = "_unaligned"
+"""Ends the name of a table whose rows come from different networks."""
+
 _PICTURES = {"trained_on", "folds", "sha256"}
 """What is long, and of use only where it was trained."""
 
@@ -55,6 +58,11 @@ def check_leaks(cards: Mapping[Path, EmbeddingCard | None], fold: pd.Series, *, 
     """
     marks = []
     for path, card in cards.items():
+        if card is not None and not card.aligned:
+            raise PipelineError(
+                f"{path}: its rows come from networks whose numbers do not compare; stack the log-odds in "
+                f"{path.name.replace(UNALIGNED, '')} instead"
+            )
         if card is None or card.trained_on == UNKNOWN:
             marks.append(
                 f"{path.name}: the pictures its network was trained on are unknown; scores may flatter"

@@ -70,7 +70,7 @@ class Trainer:
         May lie on disk.
     targets : ndarray of bool, shape (pictures, locations)
     rows, validation : ndarray of int
-        Pictures to train on, and to choose the epoch by.
+        Pictures to train on, and to choose the epoch by; without the latter, the last epoch is kept.
     settings : CnnSettings
     device : str
         "cpu" or a CUDA device.
@@ -88,8 +88,10 @@ class Trainer:
         import torch
 
         self.settings, self.epoch, self.best, self.waited = settings, 0, math.inf, 0
+        self.best_epoch = 0
         self._pixels, self._targets, self._rows, self._validation = pixels, targets, rows, validation
         self._device = device
+        torch.backends.cudnn.deterministic = True
         torch.manual_seed(settings.seed)
         network = build_network(settings.network, targets.shape[1], pixels.shape[1])
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,13 +127,19 @@ class Trainer:
         for step in range(self.steps):
             self._step(order[step * size : (step + 1) * size], self.epoch * self.steps + step, rng)
         self.epoch += 1
-        loss = log_loss(self.answers(self.average, self._validation), self._targets[self._validation])
-        if loss < self.best:
-            self.best, self.waited = loss, 0
+        loss = self._validate()
+        if loss < self.best or not len(self._validation):
+            self.best, self.best_epoch, self.waited = loss, self.epoch, 0
             self.chosen = {name: value.clone() for name, value in self.average.items()}
         else:
             self.waited += 1
         return loss
+
+    def _validate(self) -> float:
+        """Return the log-loss of the averaged weights on the validation pictures; NaN without any."""
+        if not len(self._validation):
+            return math.nan
+        return log_loss(self.answers(self.average, self._validation), self._targets[self._validation])
 
     def _step(self, rows: Rows, step: int, rng: np.random.Generator) -> None:
         import torch
@@ -178,6 +186,7 @@ class Trainer:
             "settings": self.settings.model_dump(),
             "epoch": self.epoch,
             "best": self.best,
+            "best_epoch": self.best_epoch,
             "waited": self.waited,
             "network": self.network.state_dict(),
             "average": self.average,
@@ -201,6 +210,7 @@ class Trainer:
         if changed:
             raise PipelineError(f"{path}: made with other {', '.join(changed)}; remove it to start again")
         self.epoch, self.best, self.waited = content["epoch"], content["best"], content["waited"]
+        self.best_epoch = content["best_epoch"]
         self.network.load_state_dict(content["network"])
         self.average, self.chosen = content["average"], content["chosen"]
         self._optimizer.load_state_dict(content["optimizer"])

@@ -114,7 +114,7 @@ def _cut(samples: list[Sample], jobs: int) -> Iterator[list[Sample]]:
 def embed_chunk(chunk: Chunk) -> int:
     """Embed the samples of a chunk and write them as one part; return their number."""
     work = Workspace(chunk.root)
-    with one_thread() if chunk.embedder.kind == "torch" else nullcontext():
+    with threads(1) if chunk.embedder.kind == "torch" else nullcontext():
         rows = [_row(sample, key, chunk, work) for sample, key in zip(chunk.samples, chunk.keys, strict=True)]
     table = pd.DataFrame(rows)
     text = ["Id", "key", *_WHY]
@@ -136,12 +136,12 @@ def _row(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> dict[str, o
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: the processes share the processor, and sums keep their order."""
+def threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads; with one, sums keep their order and processes share the processor."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:

@@ -1,0 +1,83 @@
+"""Pictures as a network in training sees them, small and on disk: read once, used in every epoch."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cnn.trainer import Bytes
+from pipeline.embedding.preprocessing import Preprocessing, prepare
+from pipeline.errors import PipelineError
+from pipeline.images import read_picture
+from pipeline.picture import CHANNELS
+from pipeline.problems import SampleError
+from pipeline.progress import Progress
+from pipeline.records import replacing, text_digest
+from pipeline.samples import Sample
+
+_BLOCK = 64
+"""Pictures read ahead at most: what is held in memory."""
+
+
+def stored_pictures(
+    folder: Path, samples: Sequence[Sample], preprocessing: Preprocessing, jobs: int, progress: Progress
+) -> Bytes:
+    """Return all pictures, brought to the network's side; killed and called again it goes on where it was.
+
+    Returns
+    -------
+    ndarray, shape (pictures, 4, side, side), uint8
+        On disk, in the order of the samples.
+
+    Raises
+    ------
+    PipelineError
+        If a picture cannot be read.
+    """
+    key = text_digest([[sample.fingerprint() for sample in samples], preprocessing.model_dump(mode="json")])
+    shape = (len(samples), len(CHANNELS), preprocessing.side, preprocessing.side)
+    pixels, done = _open(folder, key, shape)
+    missing = np.flatnonzero(~done).tolist()
+    with ThreadPoolExecutor(jobs) as pool, progress.track("Reading pictures", len(missing)) as advance:
+        for rows in (missing[start : start + _BLOCK] for start in range(0, len(missing), _BLOCK)):
+            read = pool.map(lambda row: _read(samples[row], preprocessing), rows)
+            for row, picture in zip(rows, read, strict=True):
+                pixels[row] = picture
+                done[row] = True
+                advance(1)
+    return pixels
+
+
+def _open(folder: Path, key: str, shape: tuple[int, ...]) -> tuple[Bytes, NDArray[np.bool_]]:
+    """Open the pictures and what says which are there, or begin anew where they are of other samples."""
+    names = [folder / "pictures.npy", folder / "pictures_done.npy"]
+    record = folder / "pictures.json"
+    if record.is_file() and json.loads(record.read_text()) == key:
+        return _map(names[0], "r+"), _map(names[1], "r+")
+    folder.mkdir(parents=True, exist_ok=True)
+    record.unlink(missing_ok=True)
+    opened = _map(names[0], "w+", np.uint8, shape), _map(names[1], "w+", np.bool_, shape[:1])
+    with replacing(record) as temporary:
+        temporary.write_text(json.dumps(key))
+    return opened
+
+
+def _map(
+    path: Path, mode: Literal["r+", "w+"], dtype: type | None = None, shape: tuple[int, ...] | None = None
+) -> NDArray[Any]:
+    """Open a ``.npy`` file as an array on disk."""
+    array: NDArray[Any] = np.lib.format.open_memmap(path, mode, dtype, shape)  # type: ignore[no-untyped-call]
+    return array
+
+
+def _read(sample: Sample, preprocessing: Preprocessing) -> Bytes:
+    try:
+        planes = prepare(read_picture(sample).pixels, preprocessing)
+    except SampleError as error:
+        raise PipelineError(f"{error}; or run extract again, which leaves the sample out") from error
+    picture: Bytes = np.rint(planes * 255).astype(np.uint8)
+    return picture
