@@ -3,10 +3,12 @@
 import numpy as np
 
 from features.cells import Cell, Region
-from features.kernels.zernike import COEFFICIENTS, ORDERS, enclosing_circle, zernike_sums
+from features.kernels.zernike import COEFFICIENTS, ORDERS, enclosing_circle, power_sums
 from features.registry import GAIN, GEOMETRY, Floats, Output, feature
 
 REGIONS = ("cell", "nucleus")
+GOLDEN = (np.sqrt(5) - 1) / 2
+"""Multiples of the golden ratio scatter evenly, and always alike."""
 
 
 @feature(
@@ -60,14 +62,18 @@ def _magnitudes(cell: Cell, name: str) -> tuple[Floats, float]:
     """Return the magnitudes for shape and channels, shape (1 + channels, 30), and the circle's radius."""
     region = cell.region(name)
     row, column, radius = enclosing_circle(_outermost(region))
-    sums = zernike_sums(region.values, region.positions, row, column, max(radius, 1.0))
-    moments = (sums[:, 0] + 1j * sums[:, 1]) @ COEFFICIENTS.T
+    sums = power_sums(region.values, region.positions, row, column, max(radius, 1.0))
+    moments = sums.reshape(len(sums), -1) @ COEFFICIENTS.T
     return np.abs(moments), radius
 
 
 def _outermost(region: Region) -> Floats:
-    """Return the pixels that can lie on the circle: the first and last of every row, shape (n, 2)."""
+    """Return the pixels that can lie on the circle: the first and last of every row, shape (n, 2).
+
+    They come scattered, not along the outline: only then does the search for the circle take linear time.
+    """
     rows, columns = region.positions
     ends = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
     outer = np.concatenate([ends[:-1], ends[1:] - 1])
+    outer = outer[np.argsort(np.arange(len(outer)) * GOLDEN % 1)]
     return np.column_stack([rows[outer], columns[outer]]).astype(np.float64)

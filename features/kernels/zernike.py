@@ -1,6 +1,6 @@
 """Zernike moments of shapes and intensities on the smallest circle around a region."""
 
-from math import factorial
+from math import comb, factorial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +11,30 @@ DEGREE = 9
 ORDERS = tuple((n, m) for n in range(DEGREE + 1) for m in range(n + 1) if (n - m) % 2 == 0)
 """The (n, m) of the 30 moments up to degree 9, in CellProfiler's order."""
 
-BASIS = tuple((m, k) for m in range(DEGREE + 1) for k in range((DEGREE - m) // 2 + 1))
-"""The (m, k) of the products z^m |z|^(2k) that all moments are sums of."""
+
+def _radial(n: int, m: int) -> dict[int, float]:
+    """Return the radial polynomial of a moment over |z|^m, as power of |z|^2 to coefficient."""
+    half = (n - m) // 2
+    out = {}
+    for s in range(half + 1):
+        below = factorial(s) * factorial((n + m) // 2 - s) * factorial(half - s)
+        out[half - s] = (-1.0) ** s * factorial(n - s) / below
+    return out
 
 
-def _coefficients() -> NDArray[np.float64]:
-    """Return the weights of the basis in each moment, shape (moments, basis)."""
-    weights = np.zeros((len(ORDERS), len(BASIS)))
+def _coefficients() -> NDArray[np.complex128]:
+    """Expand every Zernike polynomial in powers of y and x, shape (moments, degree + 1, degree + 1)."""
+    weights = np.zeros((len(ORDERS), DEGREE + 1, DEGREE + 1), np.complex128)
     for place, (n, m) in enumerate(ORDERS):
-        half = (n - m) // 2
-        for s in range(half + 1):
-            below = factorial(s) * factorial((n + m) // 2 - s) * factorial(half - s)
-            weights[place, BASIS.index((m, half - s))] = (-1) ** s * factorial(n - s) / below
+        for k, weight in _radial(n, m).items():
+            for turned in range(m + 1):
+                for squared in range(k + 1):
+                    y, x = turned + 2 * squared, m - turned + 2 * (k - squared)
+                    weights[place, y, x] += weight * comb(m, turned) * 1j**turned * comb(k, squared)
     return weights
 
 
-COEFFICIENTS = _coefficients()
+COEFFICIENTS = _coefficients().reshape(len(ORDERS), -1)
 
 
 @kernel
@@ -84,50 +92,50 @@ def enclosing_circle(points: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 @kernel
-def zernike_sums(
+def power_sums(
     values: NDArray[np.float64],
     positions: NDArray[np.int64],
     row: float,
     column: float,
     radius: float,
 ) -> NDArray[np.float64]:
-    """Sum every basis function over a region, with weight 1 and with each channel's intensity.
+    """Sum y^q x^p over a region, with weight 1 and with each channel's intensity.
+
+    All Zernike moments are sums of these few, and a row's y is a common factor.
 
     Parameters
     ----------
     values : ndarray, shape (channels, n), float64
     positions : ndarray, shape (2, n), int64
+        In reading order.
     row, column, radius : float
         The circle that becomes the unit disc.
 
     Returns
     -------
-    ndarray, shape (1 + channels, 2, basis), float64
-        Real and imaginary parts.
+    ndarray, shape (1 + channels, degree + 1, degree + 1), float64
+        Indexed by q and p; 0 where q + p exceeds the degree.
     """
     channels, count = values.shape
-    size = len(COEFFICIENTS[0])
-    sums = np.zeros((1 + channels, 2 * size), np.float64)
-    powers = np.empty(2 * size, np.float64)
+    sums = np.zeros((1 + channels, DEGREE + 1, DEGREE + 1), np.float64)
+    line = np.zeros((1 + channels, DEGREE + 1), np.float64)
+    powers = np.empty(DEGREE + 1, np.float64)
     for index in range(count):
-        y = (positions[0, index] - row) / radius
         x = (positions[1, index] - column) / radius
-        square = x * x + y * y
-        real, imaginary = 1.0, 0.0
-        place = 0
-        for order in range(DEGREE + 1):
-            across, along = real, imaginary
-            for _ in range((DEGREE - order) // 2 + 1):
-                powers[place] = across
-                powers[size + place] = along
-                across *= square
-                along *= square
-                place += 1
-            real, imaginary = real * x - imaginary * y, real * y + imaginary * x
-        for number in range(2 * size):
-            sums[0, number] += powers[number]
+        power = 1.0
+        for p in range(DEGREE + 1):
+            powers[p] = power
+            line[0, p] += power
+            power *= x
         for channel in range(channels):
             value = values[channel, index]
-            for number in range(2 * size):
-                sums[1 + channel, number] += value * powers[number]
-    return sums.reshape(1 + channels, 2, size)
+            for p in range(DEGREE + 1):
+                line[1 + channel, p] += value * powers[p]
+        if index + 1 == count or positions[0, index + 1] != positions[0, index]:
+            y = (positions[0, index] - row) / radius
+            power = 1.0
+            for q in range(DEGREE + 1):
+                sums[:, q, : DEGREE + 1 - q] += power * line[:, : DEGREE + 1 - q]
+                power *= y
+            line[:] = 0.0
+    return sums
