@@ -116,7 +116,7 @@ def describe(column: str) -> str:
     """
     parts = parse(column)
     if parts.region == "cnn":
-        return f"number {int(parts.output.lstrip('e') or 0)} of the embedding of the network {parts.family}"
+        return _of_network(parts)
     if parts.region == "picture" and parts.family == "population" and parts.output in POPULATION:
         return POPULATION[parts.output]
     feature = _registered(parts)
@@ -125,6 +125,23 @@ def describe(column: str) -> str:
     unit = UNITS[feature.outputs[parts.output].unit]
     words = words if unit == "1" else f"{words}, in {unit}"
     words = f"{words} ({COMMON})" if feature.resampled and " px" in words else words
+    if parts.statistic is None:
+        return words
+    return f"{STATISTIC_WORDS[parts.statistic]} over the picture's cells of {words}"
+
+
+def _of_network(parts: Column) -> str:
+    """Say what a column of an embedding holds: a number of it, or a network's own answer."""
+    output, _, top = parts.output.partition("_top")
+    if output.startswith("logit_"):
+        location = output.removeprefix("logit_").replace("_", " ")
+        words = f"the log-odds of {location} by the network {parts.family}"
+    elif output.startswith("e") and output[1:].isdecimal():
+        words = f"number {int(output[1:])} of the embedding of the network {parts.family}"
+    else:
+        words = f"{output} of the network {parts.family}"
+    if top:
+        return f"mean of the {top} largest over the picture's cells of {words}"
     if parts.statistic is None:
         return words
     return f"{STATISTIC_WORDS[parts.statistic]} over the picture's cells of {words}"

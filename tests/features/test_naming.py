@@ -49,6 +49,13 @@ def test_descriptions_are_plain_words():
     assert describe("cell__morphology__area").startswith("the area of the cell, in µm² (px²")
     assert describe("picture__population__cells") == "the number of cells"
     assert describe("cnn__densenet121__e0041") == "number 41 of the embedding of the network densenet121"
+    assert describe("cnn__some_net__logit_nuclear_membrane__max") == (
+        "maximum over the picture's cells of the log-odds of nuclear membrane by the network some_net"
+    )
+    assert describe("cnn__some_net__e0000_top3") == (
+        "mean of the 3 largest over the picture's cells of number 0 of the embedding of the network some_net"
+    )
+    assert describe("cnn__some_net__area") == "area of the network some_net"
     assert "of the protein and the ER" in describe("cell__colocalization__pearson__protein__er")
 
 
