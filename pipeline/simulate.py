@@ -20,7 +20,7 @@ from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
 from pipeline.workers import map_chunks
 
-VERSION = "8"
+VERSION = "9"
 """Raise it when the same seed gives other pictures than before."""
 
 SMALLEST_PICTURE = 128

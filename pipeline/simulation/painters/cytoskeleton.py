@@ -42,8 +42,8 @@ def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
     opposite = 2 * cells.centre - scene.centrosome
     second = np.where(cells.condensed[:, None], opposite, partner)
     spots = np.concatenate([scene.centrosome, second]).astype(np.float32)
-    plane = dots(scene.shape, spots, scene.px(0.36), rng.uniform(1.2, 2.0, len(spots)).astype(np.float32))
-    return as_plane(plane * scene.inside + rng.uniform(0.02, 0.08) * scene.cytoplasm)
+    plane = dots(scene.shape, spots, scene.px(0.42), rng.uniform(1.6, 2.4, len(spots)).astype(np.float32))
+    return as_plane(plane * scene.inside + rng.uniform(0.01, 0.06) * scene.cytoplasm)
 
 
 def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Plane:
