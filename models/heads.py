@@ -3,7 +3,7 @@
 Three kinds of heads stand on the same boosters. A *binary* head of a location sees that location's
 log-odds only; the *top two* head sees those of two locations; the *stack* sees those of all. Weights
 on a location's own log-odds are pulled towards weights pooled over the head's locations, weights on
-other locations' towards 0 and ten times as hard.
+other locations' towards 0 and five times as hard.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from models.thresholds import answer, fit_thresholds
 
 Floats = NDArray[np.float64]
 
-OWN = 10.0
-OTHERS = 100.0
-POOLED = 30.0
+OWN = 100.0
+OTHERS = 500.0
+POOLED = 50.0
 """Penalties in rows (see `models.linear`): on own and others' weights, and on the pooled weights."""
 
 

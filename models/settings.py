@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Kind = Literal["lightgbm", "xgboost", "linear"]
 KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
+FEWEST_COLUMNS = 16
+"""Columns that a tree sees at least, so that in a narrow block it does not miss the one that matters."""
 LARGE = 2000
 """Rows from which a table supports larger trees."""
 
@@ -42,6 +44,10 @@ class Settings:
     column_share: float = 0.15
     min_rows: int = 5
     positive_weight: float = 0.0
+
+    def share_of(self, columns: int) -> float:
+        """Return the share of so many kept columns that each tree sees: 16 columns at least."""
+        return min(1.0, max(self.column_share, FEWEST_COLUMNS / columns))
 
     def weight(self, y: NDArray[np.bool_]) -> float:
         """Return the weight of a positive row, that of a negative one being 1."""

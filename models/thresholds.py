@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 Floats = NDArray[np.float64]
 Answers = NDArray[np.bool_]
 
-TRUST = 30.0
+TRUST = 100.0
 """Positives at which the data and the probabilities' promise have the same say in `f1_shrunk`."""
 
 _LOWEST = 1e-6

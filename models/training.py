@@ -19,6 +19,14 @@ MINIMUM_FOLDS = 3
 """Level 0 leaves out two folds at a time, and has to keep one."""
 
 
+COVERED = 0.99
+"""Share of rows with a trained location from which the stack always answers its likeliest one.
+
+Every protein is somewhere, but where many are somewhere without a model, an answer at any price
+is mostly wrong.
+"""
+
+
 class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Boosters per location and block, joined by linear heads.
 
@@ -110,7 +118,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
             whole = nested_margins(level0, trials=self.trials, storage=storage, note=note)
-            heads = self._heads(list(Y.columns))
+            heads = self._heads(list(Y.columns), always=targets[answered].any(axis=1).mean() >= COVERED)
             rest = (targets[answered], fold[answered], self.rule)
             nested = whole.rows(answered)
             self.out_of_fold_ = {
@@ -134,9 +142,9 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         """Return the stack's choices, rows x locations."""
         return self.model_.predict(X).chosen
 
-    def _heads(self, locations: Sequence[str]) -> dict[str, Head]:
+    def _heads(self, locations: Sequence[str], *, always: bool) -> dict[str, Head]:
         everywhere = tuple(range(len(locations)))
-        heads = {STACK: Head(STACK, everywhere, always=True)}
+        heads = {STACK: Head(STACK, everywhere, always)}
         if set(self.top_two) <= set(locations):
             heads[TOP_TWO] = Head(TOP_TWO, tuple(locations.index(name) for name in self.top_two))
         return heads | {name: Head(name, (position,)) for position, name in enumerate(locations)}

@@ -73,9 +73,15 @@ def test_mean_shares_are_those_of_the_contributions(stack: StackedLocations, joi
     assert np.allclose(shares.sum(), 1)
 
 
-def test_every_row_gets_a_location_from_the_stack(stack: StackedLocations, joined: pd.DataFrame) -> None:
-    assert stack.predict(joined).any(axis=1).all()
-    assert stack.out_of_fold_[STACK].chosen.any(axis=1).all()
+def test_every_row_gets_a_location_where_every_row_has_one(
+    tables: Tables, stack: StackedLocations, joined: pd.DataFrame
+) -> None:
+    assert not stack.model_.heads[STACK].head.always  # some rows of the tables have no location at all
+    everywhere = tables.Y.copy()
+    everywhere.loc[~everywhere.any(axis=1), "Nucleoplasm"] = True
+    always = StackedLocations().fit(tables.X, everywhere, tables.fold)
+    assert always.predict(joined).any(axis=1).all()
+    assert always.out_of_fold_[STACK].chosen.any(axis=1).all()
 
 
 def test_the_number_of_jobs_changes_no_bit(

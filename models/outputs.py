@@ -1,0 +1,109 @@
+"""Stack the outputs of other networks: their probabilities or hard labels of every location.
+
+Two members, both fitted without each pair of folds and each single fold as `models.nested`
+describes: a network that learns all locations together, and a linear model per location. The heads
+of `models.heads` join them.
+"""
+
+import hashlib
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from models.crossfit import EXTRA, Block, Fit, Level0, Store
+from models.joint import JointNetwork
+from models.nested import Nested
+from models.settings import Settings
+
+Floats = NDArray[np.float64]
+
+EXTRA_WEIGHT = 0.5
+"""What an extra row counts: its pictures are alike, but not the ones that are scored."""
+
+_LINEAR = Settings(columns=64, l2=10.0)
+
+
+def output_columns(outputs: NDArray[np.float32], networks: list[str], locations: list[str]) -> pd.DataFrame:
+    """Lay out networks' outputs as columns.
+
+    Parameters
+    ----------
+    outputs : ndarray, shape (rows, networks, locations)
+        Probabilities, or 0 and 1.
+    networks, locations : list of str
+
+    Returns
+    -------
+    DataFrame of float32
+        Every output (probabilities as log-odds within ±6, scaled to [0, 1]) and, per location, their mean.
+    """
+    hard = bool(np.isin(outputs, (0, 1)).all())
+    bound = 1 / (1 + np.exp(6))
+    values = outputs if hard else (logit(np.clip(outputs, bound, 1 - bound)) + 6) / 12
+    names = [f"{network} {location}" for network in networks for location in locations]
+    columns = np.column_stack([values.reshape(len(values), -1), values.mean(axis=1)])
+    return pd.DataFrame(columns.astype(np.float32), columns=[*names, *(f"mean {name}" for name in locations)])
+
+
+def nested_outputs(
+    table: pd.DataFrame,
+    targets: NDArray[np.bool_],
+    fold: NDArray[np.int16],
+    *,
+    joint: JointNetwork | None = None,
+    store: Store | None = None,
+    finished: Callable[[int], None] = lambda _: None,
+) -> Nested:
+    """Answer every row of a fold by members that saw neither it nor, at the inner level, another fold.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What `output_columns` gives; without missing values.
+    targets : ndarray of bool, shape (rows, locations)
+    fold : ndarray of int, shape (rows,)
+        `models.crossfit.EXTRA` for rows that are only learned from.
+    store : Store, optional
+        Keeps finished members.
+    finished : callable
+        Called with the number of sets of folds just finished, of ``folds * (folds + 1) / 2``.
+
+    Returns
+    -------
+    Nested
+        Of the rows of folds; sources are the joint network and the linear model.
+    """
+    level0 = Level0([Block.of("outputs", table)], targets, fold, store=store)
+    folds = range(level0.folds)
+    empty = np.full((*targets.shape, 2), np.nan)
+    inner, outer = [empty.copy() for _ in folds], empty.copy()
+    for without in [*combinations(folds, 2), *((number,) for number in folds)]:
+        held_out = np.isin(fold, without)
+        answers = np.full_like(empty, np.nan)
+        answers[held_out, :, 0] = _joint(level0, joint or JointNetwork(), without, store)
+        fits = [Fit(0, "linear", place, _LINEAR, without) for place in range(targets.shape[1])]
+        answers[held_out, :, 1] = np.column_stack(level0.margins(fits))
+        for own in without:
+            target = outer if len(without) == 1 else inner[sum(without) - own]
+            target[fold == own] = answers[fold == own]
+        finished(1)
+    return Nested(inner, outer, outer, {}).rows(fold != EXTRA)
+
+
+def _joint(level0: Level0, joint: JointNetwork, without: tuple[int, ...], store: Store | None) -> Floats:
+    described = f"{level0.digest} {without} {sorted(joint.get_params().items())}"
+    key = hashlib.sha256(described.encode()).hexdigest()
+    kept = None if store is None else store.get(key)
+    held_out = np.isin(level0.fold, without)
+    shape = (int(held_out.sum()), level0.targets.shape[1])
+    if kept is None:
+        table, weight = level0.blocks[0].table, np.where(level0.fold == EXTRA, EXTRA_WEIGHT, 1.0)
+        joint.fit(table[~held_out], level0.targets[~held_out], weight[~held_out].astype(np.float32))
+        kept = joint.decision_function(table[held_out]).tobytes()
+        if store is not None:
+            store.put(key, kept)
+    return np.frombuffer(kept, dtype=np.float64).reshape(shape)
