@@ -118,7 +118,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
             whole = nested_margins(level0, trials=self.trials, storage=storage, note=note)
-            heads = self._heads(list(Y.columns), always=targets[answered].any(axis=1).mean() >= COVERED)
+            heads = self._heads(list(Y.columns), always=bool(targets[answered].any(axis=1).mean() >= COVERED))
             rest = (targets[answered], fold[answered], self.rule)
             nested = whole.rows(answered)
             self.out_of_fold_ = {
