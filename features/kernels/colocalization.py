@@ -122,7 +122,7 @@ def _thresholded(
     The ranks are dense.
     """
     low_x, low_y = lows
-    ranks = max(rank_x.max(), rank_y.max()) + 1
+    per_rank = 1.0 / (max(rank_x.max(), rank_y.max()) + 1)
     all_x, all_y, both_x, both_y, weighted_x, weighted_y = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     xx, yy, xy = 0.0, 0.0, 0.0
     for index in range(len(x)):
@@ -133,7 +133,7 @@ def _thresholded(
         a, b = (x[index] if both else 0.0), (y[index] if both else 0.0)
         both_x += a
         both_y += b
-        weight = 1.0 - abs(rank_x[index] - rank_y[index]) / ranks
+        weight = 1.0 - abs(rank_x[index] - rank_y[index]) * per_rank
         weighted_x += a * weight
         weighted_y += b * weight
         xx += a * a

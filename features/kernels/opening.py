@@ -68,7 +68,9 @@ def reconstruct(seed: NDArray[np.float64], ceiling: NDArray[np.float64]) -> None
     height, width = seed.shape
     for row in range(1, height - 1):
         for column in range(1, width - 1):
-            reach = max(seed[row, column], seed[row, column - 1], seed[row - 1, column])
+            # what does not wait for the pixel before comes first
+            reach = max(seed[row, column], seed[row - 1, column])
+            reach = max(reach, seed[row, column - 1])
             seed[row, column] = min(reach, ceiling[row, column])
     flat, limit = seed.ravel(), ceiling.ravel()
     waiting = np.empty(flat.size, np.int64)
@@ -78,7 +80,8 @@ def reconstruct(seed: NDArray[np.float64], ceiling: NDArray[np.float64]) -> None
         for column in range(width - 2, 0, -1):
             at = row * width + column
             right, below = at + 1, at + width
-            value = min(max(flat[at], flat[right], flat[below]), limit[at])
+            value = max(flat[at], flat[below])
+            value = min(max(value, flat[right]), limit[at])
             flat[at] = value
             if min(value, limit[right]) > flat[right] or min(value, limit[below]) > flat[below]:
                 waiting[count] = at
