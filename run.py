@@ -6,6 +6,7 @@ from typing import NoReturn
 import typer
 
 from pipeline.commands import (
+    baseline,
     demo,
     embed,
     evaluate,
@@ -52,6 +53,7 @@ app.command("extract", rich_help_panel=MAIN)(extract.extract)
 app.command("embed", rich_help_panel=MAIN)(embed.embed)
 app.command("train", rich_help_panel=MAIN)(train.train)
 app.command("evaluate", rich_help_panel=MAIN)(evaluate.evaluate)
+app.command("baseline", rich_help_panel=LOOKING)(baseline.baseline)
 app.command("predict", rich_help_panel=MAIN)(predict.predict)
 app.command("importances", rich_help_panel=LOOKING)(importances.importances)
 app.command("features", rich_help_panel=LOOKING)(feature_catalogue.features)
