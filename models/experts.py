@@ -1,0 +1,78 @@
+"""Several annotators: majority vote, agreement per location, and their scores as a model's.
+
+An annotation is a table of bool, pictures x locations; annotators may have seen different pictures.
+"""
+
+from collections.abc import Mapping
+
+import krippendorff
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.metrics import Counts, count, resampled_counts
+
+Floats = NDArray[np.float64]
+
+
+def majority_vote(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return what more than half of a picture's annotators say; of two, what both say."""
+    stacked = pd.concat(list(annotations.values()))
+    share = stacked.astype(np.float64).groupby(level=0, sort=True).mean()
+    return share > 0.5
+
+
+def pooled(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return all annotators' answers as if one had given them; pictures occur as often as they were seen."""
+    return pd.concat(list(annotations.values()))
+
+
+def agreement(raters: Mapping[str, pd.DataFrame]) -> "pd.Series[float]":
+    """Return Krippendorff's alpha per location: 1 is perfect, 0 what chance gives.
+
+    NaN where there is one rater, no picture seen twice, or nobody differs because nobody answers the
+    location.
+
+    References
+    ----------
+    Krippendorff (2004), Content Analysis: an introduction to its methodology.
+    """
+    tables = list(raters.values())
+    ids = tables[0].index
+    for table in tables[1:]:
+        ids = ids.union(table.index)
+    answers = np.stack([table.reindex(ids).to_numpy(dtype=np.float64, na_value=np.nan) for table in tables])
+    alphas = [_alpha(answers[:, :, place]) for place in range(answers.shape[2])]
+    return pd.Series(alphas, index=tables[0].columns, name="alpha")
+
+
+def compared(
+    truth: pd.DataFrame, ours: pd.DataFrame, theirs: pd.DataFrame, *, draws: int = 1000, seed: int = 0
+) -> tuple[float, Floats]:
+    """Return how much higher one set of answers scores in macro-F1 than another, and bootstrap values of it.
+
+    All three tables are pictures x locations in the same order. Locations that occur neither in the
+    truth nor in an answer are skipped. Pictures are drawn with replacement, the same ones for both.
+    """
+    pictures = pd.Series(np.arange(len(truth)))
+    tables = (ours.to_numpy(), theirs.to_numpy())
+    exact = [_macro(count(truth.to_numpy(), table)) for table in tables]
+    drawn = [
+        _macro(resampled_counts(truth.to_numpy(), table, pictures, draws=draws, seed=seed))
+        for table in tables
+    ]
+    return float(exact[0] - exact[1]), drawn[0] - drawn[1]
+
+
+def _macro(counts: Counts) -> Floats:
+    return counts.macro_f1(skip_undefined=True)
+
+
+def _alpha(answers: Floats) -> float:
+    """Return alpha of one location; answers have shape (raters, pictures), NaN where not seen."""
+    seen = ~np.isnan(answers)
+    twice = seen.sum(axis=0) > 1
+    values = answers[:, twice][seen[:, twice]]
+    if len(np.unique(values)) < 2:
+        return float("nan")
+    return float(krippendorff.alpha(reliability_data=answers, level_of_measurement="nominal"))
