@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.networks import ARCHITECTURES, architecture
-from pipeline.embedding.card import UNKNOWN, Embedder, EmbeddingCard, Per, TrainedOn, write_card
+from pipeline.embedding.card import UNKNOWN, Embedder, EmbeddingCard, Per, TrainedOn, read_card, write_card
 from pipeline.embedding.columns import slug
 from pipeline.embedding.onnx import describe_onnx
 from pipeline.embedding.pictures import embed_pictures
@@ -25,6 +25,9 @@ from pipeline.problems import Problem, write_problems
 from pipeline.progress import Progress
 from pipeline.records import file_digest, replacing
 from pipeline.samples import find_samples
+
+OWN = "compact"
+"""The network of this project: nobody else publishes weights of it."""
 
 WINNER = (0.074598, 0.050630, 0.050891, 0.076287), (0.122813, 0.085745, 0.129882, 0.119411)
 """What the competition winner's network subtracts and divides by (microtubules, protein, nucleus, er)."""
@@ -43,7 +46,7 @@ class EmbedOptions(BaseModel):
     table, onnx, checkpoint : Path, optional
         A ready table; an ONNX network with a TOML beside it; a file of torch weights of `network`.
     network : str, optional
-        Architecture of the checkpoint.
+        Architecture of the checkpoint, where no card lies beside it.
     name : str, optional
         Of the block; unless given, that of the file or network.
     trained_on : str, optional
@@ -165,24 +168,41 @@ def _write(
 
 def _card(options: EmbedOptions) -> EmbeddingCard:
     """Describe the network that was asked for."""
+    pictures, words = _training(options.trained_on)
+    beside = None if options.checkpoint is None else read_card(options.checkpoint)
     if options.onnx is not None:
         embedder = describe_onnx(options.onnx, _name(options, options.onnx))
+    elif options.checkpoint is not None and beside is not None and beside.embedder is not None:
+        embedder = _with_card(options, options.checkpoint, beside.embedder)
+        if options.trained_on is None:
+            pictures, words = beside.trained_on, beside.training
     else:
         embedder = _of_checkpoint(options)
     embedder = embedder.model_copy(update={"per": options.per})
-    pictures, words = _training(options.trained_on)
     name = embedder.name
     return EmbeddingCard(name=name, columns=0, embedder=embedder, trained_on=pictures, training=words)
+
+
+def _with_card(options: EmbedOptions, path: Path, embedder: Embedder) -> Embedder:
+    """Use weights as the card beside them says, which leaves nothing to be asked."""
+    if options.network not in (None, embedder.network) or options.side is not None:
+        raise PipelineError(
+            f"{path}: its card says {embedder.network}, {embedder.preprocessing.side} px; "
+            "leave out --network and --side"
+        )
+    name = _token(options.name or embedder.name)
+    return embedder.model_copy(update={"name": name, "weights": path.resolve()})
 
 
 def _of_checkpoint(options: EmbedOptions) -> Embedder:
     path, network = options.checkpoint, options.network
     if path is None or not path.is_file():
         raise PipelineError(f"{path}: no such file; give a checkpoint of weights")
-    if network is None:
-        raise PipelineError(f"{path}: of which network? name it as --network: {', '.join(ARCHITECTURES)}")
+    if network is None or network == OWN:
+        known = ", ".join(name for name in ARCHITECTURES if name != OWN)
+        raise PipelineError(f"{path}: no card beside it; name its network as --network: {known}")
     try:
-        known = architecture(network)
+        design = architecture(network)
     except ValueError as error:
         raise PipelineError(str(error)) from error
     winner = network.startswith("bestfitting")
@@ -192,7 +212,7 @@ def _of_checkpoint(options: EmbedOptions) -> Embedder:
         network=network,
         weights=path.resolve(),
         sha256=file_digest(path),
-        preprocessing=Preprocessing(side=options.side or known.side, mean=mean, std=std),
+        preprocessing=Preprocessing(side=options.side or design.side, mean=mean, std=std),
         outputs=LOCATIONS if winner else (),
     )
     load_network(embedder, path)

@@ -34,7 +34,7 @@ def embed(
         str | None,
         typer.Option(
             help="Architecture of --checkpoint: bestfitting-densenet121, bestfitting-densenet121-large, "
-            "densenet121, resnet18, resnet34, resnet50, compact."
+            "densenet121, resnet18, resnet34 or resnet50; not needed where a card (.json) lies beside it."
         ),
     ] = None,
     checkpoint: Annotated[

@@ -9,13 +9,14 @@ import torch
 
 from models.networks import build_network
 from pipeline.embed import EmbedOptions, embed
-from pipeline.embedding.card import read_card
+from pipeline.embedding.card import Embedder, EmbeddingCard, read_card, write_card
 from pipeline.embedding.columns import cell_crops, summarised
 from pipeline.embedding.preprocessing import Preprocessing, prepare
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
 from pipeline.parts import Parts
 from pipeline.progress import SilentProgress
+from pipeline.records import file_digest
 from pipeline.segmentation import Segmentation
 from pipeline.segmentation.masks import write_mask
 from tests.pipeline.onnx_net import TOML, write_onnx
@@ -36,6 +37,14 @@ def pictures(tmp_path: Path, write_sample) -> Path:
 def save_compact(path: Path) -> None:
     torch.manual_seed(0)
     torch.save({"state_dict": build_network("compact", 1).state_dict()}, path)
+    embedder = Embedder(
+        name="compact",
+        network="compact",
+        weights=path,
+        sha256=file_digest(path),
+        preprocessing=Preprocessing(side=64, scale="picture"),
+    )
+    write_card(path, EmbeddingCard(name="compact", columns=0, embedder=embedder, trained_on=("x",)))
 
 
 def test_an_onnx_network_sees_its_channels_normalised_and_answers_log_odds(
@@ -81,18 +90,18 @@ def test_files_that_are_no_networks_are_refused(pictures: Path) -> None:
     with pytest.raises(PipelineError, match="not a network that can run"):
         run(pictures, onnx=pictures / "net.onnx")
     with pytest.raises(PipelineError, match="not a readable checkpoint"):
-        run(pictures, checkpoint=pictures / "net.onnx", network="compact")
+        run(pictures, checkpoint=pictures / "net.onnx", network="resnet18")
     torch.save({"state_dict": build_network("compact", 1).state_dict()}, pictures / "c.pth")
     with pytest.raises(PipelineError, match=r"not a checkpoint of resnet18: \d+ weights missing"):
         run(pictures, checkpoint=pictures / "c.pth", network="resnet18")
-    with pytest.raises(PipelineError, match=r"of which network\? name it as --network: compact, densenet121"):
+    with pytest.raises(PipelineError, match="no card beside it; name its network as --network: densenet121"):
         run(pictures, checkpoint=pictures / "c.pth")
 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(pictures: Path) -> None:
     torch.save({"state_dict": {"weight": torch.zeros(1)}, "hook": print}, pictures / "evil.pth")
     with pytest.raises(PipelineError, match="not a readable checkpoint"):
-        run(pictures, checkpoint=pictures / "evil.pth", network="compact")
+        run(pictures, checkpoint=pictures / "evil.pth", network="resnet18")
 
 
 def test_a_second_run_and_two_processes_give_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
@@ -105,10 +114,22 @@ def test_a_second_run_and_two_processes_give_the_same_bytes(pictures: Path, tmp_
 
 def test_what_is_embedded_is_not_embedded_again(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_compact(pictures / "c.pth")
-    source = {"checkpoint": pictures / "c.pth", "network": "compact", "side": 64}
+    source = {"checkpoint": pictures / "c.pth"}
     run(pictures, **source)
     monkeypatch.setattr(Parts, "write", lambda *_: pytest.fail("embedded again"))
     assert run(pictures, **source).pictures == 3
+
+
+def test_weights_with_a_card_beside_them_need_no_further_words(pictures: Path) -> None:
+    save_compact(pictures / "c.pth")
+    done = run(pictures, checkpoint=pictures / "c.pth", name="Mine")
+    assert done.card.trained_on == ("x",)
+    assert done.path.name == "mine.parquet"
+    with pytest.raises(PipelineError, match="its card says compact, 64 px; leave out --network and --side"):
+        run(pictures, checkpoint=pictures / "c.pth", network="resnet18")
+    torch.save({"state_dict": build_network("compact", 1).state_dict()}, pictures / "c.pth")
+    with pytest.raises(PipelineError, match=r"sha256 .* is not the .* that was used"):
+        run(pictures, checkpoint=pictures / "c.pth")
 
 
 def test_a_broken_picture_is_listed_and_the_others_go_on(pictures: Path) -> None:
@@ -179,7 +200,7 @@ def test_per_cell_a_picture_without_cells_has_a_row_of_unknowns(pictures: Path) 
         cells = np.zeros((32, 32), np.uint16)
         cells[4:20, 4:20] = number > 0
         write_mask(work.mask(f"p{number}"), Segmentation(cells, cells))
-    source = {"checkpoint": pictures / "c.pth", "network": "compact", "side": 64, "per": "cell"}
+    source = {"checkpoint": pictures / "c.pth", "per": "cell"}
     table = pd.read_parquet(run(pictures, **source).path).set_index("Id")
     assert table.shape[1] == 3 * 128
     assert table.loc["p0"].isna().all()
