@@ -11,8 +11,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.segmentation.cellpose import find_objects
-from pipeline.segmentation.diameter import estimate_diameter
 from pipeline.segmentation.fields import field_type, read_fields, split_fields
+from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.scores import average_precision
 from pipeline.segmentation.shapes import median_diameter
 from pipeline.segmentation.watershed import WatershedSegmenter

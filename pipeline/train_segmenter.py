@@ -14,8 +14,8 @@ from pipeline.records import text_digest
 from pipeline.segmentation.augment import TileSampler
 from pipeline.segmentation.card import Card, read_card, write_card
 from pipeline.segmentation.cellpose import find_objects
-from pipeline.segmentation.diameter import estimate_diameter
 from pipeline.segmentation.fields import Field, read_fields, split_fields
+from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.scores import score_fields
 from pipeline.segmentation.training import Trainer, TrainingSettings
 from pipeline.segmentation.weights import Weights, find_weights, read_state, save_weights

@@ -123,14 +123,15 @@ def relight(planes: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def _relight_plane(plane: FloatArray, rng: np.random.Generator) -> FloatArray:
-    lit = np.clip(plane, 0, None) ** np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.25))
+    # exponents mostly below 1: dim objects beside bright ones must stay visible where they are labelled
+    lit = np.clip(plane, 0, None) ** np.exp(rng.normal(-0.1, 0.25)) * np.exp(rng.normal(0, 0.2))
     if rng.random() < 0.5:
         lit = lit * _uneven_light(plane.shape[0], rng)
+    if rng.random() < 0.3:
+        lit = cv2.GaussianBlur(lit, (0, 0), float(rng.uniform(0.4, 1.5)))
+    lit = lit + rng.normal(0, 0.05)
     if rng.random() < 0.4:
-        lit = cv2.GaussianBlur(lit, (0, 0), float(rng.uniform(0.4, 1.8)))
-    lit = lit + rng.normal(0, 0.08)
-    if rng.random() < 0.6:
-        lit = lit + rng.normal(0, rng.uniform(0, 0.12), plane.shape)
+        lit = lit + rng.normal(0, rng.uniform(0, 0.06), plane.shape)
     return np.asarray(lit, dtype=np.float32)
 
 

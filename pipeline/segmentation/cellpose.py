@@ -12,7 +12,9 @@ from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.matching import divide_cells, match
 from pipeline.segmentation.protocol import Segmentation
+from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.shapes import drop_debris, enlarge_labels, median_diameter
+from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 from pipeline.segmentation.weights import Weights, find_weights, load_network
 
 Plane = NDArray[np.float32]
@@ -26,8 +28,8 @@ TOLERANCE = 1.5
 
 
 def make_cellpose(
-    nuclei_weights: str = "nuclei",
-    cell_weights: str = "cyto3",
+    nuclei_weights: str = "shipped:nuclei",
+    cell_weights: str = "shipped:cells",
     nuclei_diameter: float | None = None,
     cell_diameter: float | None = None,
     device: str = "cpu",
@@ -96,17 +98,20 @@ class CellposeSegmenter:
         cells = find_objects(
             self.cells, network_planes("cells", picture), self.cell_diameter or CELL, self.device
         )
-        return match(divide_cells(cells, nuclei), nuclei)
+        signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
+        return match(divide_cells(cells, nuclei, foreground(signal, nuclei)), nuclei)
 
 
 def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) -> Labels:
     """Return a label image, at the pictures' scale, of what a network finds.
 
     The picture is predicted with objects at the network's diameter; where those found are of quite
-    another size than expected, once more at their own.
+    another size than expected, or none is found, once more at the size that they have.
     """
     labels, found = _at_diameter(weights, planes, diameter, device)
-    if found and not 1 / TOLERANCE < found / diameter < TOLERANCE:
+    if not found:
+        found = estimate_diameter(weights, [planes], device, default=diameter)
+    if not 1 / TOLERANCE < found / diameter < TOLERANCE:
         labels, _ = _at_diameter(weights, planes, found, device)
     return enlarge_labels(labels, (planes.shape[1], planes.shape[2]))
 

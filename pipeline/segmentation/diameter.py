@@ -1,4 +1,4 @@
-"""How large objects are in a data set: estimated once from a few pictures, recorded, reused."""
+"""Diameters of a data set: estimated once from a few pictures, recorded, reused."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.images import read_picture
@@ -16,18 +15,11 @@ from pipeline.records import replacing
 from pipeline.samples import Sample
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import network_planes
-from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.protocol import Segmenter
-from pipeline.segmentation.shapes import median_diameter
-from pipeline.segmentation.weights import Weights, load_network
+from pipeline.segmentation.scale import estimate_diameter
 
-Plane = NDArray[np.float32]
-
-PICTURES = 8
+PICTURES = 6
 """Pictures that are looked at, evenly over the data set."""
-
-LADDER = (10.0, 20.0, 40.0, 80.0, 160.0)
-"""Diameters, in pixels, that are tried; the network bears objects half and twice as large as it expects."""
 
 
 def calibrate(segmenter: Segmenter, samples: Sequence[Sample], record: Path) -> Segmenter:
@@ -65,48 +57,10 @@ def with_diameters(segmenter: CellposeSegmenter, nuclei: float, cells: float) ->
 def estimate_both(segmenter: CellposeSegmenter, pictures: Sequence[Picture]) -> tuple[float, float]:
     """Return the median diameters, in pixels, of the nuclei and the cells of some pictures."""
     planes = {name: [network_planes(name, one) for one in pictures] for name in ("nuclei", "cells")}
-    return (
-        estimate_diameter(segmenter.nuclei, planes["nuclei"], segmenter.device),
-        estimate_diameter(segmenter.cells, planes["cells"], segmenter.device),
-    )
-
-
-def estimate_diameter(weights: Weights, pictures: Sequence[Plane], device: str = "cpu") -> float:
-    """Return the median diameter, in pixels, of the objects of some pictures.
-
-    Each picture is predicted at every diameter of `LADDER`; the step whose objects are best (see
-    `_quality`) is measured, and predicted once more at the diameter found. Pictures without objects do
-    not count; without any, the middle of the ladder is returned.
-    """
-    found = [_of_picture(weights, planes, device) for planes in pictures]
-    present = [diameter for diameter in found if diameter]
-    return round(float(np.median(present)), 1) if present else LADDER[len(LADDER) // 2]
-
-
-def _of_picture(weights: Weights, planes: Plane, device: str) -> float:
-    steps = [step for step in LADDER if step < max(planes.shape[1:])]
-    tried = [_quality(weights, planes, step, device) for step in steps]
-    quality, diameter = max(tried, default=(0.0, 0.0))
-    if not quality:
-        return 0.0
-    return _quality(weights, planes, diameter, device)[1] or diameter
-
-
-def _quality(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[float, float]:
-    """Return how well objects are seen at an expected diameter, and the diameter that they have.
-
-    The quality is the summed confidence of their pixels (2 p − 1, at the picture's scale), less the
-    further their diameter is from the expected one: a network pulls nothing together from pieces, and
-    sees little in what is much too small.
-    """
-    scale = weights.diameter / diameter
-    prediction = predict(load_network(weights), planes, scale, device)
-    labels = follow(prediction)
-    measured = median_diameter(labels) / scale
-    if not measured:
-        return 0.0, 0.0
-    confidence = np.tanh(np.clip(prediction.logits[labels > 0], 0, None) / 2).sum() / scale**2
-    return float(confidence / (1 + np.log2(measured / diameter) ** 2)), measured
+    nuclei = estimate_diameter(segmenter.nuclei, planes["nuclei"], segmenter.device)
+    # cells are larger than their nuclei, seldom more than five times
+    ladder = (1.5 * nuclei, 2.5 * nuclei, 4.0 * nuclei)
+    return nuclei, estimate_diameter(segmenter.cells, planes["cells"], segmenter.device, ladder, 2.5 * nuclei)
 
 
 def some_pictures(samples: Sequence[Sample]) -> list[Picture]:

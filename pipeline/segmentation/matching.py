@@ -15,6 +15,9 @@ Labels = NDArray[np.int32]
 ALONE = 0.5
 """Width of the rim, in median nuclear radii, that a nucleus outside all cells gets for a cell."""
 
+ALONE_IN_ROOM = 1.5
+"""The same where there is signal of microtubules or ER that belongs to no cell."""
+
 
 def match(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> Segmentation:
     """Pair cells with nuclei so that each cell holds one nucleus and each nucleus lies in one cell.
@@ -41,12 +44,19 @@ def match(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> 
     return Segmentation(table[one_cell], table[inside])
 
 
-def divide_cells(cells: Labels, nuclei: Labels) -> Labels:
+def divide_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_] | None = None) -> Labels:
     """Give every nucleus a cell of its own, numbered like the nucleus and holding all of it.
 
     A cell with several nuclei is divided among them, each pixel going to the nucleus that is nearest
-    inside the cell. A nucleus outside all cells gets a rim of its own where there is room, so that
-    cells that one of the networks misses (mitotic ones are round and dim) are not lost.
+    inside the cell. A nucleus outside all cells gets a rim of its own, and what lies around it of the
+    room that no cell has taken, so that cells that one of the networks misses are not lost (mitotic ones
+    are round and dim, crowded ones have no visible outline).
+
+    Parameters
+    ----------
+    cells, nuclei : ndarray, shape (height, width), int32
+    room : ndarray, shape (height, width), bool, optional
+        Where cells may be.
     """
     if not nuclei.any():
         return np.zeros_like(nuclei)
@@ -60,7 +70,11 @@ def divide_cells(cells: Labels, nuclei: Labels) -> Labels:
             parts = watershed(away[box], np.where(inside, seeds[box], 0), mask=inside)
             divided[box][inside] = parts[inside]
     alone = np.where(np.isin(nuclei, seeds), 0, nuclei)
-    rim = (cells == 0) & (away <= ALONE * np.sqrt(median_area(nuclei) / np.pi))
+    radius = np.sqrt(median_area(nuclei) / np.pi)
+    rim = away <= ALONE * radius
+    if room is not None:
+        rim |= room & (away <= ALONE_IN_ROOM * radius)
+    rim &= cells == 0
     divided += watershed(away, alone, mask=rim | (alone > 0)) * (divided == 0)
     return np.where(nuclei > 0, nuclei, divided).astype(np.int32)
 

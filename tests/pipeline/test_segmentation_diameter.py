@@ -8,11 +8,13 @@ from pipeline.errors import PipelineError
 from pipeline.picture import Picture
 from pipeline.samples import Sample
 from pipeline.segmentation import diameter as module
+from pipeline.segmentation import scale
 from pipeline.segmentation.augment import flow_target
 from pipeline.segmentation.cellpose import CellposeSegmenter
-from pipeline.segmentation.diameter import LADDER, calibrate, estimate_diameter
+from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.inference import Prediction
+from pipeline.segmentation.scale import DEFAULT, estimate_diameter
 from pipeline.segmentation.weights import Weights
 
 WEIGHTS = Weights(path=None, digest="d", diameter=17.0)
@@ -22,8 +24,8 @@ WEIGHTS = Weights(path=None, digest="d", diameter=17.0)
 def oracle(monkeypatch):
     """Stand in for a network that sees what the plane says, within 2.5 times its diameter."""
 
-    def predict(_network, planes, scale, _device):
-        truth = ndi.zoom(planes[0].astype(np.int32), scale, order=0)
+    def predict(_network, planes, zoom, _device):
+        truth = ndi.zoom(planes[0].astype(np.int32), zoom, order=0)
         areas = np.bincount(truth.ravel())
         diameters = 2 * np.sqrt(areas / np.pi)
         seen = (diameters < 17 * 2.5) & (diameters > 17 / 2.5)
@@ -32,8 +34,8 @@ def oracle(monkeypatch):
         target = flow_target(truth)
         return Prediction(5 * target[:2], 8 * target[2] - 4)
 
-    monkeypatch.setattr(module, "predict", predict)
-    monkeypatch.setattr(module, "load_network", lambda *_: None)
+    monkeypatch.setattr(scale, "predict", predict)
+    monkeypatch.setattr(scale, "load_network", lambda *_: None)
 
 
 def discs(diameter, count=4):
@@ -56,7 +58,7 @@ def test_the_diameter_of_objects_is_found_over_a_tenfold_range(diameter):
 def test_pictures_without_objects_do_not_count():
     empty = np.zeros((2, 60, 60), np.float32)
     assert estimate_diameter(WEIGHTS, [empty, discs(30), empty]) == pytest.approx(30, rel=0.08)
-    assert estimate_diameter(WEIGHTS, [empty]) == LADDER[2]
+    assert estimate_diameter(WEIGHTS, [empty]) == DEFAULT
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_a_few_pictures_evenly_over_the_samples_are_read(monkeypatch):
     picture = Picture(np.zeros((4, 2, 2), np.float32))
     monkeypatch.setattr(module, "read_picture", lambda sample: seen.append(sample.id) or picture)
     samples = [Sample(f"s{number:03}", ()) for number in range(100)]
-    assert len(module.some_pictures(samples[::-1])) == 8
+    assert len(module.some_pictures(samples[::-1])) == module.PICTURES
     assert seen[0] == "s000"
     assert seen[-1] == "s099"
     with pytest.raises(PipelineError, match="no readable picture"):

@@ -67,6 +67,17 @@ def test_a_nucleus_without_a_cell_gets_a_rim_and_survives():
     assert (found.cells > 0).sum() > (nuclei > 0).sum()
 
 
+def test_a_nucleus_without_a_cell_takes_room_that_no_cell_has():
+    nuclei = disc((60, 80), (30, 20), 6).astype(np.int32)
+    nuclei[disc((60, 80), (30, 60), 6)] = 2
+    cells = np.zeros_like(nuclei)
+    cells[:, 40:] = 1
+    found = divide_cells(cells, nuclei, np.ones(nuclei.shape, bool))
+    assert found[30, 34] == 1
+    assert found[30, 38] == 0
+    assert (found[:, 40:] == 2).all()
+
+
 def test_a_nucleus_mostly_outside_a_cell_is_not_the_cells():
     cells = np.zeros((10, 20), np.int32)
     cells[:, :10] = 1
