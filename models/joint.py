@@ -5,6 +5,8 @@ all locations share learns from the common ones how networks err together, which
 ones need. Torch is imported only where the network runs.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,6 +17,19 @@ if TYPE_CHECKING:
     from torch import nn
 
 Floats = NDArray[np.float64]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread, so that the same bits come out whatever the machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -34,9 +49,9 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     def __init__(
         self,
         hidden: int = 384,
-        epochs: int = 12,
+        epochs: int = 10,
         batch: int = 1024,
-        members: int = 2,
+        members: int = 1,
         dropout: float = 0.4,
         input_dropout: float = 0.15,
         learning_rate: float = 4e-3,
@@ -66,7 +81,7 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         """
         import torch
 
-        with torch.random.fork_rng(devices=[]):
+        with _one_thread(), torch.random.fork_rng(devices=[]):
             self.members_ = []
             for member in range(self.members):
                 torch.manual_seed(self.seed * 1000 + member)
@@ -77,7 +92,7 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         """Return log-odds, shape (rows, locations)."""
         import torch
 
-        with torch.no_grad():
+        with _one_thread(), torch.no_grad():
             rows = torch.from_numpy(np.ascontiguousarray(X))
             answers = [member(rows).numpy().astype(np.float64) for member in self.members_]
         return np.asarray(np.mean(answers, axis=0))
