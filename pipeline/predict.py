@@ -85,7 +85,7 @@ def predict(options: PredictOptions, progress: Progress) -> PredictSummary:
     prediction = model.predict(table)
     with replacing(options.output) as temporary:
         if options.format == "kaggle":
-            _write_kaggle(temporary, prediction.chosen)
+            _write_kaggle(temporary, prediction.probability, prediction.chosen)
         else:
             _write_csv(temporary, prediction.probability, prediction.chosen)
     return PredictSummary(len(table), extracted)
@@ -199,11 +199,15 @@ def _write_csv(path: Path, probability: pd.DataFrame, chosen: pd.DataFrame) -> N
     table.to_csv(path, index_label="Id", lineterminator="\n")
 
 
-def _write_kaggle(path: Path, chosen: pd.DataFrame) -> None:
-    """Write what the competition accepts: Id and class indices separated by spaces."""
+def _write_kaggle(path: Path, probability: pd.DataFrame, chosen: pd.DataFrame) -> None:
+    """Write what the competition accepts: Id and class indices separated by spaces.
+
+    It has no "not sure": where nothing is chosen, the likeliest location is written.
+    """
+    likeliest = probability.idxmax(axis=1)
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["Id", "Predicted"])
         for sample, names in zip(chosen.index, _names(chosen), strict=True):
-            indices = sorted(LOCATIONS.index(name) for name in names)
+            indices = sorted(LOCATIONS.index(name) for name in names or [str(likeliest[sample])])
             writer.writerow([sample, " ".join(map(str, indices))])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from models.bundle import Model
 from pipeline import predict as stage
 from pipeline.embed import EmbedOptions, embed
 from pipeline.embedding.card import card_path
@@ -73,6 +74,20 @@ def test_embeddings_are_computed_and_give_what_the_table_gives(measured: Path) -
     assert (measured / "computed" / "parts" / "embeddings").is_dir()
     pd.testing.assert_frame_equal(run(measured, "given", embeddings=(table,)), computed)
     assert not (measured / "given" / "parts" / "embeddings").exists()
+
+
+def test_the_competition_gets_the_likeliest_location_where_none_is_chosen(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = pd.Index([f"p00{number}" for number in range(4)], name="Id")
+    places = ["Cytosol", "Nucleoli", "Nucleoplasm"]
+    probability = pd.DataFrame([[0.1, 0.3, 0.2], [0.4, 0.3, 0.9]] * 2, ids, places)
+    answers = SimpleNamespace(probability=probability, chosen=probability > 0.35)
+    monkeypatch.setattr(Model, "predict", lambda _self, _table: answers)
+    kaggle = run(measured, "kaggle", format="kaggle")["Predicted"]
+    assert kaggle.astype(str).to_list() == ["2", "0 25", "2", "0 25"]
+    plain = run(measured, "plain")["locations"]
+    assert plain.isna().to_list() == [True, False, True, False]
 
 
 def test_weights_that_moved_are_asked_for_and_found_by_name(measured: Path) -> None:
