@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from models.linear import Linear, fit_logistic, pooled_weights
-from models.thresholds import answer, fit_thresholds
+from models.thresholds import NESTED, answer, choose_rules, fit_thresholds
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ def fit_head(
     fold : ndarray of int, shape (rows,)
         For the inner cross-validation that the thresholds need.
     rule : str
-        One of `models.thresholds.RULES`.
+        One of `models.thresholds.RULES`, or `models.thresholds.NESTED`.
     """
     inside = np.empty((len(fold), len(head.locations)))
     for number in np.unique(fold):
@@ -88,8 +88,18 @@ def fit_head(
         linear = _fit_linear(head, margins[rest], targets[rest])
         inputs = _inputs(head, margins[~rest])
         inside[~rest] = expit(np.column_stack([function(inputs) for function in linear]))
-    thresholds = fit_thresholds(inside, targets[:, head.locations], rule)
+    thresholds = _thresholds(inside, targets[:, head.locations], fold, rule)
     return FittedHead(head, _fit_linear(head, margins, targets), thresholds)
+
+
+def _thresholds(inside: Floats, known: NDArray[np.bool_], fold: NDArray[np.int16], rule: str) -> Floats:
+    if rule != NESTED:
+        return fit_thresholds(inside, known, rule)
+    rules = choose_rules(inside, known, fold)
+    columns = [
+        fit_thresholds(inside[:, [place]], known[:, [place]], name) for place, name in enumerate(rules)
+    ]
+    return np.concatenate(columns)
 
 
 @dataclass(frozen=True)

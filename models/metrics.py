@@ -81,6 +81,18 @@ def all_positive_macro_f1(truth: Answers) -> float:
     return float(count(truth, np.ones_like(truth)).macro_f1())
 
 
+def balanced_f1(truth: NDArray[np.bool_], probability: Floats) -> float:
+    """Return the F1 expected where positives and negatives are equally many.
+
+    This is what many published "binary" scores are: it says nothing about rare locations in
+    practice, and answering yes always scores 2/3. The threshold is the share of positives, as training
+    on a balanced sample would set it. Both arrays have shape (rows,).
+    """
+    chosen = probability >= truth.mean()
+    recall, false_alarm = chosen[truth].mean(), chosen[~truth].mean()
+    return float(2 * recall / (1 + recall + false_alarm))
+
+
 def resampled_counts(
     truth: Answers, chosen: Answers, groups: pd.Series, *, draws: int = 1000, seed: int = 0
 ) -> Counts:

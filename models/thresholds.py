@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from models.metrics import count
+
 Floats = NDArray[np.float64]
 Answers = NDArray[np.bool_]
 
@@ -61,6 +63,43 @@ def proportion(probability: Floats, truth: Answers) -> float:
 
 Rule = Callable[[Floats, Answers], float]
 RULES: dict[str, Rule] = {"f1": f1, "f1_shrunk": f1_shrunk, "half_f1": half_f1, "proportion": proportion}
+
+
+NESTED = "nested"
+"""Name of the rule that is itself chosen, by cross-validation within each stratum of locations."""
+
+STRATA = (30, 300)
+"""Numbers of positives that part the strata: below 30, below 300, more."""
+
+
+def choose_rules(probability: Floats, truth: Answers, fold: NDArray[np.int16]) -> list[str]:
+    """Choose, for locations of about the same frequency together, the rule with the best mean F1.
+
+    Every fold is answered by thresholds of the other folds' rows.
+
+    Parameters
+    ----------
+    probability, truth : ndarray, shape (rows, locations)
+    fold : ndarray of int, shape (rows,)
+
+    Returns
+    -------
+    list of str
+        Name of a rule for each location.
+    """
+    scores = np.array([_crossed_f1(probability, truth, fold, rule) for rule in RULES])
+    stratum = np.searchsorted(STRATA, truth.sum(axis=0), side="right")
+    means = np.stack([scores[:, stratum == number].mean(axis=1) for number in stratum], axis=1)
+    names = list(RULES)
+    return [names[place] for place in means.argmax(axis=0)]
+
+
+def _crossed_f1(probability: Floats, truth: Answers, fold: NDArray[np.int16], rule: str) -> Floats:
+    chosen = np.zeros_like(truth)
+    for number in np.unique(fold):
+        rest = fold != number
+        chosen[~rest] = probability[~rest] >= fit_thresholds(probability[rest], truth[rest], rule)
+    return np.asarray(count(truth, chosen).f1())
 
 
 def fit_thresholds(probability: Floats, truth: Answers, rule: str = "f1_shrunk") -> Floats:

@@ -38,7 +38,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     jobs : int
         Boosters fitted at the same time; the result does not depend on it.
     rule : str
-        How thresholds are chosen, one of `models.thresholds.RULES`.
+        How thresholds are chosen, one of `models.thresholds.RULES` or ``nested``.
     top_two : tuple of str
         The two locations that have a model of their own, where both are trained.
 

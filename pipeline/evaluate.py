@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.metrics import all_positive_macro_f1, count, interval, per_location, resampled_counts
+from models.metrics import all_positive_macro_f1, balanced_f1, count, interval, per_location, resampled_counts
 from models.stack import STACK, TOP_TWO
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
@@ -72,7 +72,9 @@ class Scores:
     totals : dict
         Name to `Score`.
     baselines : dict
-        Macro-F1 of answering every location, over trained and over all locations.
+        Macro-F1 of knowing nothing: answering every location, or at random by prevalence.
+    balanced : float
+        Mean over trained locations of the binary models' F1 at 1:1, where always yes scores 0.667.
     top_two : DataFrame or None
         The two-location model, its F1 beside answering always.
     left_out : dict
@@ -83,6 +85,7 @@ class Scores:
     table: pd.DataFrame
     totals: Mapping[str, Score]
     baselines: Mapping[str, float]
+    balanced: float
     top_two: pd.DataFrame | None
     left_out: Mapping[str, str]
 
@@ -159,9 +162,14 @@ def score(answers: Mapping[str, Answered], left_out: Mapping[str, str], options:
         f"micro-F1 over {trained}": _with_interval(exact.micro_f1(), resampled.micro_f1()),
     }
     always = all_positive_macro_f1(truth)
-    baselines = {f"over {trained}": always, f"over all {len(LOCATIONS)}": always * share}
+    baselines = {
+        f"answering every location, over {trained}": always,
+        f"answering every location, over all {len(LOCATIONS)}": always * share,
+        f"answering at random by prevalence, over {trained}": float(truth.mean()),
+    }
+    balanced = float(np.mean([_balanced(answers[name]) for name in table.index]))
     top_two = _top_two(answers[TOP_TWO]) if TOP_TWO in answers else None
-    return Scores(_protocol(stack), table, totals, baselines, top_two, left_out)
+    return Scores(_protocol(stack), table, totals, baselines, balanced, top_two, left_out)
 
 
 def _marked(scores: Scores, leaks: list[str]) -> Scores:
@@ -171,6 +179,10 @@ def _marked(scores: Scores, leaks: list[str]) -> Scores:
 
 def _f1(answered: Answered) -> float:
     return float(count(answered.truth.to_numpy(), answered.chosen.to_numpy()).f1()[0])
+
+
+def _balanced(answered: Answered) -> float:
+    return balanced_f1(answered.truth.to_numpy()[:, 0], answered.probability.to_numpy()[:, 0])
 
 
 def _with_interval(value: Any, resampled: Any) -> Score:
@@ -187,9 +199,9 @@ def _top_two(answered: Answered) -> pd.DataFrame:
 def _protocol(stack: Answered) -> str:
     pictures, groups = len(stack.truth), stack.groups.nunique()
     if groups == pictures:
-        kind = "each picture its own group: optimistic if pictures of one antibody are among them"
+        kind = "(C) each picture its own group: optimistic if pictures of one antibody are among them"
     else:
-        kind = f"in {groups} groups that no fold splits"
+        kind = f"(B) in {groups} groups that no fold splits"
     return (
         f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. Every answer comes from "
         "boosters, settings, weights and thresholds that saw nothing of the picture's fold. "
@@ -201,7 +213,8 @@ def _as_json(scores: Scores) -> dict[str, Any]:
     return {
         "protocol": scores.protocol,
         "totals": {name: vars(score) for name, score in scores.totals.items()},
-        "all_positive_macro_f1": dict(scores.baselines),
+        "baseline_macro_f1": dict(scores.baselines),
+        "balanced_binary_f1": scores.balanced,
         "locations": _records(scores.table),
         "top_two": None if scores.top_two is None else _records(scores.top_two),
         "left_out": dict(scores.left_out),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pandas as pd
@@ -30,6 +30,8 @@ from pipeline.training.store import FileStore
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
+Rule = Literal["f1", "f1_shrunk", "half_f1", "proportion", "nested"]
+
 
 class TrainOptions(BaseModel):
     """What `train` is asked to do.
@@ -44,6 +46,8 @@ class TrainOptions(BaseModel):
         csv ``Id,group``; None for the groups of the samples, and each picture alone where there are none.
     embeddings : tuple of Path
         Tables keyed by Id; each is one more block of the stack.
+    rule : str
+        How thresholds are chosen, see `models.thresholds`.
     trials : int
         Settings tried per library, block and stratum of locations, beside the defaults.
     folds : int
@@ -61,6 +65,7 @@ class TrainOptions(BaseModel):
     labels: Path
     groups: Path | None = None
     embeddings: tuple[Path, ...] = ()
+    rule: Rule = "f1_shrunk"
     trials: int = Field(default=8, ge=0)
     folds: int = Field(default=5, ge=MINIMUM_FOLDS)
     seed: int = Field(default=0, ge=0)
@@ -118,7 +123,7 @@ def inputs(options: TrainOptions) -> dict[str, str]:
     for path in options.embeddings:
         if card_path(path).is_file():
             files[f"card of embeddings {path.name}"] = card_path(path)
-    named = ("trials", "folds", "seed", "accept_leak")
+    named = ("rule", "trials", "folds", "seed", "accept_leak")
     settings = {f"option {name}": str(getattr(options, name)) for name in named}
     return {name: file_digest(path) for name, path in files.items()} | settings
 
@@ -160,7 +165,7 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
 def _fit(
     options: TrainOptions, data: Dataset, work: Workspace, store: FileStore, progress: Progress
 ) -> StackedLocations:
-    stack = StackedLocations(options.trials, options.seed, options.jobs, top_two=TOP_TWO)
+    stack = StackedLocations(options.trials, options.seed, options.jobs, options.rule, TOP_TWO)
     total = stack.fits_needed(len(data.trained), len(data.blocks), data.folds)
     done = 0
 

@@ -53,7 +53,8 @@ def evaluate(
     for name, score in scores.totals.items():
         console.print(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
     for name, value in scores.baselines.items():
-        console.print(f"macro-F1 of answering every location, {name}: {value:.3f}")
+        console.print(f"macro-F1 of {name}: {value:.3f}")
+    console.print(f"(D) binary models at 1:1, F1: {scores.balanced:.3f} (always yes scores 0.667)")
     if scores.left_out:
         console.print(f"No model, so F1 0 among all: {len(scores.left_out)} locations (train names them)")
     console.print(f"Written: {Workspace(work).metrics}", soft_wrap=True)

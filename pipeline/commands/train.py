@@ -1,11 +1,22 @@
 """The command `train`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.commands.options import Jobs, Work
+
+
+class Rule(StrEnum):
+    """Rules that turn out-of-fold probabilities into thresholds."""
+
+    f1 = "f1"
+    f1_shrunk = "f1_shrunk"
+    half_f1 = "half_f1"
+    proportion = "proportion"
+    nested = "nested"
 
 
 def train(
@@ -25,6 +36,9 @@ def train(
         list[Path] | None,
         typer.Option(help="Table of numbers per picture (parquet, csv or npz keyed by Id); repeatable."),
     ] = None,
+    rule: Annotated[
+        Rule, typer.Option(help="How thresholds are chosen; nested: by cross-validation per stratum.")
+    ] = Rule.f1_shrunk,
     trials: Annotated[
         int, typer.Option(min=0, help="Settings to try per library, block and stratum, beside the defaults.")
     ] = 8,
@@ -58,6 +72,7 @@ def train(
         labels=labels,
         groups=groups,
         embeddings=tuple(embeddings or ()),
+        rule=rule.value,
         trials=trials,
         folds=folds,
         seed=seed,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from models.metrics import all_positive_macro_f1, count, interval, per_location, resampled_counts
+from models.metrics import all_positive_macro_f1, balanced_f1, count, interval, per_location, resampled_counts
 
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], dtype=bool)
 CHOSEN = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]], dtype=bool)
@@ -62,3 +62,14 @@ def test_draws_are_paired_between_two_sets_of_answers() -> None:
 
 def test_the_interval_holds_the_middle() -> None:
     assert interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+
+
+def test_balanced_f1_is_that_of_a_balanced_sample_and_two_thirds_for_always_yes() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(20_000) < 0.05
+    probability = np.clip(0.05 + 0.08 * truth + rng.normal(0, 0.05, 20_000), 0, 1)
+    positives, negatives = np.flatnonzero(truth), np.flatnonzero(~truth)
+    some = np.concatenate([positives, rng.choice(negatives, len(positives), replace=False)])
+    sampled = f1_score(truth[some], probability[some] >= truth.mean())
+    assert balanced_f1(truth, probability) == pytest.approx(sampled, abs=0.02)
+    assert balanced_f1(truth, np.ones(20_000)) == pytest.approx(2 / 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from models.thresholds import RULES, answer, f1, f1_shrunk, fit_thresholds, half_f1, proportion
+from models.thresholds import RULES, answer, choose_rules, f1, f1_shrunk, fit_thresholds, half_f1, proportion
 
 
 def calibrated(rows: int, seed: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -69,3 +69,16 @@ def test_a_higher_threshold_never_chooses_more() -> None:
     low = answer(probability, np.full(3, 0.3), always=False)
     high = answer(probability, np.full(3, 0.6), always=False)
     assert not (high & ~low).any()
+
+
+def test_the_rule_is_chosen_within_each_stratum_by_what_other_folds_say() -> None:
+    rng = np.random.default_rng(0)
+    rows = 3000
+    probability, truth = calibrated(rows, 7)
+    overconfident = np.sqrt(probability)  # its promise of F1 is wrong, so half of it is a poor threshold
+    rare = np.where(rng.random(rows) < 0.005, 0.9, 0.01)
+    both = np.column_stack([overconfident, rare])
+    known = np.column_stack([truth, rare > 0.5])
+    rules = choose_rules(both, known, (np.arange(rows) % 3).astype(np.int16))
+    assert rules[0] in {"f1", "f1_shrunk", "proportion"}
+    assert len(rules) == 2

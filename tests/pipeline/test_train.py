@@ -79,6 +79,7 @@ def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
         "features",
         "labels labels.csv",
         "groups of the samples",
+        "option rule",
         "option trials",
         "option folds",
         "option seed",
