@@ -108,6 +108,8 @@ def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) 
     The picture is predicted with objects at the network's diameter; where those found are of quite
     another size than expected, or none is found, once more at the size that they have.
     """
+    if not np.ptp(planes[0]):
+        return np.zeros(planes.shape[1:], np.int32)
     labels, found = _at_diameter(weights, planes, diameter, device)
     if not found:
         found = estimate_diameter(weights, [planes], device, default=diameter)
