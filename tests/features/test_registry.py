@@ -1,5 +1,7 @@
 """What holds for every family, asked of the registry once."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,6 +104,15 @@ def test_8_bit_16_bit_and_float_pictures_of_one_scene_agree():
     pd.testing.assert_frame_equal(eight.measured(), sixteen.measured(), check_exact=True)
     pd.testing.assert_frame_equal(eight.measured(), real.measured(), check_exact=True)
     assert measure_field(eight.picture) == pytest.approx(measure_field(sixteen.picture), nan_ok=True)
+
+
+def test_threads_change_no_bit_and_no_order():
+    scenes = [scene(seed) for seed in range(4)]
+    alone = [one.measured() for one in scenes]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(Scene.measured, scenes))
+    for one, other in zip(alone, together, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_inputs_are_not_changed():
