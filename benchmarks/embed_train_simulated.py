@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from pipeline.cnn.trainer import CnnSettings, Trainer
+from pipeline.cnn.trainer import CnnSettings, State, Trainer
 from pipeline.console import RichProgress
-from pipeline.embedding.card import Embedder, EmbeddingCard
+from pipeline.embedding.card import Embedder, EmbeddingCard, write_card
 from pipeline.embedding.pictures import threads
 from pipeline.embedding.preprocessing import Preprocessing, prepare
 from pipeline.embedding.weights import save_state
@@ -68,6 +68,21 @@ def _write(path: Path, chunk: list[Protein], preprocessing: Preprocessing) -> No
         )
 
 
+def write_network(weights: Path, state: State, side: int, words: str) -> Path:
+    """Write weights and their card."""
+    embedder = Embedder(
+        name="simulated",
+        network="compact",
+        weights=weights,
+        sha256=save_state(weights, state),
+        preprocessing=Preprocessing(side=side, scale="picture"),
+        outputs=LOCATIONS,
+    )
+    card = EmbeddingCard(name="simulated", columns=0, embedder=embedder, trained_on=(), training=words)
+    write_card(weights, card)
+    return weights
+
+
 def main() -> None:
     """Simulate, train, and write weights and card."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -99,18 +114,8 @@ def main() -> None:
             progress.note(f"epoch {epoch}: validation log-loss {loss:.4f}")
 
         state = trainer.run(checkpoint, finished)
-    weights = given.folder / "simulated.safetensors"
-    embedder = Embedder(
-        name="simulated",
-        network="compact",
-        weights=weights,
-        sha256=save_state(weights, state),
-        preprocessing=Preprocessing(side=given.side, scale="picture"),
-        outputs=LOCATIONS,
-    )
     words = f"{len(pixels)} simulated pictures of seed {SEED}, proteins 0 to {protein.max()}; no real picture"
-    card = EmbeddingCard(name="simulated", columns=0, embedder=embedder, trained_on=(), training=words)
-    weights.with_suffix(".json").write_text(card.model_dump_json(indent=1) + "\n")
+    weights = write_network(given.folder / "simulated.safetensors", state, given.side, words)
     print(f"best validation log-loss {trainer.best:.4f} at epoch {trainer.best_epoch}: {weights}")
 
 

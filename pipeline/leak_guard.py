@@ -56,30 +56,30 @@ def check_leaks(cards: Mapping[Path, EmbeddingCard | None], fold: pd.Series, *, 
     PipelineError
         If an embedding leaks, or mixes networks whose numbers do not compare, and that is not accepted.
     """
-    marks = []
-    for path, card in cards.items():
-        if card is not None and not card.aligned:
-            raise PipelineError(
-                f"{path}: its rows come from networks whose numbers do not compare; stack the log-odds in "
-                f"{path.name.replace(UNALIGNED, '')} instead"
-            )
-        if card is None or card.trained_on == UNKNOWN:
-            marks.append(
-                f"{path.name}: the pictures its network was trained on are unknown; scores may flatter"
-            )
-            continue
-        seen = fold.index.intersection(pd.Index(card.trained_on, dtype=str))
-        if seen.empty or same_folds(card, fold):
-            continue
-        about = f"its network was trained on {len(seen)} of these {len(fold)} pictures ({seen[0]}, …)"
-        if not accept:
-            why = " in other folds than the stack's" if card.folds else ""
-            raise PipelineError(
-                f"{path}: {about}{why}: cross-validated, it would answer from memory; train it per fold with "
-                "train-cnn, leave it out, or give --accept-leak to get scores that are marked"
-            )
-        marks.append(f"{path.name}: {about}; scores are too good")
-    return marks
+    marks = [_mark(path, card, fold, accept=accept) for path, card in cards.items()]
+    return [mark for mark in marks if mark]
+
+
+def _mark(path: Path, card: EmbeddingCard | None, fold: pd.Series, *, accept: bool) -> str:
+    """Return what is to be said of one embedding; nothing where it can be trusted."""
+    if card is not None and not card.aligned:
+        raise PipelineError(
+            f"{path}: its rows come from networks whose numbers do not compare; stack the log-odds in "
+            f"{path.name.replace(UNALIGNED, '')} instead"
+        )
+    if card is None or card.trained_on == UNKNOWN:
+        return f"{path.name}: the pictures its network was trained on are unknown; scores may flatter"
+    seen = fold.index.intersection(pd.Index(card.trained_on, dtype=str))
+    if seen.empty or same_folds(card, fold):
+        return ""
+    about = f"its network was trained on {len(seen)} of these {len(fold)} pictures ({seen[0]}, …)"
+    if accept:
+        return f"{path.name}: {about}; scores are too good"
+    why = " in other folds than the stack's" if card.folds else ""
+    raise PipelineError(
+        f"{path}: {about}{why}: cross-validated, it would answer from memory; train it per fold with "
+        "train-cnn, leave it out, or give --accept-leak to get scores that are marked"
+    )
 
 
 def described(cards: Mapping[Path, EmbeddingCard | None]) -> dict[str, object]:

@@ -75,7 +75,11 @@ def embed_pictures(
         with progress.track(f"Embedding pictures by {embedder.network}", len(missing)) as advance:
             for chunk, _ in map_chunks(embed_chunk, chunks, jobs):
                 advance(len(chunk.samples))
-    rows = parts.read(keys, parts.index()).set_index("Id")
+    return _usable(parts.read(keys, parts.index()).set_index("Id"))
+
+
+def _usable(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
+    """Part the pictures that could be read from those that could not."""
     bad = rows[rows["reason"] != ""]
     problems = [Problem(*row) for row in bad.reset_index()[["Id", *_WHY]].to_numpy().tolist()]
     good = rows[rows["reason"] == ""].drop(columns=["key", *_WHY])
