@@ -18,9 +18,11 @@ class Options(BaseModel):
 def one_stage(monkeypatch):
     """Replace the stages by one whose input is a table the test can change."""
     inputs = {"labels.csv": "1"}
-    monkeypatch.setattr(
-        module, "stages", lambda work: {"train": Stage(Options, lambda options: inputs, (work.model,))}
-    )
+
+    def look(options: Options) -> dict[str, str]:
+        return inputs if options.number else {}
+
+    monkeypatch.setattr(module, "stages", lambda work: {"train": Stage(Options, look, (work.model,))})
     return inputs
 
 
@@ -47,12 +49,17 @@ def test_a_folder_that_does_not_exist_is_one_clear_error(tmp_path):
         status(tmp_path / "absent")
 
 
+def write_half(path):
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("power cut")
+
+
 def test_an_interrupted_replacement_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="power cut"), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("power cut")
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_half(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
