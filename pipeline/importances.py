@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from features import describe
 from features.naming import parse
 from models.bundle import Model, load_model
 from pipeline.embeddings import read_embedding
@@ -127,6 +128,14 @@ def of_location(shares: pd.DataFrame, location: str, by: str, top: int) -> pd.Se
     """
     name = find_location(location, tuple(shares.columns))
     return grouped(shares, by)[name].sort_values(ascending=False, kind="stable").head(top)
+
+
+def in_words(column: str) -> str:
+    """Say what a column is; a work folder may be older than the features that this version knows."""
+    try:
+        return describe(column)
+    except ValueError:
+        return "not measured by this version; extract again"
 
 
 def _key(column: str, by: str) -> str:

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from features import describe
+from pipeline.importances import in_words
 from pipeline.records import replacing
 
 _BAR = "#2f6f9f"
@@ -80,5 +80,5 @@ def _table(shares: pd.DataFrame) -> Figure:
 
 
 def _label(name: str, by: str) -> str:
-    text = describe(name) if by == "feature" else name.replace("_", " ")
+    text = in_words(name) if by == "feature" else name.replace("_", " ")
     return textwrap.fill(text, 62)

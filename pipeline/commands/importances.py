@@ -70,9 +70,9 @@ def _print_table(table: "pd.DataFrame") -> None:
     shown = Table(box=None, padding=(0, 1, 0, 0))
     shown.add_column("location", no_wrap=True)
     for name in table.index:
-        shown.add_column(str(name).replace("_", " "), justify="right")
+        shown.add_column(str(name).replace("_", " "), justify="right", overflow="fold")
     for location, row in table.T.iterrows():
-        shown.add_row(str(location), *(f"{value:.1%}" for value in row))
+        shown.add_row(str(location), *(f"{value:.0%}" for value in row))
     console.print(shown)
 
 
@@ -89,6 +89,6 @@ def _print_location(values: "pd.Series[float]", *, explained: bool) -> None:
 
 
 def _words(column: str) -> str:
-    from features import describe
+    from pipeline.importances import in_words
 
-    return f"{column}\n[dim]{describe(column)}[/dim]"
+    return f"{column}\n[dim]{in_words(column)}[/dim]"

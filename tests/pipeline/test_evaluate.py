@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from models.bundle import load_model
 from pipeline.errors import PipelineError
 from pipeline.evaluate import EvaluateOptions, evaluate, inputs
-from pipeline.importances import ImportancesOptions, grouped, importances, of_location
+from pipeline.importances import ImportancesOptions, grouped, importances, in_words, of_location
 from pipeline.layout import Workspace
 from pipeline.progress import SilentProgress
 from pipeline.train import TrainOptions, train
@@ -116,3 +116,8 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
         assert "%" in result.output
         assert plot.read_bytes().startswith(b"\x89PNG")
         plot.unlink()
+
+
+def test_columns_of_an_older_version_are_named_all_the_same() -> None:
+    assert "not measured" not in in_words("cnn__net__e0001")
+    assert in_words("cell__gone__x__er__mean") == "not measured by this version; extract again"
