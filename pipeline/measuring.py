@@ -1,5 +1,6 @@
 """Segment and measure one chunk of samples: what a worker process of `extract` does."""
 
+from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipeline.problems import SampleError
 from pipeline.samples import Sample
 from pipeline.segmentation import Segmentation, Segmenter
 from pipeline.segmentation.masks import read_mask, write_mask
+from pipeline.workers import torch_threads
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def measure_chunk(chunk: Chunk) -> int:
     The segmentation's part is written last: a sample counts as done only when everything else is there.
     """
     work = Workspace(chunk.root)
-    with threadpool_limits(limits=1):  # more threads could change the last bits of sums
+    network = chunk.segmenter.uses_torch and not chunk.segmented
+    # more threads could change the last bits of sums
+    with threadpool_limits(limits=1), torch_threads(1) if network else nullcontext():
         rows = [_measure(sample, chunk, work) for sample in chunk.samples]
     for family in chunk.families:
         _write_family(work, chunk, family, rows)

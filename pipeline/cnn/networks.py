@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cnn.trainer import Bytes, CnnSettings, Trainer
-from pipeline.embedding.pictures import threads
 from pipeline.embedding.weights import save_state
 from pipeline.progress import Progress
 from pipeline.records import replacing, text_digest
+from pipeline.workers import torch_threads
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def fit_network(lesson: Lesson, fold: NDArray[np.int16], left_out: int | None, p
         title = (
             "Training the network of everything" if left_out is None else f"Training without fold {left_out}"
         )
-        with threads(lesson.jobs), progress.track(title, lesson.settings.epochs) as advance:
+        with torch_threads(lesson.jobs), progress.track(title, lesson.settings.epochs) as advance:
             trainer = Trainer(lesson.pixels, lesson.targets, rows, validation, lesson.settings, lesson.device)
             if checkpoint.is_file():
                 trainer.resume(checkpoint)

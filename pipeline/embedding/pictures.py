@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pipeline.progress import Progress
 from pipeline.records import text_digest
 from pipeline.samples import Sample
 from pipeline.segmentation.masks import read_mask
-from pipeline.workers import map_chunks
+from pipeline.workers import map_chunks, torch_threads
 
 _CHUNK = 16
 _WHY = ("file", "reason", "remedy")
@@ -118,7 +118,7 @@ def _cut(samples: list[Sample], jobs: int) -> Iterator[list[Sample]]:
 def embed_chunk(chunk: Chunk) -> int:
     """Embed the samples of a chunk and write them as one part; return their number."""
     work = Workspace(chunk.root)
-    with threads(1) if chunk.embedder.kind == "torch" else nullcontext():
+    with torch_threads(1) if chunk.embedder.kind == "torch" else nullcontext():
         rows = [_row(sample, key, chunk, work) for sample, key in zip(chunk.samples, chunk.keys, strict=True)]
     table = pd.DataFrame(rows)
     text = ["Id", "key", *_WHY]
@@ -137,16 +137,3 @@ def _row(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> dict[str, o
     cells = read_mask(work.mask(sample.id)).cells if chunk.embedder.per == "cell" else None
     numbers = embedding_row(picture, chunk.embedder, open_network(chunk.embedder, chunk.device), cells)
     return about | {str(name): value for name, value in numbers.items()}
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads; with one, sums keep their order and processes share the processor."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,7 @@ class CellposeSegmenter:
     cell_diameter: float | None = None
     device: str = "cpu"
     name: str = "cellpose"
+    uses_torch: ClassVar[bool] = True
 
     @property
     def calibrated(self) -> bool:

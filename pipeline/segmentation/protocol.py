@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ class Segmentation:
 
 class Segmenter(Protocol):
     """Finds cells and nuclei in pictures; picklable, so that worker processes can hold one."""
+
+    uses_torch: ClassVar[bool]
 
     @property
     def name(self) -> str:

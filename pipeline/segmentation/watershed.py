@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -49,6 +50,7 @@ class WatershedSegmenter:
     reach: float = 5.0
     toll: float = 1.0
     name: str = "watershed"
+    uses_torch: ClassVar[bool] = False
 
     def settings(self) -> Mapping[str, str | float | int | None]:
         """Return the parameters and the version of the method."""
