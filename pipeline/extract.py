@@ -55,7 +55,7 @@ class ExtractOptions(BaseModel):
     images: Path
     work: Path
     samples: Path | None = None
-    segmenter: str = "watershed"
+    segmenter: str = "cellpose"
     segmenter_options: dict[str, SegmenterOption] = Field(default_factory=dict)
     families: tuple[str, ...] | None = None
     jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

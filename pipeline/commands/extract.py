@@ -12,13 +12,17 @@ def extract(
     work: Work,
     samples: Samples = None,
     segmenter: Annotated[
-        str, typer.Option(help="watershed (no network needed) or cellpose (needs its weights).")
-    ] = "watershed",
+        str,
+        typer.Option(help="cellpose (its weights come with the project), or watershed, without a network."),
+    ] = "cellpose",
     families: Annotated[
         str | None, typer.Option(help="Feature families to measure, separated by commas; all unless given.")
     ] = None,
     nuclei_weights: Annotated[
-        str | None, typer.Option(help="For cellpose: a file of weights, or an official name in its cache.")
+        str | None,
+        typer.Option(
+            help="For cellpose: a file of weights or an official name in its cache, if not the shipped ones."
+        ),
     ] = None,
     cell_weights: Annotated[str | None, typer.Option(help="The same, for whole cells.")] = None,
     nuclei_diameter: Annotated[

@@ -41,8 +41,8 @@ def undisturbed(pictures, tmp_path_factory) -> Path:
 
 
 def run(pictures: Path, work: Path, **options):
-    settings = {"images": pictures / "images", "families": FAMILIES, "jobs": 1} | options
-    return extract(ExtractOptions(work=work, **settings), SilentProgress())
+    settings = {"images": pictures / "images", "segmenter": "watershed", "families": FAMILIES, "jobs": 1}
+    return extract(ExtractOptions(work=work, **settings | options), SilentProgress())
 
 
 def tables(work: Path) -> dict[str, bytes]:
@@ -76,9 +76,17 @@ def test_results_do_not_depend_on_the_number_of_processes(pictures, undisturbed,
     assert tables(tmp_path) == tables(undisturbed)
 
 
+def test_networks_find_the_same_cells_whatever_the_number_of_processes(pictures, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(pictures, one, segmenter="cellpose", families=FAMILIES[:1])
+    run(pictures, two, segmenter="cellpose", families=FAMILIES[:1], jobs=2)
+    assert tables(one) == tables(two)
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(pictures, undisturbed, tmp_path):
     options = ["--images", pictures / "images", "--work", tmp_path, "--jobs", "2"]
-    command = [sys.executable, "run.py", "extract", *options, "--families", ",".join(FAMILIES)]
+    options += ["--segmenter", "watershed", "--families", ",".join(FAMILIES)]
+    command = [sys.executable, "run.py", "extract", *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while process.poll() is None and not list(Workspace(tmp_path).parts.glob("segmentation/*.parquet")):
         time.sleep(0.01)
@@ -136,8 +144,7 @@ def test_a_picture_without_cells_has_a_row_of_whole_field_features(tmp_path):
     for colour in ("red", "green", "blue", "yellow"):
         plane = np.zeros_like(noise) if colour == "blue" else noise
         (tmp_path / f"a_{colour}.png").write_bytes(imagecodecs.png_encode(plane))
-    options = ExtractOptions(images=tmp_path, work=tmp_path / "work", families=FAMILIES, jobs=1)
-    summary = extract(options, SilentProgress())
+    summary = run(tmp_path, tmp_path / "work", images=tmp_path)
     assert (summary.pictures, summary.cells) == (1, 0)
     row = pd.read_parquet(Workspace(tmp_path / "work").features).iloc[0]
     assert row["field__intensity__mean__protein"] == pytest.approx(noise.mean() / 255, rel=0.05)
@@ -164,6 +171,7 @@ def test_an_unknown_family_or_segmenter_lists_the_known_ones(pictures, tmp_path)
 
 
 def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
-    options = ExtractOptions(images=pictures / "images", work=tmp_path, families=FAMILIES)
+    images = pictures / "images"
+    options = ExtractOptions(images=images, work=tmp_path, segmenter="watershed", families=FAMILIES)
     names = ["pictures", "groups of the samples", "segmenter", "family intensity", "family morphology"]
     assert list(inputs(options)) == names
