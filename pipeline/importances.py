@@ -20,6 +20,8 @@ from pipeline.training.dataset import read_features
 BY = ("feature", "family", "region", "channel", "statistic")
 """What importances can be summed over."""
 
+NOT_MEASURED = "not measured by this version; extract again"
+
 
 class ImportancesOptions(BaseModel):
     """What `importances` is asked to compute.
@@ -135,7 +137,7 @@ def in_words(column: str) -> str:
     try:
         return describe(column)
     except ValueError:
-        return "not measured by this version; extract again"
+        return NOT_MEASURED
 
 
 def _key(column: str, by: str) -> str:

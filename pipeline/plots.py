@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pipeline.importances import in_words
+from pipeline.importances import NOT_MEASURED, in_words
 from pipeline.records import replacing
 
 _BAR = "#2f6f9f"
@@ -81,4 +81,6 @@ def _table(shares: pd.DataFrame) -> Figure:
 
 def _label(name: str, by: str) -> str:
     text = in_words(name) if by == "feature" else name.replace("_", " ")
+    if text == NOT_MEASURED:
+        text = f"{name} ({text})"
     return textwrap.fill(text, 62)
