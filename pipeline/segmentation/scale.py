@@ -11,6 +11,9 @@ from pipeline.segmentation.weights import Weights, load_network
 
 Plane = NDArray[np.float32]
 
+BEARABLE = 2.5
+"""Objects further than this factor from the expected diameter are pieces, or many objects in one."""
+
 DEFAULT = 40.0
 """Diameter, in pixels, of nuclei in HPA pictures of 512 × 512."""
 
@@ -59,7 +62,7 @@ def _quality(weights: Weights, planes: Plane, diameter: float, device: str) -> t
     prediction = predict(load_network(weights), _middle(planes, WINDOW / scale), scale, device)
     labels = follow(prediction)
     measured = median_diameter(labels) / scale
-    if not measured:
+    if not 1 / BEARABLE < measured / diameter < BEARABLE:
         return 0.0, 0.0
     confidence = np.tanh(np.clip(prediction.logits[labels > 0], 0, None) / 2).sum() / labels.size
     return float(confidence / (1 + np.log2(measured / diameter) ** 2)), measured
