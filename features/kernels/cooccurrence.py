@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.joint import entropy_bits
 
 ANGLES = np.array([[0, 1], [1, 1], [1, 0], [1, -1]])
 """Steps (row, column) of the four directions: 0, 45, 90 and 135 degrees up to the axis' sign."""
@@ -36,15 +37,6 @@ def cooccurrence(levels: NDArray[np.uint8], down: int, right: int, size: int) ->
     counts[0, :] = 0
     counts[:, 0] = 0
     return counts + counts.T
-
-
-@kernel
-def _entropy(shares: NDArray[np.float64]) -> float:
-    total = 0.0
-    for share in shares:
-        if share > 0.0:
-            total -= share * np.log2(share)
-    return total
 
 
 @kernel
@@ -82,7 +74,7 @@ def haralick(counts: NDArray[np.int32]) -> NDArray[np.float64]:
     _summarise(out, marginal, sums, gaps)
     out[0] = second
     out[8] = entropy
-    variance, single = out[3], _entropy(marginal)
+    variance, single = out[3], entropy_bits(marginal)
     if single > 0.0:
         out[2] = (product - (0.5 * out[5]) ** 2) / variance
         out[11] = (entropy - 2.0 * single) / single
@@ -112,8 +104,8 @@ def _summarise(
     for level in range(len(gaps)):
         gap_variance += (level - gap_mean) ** 2 * gaps[level]
     out[1], out[3], out[4], out[5] = contrast, square, homogeneity, 2.0 * mean
-    out[6], out[7] = sum_variance, _entropy(sums)
-    out[9], out[10] = gap_variance, _entropy(gaps)
+    out[6], out[7] = sum_variance, entropy_bits(sums)
+    out[9], out[10] = gap_variance, entropy_bits(gaps)
 
 
 @kernel

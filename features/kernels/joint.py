@@ -18,7 +18,7 @@ def joint_histogram(one: NDArray[np.uint8], other: NDArray[np.uint8], size: int)
 
 
 @kernel
-def _information(shares: NDArray[np.float64]) -> float:
+def entropy_bits(shares: NDArray[np.float64]) -> float:
     """Return the entropy in bits of a distribution."""
     total = 0.0
     for share in shares:
@@ -31,10 +31,10 @@ def _information(shares: NDArray[np.float64]) -> float:
 def mutual_information(counts: NDArray[np.float64]) -> float:
     """Return twice the mutual information over the sum of both entropies; NaN where both are 0."""
     shares = counts / counts.sum()
-    first, second = _information(shares.sum(axis=1)), _information(shares.sum(axis=0))
+    first, second = entropy_bits(shares.sum(axis=1)), entropy_bits(shares.sum(axis=0))
     if first + second <= 0.0:
         return np.nan
-    return 2.0 * (first + second - _information(shares.ravel())) / (first + second)
+    return 2.0 * (first + second - entropy_bits(shares.ravel())) / (first + second)
 
 
 @kernel
