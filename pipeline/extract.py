@@ -1,6 +1,5 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
-import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.extraction import Extraction, SegmenterOption
 from pipeline.layout import Workspace
 from pipeline.measuring import Chunk, family_parts, measure_chunk, segmentation_parts
-from pipeline.parts import blocks_of, write_blocks, write_table
+from pipeline.parts import write_blocks, write_table
 from pipeline.problems import Problem, read_problems, write_problems
 from pipeline.progress import Progress
 from pipeline.records import changes, read_record, remove_leftovers, text_digest, write_record
@@ -23,9 +22,8 @@ from pipeline.samples import Sample, find_samples
 from pipeline.segmentation import Segmenter
 from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
-from pipeline.workers import map_chunks
+from pipeline.workers import blocks_of, map_chunks, share_out
 
-_CHUNK = 16
 _BLOCKS = {"cells": 256, "pictures": 4096}
 """Samples in a block of a table: what is held in memory while it is written."""
 _CELL_KEYS = ["Id", "label", "touches_border"]
@@ -185,13 +183,8 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
             root=work.root,
         )
         for (has_mask, families), samples in todo.items()
-        for chunk in _cut(samples, jobs)
+        for chunk in share_out(samples, jobs)
     ]
-
-
-def _cut(samples: list[Sample], jobs: int) -> Iterator[list[Sample]]:
-    size = max(1, min(_CHUNK, math.ceil(len(samples) / (4 * jobs))))
-    return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
 def _skipped(plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]) -> set[tuple[str, str]]:

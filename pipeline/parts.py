@@ -8,7 +8,7 @@ spends some hundred bytes on every column of every file, and a part has thousand
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -124,8 +124,3 @@ def write_blocks(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     # measurements hardly repeat: a dictionary of them is only slower
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["Id"])
-
-
-def blocks_of(ids: Sequence[str], size: int) -> list[Sequence[str]]:
-    """Cut a sequence into blocks of at most `size`."""
-    return [ids[start : start + size] for start in range(0, len(ids), size)]

@@ -1,5 +1,6 @@
 """Run chunks of work in processes that end with their parent and share the processor fairly."""
 
+import math
 import multiprocessing
 import os
 import threading
@@ -14,6 +15,19 @@ from pipeline.errors import PipelineError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+LARGEST_CHUNK = 16
+"""Items in a chunk at most: what a process that is killed loses."""
+
+
+def blocks_of(items: Sequence[Task], size: int) -> list[Sequence[Task]]:
+    """Cut a sequence into blocks of at most `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def share_out(items: Sequence[Task], jobs: int) -> list[Sequence[Task]]:
+    """Cut items into chunks: about four for each process, so that none waits long for the last one."""
+    return blocks_of(items, max(1, min(LARGEST_CHUNK, math.ceil(len(items) / (4 * jobs)))))
 
 
 def map_chunks(

@@ -1,7 +1,6 @@
 """One network over all pictures of a folder: in chunks that survive a kill, in several processes."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -21,9 +20,8 @@ from pipeline.progress import Progress
 from pipeline.records import text_digest
 from pipeline.samples import Sample
 from pipeline.segmentation.masks import read_mask
-from pipeline.workers import map_chunks, torch_threads
+from pipeline.workers import map_chunks, share_out, torch_threads
 
-_CHUNK = 16
 _WHY = ("file", "reason", "remedy")
 _VERSION = 1
 """Raise it when the same network and picture give other numbers than before."""
@@ -70,7 +68,7 @@ def embed_pictures(
     if missing:
         chunks = [
             Chunk(tuple(some), tuple(keys[sample.id] for sample in some), embedder, work.root, device)
-            for some in _cut(missing, jobs)
+            for some in share_out(missing, jobs)
         ]
         with progress.track(f"Embedding pictures by {embedder.network}", len(missing)) as advance:
             for chunk, _ in map_chunks(embed_chunk, chunks, jobs):
@@ -108,11 +106,6 @@ def _keys(embedder: Embedder, samples: Sequence[Sample], work: Workspace) -> dic
                 )
             key.append(str(work.mask(sample).stat().st_mtime_ns))
     return {sample: text_digest(key)[:24] for sample, key in keys.items()}
-
-
-def _cut(samples: list[Sample], jobs: int) -> Iterator[list[Sample]]:
-    size = max(1, min(_CHUNK, math.ceil(len(samples) / (2 * jobs))))
-    return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
 def embed_chunk(chunk: Chunk) -> int:

@@ -1,4 +1,4 @@
-"""Cleaning label images: smooth outlines, one piece per label, debris away, borders flagged."""
+"""Cleaning label images: smooth outlines, one piece per label, debris away."""
 
 from typing import Any
 
@@ -131,20 +131,3 @@ def largest_pieces(labels: Labels) -> Labels:
             pieces = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
         result[box][pieces > 0] = number
     return result
-
-
-def border_labels(cells: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """Say of every label, 1 to the highest, whether it touches the border of the picture.
-
-    Parameters
-    ----------
-    cells : ndarray, shape (height, width)
-
-    Returns
-    -------
-    ndarray, shape (highest label,), bool
-    """
-    touches = np.zeros(int(cells.max(initial=0)) + 1, bool)
-    for edge in (cells[:1], cells[-1:], cells[:, :1], cells[:, -1:]):
-        touches[np.unique(edge)] = True
-    return touches[1:]

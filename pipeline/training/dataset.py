@@ -55,11 +55,6 @@ class Dataset:
         """Number of folds."""
         return int(self.fold.max()) + 1
 
-    @property
-    def lone(self) -> bool:
-        """Whether every picture is its own group."""
-        return self.groups.is_unique
-
 
 def read_dataset(
     work: Workspace, labels: Path, groups: Path | None, embeddings: tuple[Path, ...], folds: int, seed: int

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage as ndi
 
+from features import touches_border
 from pipeline.segmentation.matching import divide_cells, match
-from pipeline.segmentation.shapes import border_labels, drop_debris, enlarge_labels, smooth_labels
+from pipeline.segmentation.shapes import drop_debris, enlarge_labels, smooth_labels
 
 labels = arrays(np.int32, (9, 11), elements=st.integers(0, 4))
 
@@ -89,8 +90,8 @@ def test_a_nucleus_mostly_outside_a_cell_is_not_the_cells():
 def test_borders_are_flagged_on_all_four_sides():
     cells = np.zeros((9, 9), np.uint16)
     cells[0, 4], cells[8, 4], cells[4, 0], cells[4, 8], cells[4, 4] = 1, 2, 3, 4, 5
-    assert border_labels(cells).tolist() == [True, True, True, True, False]
-    assert border_labels(np.zeros((3, 3), np.uint16)).shape == (0,)
+    assert touches_border(cells).tolist() == [True, True, True, True, False]
+    assert touches_border(np.zeros((3, 3), np.uint16)).shape == (0,)
 
 
 @pytest.mark.parametrize(
