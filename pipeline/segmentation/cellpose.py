@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arithmetic import check_device
 from pipeline.errors import PipelineError
 from pipeline.picture import Picture
 from pipeline.segmentation.fields import network_planes
@@ -45,18 +46,18 @@ def make_cellpose(
         Median diameters, in pixels, expected in the pictures; see `pipeline.segmentation.diameter` for
         estimating those not given.
     device : str
-        Where the networks run: ``cpu`` or ``cuda``.
+        Where the networks run: ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises
     ------
     PipelineError
-        Where weights are missing or damaged, or a diameter is not positive.
+        Where weights are missing or damaged, a diameter is not positive, or the device is not there.
     """
     for name, value in (("nuclei_diameter", nuclei_diameter), ("cell_diameter", cell_diameter)):
         if value is not None and not value > 1:
             raise PipelineError(f"{name} {value}: give the median diameter in pixels, above 1")
     nuclei, cells = find_weights(nuclei_weights), find_weights(cell_weights)
-    return CellposeSegmenter(nuclei, cells, nuclei_diameter, cell_diameter, device)
+    return CellposeSegmenter(nuclei, cells, nuclei_diameter, cell_diameter, check_device(device))
 
 
 @dataclass(frozen=True)
@@ -123,5 +124,5 @@ def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) 
 def _at_diameter(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[Labels, float]:
     """Return labels at the network's scale, and their median diameter in pixels of the picture."""
     scale = weights.diameter / diameter
-    labels = follow(predict(load_network(weights), planes, scale, device))
+    labels = follow(predict(load_network(weights, device), planes, scale, device))
     return labels, median_diameter(labels) / scale

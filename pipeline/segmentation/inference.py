@@ -1,5 +1,6 @@
 """Running a Cellpose network on a picture: normalise, rescale, tile, predict, follow the flows."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arithmetic import fast_arithmetic
 from pipeline.segmentation.augment import normalise
 from pipeline.segmentation.dynamics import follow_flows
 
@@ -16,8 +18,18 @@ if TYPE_CHECKING:
 Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-TILE = 224
-"""Largest side, in network pixels, that is predicted in one piece; Cellpose's own."""
+TILE = 320
+"""Largest side, in network pixels, that is predicted in one piece.
+
+Cellpose cuts tiles of 224, of which a picture of 512 × 512 with nuclei of 38 pixels (240 network pixels with
+its padding) needs four, and pays for most pixels three times.
+"""
+
+OVERLAP = 32
+"""Network pixels that neighbouring tiles share."""
+
+BATCH = 4
+"""Tiles that are predicted at a time: a bound on memory; more were not faster."""
 
 STEP = 16
 """Sides must be multiples of this: the network halves them three times, with room to spare."""
@@ -72,9 +84,8 @@ def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu")
     padded, inner = _pad(scaled)
     tiles, corners = _tiles(padded)
     batch = torch.from_numpy(tiles).to(device, memory_format=torch.channels_last)
-    # bfloat16 changes the masks' AP by less than 0.001 and halves the time where the CPU multiplies it
-    with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16):
-        output = network(batch)[0].float().cpu().numpy()
+    with torch.inference_mode(), fast_arithmetic(device):
+        output = torch.cat([network(some)[0].float().cpu() for some in batch.split(BATCH)]).numpy()
     whole = _join(output, corners, padded.shape[1:])[:, inner[0], inner[1]]
     return Prediction(np.ascontiguousarray(whole[:2]), np.ascontiguousarray(whole[2]))
 
@@ -97,18 +108,19 @@ def _pad(planes: Plane) -> tuple[Plane, tuple[slice, slice]]:
 
 
 def _tiles(planes: Plane) -> tuple[Plane, list[tuple[int, int]]]:
-    """Cut overlapping tiles of one size; one tile where the picture is small."""
-    rows, columns = (_starts(side) for side in planes.shape[1:])
+    """Cut overlapping tiles of one size, as few and as small as cover the planes."""
+    (rows, height), (columns, width) = (_starts(side) for side in planes.shape[1:])
     corners = [(row, column) for row in rows for column in columns]
-    return np.stack([planes[:, r : r + TILE, c : c + TILE] for r, c in corners]), corners
+    return np.stack([planes[:, r : r + height, c : c + width] for r, c in corners]), corners
 
 
-def _starts(side: int) -> list[int]:
-    """Return where tiles begin along one side; neighbours share at least a seventh of their length."""
+def _starts(side: int) -> tuple[list[int], int]:
+    """Return where tiles begin along one side, and their length; both sides are whole steps."""
     if side <= TILE:
-        return [0]
-    count = int(np.ceil((side - TILE) / (TILE * 6 / 7))) + 1
-    return [int(start) for start in np.linspace(0, side - TILE, count).round()]
+        return [0], side
+    count = math.ceil((side - OVERLAP) / (TILE - OVERLAP))
+    length = STEP * math.ceil((side + (count - 1) * OVERLAP) / count / STEP)
+    return [int(start) for start in np.linspace(0, side - length, count).round()], length
 
 
 def _join(output: Plane, corners: list[tuple[int, int]], shape: tuple[int, ...]) -> Plane:
@@ -127,9 +139,9 @@ def _join(output: Plane, corners: list[tuple[int, int]], shape: tuple[int, ...])
 
 
 def _taper(side: int) -> Plane:
-    """Return weights along a side, from almost 0 at its ends to 1 a seventh inside."""
+    """Return weights along a side, from almost 0 at its ends to 1 where neighbours end."""
     from_end = np.minimum(np.arange(side), np.arange(side)[::-1]) + 1
-    return np.minimum(1.0, from_end / (TILE / 7)).astype(np.float32)
+    return np.minimum(1.0, from_end / OVERLAP).astype(np.float32)
 
 
 def follow(prediction: Prediction, threshold: float = INSIDE) -> Labels:

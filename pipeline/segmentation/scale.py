@@ -59,7 +59,7 @@ def _quality(weights: Weights, planes: Plane, diameter: float, device: str) -> t
     sees little in what is much too small.
     """
     scale = weights.diameter / diameter
-    prediction = predict(load_network(weights), _middle(planes, WINDOW / scale), scale, device)
+    prediction = predict(load_network(weights, device), _middle(planes, WINDOW / scale), scale, device)
     labels = follow(prediction)
     measured = median_diameter(labels) / scale
     if not 1 / BEARABLE < measured / diameter < BEARABLE:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.arithmetic import fast_arithmetic
 from pipeline.errors import PipelineError
 from pipeline.progress import Progress
 from pipeline.records import replacing
@@ -104,8 +105,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
         self.network.train()
-        # bfloat16 halves a step's time on CPUs that multiply it (AVX-512 BF16, AMX); weights stay float32
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_arithmetic("cpu"):
             output = self.network(planes.contiguous(memory_format=torch.channels_last))[0]
         loss = flow_loss(output.float(), target)
         self._optimizer.zero_grad()

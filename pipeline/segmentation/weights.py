@@ -97,8 +97,8 @@ def _checked(path: Path) -> Weights:
 
 
 @lru_cache(maxsize=4)
-def load_network(weights: Weights) -> "Module":
-    """Return the network of a file of weights, ready to predict.
+def load_network(weights: Weights, device: str = "cpu") -> "Module":
+    """Return the network of a file of weights, ready to predict on a device.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def load_network(weights: Weights) -> "Module":
         load_state(network, read_state(weights.path))
     except ValueError as error:
         raise PipelineError(f"{weights.path}: {error}; give weights of Cellpose 3") from error
-    ready: Module = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    ready: Module = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return ready
 
 
