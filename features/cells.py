@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from features.inputs import Field
-from features.kernels.boxes import bounding_boxes
+from features.kernels.boxes import bounding_boxes, cut_out
 from features.kernels.distance import distance_inside
 from features.kernels.levels import quantise
 from features.kernels.moments import moments
-from features.kernels.pixels import gather, order_of_part, rank
+from features.kernels.pixels import distinct, gather, places_of_part, rank, sort_places
 from features.surroundings import Surroundings
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Derived = TypeVar("Derived")
 
+REGIONS = ("cell", "nucleus", "cytoplasm")
 RING_UM, RING_PX = 2.0, 6.0
 """Width of the rings around the nucleus and inside the border, in micrometres or, if unknown, pixels."""
 
@@ -139,40 +140,43 @@ class Region:
         return int(np.count_nonzero(self.mask))
 
     @cached_property
-    def _pixels(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _pixels(self) -> tuple[Floats, NDArray[np.int64]]:
         return gather(self.cell.pixels, self.mask, self.count)
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Row and column of every pixel in the crop, shape (2, n)."""
+        """Row and column of every pixel in the crop, in reading order, shape (2, n)."""
         return self._pixels[1]
 
-    @cached_property
+    @property
     def values(self) -> Floats:
         """Intensities, shape (channels, n), in the order of `positions`."""
-        return self._pixels[0].astype(np.float64)
+        return self._pixels[0]
 
     @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """Indices that sort `values`, shape (channels, n); the order of equal values is arbitrary."""
+    def _places(self) -> tuple[NDArray[np.int32], Floats]:
+        """Ranks of the pixels among the distinct intensities of the whole cell, and those intensities."""
         whole = self.cell.whole
         if self is whole:
-            return np.argsort(self._pixels[0], axis=1)
-        return order_of_part(whole.order, whole.positions, self.mask, self.count)
+            return distinct(self.values)
+        places, steps = whole._places
+        return places_of_part(places, whole.positions, self.mask, self.count), steps
 
     @cached_property
-    def _ranked(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        return rank(self.values, self.order)
-
-    @property
     def sorted_values(self) -> Floats:
         """Intensities in ascending order, shape (channels, n)."""
-        return self._ranked[0]
+        return sort_places(*self._places)
 
-    @property
-    def ranks(self) -> tuple[Floats, NDArray[np.int64]]:
+    @cached_property
+    def ranks(self) -> tuple[Floats, NDArray[np.int32]]:
         """Ranks of `values` from 0, shape (channels, n) twice: ties averaged, and dense (ties share one)."""
-        return self._ranked[1:]
+        places, steps = self._places
+        return rank(places, steps.shape[1])
+
+    @cached_property
+    def centre(self) -> Floats:
+        """Mean row and column, shape (2,)."""
+        return np.asarray(self.positions.mean(axis=1))
 
     @cached_property
     def moments(self) -> Floats:
@@ -200,11 +204,11 @@ class Region:
         maximum in the last bin.
         """
         if levels not in self._quantised:
-            self._quantised[levels] = quantise(
-                np.ascontiguousarray(self.cell.pixels[:, *self.box]),
-                np.ascontiguousarray(self.mask[self.box]),
-                levels,
-            )
+            places, steps = self._places
+            rows, columns = self.box
+            shape = (rows.stop - rows.start, columns.stop - columns.start)
+            shifted = self.positions - np.array([[rows.start], [columns.start]])
+            self._quantised[levels] = quantise(places, steps, shifted, shape, levels)
         return self._quantised[levels]
 
 
@@ -216,17 +220,10 @@ def cut(field: Field) -> Iterator[Cell]:
     """
     boxes = bounding_boxes(field.cells)
     surroundings = Surroundings(field.pixels, field.cells, field.nuclei, boxes[:, 0])
-    for label, top, bottom, left, right in boxes:
-        box = (slice(top, bottom), slice(left, right))
-        mask = field.cells[box] == label
-        nucleus = mask & (field.nuclei[box] == label)
-        crop = np.pad(np.where(mask, field.pixels[:, *box], np.float32(0)), ((0, 0), (1, 1), (1, 1)))
-        masks = {
-            "cell": np.pad(mask, 1),
-            "nucleus": np.pad(nucleus, 1),
-            "cytoplasm": np.pad(mask & ~nucleus, 1),
-        }
-        yield Cell(int(label), crop, masks, field.channels, field.pixel_size_um, surroundings)
+    for box in boxes:
+        crop, masks = cut_out(field.pixels, field.cells, field.nuclei, box)
+        named = dict(zip(REGIONS, masks, strict=True))
+        yield Cell(int(box[0]), crop, named, field.channels, field.pixel_size_um, surroundings)
 
 
 def field_of(field: Field) -> Cell:

@@ -54,7 +54,7 @@ def colocalization(region: Region) -> Floats:
     Singan et al. 2011 (rank-weighted); CellProfiler MeasureColocalization.
     """
     averaged, dense = region.ranks
-    return colocalize(region.values, averaged, dense, FRACTION, STEPS)
+    return colocalize(region.values, averaged, dense, region.sorted_values, FRACTION, STEPS)
 
 
 IN_PARTS = ("pearson", "spearman", "manders_1", "manders_2")
@@ -75,7 +75,7 @@ def in_parts(region: Region) -> Floats:
     Source: Manders et al. 1993; CellProfiler MeasureColocalization.
     """
     averaged, dense = region.ranks
-    numbers = colocalize(region.values, averaged, dense, FRACTION, 0)
+    numbers = colocalize(region.values, averaged, dense, region.sorted_values, FRACTION, 0)
     return numbers[:, [list(OUTPUTS).index(name) for name in IN_PARTS]]
 
 

@@ -35,7 +35,7 @@ def granularity_spectrum(region: Region) -> Floats:
     return granularity(planes, inside, STEPS)
 
 
-def _halved(cell: Cell, region: str) -> tuple[Floats, NDArray[np.bool_]]:
+def _halved(cell: Cell, region: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the region's box at half resolution."""
     part = cell.region(region)
     return halve(np.ascontiguousarray(cell.pixels[:, *part.box]), np.ascontiguousarray(part.mask[part.box]))

@@ -5,7 +5,7 @@ import numpy as np
 from features.cells import Region
 from features.kernels.geometry import centre_of_mass
 from features.kernels.moments import level_entropy, median_deviation
-from features.kernels.outline import border
+from features.kernels.outline import on_border
 from features.registry import (
     ALL_REGIONS,
     BITS,
@@ -71,7 +71,7 @@ def distribution(region: Region) -> Floats:
             quantiles,
             median_deviation(ascending),
             variation,
-            level_entropy(region.quantised(ENTROPY_LEVELS)),
+            level_entropy(ascending, ENTROPY_LEVELS),
         ]
     )
 
@@ -108,14 +108,13 @@ def placement(region: Region) -> Floats:
 
     Source: CellProfiler MeasureObjectIntensity (Carpenter et al. 2006).
     """
-    values = region.values
-    edge = values[:, border(region.mask)[region.mask]]
+    edge_mean, edge_std = on_border(region.values, region.positions, region.mask).T
     mean = region.moments[:, 1]
-    ratio = np.divide(edge.mean(axis=1), mean, out=np.full_like(mean, np.nan), where=mean > 0)
-    gap = centre_of_mass(values, region.positions) - region.positions.mean(axis=1)
+    ratio = np.divide(edge_mean, mean, out=np.full_like(mean, np.nan), where=mean > 0)
+    gap = centre_of_mass(region.values, region.positions) - region.centre
     displacement = np.hypot(gap[:, 0], gap[:, 1])
     radius = np.sqrt(region.count / np.pi)
-    return np.column_stack([edge.mean(axis=1), edge.std(axis=1), ratio, displacement, displacement / radius])
+    return np.column_stack([edge_mean, edge_std, ratio, displacement, displacement / radius])
 
 
 SHARES = {

@@ -117,6 +117,6 @@ def nucleus_in_cell(region: Region) -> Floats:
     share = nucleus.count / region.count
     if nucleus.count == 0:
         return np.array([share, np.nan, np.nan, np.nan])
-    offset = float(np.hypot(*(region.positions.mean(axis=1) - nucleus.positions.mean(axis=1))))
+    offset = float(np.hypot(*(region.centre - nucleus.centre)))
     radius = np.sqrt(region.count / np.pi)
     return np.array([share, offset, offset / radius, cell.depth[nucleus.mask].min()])

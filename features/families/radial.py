@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.cells import Cell, Region
-from features.kernels.rings import ring_numbers, ring_sums
+from features.kernels.rings import at, ring_numbers, ring_sums
 from features.registry import CELL_REGIONS, GAIN, GEOMETRY, Floats, Output, feature
 
 CELL = CELL_REGIONS[:1]
@@ -47,8 +47,8 @@ def outward(region: Region) -> Floats:
     nucleus, cytoplasm = cell.region("nucleus"), cell.region("cytoplasm")
     if nucleus.count == 0 or cytoplasm.count == 0:
         return np.full((len(cell.pixels), 3 * OUTWARD), np.nan)
-    away = cell.from_nucleus[cytoplasm.mask]
-    relative = away / (away + cell.depth[cytoplasm.mask])
+    away = at(cell.from_nucleus, cytoplasm.positions)
+    relative = away / (away + at(cell.depth, cytoplasm.positions))
     return _distribution(cytoplasm, nucleus, relative, OUTWARD)
 
 
@@ -67,7 +67,7 @@ def inward(region: Region) -> Floats:
 
     Source: after CellProfiler MeasureObjectIntensityDistribution, with Euclidean distances.
     """
-    depth = region.cell.depth[region.mask]
+    depth = at(region.cell.depth, region.positions)
     return _distribution(region, region, depth / depth.max(), INWARD)
 
 
@@ -90,14 +90,12 @@ def nuclear(region: Region) -> Floats:
     nucleus = cell.region("nucleus")
     if nucleus.count == 0:
         return np.full((len(cell.pixels), 3 * NUCLEAR), np.nan)
-    depth = cell.depth_in_nucleus[nucleus.mask]
+    depth = at(cell.depth_in_nucleus, nucleus.positions)
     return _distribution(nucleus, nucleus, depth / depth.max(), NUCLEAR)
 
 
 def _distribution(region: Region, centre: Region, relative: Floats, rings: int) -> Floats:
     """Describe the channels over rings of a relative distance in (0, 1], shape (channels, 3 rings)."""
-    ring = np.ceil(relative * rings).astype(np.int64) - 1
-    row, column = centre.positions.mean(axis=1)
-    sums = ring_sums(region.values, region.positions, ring, rings, row, column)
+    sums = ring_sums(region.values, region.positions, relative, rings, centre.centre)
     numbers: Floats = ring_numbers(sums).reshape(len(region.cell.pixels), 3 * rings)
     return numbers

@@ -3,12 +3,10 @@
 import numpy as np
 
 from features.cells import Cell, Region
-from features.kernels.zernike import COEFFICIENTS, ORDERS, enclosing_circle, power_sums
+from features.kernels.zernike import COEFFICIENTS, ORDERS, enclosing_circle, power_sums, scattered_ends
 from features.registry import GAIN, GEOMETRY, Floats, Output, feature
 
 REGIONS = ("cell", "nucleus")
-GOLDEN = (np.sqrt(5) - 1) / 2
-"""Multiples of the golden ratio scatter evenly, and always alike."""
 
 
 @feature(
@@ -59,21 +57,16 @@ def of_intensity(region: Region) -> Floats:
 
 
 def _magnitudes(cell: Cell, name: str) -> tuple[Floats, float]:
-    """Return the magnitudes for shape and channels, shape (1 + channels, 30), and the circle's radius."""
+    """Return the magnitudes for the shape and, of the cell, its channels, and the circle's radius.
+
+    The magnitudes have shape (1 + channels, 30), or (1, 30).
+    """
     region = cell.region(name)
-    row, column, radius = enclosing_circle(_outermost(region))
-    sums = power_sums(region.values, region.positions, row, column, max(radius, 1.0))
+    planes = region.mask[None, *region.box].astype(np.float32)
+    if region is cell.whole:
+        planes = np.concatenate([planes, cell.pixels[:, *region.box]])
+    row, column, radius = enclosing_circle(scattered_ends(region.positions))
+    top, left = region.box[0].start, region.box[1].start
+    sums = power_sums(planes, row - top, column - left, max(radius, 1.0))
     moments = sums.reshape(len(sums), -1) @ COEFFICIENTS.T
     return np.abs(moments), radius
-
-
-def _outermost(region: Region) -> Floats:
-    """Return the pixels that can lie on the circle: the first and last of every row, shape (n, 2).
-
-    They come scattered, not along the outline: only then does the search for the circle take linear time.
-    """
-    rows, columns = region.positions
-    ends = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
-    outer = np.concatenate([ends[:-1], ends[1:] - 1])
-    outer = outer[np.argsort(np.arange(len(outer)) * GOLDEN % 1)]
-    return np.column_stack([rows[outer], columns[outer]]).astype(np.float64)

@@ -1,9 +1,14 @@
-"""Colocalization of every pair of channels, from one list of pixels."""
+"""Colocalization of every pair of channels, from one list of pixels.
+
+Pixels are taken in chunks that stay in the processor's cache while all pairs are summed up.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.costes import FLAT, NEAR, costes
+from features.kernels.lanes import LANES, add_products, in_order, total, total_from
 
 NUMBERS = 15
 (
@@ -24,180 +29,172 @@ NUMBERS = 15
     WEIGHTED_2,
 ) = range(NUMBERS)
 
+CHUNK = 256
 
-FLAT = 1e-12
-"""Relative rounding below which a correlation counts as zero."""
+DEVIATION, RANK, BRIGHT, IS_BRIGHT, SQUARE, NUMBER = range(6)
+"""What is kept of a chunk's pixels: intensity and rank less their means; the intensity where it is bright, 1
+where it is, its square; and the dense rank."""
 
-
-@kernel
-def centred(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Subtract each row's mean; return that, and each row's sum of squares, exactly 0 where it is flat."""
-    rows, count = values.shape
-    out = np.empty((rows, count), np.float64)
-    squares = np.zeros(rows, np.float64)
-    for row in range(rows):
-        mean = values[row].sum() / count
-        flat = True
-        for index in range(count):
-            out[row, index] = values[row, index] - mean
-            squares[row] += out[row, index] ** 2
-            flat = flat and values[row, index] == values[row, 0]
-        if flat:
-            squares[row] = 0.0
-    return out, squares
+SUMS = 9
+PRODUCT, RANK_PRODUCT, BOTH_1, BOTH_2, SQUARES_1, SQUARES_2, BRIGHT_PRODUCT, BY_RANK_1, BY_RANK_2 = range(
+    SUMS
+)
+"""What is summed up of a pair: products of deviations; and, where both are bright, each intensity, each
+square, their product, and each intensity weighted by how alike the ranks are."""
 
 
 @kernel
-def costes_thresholds(
-    x: NDArray[np.float64], y: NDArray[np.float64], slope: float, offset: float, step: float
-) -> tuple[float, float]:
-    """Find Costes' thresholds by going down a rising line y = offset + slope x in steps.
+def _load(
+    chunk: NDArray[np.float64],
+    values: NDArray[np.float64],
+    averaged: NDArray[np.float64],
+    dense: NDArray[np.int32],
+    mean: float,
+    low: float,
+) -> None:
+    """Prepare up to 256 pixels of one channel, shape (6, 256); what is beyond the last is 0."""
+    count = len(values)
+    chunk[:, count:] = 0.0
+    deviation, number, bright = chunk[DEVIATION], chunk[NUMBER], chunk[BRIGHT]
+    for index in range(count):
+        deviation[index] = values[index] - mean
+    for index in range(count):
+        bright[index] = values[index] if values[index] >= low else 0.0
+    for index in range(count):
+        number[index] = dense[index]
+    is_bright, square, rank = chunk[IS_BRIGHT], chunk[SQUARE], chunk[RANK]
+    for index in range(count):
+        is_bright[index] = 1.0 if values[index] >= low else 0.0
+    for index in range(count):
+        square[index] = bright[index] * bright[index]
+    rank[:count] = averaged
 
-    A pixel lies below a pair of thresholds if either channel does. Every pixel is sorted into the
-    first step of thresholds that it lies below; sums over steps then give the correlation below each
-    of them, from one pass over the pixels.
+
+@kernel
+def _add_pair(
+    lanes: NDArray[np.float64],
+    one: NDArray[np.float64],
+    two: NDArray[np.float64],
+    per_rank: float,
+    room: NDArray[np.float64],
+) -> int:
+    """Add a chunk's sums of a pair, shape (9, 64); return how many pixels deviate alike."""
+    add_products(lanes[PRODUCT], one[DEVIATION], two[DEVIATION])
+    add_products(lanes[RANK_PRODUCT], one[RANK], two[RANK])
+    add_products(lanes[BOTH_1], one[BRIGHT], two[IS_BRIGHT])
+    add_products(lanes[BOTH_2], two[BRIGHT], one[IS_BRIGHT])
+    add_products(lanes[SQUARES_1], one[SQUARE], two[IS_BRIGHT])
+    add_products(lanes[SQUARES_2], two[SQUARE], one[IS_BRIGHT])
+    add_products(lanes[BRIGHT_PRODUCT], one[BRIGHT], two[BRIGHT])
+    number, other = one[NUMBER], two[NUMBER]
+    first, second = one[IS_BRIGHT], two[IS_BRIGHT]
+    for index in range(CHUNK):
+        room[index] = (1.0 - abs(number[index] - other[index]) * per_rank) * first[index] * second[index]
+    add_products(lanes[BY_RANK_1], one[BRIGHT], room)
+    add_products(lanes[BY_RANK_2], two[BRIGHT], room)
+    a, b, alike = one[DEVIATION], two[DEVIATION], 0
+    for index in range(CHUNK):
+        alike += 1 if a[index] * b[index] > 0.0 else 0
+    return alike
+
+
+@kernel
+def _sums(
+    values: NDArray[np.float64],
+    averaged: NDArray[np.float64],
+    dense: NDArray[np.int32],
+    lows: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Sum up what the numbers of all channels and pairs are made of.
 
     Parameters
     ----------
-    x, y : ndarray, shape (n,), float64
-    slope, offset : float
-        Of the orthogonal regression line.
-    step : float
-        Distance between tried thresholds of x, up to the first one above its maximum.
+    values, averaged, dense : ndarray, shape (channels, n)
+        As for `colocalize`.
+    lows : ndarray, shape (channels,), float64
+        The least intensity that is bright.
 
     Returns
     -------
-    tuple of float
-        Thresholds of x and y: the largest tried ones below which the correlation is not positive.
+    own : ndarray, shape (channels, 3), float64
+        Sums of squares of deviations of intensities and of ranks; intensity that is bright.
+    shared : ndarray, shape (pairs, 9), float64
+    alike : ndarray, shape (pairs,), int64
     """
-    steps = int(np.floor(x.max() / step + 1e-6)) + 1
-    sums = np.zeros((steps + 1, 6))
-    per_step, y_to_x = 1.0 / step, 1.0 / slope
-    for index in range(len(x)):
-        a, b = x[index], y[index]
-        lowest = min(a, (b - offset) * y_to_x)
-        place = sums[max(0, min(steps, int(np.floor(lowest * per_step + 1e-6)) + 1))]
-        place[0] += 1.0
-        place[1] += a
-        place[2] += b
-        place[3] += a * a
-        place[4] += b * b
-        place[5] += a * b
-    for number in range(1, steps + 1):
-        sums[number] += sums[number - 1]
-    for number in range(steps, 0, -1):
-        n, a, b, aa, bb, ab = sums[number]
-        if n < 2.0 or ab * n - a * b <= FLAT * n * np.sqrt(aa * bb):
-            return number * step, offset + slope * number * step
-    return 0.0, offset
+    channels, count = values.shape
+    pairs = channels * (channels - 1) // 2
+    lanes, alike = np.zeros((pairs, SUMS, LANES), np.float64), np.zeros(pairs, np.int64)
+    own_lanes = np.zeros((channels, 3, LANES), np.float64)
+    chunk, room = np.empty((channels, 6, CHUNK), np.float64), np.empty(CHUNK, np.float64)
+    means = np.array([total(row) / count for row in values])
+    highest = np.array([row.max() for row in dense])
+    for start in range(0, count, CHUNK):
+        end = min(start + CHUNK, count)
+        for one in range(channels):
+            here = chunk[one]
+            ranks = averaged[one, start:end] - 0.5 * (count - 1)
+            _load(here, values[one, start:end], ranks, dense[one, start:end], means[one], lows[one])
+            add_products(own_lanes[one, 0], here[DEVIATION], here[DEVIATION])
+            add_products(own_lanes[one, 1], here[RANK], here[RANK])
+            add_products(own_lanes[one, 2], here[BRIGHT], here[IS_BRIGHT])
+        pair = 0
+        for one in range(channels):
+            for two in range(one + 1, channels):
+                per_rank = 1.0 / (max(highest[one], highest[two]) + 1)
+                alike[pair] += _add_pair(lanes[pair], chunk[one], chunk[two], per_rank, room)
+                pair += 1
+    own, shared = np.empty((channels, 3), np.float64), np.empty((pairs, SUMS), np.float64)
+    for one in range(channels):
+        for number in range(3):
+            own[one, number] = in_order(own_lanes[one, number])
+    for pair in range(pairs):
+        for number in range(SUMS):
+            shared[pair, number] = in_order(lanes[pair, number])
+    return own, shared, alike
 
 
 @kernel
-def manders(
-    x: NDArray[np.float64], y: NDArray[np.float64], low_x: float, low_y: float
-) -> tuple[float, float]:
-    """Return Manders' M1 and M2: the shares of x and y above their thresholds where both are above."""
-    both_x, both_y, all_x, all_y = 0.0, 0.0, 0.0, 0.0
-    for index in range(len(x)):
-        a = x[index] if x[index] >= low_x else 0.0
-        b = y[index] if y[index] >= low_y else 0.0
-        all_x += a
-        all_y += b
-        both_x += a if y[index] >= low_y else 0.0
-        both_y += b if x[index] >= low_x else 0.0
-    return (both_x / all_x if all_x > 0.0 else np.nan), (both_y / all_y if all_y > 0.0 else np.nan)
-
-
-@kernel
-def _thresholded(
-    out: NDArray[np.float64],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    rank_x: NDArray[np.int64],
-    rank_y: NDArray[np.int64],
-    lows: tuple[float, float],
-) -> None:
-    """Fill in what counts pixels above fixed thresholds: Manders, overlap, rank-weighted.
-
-    The ranks are dense.
-    """
-    low_x, low_y = lows
-    per_rank = 1.0 / (max(rank_x.max(), rank_y.max()) + 1)
-    all_x, all_y, both_x, both_y, weighted_x, weighted_y = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    xx, yy, xy = 0.0, 0.0, 0.0
-    for index in range(len(x)):
-        high_x, high_y = x[index] >= low_x, y[index] >= low_y
-        all_x += x[index] if high_x else 0.0
-        all_y += y[index] if high_y else 0.0
-        both = high_x and high_y
-        a, b = (x[index] if both else 0.0), (y[index] if both else 0.0)
-        both_x += a
-        both_y += b
-        weight = 1.0 - abs(rank_x[index] - rank_y[index]) * per_rank
-        weighted_x += a * weight
-        weighted_y += b * weight
-        xx += a * a
-        yy += b * b
-        xy += a * b
-    out[MANDERS_1], out[MANDERS_2] = both_x / all_x, both_y / all_y
-    out[WEIGHTED_1], out[WEIGHTED_2] = weighted_x / all_x, weighted_y / all_y
-    if xx > 0.0 and yy > 0.0:
-        out[OVERLAP], out[K_1], out[K_2] = xy / np.sqrt(xx * yy), xy / xx, xy / yy
-
-
-@kernel
-def _products(
-    x: NDArray[np.float64], y: NDArray[np.float64], rank_x: NDArray[np.float64], rank_y: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """Sum the products of centred intensities and ranks; give the share of pixels that deviate alike."""
-    product, rank_product, alike = 0.0, 0.0, 0
-    for index in range(len(x)):
-        both = x[index] * y[index]
-        product += both
-        rank_product += rank_x[index] * rank_y[index]
-        alike += 1 if both > 0.0 else 0
-    return product, rank_product, alike / len(x)
-
-
-@kernel
-def _costes(
+def _costes_numbers(
     out: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     moments: tuple[float, float, float],
+    highest: tuple[float, float],
     steps: int,
 ) -> None:
     """Fill in Costes' thresholds and Manders' numbers above them, for channels that correlate."""
     xx, yy, xy = moments
     slope = (yy - xx + np.sqrt((yy - xx) ** 2 + 4.0 * xy * xy)) / (2.0 * xy)
-    offset = y.sum() / len(y) - slope * (x.sum() / len(x))
-    low_x, low_y = costes_thresholds(x, y, slope, offset, x.max() / steps)
-    out[COSTES_1], out[COSTES_2] = manders(x, y, low_x, low_y)
-    out[COSTES_THRESHOLD_1], out[COSTES_THRESHOLD_2] = low_x / x.max(), low_y / y.max()
+    offset = total(y) / len(y) - slope * (total(x) / len(x))
+    step = highest[0] / steps
+    number, both_x, both_y = costes(x, y, (slope, offset), step, steps + 1)
+    least = number - NEAR
+    all_x = total_from(x, 1.0 / step, 0.0, least)
+    all_y = total_from(y, 1.0 / (slope * step), -offset, least)
+    if all_x > 0.0:
+        out[COSTES_1] = both_x / all_x
+    if all_y > 0.0:
+        out[COSTES_2] = both_y / all_y
+    out[COSTES_THRESHOLD_1] = number * step / highest[0]
+    out[COSTES_THRESHOLD_2] = (offset + slope * number * step) / highest[1]
 
 
 @kernel
-def _pair(
-    out: NDArray[np.float64],
-    sums: tuple[float, float, float],
-    ranks: tuple[float, float, float],
-    alike: float,
-) -> None:
-    """Fill in correlations from sums of squares of both channels and of products, and the quotient."""
-    xx, yy, xy = sums
-    rank_xx, rank_yy, rank_xy = ranks
-    r = max(-1.0, min(1.0, xy / np.sqrt(xx * yy)))
-    out[PEARSON] = r if abs(r) > FLAT else 0.0
-    out[SPEARMAN] = max(-1.0, min(1.0, rank_xy / np.sqrt(rank_xx * rank_yy)))
-    out[SLOPE] = xy / xx
-    out[QUOTIENT] = alike - 0.5
+def _bright_numbers(out: NDArray[np.float64], sums: NDArray[np.float64], all_x: float, all_y: float) -> None:
+    """Fill in what counts pixels above fixed thresholds: Manders, overlap, rank-weighted."""
+    out[MANDERS_1], out[MANDERS_2] = sums[BOTH_1] / all_x, sums[BOTH_2] / all_y
+    out[WEIGHTED_1], out[WEIGHTED_2] = sums[BY_RANK_1] / all_x, sums[BY_RANK_2] / all_y
+    xx, yy, xy = sums[SQUARES_1], sums[SQUARES_2], sums[BRIGHT_PRODUCT]
+    if xx > 0.0 and yy > 0.0:
+        out[OVERLAP], out[K_1], out[K_2] = xy / np.sqrt(xx * yy), xy / xx, xy / yy
 
 
 @kernel
 def colocalize(
     values: NDArray[np.float64],
     averaged: NDArray[np.float64],
-    dense: NDArray[np.int64],
+    dense: NDArray[np.int32],
+    ascending: NDArray[np.float64],
     fraction: float,
     steps: int,
 ) -> NDArray[np.float64]:
@@ -208,6 +205,8 @@ def colocalize(
     values : ndarray, shape (channels, n), float64
     averaged, dense : ndarray, shape (channels, n)
         Ranks with ties averaged, and dense.
+    ascending : ndarray, shape (channels, n), float64
+        The values sorted.
     fraction : float
         Fixed threshold over the channel's maximum.
     steps : int
@@ -218,26 +217,27 @@ def colocalize(
     ndarray, shape (pairs, 15), float64
         Pairs in the order of `itertools.combinations`.
     """
-    channels = len(values)
+    channels, count = values.shape
     out = np.full((channels * (channels - 1) // 2, NUMBERS), np.nan)
-    deviations, squares = centred(values)
-    rank_deviations, rank_squares = centred(averaged)
-    highest = np.array([row.max() for row in values])
-    pair = 0
+    highest = ascending[:, count - 1]
+    own, shared, alike = _sums(values, averaged, dense, np.where(highest > 0.0, fraction * highest, np.inf))
+    pair = -1
     for one in range(channels):
         for two in range(one + 1, channels):
-            x, y, row = values[one], values[two], out[pair]
             pair += 1
+            row, sums = out[pair], shared[pair]
             if highest[one] > 0.0 and highest[two] > 0.0:
-                lows = (fraction * highest[one], fraction * highest[two])
-                _thresholded(row, x, y, dense[one], dense[two], lows)
-            if squares[one] <= 0.0 or squares[two] <= 0.0:
+                _bright_numbers(row, sums, own[one, 2], own[two, 2])
+            if ascending[one, 0] == highest[one] or ascending[two, 0] == highest[two]:
                 continue
-            xy, rank_xy, alike = _products(
-                deviations[one], deviations[two], rank_deviations[one], rank_deviations[two]
-            )
-            sums = (squares[one], squares[two], xy)
-            _pair(row, sums, (rank_squares[one], rank_squares[two], rank_xy), alike)
+            moments = (own[one, 0], own[two, 0], sums[PRODUCT])
+            r = max(-1.0, min(1.0, moments[2] / np.sqrt(moments[0] * moments[1])))
+            row[PEARSON] = r if abs(r) > FLAT else 0.0
+            spearman = sums[RANK_PRODUCT] / np.sqrt(own[one, 1] * own[two, 1])
+            row[SPEARMAN] = max(-1.0, min(1.0, spearman))
+            row[SLOPE] = moments[2] / moments[0]
+            row[QUOTIENT] = alike[pair] / count - 0.5
             if steps > 0 and row[PEARSON] > 0.0:
-                _costes(row, x, y, sums, steps)
+                tops = (highest[one], highest[two])
+                _costes_numbers(row, values[one], values[two], moments, tops, steps)
     return out

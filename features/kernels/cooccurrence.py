@@ -1,111 +1,154 @@
-"""Grey-level co-occurrence inside a mask, and Haralick's thirteen numbers of it."""
+"""Grey-level co-occurrence inside a mask, and Haralick's thirteen numbers of it.
+
+Counts stay whole numbers until the last step: sums of them are exact in any order.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
-from features.kernels.joint import entropy_bits
-
-ANGLES = np.array([[0, 1], [1, 1], [1, 0], [1, -1]])
-"""Steps (row, column) of the four directions: 0, 45, 90 and 135 degrees up to the axis' sign."""
 
 HARALICK = 13
+DIRECTIONS = 4
+
+_LOGS = np.arange(1024) * np.log2(np.maximum(np.arange(1024), 1))
+"""n log2(n) of small counts."""
 
 
 @kernel
-def cooccurrence(levels: NDArray[np.uint8], down: int, right: int, size: int) -> NDArray[np.int32]:
-    """Count symmetric pairs of grey levels a step apart, both inside the mask.
+def _count_pairs(padded: NDArray[np.uint8], reach: int, step: int, counts: NDArray[np.int32]) -> None:
+    """Count pairs of grey levels a step apart, in four directions at once.
 
     Parameters
     ----------
-    levels : ndarray, shape (height, width), uint8
-        1 to `size`; 0 outside.
-    down, right : int
-        The step in pixels; `down` is not negative.
-
-    Returns
-    -------
-    ndarray, shape (size + 1, size + 1), int32
-        Indexed by level; row and column 0 are empty.
+    padded : ndarray, shape (height + reach, width + 2 reach), uint8
+        Grey levels, with a margin of 0 below and on both sides.
+    reach, step : int
+        Width of the margin, and the distance in pixels: not above `reach`.
+    counts : ndarray, shape (4, size + 1, size + 1), int32
+        Set to the counts at 0, 45, 90 and 135 degrees up to the axis' sign, the first level the upper
+        pixel's; row 0 is empty.
     """
-    height, width = levels.shape
-    counts = np.zeros((size + 1, size + 1), np.int32)
-    start, end = max(0, -right), min(width, width - right)
-    for row in range(height - down):
-        for column in range(start, end):
-            counts[levels[row, column], levels[row + down, column + right]] += 1
-    counts[0, :] = 0
-    counts[:, 0] = 0
-    return counts + counts.T
+    counts[:] = 0
+    height, width = padded.shape[0] - reach, padded.shape[1] - 2 * reach
+    for row in range(height):
+        here, below = padded[row, reach:], padded[row + step]
+        right = padded[row, reach + step :]
+        below_left, below_right = below[reach - step :], below[reach + step :]
+        under = below[reach:]
+        for column in range(width):
+            level = here[column]
+            if level > 0:
+                counts[0, level, right[column]] += 1
+                counts[1, level, below_right[column]] += 1
+                counts[2, level, under[column]] += 1
+                counts[3, level, below_left[column]] += 1
 
 
 @kernel
-def haralick(counts: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Compute Haralick's first thirteen features of a symmetric co-occurrence matrix, shape (13,).
+def _entropy(counts: NDArray[np.int64], total: int) -> float:
+    """Return the entropy in bits of counts that sum up to `total`."""
+    amount = 0.0
+    for count in counts:
+        if count == total:
+            return 0.0
+        amount += _LOGS[count] if count < len(_LOGS) else count * np.log2(float(count))
+    return float(np.log2(float(total)) - amount / total)
+
+
+@kernel
+def _power_sums(counts: NDArray[np.int64]) -> tuple[int, int]:
+    """Sum index times count, and squared index times count."""
+    first, second = 0, 0
+    for index in range(len(counts)):
+        first += index * counts[index]
+        second += index * index * counts[index]
+    return first, second
+
+
+@kernel
+def haralick(counts: NDArray[np.int32], out: NDArray[np.float64]) -> None:
+    """Compute Haralick's first thirteen features of a co-occurrence matrix made symmetric.
 
     In the order of mahotas: angular second moment, contrast, correlation, sum of squares, inverse
     difference moment, sum average, sum variance, sum entropy, entropy, difference variance,
     difference entropy, information measures of correlation 1 and 2. NaN throughout without pairs,
     and for correlation and both information measures where all pairs are of one level.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (size + 1, size + 1), int32
+        From `_count_pairs`; row and column 0 do not count.
+    out : ndarray, shape (13,), float64
+        Filled in.
     """
     size = len(counts)
-    total = counts.sum()
-    out = np.full(HARALICK, np.nan)
-    if total == 0:
-        return out
-    marginal = np.zeros(size)
-    sums = np.zeros(2 * size)
-    gaps = np.zeros(size)
-    second, entropy, product = 0.0, 0.0, 0.0
+    marginal = np.zeros(size, np.int64)
+    sums = np.zeros(2 * size, np.int64)
+    gaps = np.zeros(size, np.int64)
+    squares, product, logs = 0, 0, 0.0
     for a in range(1, size):
         for b in range(1, a + 1):
-            if counts[a, b] == 0:
+            both = np.int64(counts[a, b]) + counts[b, a]
+            if both == 0:
                 continue
-            one = counts[a, b] / total
-            both = one if a == b else 2.0 * one
-            marginal[a] += one
+            times = 1 if a == b else 2
+            marginal[a] += both
             if a != b:
-                marginal[b] += one
-            sums[a + b] += both
-            gaps[a - b] += both
-            second += both * one
-            entropy -= both * np.log2(one)
-            product += both * a * b
-    _summarise(out, marginal, sums, gaps)
-    out[0] = second
+                marginal[b] += both
+            sums[a + b] += times * both
+            gaps[a - b] += times * both
+            squares += times * both * both
+            product += times * both * a * b
+            logs += times * (_LOGS[both] if both < len(_LOGS) else both * np.log2(float(both)))
+    total = marginal.sum()
+    out[:] = np.nan
+    if total == 0:
+        return
+    first, second = _power_sums(marginal)
+    out[0] = squares / (float(total) * total)
+    out[3] = (second - first * (first / total)) / total
+    _of_sums_and_gaps(out, sums, gaps, total)
+    single = _entropy(marginal, total)
+    if single == 0.0:
+        out[3], out[8] = 0.0, 0.0
+        return
+    entropy = np.log2(float(total)) - logs / total
     out[8] = entropy
-    variance, single = out[3], entropy_bits(marginal)
-    if single > 0.0:
-        out[2] = (product - (0.5 * out[5]) ** 2) / variance
-        out[11] = (entropy - 2.0 * single) / single
-        out[12] = np.sqrt(max(0.0, 1.0 - np.exp(-2.0 * (2.0 * single - entropy))))
-    return out
+    out[2] = (product - first * (first / total)) / total / out[3]
+    out[11] = (entropy - 2.0 * single) / single
+    out[12] = np.sqrt(max(0.0, 1.0 - np.exp(-2.0 * (2.0 * single - entropy))))
 
 
 @kernel
-def _summarise(
-    out: NDArray[np.float64],
-    marginal: NDArray[np.float64],
-    sums: NDArray[np.float64],
-    gaps: NDArray[np.float64],
+def _of_sums_and_gaps(
+    out: NDArray[np.float64], sums: NDArray[np.int64], gaps: NDArray[np.int64], total: int
 ) -> None:
-    """Fill in what depends only on the distributions of one level, of sums and of differences."""
-    mean, square, homogeneity, contrast, gap_mean = 0.0, 0.0, 0.0, 0.0, 0.0
-    for level in range(len(marginal)):
-        mean += level * marginal[level]
-        gap_mean += level * gaps[level]
-        contrast += level * level * gaps[level]
-        homogeneity += gaps[level] / (1.0 + level * level)
-    for level in range(len(marginal)):
-        square += (level - mean) ** 2 * marginal[level]
-    sum_variance, gap_variance = 0.0, 0.0
-    for level in range(len(sums)):
-        sum_variance += (level - 2.0 * mean) ** 2 * sums[level]
-    for level in range(len(gaps)):
-        gap_variance += (level - gap_mean) ** 2 * gaps[level]
-    out[1], out[3], out[4], out[5] = contrast, square, homogeneity, 2.0 * mean
-    out[6], out[7] = sum_variance, entropy_bits(sums)
-    out[9], out[10] = gap_variance, entropy_bits(gaps)
+    """Fill in what depends only on the distributions of sums and of differences of levels."""
+    first, second = _power_sums(sums)
+    gap_first, gap_second = _power_sums(gaps)
+    homogeneity = 0.0
+    for gap in range(len(gaps)):
+        homogeneity += gaps[gap] / (1.0 + gap * gap)
+    out[1], out[4], out[5] = gap_second / total, homogeneity / total, first / total
+    out[6], out[7] = max(0.0, second - first * (first / total)) / total, _entropy(sums, total)
+    out[9] = max(0.0, gap_second - gap_first * (gap_first / total)) / total
+    out[10] = _entropy(gaps, total)
+
+
+@kernel
+def _over_directions(numbers: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Write the mean and the range over the directions in which a value is defined, shape (2, 13)."""
+    for index in range(HARALICK):
+        low, high, total, defined = np.inf, -np.inf, 0.0, 0
+        for direction in range(DIRECTIONS):
+            number = numbers[direction, index]
+            if not np.isnan(number):
+                total += number
+                defined += 1
+                low, high = min(low, number), max(high, number)
+        if defined > 0:
+            out[0, index], out[1, index] = total / defined, high - low
 
 
 @kernel
@@ -126,28 +169,17 @@ def haralick_of_planes(
     ndarray, shape (channels, d, 2, 13), float64
         Mean and range over the directions in which a value is defined.
     """
-    channels = len(levels)
+    channels, height, width = levels.shape
     out = np.full((channels, len(distances), 2, HARALICK), np.nan)
+    reach = distances.max()
+    padded = np.zeros((height + reach, width + 2 * reach), np.uint8)
+    counts = np.empty((DIRECTIONS, size + 1, size + 1), np.int32)
+    numbers = np.empty((DIRECTIONS, HARALICK), np.float64)
     for channel in range(channels):
+        padded[:height, reach : reach + width] = levels[channel]
         for place in range(len(distances)):
-            step = distances[place]
-            low = np.full(HARALICK, np.inf)
-            high = np.full(HARALICK, -np.inf)
-            total = np.zeros(HARALICK)
-            defined = np.zeros(HARALICK)
-            for angle in range(len(ANGLES)):
-                down, right = ANGLES[angle, 0] * step, ANGLES[angle, 1] * step
-                if down >= levels.shape[1] or abs(right) >= levels.shape[2]:
-                    continue
-                numbers = haralick(cooccurrence(levels[channel], down, right, size))
-                for index in range(HARALICK):
-                    if not np.isnan(numbers[index]):
-                        total[index] += numbers[index]
-                        defined[index] += 1.0
-                        low[index] = min(low[index], numbers[index])
-                        high[index] = max(high[index], numbers[index])
-            for index in range(HARALICK):
-                if defined[index] > 0.0:
-                    out[channel, place, 0, index] = total[index] / defined[index]
-                    out[channel, place, 1, index] = high[index] - low[index]
+            _count_pairs(padded, reach, distances[place], counts)
+            for direction in range(DIRECTIONS):
+                haralick(counts[direction], numbers[direction])
+            _over_directions(numbers, out[channel, place])
     return out

@@ -7,13 +7,25 @@ from features.jit import kernel
 
 
 @kernel
-def quantise(pixels: NDArray[np.float32], mask: NDArray[np.bool_], levels: int) -> NDArray[np.uint8]:
-    """Divide each channel's range inside `mask` into `levels` equal bins, numbered from 1; 0 outside.
+def quantise(
+    places: NDArray[np.int32],
+    steps: NDArray[np.float64],
+    positions: NDArray[np.int64],
+    shape: tuple[int, int],
+    levels: int,
+) -> NDArray[np.uint8]:
+    """Divide each channel's range into `levels` equal bins, numbered from 1; 0 outside the region.
 
     Parameters
     ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
+    places : ndarray, shape (channels, n), int32
+        Ranks of the region's pixels among `steps`.
+    steps : ndarray, shape (channels, distinct), float64
+        Intensities in ascending order, of this region or of one that holds it.
+    positions : ndarray, shape (2, n), int64
+        Rows and columns.
+    shape : tuple of int
+        Height and width of the result.
     levels : int
         At most 255.
 
@@ -21,19 +33,16 @@ def quantise(pixels: NDArray[np.float32], mask: NDArray[np.bool_], levels: int) 
     -------
     ndarray, shape (channels, height, width), uint8
     """
-    channels, height, width = pixels.shape
-    out = np.zeros((channels, height, width), np.uint8)
+    channels, count = places.shape
+    out = np.zeros((channels, shape[0], shape[1]), np.uint8)
+    level = np.empty(steps.shape[1], np.uint8)
     for channel in range(channels):
-        low, high = np.inf, -np.inf
-        for row in range(height):
-            for column in range(width):
-                if mask[row, column]:
-                    low = min(low, float(pixels[channel, row, column]))
-                    high = max(high, float(pixels[channel, row, column]))
+        first, last = places[channel].min(), places[channel].max()
+        low, high = steps[channel, first], steps[channel, last]
         scale = levels / (high - low) if high > low else 0.0
-        for row in range(height):
-            for column in range(width):
-                if mask[row, column]:
-                    level = int((float(pixels[channel, row, column]) - low) * scale)
-                    out[channel, row, column] = min(level, levels - 1) + 1
+        for place in range(first, last + 1):
+            level[place] = min(int((steps[channel, place] - low) * scale), levels - 1) + 1
+        plane = out[channel]
+        for index in range(count):
+            plane[positions[0, index], positions[1, index]] = level[places[channel, index]]
     return out

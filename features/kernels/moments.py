@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.lanes import LANES, in_order, total
 
 
 @kernel
@@ -23,26 +24,35 @@ def moments(values: NDArray[np.float64]) -> NDArray[np.float64]:
     channels, count = values.shape
     out = np.empty((channels, 5), np.float64)
     for channel in range(channels):
-        total, low, high = 0.0, np.inf, -np.inf
-        for value in values[channel]:
-            total += value
-            low = min(low, value)
-            high = max(high, value)
-        mean = total / count
-        second, third, fourth = 0.0, 0.0, 0.0
-        for value in values[channel]:
-            gap = value - mean
-            square = gap * gap
-            second += square
-            third += square * gap
-            fourth += square * square
+        row = values[channel]
+        amount, flat = total(row), True
+        mean = amount / count
+        for value in row:
+            flat = flat and value == row[0]
+        if flat:
+            out[channel] = amount, row[0], 0.0, np.nan, np.nan
+            continue
+        second, third, fourth = _powers_of_gaps(row, mean)
         second, third, fourth = second / count, third / count, fourth / count
-        out[channel, 0] = total
-        out[channel, 1] = mean if high > low else low
-        out[channel, 2] = np.sqrt(second) if high > low else 0.0
-        out[channel, 3] = third / second**1.5 if high > low else np.nan
-        out[channel, 4] = fourth / second**2 - 3.0 if high > low else np.nan
+        out[channel, :3] = amount, mean, np.sqrt(second)
+        out[channel, 3:] = third / second**1.5, fourth / second**2 - 3.0
     return out
+
+
+@kernel
+def _powers_of_gaps(row: NDArray[np.float64], mean: float) -> tuple[float, float, float]:
+    """Sum the second, third and fourth powers of differences to the mean."""
+    lanes = np.zeros((3, LANES), np.float64)
+    squares, cubes, fourths = lanes[0], lanes[1], lanes[2]
+    for start in range(0, len(row), LANES):
+        part = row[start : start + LANES]
+        for lane in range(len(part)):
+            gap = part[lane] - mean
+            square = gap * gap
+            squares[lane] += square
+            cubes[lane] += square * gap
+            fourths[lane] += square * square
+    return in_order(squares), in_order(cubes), in_order(fourths)
 
 
 @kernel
@@ -80,27 +90,30 @@ def median_deviation(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @kernel
-def level_entropy(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the entropy in bits of every plane's histogram of grey levels; level 0 is outside.
+def level_entropy(ascending: NDArray[np.float64], levels: int) -> NDArray[np.float64]:
+    """Return the entropy in bits of every row's histogram of equal bins between its extremes.
 
     Parameters
     ----------
-    levels : ndarray, shape (channels, height, width), uint8
-        At least one pixel of every plane is not 0.
+    ascending : ndarray, shape (channels, n), float64, n >= 1
+        Sorted.
+    levels : int
+        Number of bins; the maximum is in the last.
 
     Returns
     -------
     ndarray, shape (channels,), float64
     """
-    channels, height, width = levels.shape
+    channels, count = ascending.shape
     out = np.zeros(channels, np.float64)
     for channel in range(channels):
-        counts = np.zeros(256, np.int64)
-        for row in range(height):
-            for column in range(width):
-                counts[levels[channel, row, column]] += 1
-        total = counts[1:].sum()
-        for count in counts[1:]:
-            if count > 0:
-                out[channel] -= count / total * np.log2(count / total)
+        row = ascending[channel]
+        low, high = row[0], row[count - 1]
+        scale = levels / (high - low) if high > low else 0.0
+        counts = np.zeros(levels, np.int64)
+        for value in row:
+            counts[min(int((value - low) * scale), levels - 1)] += 1
+        for number in counts:
+            if number > 0:
+                out[channel] -= number / count * np.log2(number / count)
     return out

@@ -27,6 +27,43 @@ def border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @kernel
+def on_border(
+    values: NDArray[np.float64], positions: NDArray[np.int64], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return mean and standard deviation of every channel over the pixels with a side neighbour outside.
+
+    Parameters
+    ----------
+    values : ndarray, shape (channels, n), float64
+    positions : ndarray, shape (2, n), int64
+    mask : ndarray, shape (height, width), bool
+        The pixels at `positions`, with a margin of one pixel.
+
+    Returns
+    -------
+    ndarray, shape (channels, 2), float64
+    """
+    outer = np.empty(values.shape[1], np.int64)
+    count = 0
+    for index in range(values.shape[1]):
+        row, column = positions[0, index], positions[1, index]
+        inside = mask[row - 1, column] and mask[row + 1, column]
+        if not (inside and mask[row, column - 1] and mask[row, column + 1]):
+            outer[count] = index
+            count += 1
+    out = np.empty((len(values), 2), np.float64)
+    for channel in range(len(values)):
+        amount, square = 0.0, 0.0
+        for index in outer[:count]:
+            amount += values[channel, index]
+        mean = amount / count
+        for index in outer[:count]:
+            square += (values[channel, index] - mean) ** 2
+        out[channel] = mean, np.sqrt(square / count)
+    return out
+
+
+@kernel
 def perimeter_and_euler(mask: NDArray[np.bool_]) -> tuple[float, int]:
     """Measure the length of the border in pixels, and the Euler number for 8-connected objects.
 

@@ -9,13 +9,21 @@ WEDGES = 8
 
 
 @kernel
+def at(plane: NDArray[np.float64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return a plane's values at a region's positions, shape (n,)."""
+    out = np.empty(positions.shape[1], np.float64)
+    for index in range(len(out)):
+        out[index] = plane[positions[0, index], positions[1, index]]
+    return out
+
+
+@kernel
 def ring_sums(
     values: NDArray[np.float64],
     positions: NDArray[np.int64],
-    rings: NDArray[np.int64],
-    count: int,
-    centre_row: float,
-    centre_column: float,
+    relative: NDArray[np.float64],
+    rings: int,
+    centre: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Sum pixels and intensities over rings and 45-degree wedges.
 
@@ -23,31 +31,29 @@ def ring_sums(
     ----------
     values : ndarray, shape (channels, n), float64
     positions : ndarray, shape (2, n), int64
-    rings : ndarray, shape (n,), int64
-        The ring of every pixel, from 0; negative for none.
-    count : int
+    relative : ndarray, shape (n,), float64
+        A relative distance in (0, 1], which rings divide evenly.
+    rings : int
         Number of rings.
-    centre_row, centre_column : float
+    centre : ndarray, shape (2,), float64
         Where the wedges meet.
 
     Returns
     -------
-    ndarray, shape (1 + channels, count, 8), float64
+    ndarray, shape (1 + channels, rings, 8), float64
         Number of pixels, then the sum of each channel.
     """
     channels, pixels = values.shape
-    sums = np.zeros((1 + channels, count, WEDGES), np.float64)
+    sums = np.zeros((rings * WEDGES, 1 + channels), np.float64)
     for pixel in range(pixels):
-        ring = rings[pixel]
-        if ring < 0:
-            continue
-        down = positions[0, pixel] - centre_row
-        right = positions[1, pixel] - centre_column
+        ring = int(np.ceil(relative[pixel] * rings)) - 1
+        down, right = positions[0, pixel] - centre[0], positions[1, pixel] - centre[1]
         wedge = (4 if down > 0.0 else 0) + (2 if right > 0.0 else 0) + (1 if abs(down) > abs(right) else 0)
-        sums[0, ring, wedge] += 1.0
+        place = sums[ring * WEDGES + wedge]
+        place[0] += 1.0
         for channel in range(channels):
-            sums[1 + channel, ring, wedge] += values[channel, pixel]
-    return sums
+            place[1 + channel] += values[channel, pixel]
+    return np.ascontiguousarray(sums.T).reshape((1 + channels, rings, WEDGES))
 
 
 @kernel

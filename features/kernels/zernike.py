@@ -38,6 +38,43 @@ COEFFICIENTS = _coefficients().reshape(len(ORDERS), -1)
 
 
 @kernel
+def scattered_ends(positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """List the pixels that can lie on the smallest circle: the first and last of every row.
+
+    They come scattered, by steps of about the golden ratio of their number, not along the outline: only
+    then does the search for the circle take linear time.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (2, n), int64
+        Rows and columns in reading order.
+
+    Returns
+    -------
+    ndarray, shape (ends, 2), float64
+    """
+    rows, columns = positions
+    ends = np.empty(2 * len(rows), np.int64)
+    count = 0
+    for index in range(len(rows)):
+        if index == 0 or rows[index] != rows[index - 1]:
+            ends[count] = index
+            count += 1
+        if index + 1 == len(rows) or rows[index] != rows[index + 1]:
+            ends[count] = index
+            count += 1
+    stride = max(1, int(0.618034 * count))
+    while np.gcd(stride, count) > 1:
+        stride += 1
+    out = np.empty((count, 2), np.float64)
+    at = 0
+    for number in range(count):
+        out[number] = rows[ends[at]], columns[ends[at]]
+        at = (at + stride) % count
+    return out
+
+
+@kernel
 def _circle_of_three(points: NDArray[np.float64], a: int, b: int, c: int) -> tuple[float, float, float]:
     """Return centre and squared radius of the circle through three points, infinite if on a line."""
     ax, ay = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
@@ -92,50 +129,67 @@ def enclosing_circle(points: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 @kernel
-def power_sums(
-    values: NDArray[np.float64],
-    positions: NDArray[np.int64],
-    row: float,
-    column: float,
-    radius: float,
-) -> NDArray[np.float64]:
-    """Sum y^q x^p over a region, with weight 1 and with each channel's intensity.
+def _powers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the powers 0 to degree of numbers, shape (degree + 1, n)."""
+    out = np.ones((DEGREE + 1, len(values)), np.float64)
+    for power in range(1, DEGREE + 1):
+        out[power] = out[power - 1] * values
+    return out
 
-    All Zernike moments are sums of these few, and a row's y is a common factor.
+
+@kernel
+def _add_rows(sums: NDArray[np.float64], lines: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """Add four rows of a plane, times each power of their y, to the sums over rows of every column.
 
     Parameters
     ----------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-        In reading order.
+    sums : ndarray, shape (degree + 1, width), float64
+    lines : ndarray, shape (4, width), float64
+    y : ndarray, shape (degree + 1, 4), float64
+        Powers of the rows' y.
+    """
+    one, two, three, four = lines[0], lines[1], lines[2], lines[3]
+    for power in range(DEGREE + 1):
+        target = sums[power]
+        a, b, c, d = y[power, 0], y[power, 1], y[power, 2], y[power, 3]
+        for column in range(len(one)):
+            target[column] += (a * one[column] + b * two[column]) + (c * three[column] + d * four[column])
+
+
+@kernel
+def power_sums(planes: NDArray[np.float32], row: float, column: float, radius: float) -> NDArray[np.float64]:
+    """Sum y^q x^p over planes, weighted by their values.
+
+    All Zernike moments are sums of these few. Rows are summed up first, four at a time, for all columns
+    alike; then columns.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (planes, height, width), float32
     row, column, radius : float
         The circle that becomes the unit disc.
 
     Returns
     -------
-    ndarray, shape (1 + channels, degree + 1, degree + 1), float64
+    ndarray, shape (planes, degree + 1, degree + 1), float64
         Indexed by q and p; 0 where q + p exceeds the degree.
     """
-    channels, count = values.shape
-    sums = np.zeros((1 + channels, DEGREE + 1, DEGREE + 1), np.float64)
-    line = np.zeros((1 + channels, DEGREE + 1), np.float64)
-    powers = np.empty(DEGREE + 1, np.float64)
-    for index in range(count):
-        x = (positions[1, index] - column) / radius
-        power = 1.0
-        for p in range(DEGREE + 1):
-            powers[p] = power
-            line[0, p] += power
-            power *= x
-        for channel in range(channels):
-            value = values[channel, index]
-            for p in range(DEGREE + 1):
-                line[1 + channel, p] += value * powers[p]
-        if index + 1 == count or positions[0, index + 1] != positions[0, index]:
-            y = (positions[0, index] - row) / radius
-            power = 1.0
-            for q in range(DEGREE + 1):
-                sums[:, q, : DEGREE + 1 - q] += power * line[:, : DEGREE + 1 - q]
-                power *= y
-            line[:] = 0.0
-    return sums
+    count, height, width = planes.shape
+    x = _powers((np.arange(width) - column) / radius)
+    y = _powers((np.arange(height + 3) - row) / radius)
+    out = np.zeros((count, DEGREE + 1, DEGREE + 1), np.float64)
+    lines = np.empty((4, width), np.float64)
+    sums = np.empty((DEGREE + 1, width), np.float64)
+    for number in range(count):
+        sums[:] = 0.0
+        for top in range(0, height, 4):
+            for line in range(4):
+                if top + line < height:
+                    lines[line] = planes[number, top + line]
+                else:
+                    lines[line] = 0.0
+            _add_rows(sums, lines, y[:, top : top + 4])
+        for q in range(DEGREE + 1):
+            for p in range(DEGREE + 1 - q):
+                out[number, q, p] = (sums[q] * x[p]).sum()
+    return out

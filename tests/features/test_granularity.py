@@ -21,14 +21,16 @@ def slow_granularity(plane: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_region_that_fills_the_field_has_cellprofilers_spectrum(seed):
-    plane = np.random.default_rng(seed).random((31, 26))
+    plane = np.random.default_rng(seed).random((31, 26), np.float32)
     padded, mask = np.pad(plane, 1), np.pad(np.ones(plane.shape, bool), 1)
-    assert granularity(padded[None], mask, STEPS)[0] == pytest.approx(slow_granularity(plane), abs=1e-12)
+    assert granularity(padded[None], mask, STEPS)[0] == pytest.approx(
+        slow_granularity(plane.astype(float)), abs=1e-12
+    )
 
 
 def test_what_is_outside_the_region_is_ignored():
     generator = np.random.default_rng(0)
-    plane, mask = np.zeros((20, 20)), np.zeros((20, 20), bool)
+    plane, mask = np.zeros((20, 20), np.float32), np.zeros((20, 20), bool)
     mask[3:15, 4:17] = True
     plane[mask] = generator.random(mask.sum())
     alone = granularity(np.pad(plane[3:15, 4:17], 1)[None], np.pad(mask[3:15, 4:17], 1), STEPS)
@@ -36,7 +38,7 @@ def test_what_is_outside_the_region_is_ignored():
 
 
 def test_grains_show_at_their_size():
-    plane = np.full((60, 60), 0.2)
+    plane = np.full((60, 60), 0.2, np.float32)
     down, right = np.indices(plane.shape)
     for centre in ((15, 15), (40, 20), (30, 45)):
         plane[abs(down - centre[0]) + abs(right - centre[1]) <= 4] = 1.0

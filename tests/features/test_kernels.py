@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
+from scipy.stats import kurtosis, rankdata, skew
 
 from features.families.haralick import NAMES
 from features.kernels.boxes import bounding_boxes
-from features.kernels.colocalization import costes_thresholds
 from features.kernels.cooccurrence import haralick_of_planes
+from features.kernels.costes import costes
 from features.kernels.distance import distance_inside
+from features.kernels.lanes import total, total_from
 from features.kernels.levels import quantise
-from features.kernels.moments import median_deviation
+from features.kernels.moments import level_entropy, median_deviation, moments
+from features.kernels.pixels import FEW, distinct, places_of_part, rank, sort_places
+from features.kernels.zernike import scattered_ends
 
 IBSI = Path(__file__).resolve().parents[3] / "shared" / "design" / "ibsi_reference.json"
 
@@ -39,9 +43,84 @@ def test_bounding_boxes_skip_missing_labels():
 
 
 def test_levels_divide_the_range_evenly_and_the_maximum_is_in_the_last():
-    pixels = np.array([[[0.0, 0.25, 0.49, 0.5, 1.0, 9.0]]], np.float32)
-    mask = np.array([[True, True, True, True, True, False]])
-    np.testing.assert_array_equal(quantise(pixels, mask, 4), [[[1, 2, 2, 3, 4, 0]]])
+    steps = np.array([[-7.0, 0.0, 0.25, 0.49, 0.5, 1.0, 9.0]])
+    places, positions = np.arange(1, 6, dtype=np.int32)[None], np.array([[0] * 5, range(5)])
+    np.testing.assert_array_equal(quantise(places, steps, positions, (1, 6), 4), [[[1, 2, 2, 3, 4, 0]]])
+
+
+def intensities(kind: str) -> np.ndarray:
+    """Return two channels of few or of many distinct intensities, some below 0, of single precision."""
+    generator = np.random.default_rng(7)
+    if kind == "few":
+        return generator.integers(-3, FEW - 3, (2, 5000)) / 255 // 2**-20 * 2**-20
+    many = generator.normal(size=(2, 5000)).astype(np.float32).astype(np.float64)
+    many[:, ::7] = many[:, 1::7][:, : many[:, ::7].shape[1]]
+    return many
+
+
+@pytest.mark.parametrize("kind", ["few", "many"])
+def test_pixels_are_ranked_and_sorted_with_and_without_many_intensities(kind):
+    values = intensities(kind)
+    assert (len(np.unique(values[0])) <= FEW) == (kind == "few")
+    places, steps = distinct(values)
+    averaged, dense = rank(places, steps.shape[1])
+    np.testing.assert_array_equal(sort_places(places, steps), np.sort(values, axis=1))
+    np.testing.assert_array_equal(averaged, rankdata(values, axis=1) - 1)
+    np.testing.assert_array_equal(dense, rankdata(values, method="dense", axis=1) - 1)
+
+
+@pytest.mark.parametrize("kind", ["few", "many"])
+def test_a_part_is_ranked_by_what_is_known_of_the_whole(kind):
+    values = intensities(kind)
+    positions = np.array(np.unravel_index(np.arange(values.shape[1]), (50, 100)))
+    mask = np.random.default_rng(1).random((50, 100)) < 0.2
+    part = values[:, mask.ravel()]
+    places, steps = distinct(values)
+    picked = places_of_part(places, positions, mask, np.count_nonzero(mask))
+    averaged, dense = rank(picked, steps.shape[1])
+    np.testing.assert_array_equal(sort_places(picked, steps), np.sort(part, axis=1))
+    np.testing.assert_array_equal(averaged, rankdata(part, axis=1) - 1)
+    np.testing.assert_array_equal(dense, rankdata(part, method="dense", axis=1) - 1)
+
+
+def test_zero_and_minus_zero_are_one_intensity():
+    places, steps = distinct(np.array([[0.0, -0.0, 1.0]]))
+    np.testing.assert_array_equal(places, [[0, 0, 1]])
+    np.testing.assert_array_equal(steps, [[0.0, 1.0]])
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 1000])
+def test_sums_in_lanes_leave_nothing_out(count):
+    values = np.random.default_rng(count).normal(size=count)
+    assert total(values) == pytest.approx(values.sum())
+    assert total_from(values, 2.0, 0.5, 1.0) == pytest.approx(values[values >= 0].sum())
+
+
+@pytest.mark.parametrize("count", [1, 2, 65, 1000])
+def test_moments_are_those_of_scipy(count):
+    values = np.random.default_rng(count).gamma(2.0, size=(1, count))
+    ours = moments(values)[0]
+    assert ours[:3] == pytest.approx([values.sum(), values.mean(), values.std()])
+    if count > 1:
+        assert ours[3:] == pytest.approx([skew(values[0]), kurtosis(values[0])])
+
+
+def test_the_entropy_is_that_of_a_histogram():
+    values = np.sort(np.random.default_rng(0).gamma(2.0, size=(1, 999)))
+    shares = np.histogram(values, 64)[0] / 999
+    expected = -(shares[shares > 0] * np.log2(shares[shares > 0])).sum()
+    assert level_entropy(values, 64) == pytest.approx(expected)
+    assert level_entropy(np.full((1, 5), 0.3), 64) == 0
+
+
+@pytest.mark.parametrize("side", [1, 2, 9, 40])
+def test_scattered_ends_are_the_ends_of_every_row(side):
+    mask = np.random.default_rng(side).random((side, side)) < 0.7
+    mask[0, 0] = True
+    rows = [np.flatnonzero(line) for line in mask]
+    ends = {(row, end) for row, line in enumerate(rows) if len(line) for end in (line[0], line[-1])}
+    found = [tuple(point) for point in scattered_ends(np.array(np.nonzero(mask)))]
+    assert set(found) == ends
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 50, 51])
@@ -73,8 +152,11 @@ def test_costes_thresholds_are_those_of_a_walk_down_the_line(seed, step):
     shared = generator.gamma(1.5, 30, 500)
     x = np.clip(shared + generator.normal(0, 15, 500), 0, 255).round() / 255
     y = np.clip(0.6 * shared + generator.normal(20, 12, 500), 0, 255).round() / 255
-    line, expected = slow_costes(x, y, step)
-    assert costes_thresholds(x, y, *line, step) == pytest.approx(expected)
+    (slope, offset), expected = slow_costes(x, y, step)
+    number, above_x, above_y = costes(x, y, (slope, offset), step, int(x.max() / step + 1e-6) + 1)
+    assert (number * step, offset + slope * number * step) == pytest.approx(expected)
+    above = (x >= expected[0] - 1e-9) & (y >= expected[1] - 1e-9)
+    assert (above_x, above_y) == pytest.approx((x[above].sum(), y[above].sum()))
 
 
 def test_haralick_agrees_with_the_standard_phantom():
