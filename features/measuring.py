@@ -66,10 +66,10 @@ def _plan(families: Sequence[str] | None, own: Field, common: Field, *, of_field
     for feature in selected(families):
         view = common if feature.resampled else own
         size = (view.pixel_size_um or 1.0) * (2 if of_field else 1)
+        width = feature.width(own.channels)
+        scales = np.tile(feature.scales(size), width // len(feature.outputs))
         for region in feature.regions:
-            width = len(feature.columns(region, own.channels))
             if (region in FIELD_REGIONS) == of_field and width:
-                scales = np.tile(feature.scales(size), width // len(feature.outputs))
                 tasks.append(Task(feature, region, slice(start, start + width), scales))
                 start += width
     return tasks

@@ -105,6 +105,10 @@ class Feature:
             for output in self.outputs
         ]
 
+    def width(self, channels: Sequence[str]) -> int:
+        """Return how many numbers the function gives in one region."""
+        return len(self.subjects(channels)) * len(self.outputs) if self.measurable(channels) else 0
+
     def scales(self, size: float) -> Floats:
         """Return the factor of every output from pixels to the unit in which a pixel's side is `size`."""
         powers = [LENGTH_POWER.get(output.unit, 0) for output in self.outputs.values()]

@@ -59,29 +59,42 @@ class Surroundings:
         means: Floats = sums[:, 3:] / sums[:, :1]
         return means
 
-    @property
+    @cached_property
     def nucleus_areas(self) -> Floats:
         """Pixels of every nucleus, shape (cells,); NaN without one."""
         return np.where(self._nucleus_sums[:, 0] > 0, self._nucleus_sums[:, 0], np.nan)
 
-    @property
+    @cached_property
     def nucleus_means(self) -> Floats:
         """Mean intensity of every nucleus, shape (cells, channels); NaN without one."""
         means: Floats = self._nucleus_sums[:, 3:] / self.nucleus_areas[:, None]
         return means
 
-    @property
+    @cached_property
     def nucleus_centres(self) -> Floats:
         """Row and column of the centre of every nucleus, shape (cells, 2); NaN without one."""
         centres: Floats = self._nucleus_sums[:, 1:3] / self.nucleus_areas[:, None]
         return centres
 
     @cached_property
+    def typical(self) -> tuple[Floats, Floats, Floats]:
+        """Medians over cells of `cell_means`, `nucleus_means` and `nucleus_areas`; NaN where none is defined.
+
+        Shapes (channels,), (channels,) and (1,).
+        """
+        return (
+            _median(self.cell_means),
+            _median(self.nucleus_means),
+            _median(self.nucleus_areas[:, None]),
+        )
+
+    @cached_property
     def touching(self) -> tuple[Floats, NDArray[np.int64]]:
         """Share of each cell's outline that touches others, and how many they are, shape (cells,) each."""
         shares, pairs = contacts(self._cells, self._place)
-        distinct = np.unique(pairs, axis=0)
-        return shares, np.bincount(distinct[:, 0], minlength=len(self._labels))
+        count = len(self._labels)
+        distinct = np.unique(pairs[:, 0] * count + pairs[:, 1])
+        return shares, np.bincount(distinct // count, minlength=count)
 
     @cached_property
     def nearest(self) -> tuple[Floats, NDArray[np.int64]]:
@@ -112,3 +125,9 @@ class Surroundings:
                 values = map_coordinates(plane, points.transpose(1, 0, 2), np.float64, order=1)
                 out[known, channel] = values.mean(axis=1)
         return out
+
+
+def _median(table: Floats) -> Floats:
+    """Return each column's median over the cells where it is defined, NaN where it is nowhere."""
+    known = table[np.isfinite(table).all(axis=1)]
+    return np.median(known, axis=0) if len(known) else np.full(table.shape[1], np.nan)

@@ -4,7 +4,7 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.kernels.geometry import central_moments
-from features.kernels.outline import convex_hull, hull_numbers, perimeter_and_euler
+from features.kernels.outline import convex_hull, euler_number, hull_numbers, perimeter
 from features.registry import AREA, CELL_REGIONS, GEOMETRY, LENGTH, Floats, Output, feature
 
 TURNED = frozenset({"translation", "gain", "offset", "rotation", "neighbours"})
@@ -45,7 +45,7 @@ def size_and_shape(region: Region) -> Floats:
     invariants"; Feret diameters by rotating the convex hull.
     """
     area = float(region.count)
-    perimeter, euler = perimeter_and_euler(region.mask)
+    length = perimeter(region.mask)
     hull_area, feret_max, feret_min = hull_numbers(convex_hull(region.mask))
     box = np.prod([side.stop - side.start - 2 for side in region.box])
     moments = central_moments(region.positions)
@@ -55,17 +55,17 @@ def size_and_shape(region: Region) -> Floats:
     return np.array(
         [
             area,
-            perimeter,
+            length,
             4 * np.sqrt(long),
             4 * np.sqrt(short),
             np.sqrt(1 - short / long) if long > 0 else np.nan,
             area / hull_area,
             area / box,
-            4 * np.pi * area / perimeter**2 if perimeter > 0 else np.nan,
+            4 * np.pi * area / length**2 if length > 0 else np.nan,
             np.sqrt(4 * area / np.pi),
             feret_max,
             feret_min,
-            euler,
+            euler_number(region.mask),
             *_hu(moments),
         ]
     )

@@ -38,7 +38,7 @@ def contact(region: Region) -> Floats:
     areas = field.nucleus_areas
     pair = areas[[row, rows[row]]]
     ratio = pair.min() / pair.max() if np.isfinite(distances[row]) else np.nan
-    relative = areas[row] / _median(areas[:, None])[0]
+    relative = areas[row] / field.typical[2][0]
     return np.array([shares[row], counts[row], distances[row], ratio, relative])
 
 
@@ -80,8 +80,8 @@ def likeness(region: Region) -> Floats:
     means = field.cell_means[[row, rows[row]]].mean(axis=0)
     return np.column_stack(
         [
-            _over(field.cell_means[row], _median(field.cell_means)),
-            _over(field.nucleus_means[row], _median(field.nucleus_means)),
+            _over(field.cell_means[row], field.typical[0]),
+            _over(field.nucleus_means[row], field.typical[1]),
             alike,
             _over(field.bridges[row], means),
         ]
@@ -92,9 +92,3 @@ def _over(values: Floats, by: Floats) -> Floats:
     """Divide, NaN where the divisor is not positive."""
     quotient: Floats = np.divide(values, by, out=np.full(values.shape, np.nan), where=by > 0)
     return quotient
-
-
-def _median(table: Floats) -> Floats:
-    """Return each column's median over the cells where it is defined, NaN where it is nowhere."""
-    known = table[np.isfinite(table).all(axis=1)]
-    return np.median(known, axis=0) if len(known) else np.full(table.shape[1], np.nan)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from features.cells import Cell, Region
 from features.families.filters import smoothed
 from features.kernels.objects import bright_objects, local_maxima, mean_spacing, otsu
-from features.kernels.outline import perimeter_and_euler
+from features.kernels.outline import euler_number
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Floats, Output, feature
 
 GAIN = GEOMETRY | {"gain"}
@@ -38,7 +38,7 @@ def bodies(region: Region) -> Floats:
     out = np.empty((len(region.cell.pixels), len(BODIES)))
     for channel, plane in enumerate(region.cell.pixels):
         bright, numbers = bright_objects(plane, region.mask, otsu(region.sorted_values[channel]))
-        out[channel] = [*numbers, perimeter_and_euler(bright)[1]]
+        out[channel] = [*numbers, euler_number(bright)]
     return out
 
 

@@ -25,32 +25,62 @@ _CODES = _code_table()
 
 
 @kernel
-def _code(plane: NDArray[np.float32], at: int, width: int, radius: int, whole: int, part: float) -> int:
-    """Code one pixel of a flattened plane: which of eight samples are at least as bright.
+def _straight(
+    bits: NDArray[np.int32], here: NDArray[np.float32], sample: NDArray[np.float32], bit: int
+) -> None:
+    """Set a bit where a sample that lies on a pixel is at least as bright."""
+    for column in range(len(bits)):
+        bits[column] |= bit if sample[column] >= here[column] else 0
+
+
+@kernel
+def _diagonal(
+    bits: NDArray[np.int32],
+    here: NDArray[np.float32],
+    around: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    part: float,
+    bit: int,
+) -> None:
+    """Set a bit where a sample between four pixels is at least as bright.
 
     Differences to the centre are interpolated, not values: flat and symmetric neighbourhoods give
-    the same answer under any gain, offset, turn or mirror. Diagonal samples lie `whole` and a
-    `part` of a pixel away in both directions.
+    the same answer under any gain, offset, turn or mirror.
     """
-    centre = float(plane[at])
-    bits = 0
-    step_down, step_right = 0, 1
+    near, one, other, far = around
+    rest = 1.0 - part
+    for column in range(len(bits)):
+        centre = float(here[column])
+        sides = (float(one[column]) - centre) + (float(other[column]) - centre)
+        sample = rest * (rest * (float(near[column]) - centre) + part * sides)
+        sample += part * part * (float(far[column]) - centre)
+        bits[column] |= bit if sample >= TIE else 0
+
+
+@kernel
+def _row_bits(plane: NDArray[np.float32], row: int, radius: int, bits: NDArray[np.int32]) -> None:
+    """Write which of eight samples are at least as bright for the inner pixels of a row.
+
+    Diagonal samples lie `whole` and a `part` of a pixel away in both directions.
+    """
+    width = len(bits)
+    away = radius * np.sqrt(0.5)
+    whole = int(np.floor(away))
+    here = plane[row, radius : radius + width]
+    bits[:] = 0
+    down, right = 0, 1
     for quarter in range(4):
-        next_down, next_right = -step_right, step_down
-        straight = step_down * width + step_right
-        if float(plane[at + radius * straight]) - centre >= 0.0:
-            bits |= 1 << (2 * quarter)
-        turned = next_down * width + next_right
-        corner = at + whole * (straight + turned)
-        a = float(plane[corner]) - centre
-        b = float(plane[corner + straight]) - centre
-        c = float(plane[corner + turned]) - centre
-        d = float(plane[corner + straight + turned]) - centre
-        sample = (1.0 - part) * ((1.0 - part) * a + part * (b + c)) + part * part * d
-        if sample >= TIE:
-            bits |= 2 << (2 * quarter)
-        step_down, step_right = next_down, next_right
-    return int(_CODES[bits])
+        next_down, next_right = -right, down
+        start = radius + radius * right
+        _straight(bits, here, plane[row + radius * down, start : start + width], 1 << (2 * quarter))
+        top, left = row + whole * (down + next_down), radius + whole * (right + next_right)
+        around = (
+            plane[top, left : left + width],
+            plane[top + down, left + right : left + right + width],
+            plane[top + next_down, left + next_right : left + next_right + width],
+            plane[top + down + next_down, left + right + next_right : left + right + next_right + width],
+        )
+        _diagonal(bits, here, around, away - whole, 2 << (2 * quarter))
+        down, right = next_down, next_right
 
 
 @kernel
@@ -89,16 +119,17 @@ def pattern_codes(pixels: NDArray[np.float32], mask: NDArray[np.bool_], radius: 
     """
     channels, height, width = pixels.shape
     codes = np.full((channels, height, width), OUTSIDE, np.uint8)
-    away = radius * np.sqrt(0.5)
-    whole = int(np.floor(away))
+    if width <= 2 * radius:
+        return codes
     inner = eroded(mask, radius)
+    bits = np.empty(width - 2 * radius, np.int32)
     for channel in range(channels):
-        plane = pixels[channel].ravel()
-        for row in range(height):
-            for column in range(width):
-                if inner[row, column]:
-                    at = row * width + column
-                    codes[channel, row, column] = _code(plane, at, width, radius, whole, away - whole)
+        for row in range(radius, height - radius):
+            _row_bits(pixels[channel], row, radius, bits)
+            inside, target = inner[row, radius:], codes[channel, row, radius:]
+            for column in range(len(bits)):
+                if inside[column]:
+                    target[column] = _CODES[bits[column]]
     return codes
 
 

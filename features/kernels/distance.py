@@ -7,19 +7,68 @@ from features.jit import kernel
 
 
 @kernel
-def _vertical(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _vertical(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Distance along its column from every pixel to the nearest one outside `mask`."""
     height, width = mask.shape
-    far = height + width
-    out = np.empty((height, width), np.int64)
+    far = np.int32(height + width)
+    out = np.empty((height, width), np.int32)
     for column in range(width):
-        out[0, column] = far if mask[0, column] else 0
-        for row in range(1, height):
-            out[row, column] = out[row - 1, column] + 1 if mask[row, column] else 0
-    for row in range(height - 2, -1, -1):
+        out[0, column] = far if mask[0, column] else np.int32(0)
+    for row in range(1, height):
+        before, here, inside = out[row - 1], out[row], mask[row]
         for column in range(width):
-            out[row, column] = min(out[row, column], out[row + 1, column] + 1)
+            here[column] = before[column] + np.int32(1) if inside[column] else np.int32(0)
+    for row in range(height - 2, -1, -1):
+        after, here = out[row + 1], out[row]
+        for column in range(width):
+            here[column] = min(here[column], after[column] + np.int32(1))
     return out
+
+
+@kernel
+def _nearest_in_row(
+    squares: NDArray[np.int32],
+    halves: NDArray[np.float64],
+    centre: NDArray[np.int32],
+    start: NDArray[np.int32],
+    out: NDArray[np.int32],
+) -> None:
+    """Write the least of (column - other)^2 + squares[other] over all others into `out`.
+
+    Parameters
+    ----------
+    squares : ndarray, shape (width,), int32
+    halves : ndarray, shape (width,), float64
+        1 / (2 n).
+    centre, start : ndarray, shape (width,), int32
+        Room for the parabolas of the lower envelope: their columns, and from where they are lowest.
+    out : ndarray, shape (width,), int32
+    """
+    last = 0
+    centre[0], start[0] = 0, 0
+    for column in range(1, len(squares)):
+        height = squares[column]
+        while last >= 0:
+            here, at = centre[last], start[last]
+            if (at - here) * (at - here) + squares[here] <= (at - column) * (at - column) + height:
+                break
+            last -= 1
+        if last < 0:
+            last = 0
+            centre[0] = column
+        else:
+            here = centre[last]
+            gap = column * column - here * here + height - squares[here]
+            begin = 1 + int(np.floor(gap * halves[column - here]))
+            if begin < len(squares):
+                last += 1
+                centre[last], start[last] = column, begin
+    end = len(squares)
+    for parabola in range(last, -1, -1):
+        here, first = centre[parabola], start[parabola]
+        for column in range(first, end):
+            out[column] = (column - here) * (column - here) + squares[here]
+        end = first
 
 
 @kernel
@@ -46,49 +95,29 @@ def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     far = height + width
     vertical = _vertical(mask)
     out = np.zeros((height, width), np.float64)
-    centre = np.empty(width, np.int64)
-    start = np.empty(width, np.int64)
+    centre, start = np.empty(width, np.int32), np.empty(width, np.int32)
+    nearest, squares = np.empty(width, np.int32), np.empty(width, np.int32)
+    halves = np.append(0.0, 0.5 / np.arange(1, width + 1))
     for row in range(height):
-        lines = vertical[row]
-        last = 0
-        centre[0] = 0
-        start[0] = 0
-        for column in range(1, width):
-            while last >= 0:
-                here, at = centre[last], start[last]
-                if (at - here) ** 2 + lines[here] ** 2 <= (at - column) ** 2 + lines[column] ** 2:
-                    break
-                last -= 1
-            if last < 0:
-                last = 0
-                centre[0] = column
-            else:
-                here = centre[last]
-                gap = column * column - here * here + lines[column] ** 2 - lines[here] ** 2
-                begin = 1 + int(np.floor(gap / (2.0 * (column - here))))
-                if begin < width:
-                    last += 1
-                    centre[last] = column
-                    start[last] = begin
-        for column in range(width - 1, -1, -1):
-            here = centre[last]
-            squared = (column - here) ** 2 + lines[here] ** 2
-            out[row, column] = np.inf if lines[here] >= far else np.sqrt(squared)
-            if column == start[last]:
-                last -= 1
+        lines, target = vertical[row], out[row]
+        squares[:] = lines * lines
+        if not mask[row].any():
+            continue
+        _nearest_in_row(squares, halves, centre, start, nearest)
+        for column in range(width):
+            distance = np.sqrt(float(nearest[column]))
+            target[column] = distance if distance < far else np.inf
     return out
 
 
 @kernel
-def _sum_over(values: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Sum a plane over each of several masks, shape (masks,)."""
-    sums = np.zeros(len(masks), np.float64)
-    for number in range(len(masks)):
-        for row in range(values.shape[0]):
-            for column in range(values.shape[1]):
-                if masks[number, row, column]:
-                    sums[number] += values[row, column]
-    return sums
+def _sum_at(plane: NDArray[np.float64], places: NDArray[np.int64]) -> float:
+    """Sum a plane over pixels given by their place in reading order."""
+    flat = plane.ravel()
+    total = 0.0
+    for place in places:
+        total += flat[place]
+    return total
 
 
 @kernel
@@ -107,21 +136,20 @@ def bright_distances(pixels: NDArray[np.float32], thresholds: NDArray[np.float64
         From the first to the second and back, in pixels; NaN where either has no bright pixel.
     """
     channels = len(pixels)
-    bright = np.empty(pixels.shape, np.bool_)
-    counts = np.empty(channels, np.float64)
-    sums = np.zeros((channels, channels), np.float64)
-    for channel in range(channels):
-        bright[channel] = pixels[channel] > thresholds[channel]
-        counts[channel] = np.count_nonzero(bright[channel])
+    bright = [pixels[channel] > thresholds[channel] for channel in range(channels)]
+    places = [np.flatnonzero(mask) for mask in bright]
+    means = np.full((channels, channels), np.nan)
     for target in range(channels):
-        if counts[target] > 0.0:
-            sums[:, target] = _sum_over(distance_inside(~bright[target]), bright)
-    out = np.full((channels * (channels - 1) // 2, 2), np.nan)
+        if len(places[target]) == 0:
+            continue
+        distances = distance_inside(~bright[target])
+        for source in range(channels):
+            if source != target and len(places[source]) > 0:
+                means[source, target] = _sum_at(distances, places[source]) / len(places[source])
+    out = np.empty((channels * (channels - 1) // 2, 2), np.float64)
     pair = 0
     for first in range(channels):
         for second in range(first + 1, channels):
-            if counts[first] > 0.0 and counts[second] > 0.0:
-                out[pair, 0] = sums[first, second] / counts[first]
-                out[pair, 1] = sums[second, first] / counts[second]
+            out[pair, 0], out[pair, 1] = means[first, second], means[second, first]
             pair += 1
     return out

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from features.jit import kernel
 from features.kernels.binary_patterns import eroded
+from features.kernels.lanes import in_order
 
 
 @kernel
@@ -97,23 +98,63 @@ def band_numbers(
     channels, height, width = finer.shape
     out = np.full((channels, 2), np.nan)
     count = np.count_nonzero(mask)
+    sums, gaps = np.empty((3, width), np.float64), np.empty(width, np.float64)
     for channel in range(channels):
-        total, second, third = 0.0, 0.0, 0.0
+        sums[:] = 0.0
+        totals, squares, cubes = sums[0], sums[1], sums[2]
         for row in range(height):
+            one, other = finer[channel, row], coarser[channel, row]
             for column in range(width):
-                if mask[row, column]:
-                    total += finer[channel, row, column] - coarser[channel, row, column]
-        mean = total / count
+                totals[column] += one[column] - other[column]
+        mean = in_order(totals) / count
         for row in range(height):
+            one, other, inside = finer[channel, row], coarser[channel, row], mask[row]
             for column in range(width):
-                if mask[row, column]:
-                    gap = finer[channel, row, column] - coarser[channel, row, column] - mean
-                    second += gap * gap
-                    third += gap * gap * gap
+                gaps[column] = one[column] - other[column] - mean if inside[column] else 0.0
+            for column in range(width):
+                squares[column] += gaps[column] * gaps[column]
+            for column in range(width):
+                cubes[column] += gaps[column] * gaps[column] * gaps[column]
+        second = in_order(squares)
         out[channel, 0] = second
         if second > 1e-12 * count:
-            out[channel, 1] = third / count / (second / count) ** 1.5
+            out[channel, 1] = in_order(cubes) / count / (second / count) ** 1.5
     return out
+
+
+@kernel
+def _derivatives(
+    above: NDArray[np.float32],
+    here: NDArray[np.float32],
+    below: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    out: NDArray[np.float64],
+) -> None:
+    """Write central differences of the inner pixels of a row, 0 where `inside` is False.
+
+    Parameters
+    ----------
+    above, here, below : ndarray, shape (width,), float32
+    inside : ndarray, shape (width,), bool
+    out : ndarray, shape (5, width - 2), float64
+        Down, right, and twice: down, right, mixed.
+    """
+    middle, up, low, within = here[1:], above[1:], below[1:], inside[1:]
+    after, up_after, low_after = here[2:], above[2:], below[2:]
+    down, right, dd, rr, dr = out[0], out[1], out[2], out[3], out[4]
+    for column in range(len(down)):
+        down[column] = 0.5 * (float(low[column]) - up[column]) if within[column] else 0.0
+    for column in range(len(down)):
+        right[column] = 0.5 * (float(after[column]) - here[column]) if within[column] else 0.0
+    for column in range(len(down)):
+        twice = float(low[column]) + up[column] - 2.0 * middle[column]
+        dd[column] = twice if within[column] else 0.0
+    for column in range(len(down)):
+        twice = float(after[column]) + here[column] - 2.0 * middle[column]
+        rr[column] = twice if within[column] else 0.0
+    for column in range(len(down)):
+        mixed = float(low_after[column]) + above[column] - below[column] - up_after[column]
+        dr[column] = 0.25 * mixed if within[column] else 0.0
 
 
 @kernel
@@ -138,25 +179,26 @@ def derivative_numbers(planes: NDArray[np.float32], mask: NDArray[np.bool_]) -> 
     channels, height, width = planes.shape
     out = np.zeros((channels, 6), np.float64)
     inner = eroded(mask, 1)
+    out[:, 0] = np.count_nonzero(inner)
+    row_of, sums = np.empty((5, width - 2), np.float64), np.empty((5, width - 2), np.float64)
+    down, right, dd, rr, dr = row_of[0], row_of[1], row_of[2], row_of[3], row_of[4]
+    edges, blobs, lines, across, mixed = sums[0], sums[1], sums[2], sums[3], sums[4]
     for channel in range(channels):
         plane = planes[channel]
-        edges, blobs, lines, across, mixed, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        sums[:] = 0.0
         for row in range(1, height - 1):
-            for column in range(1, width - 1):
-                if not inner[row, column]:
-                    continue
-                count += 1.0
-                down = 0.5 * (float(plane[row + 1, column]) - plane[row - 1, column])
-                right = 0.5 * (float(plane[row, column + 1]) - plane[row, column - 1])
-                twice = 2.0 * plane[row, column]
-                dd = float(plane[row + 1, column]) + plane[row - 1, column] - twice
-                rr = float(plane[row, column + 1]) + plane[row, column - 1] - twice
-                dr = float(plane[row + 1, column + 1]) + plane[row - 1, column - 1]
-                dr = 0.25 * (dr - plane[row + 1, column - 1] - plane[row - 1, column + 1])
-                edges += down * down + right * right
-                blobs += (dd + rr) * (dd + rr)
-                lines += (dd - rr) * (dd - rr) + 4.0 * dr * dr
-                across += right * right - down * down
-                mixed += 2.0 * right * down
-        out[channel] = count, edges, blobs, lines, across, mixed
+            _derivatives(plane[row - 1], plane[row], plane[row + 1], inner[row], row_of)
+            for column in range(width - 2):
+                edges[column] += down[column] * down[column] + right[column] * right[column]
+            for column in range(width - 2):
+                blobs[column] += (dd[column] + rr[column]) * (dd[column] + rr[column])
+            for column in range(width - 2):
+                gap = dd[column] - rr[column]
+                lines[column] += gap * gap + 4.0 * dr[column] * dr[column]
+            for column in range(width - 2):
+                across[column] += right[column] * right[column] - down[column] * down[column]
+            for column in range(width - 2):
+                mixed[column] += 2.0 * right[column] * down[column]
+        for number in range(5):
+            out[channel, 1 + number] = in_order(sums[number])
     return out
