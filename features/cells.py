@@ -13,7 +13,8 @@ from features.kernels.boxes import bounding_boxes, cut_out
 from features.kernels.distance import distance_inside
 from features.kernels.levels import quantise
 from features.kernels.moments import moments
-from features.kernels.pixels import distinct, gather, places_of_part, rank, sort_places
+from features.kernels.objects import otsu
+from features.kernels.pixels import centre, distinct, gather, places_of_part, rank, sort_places
 from features.surroundings import Surroundings
 
 Floats = NDArray[np.float64]
@@ -168,6 +169,11 @@ class Region:
         return sort_places(*self._places)
 
     @cached_property
+    def otsu(self) -> Floats:
+        """Otsu's threshold of every channel, infinite where it is flat, shape (channels,)."""
+        return np.array([otsu(ascending) for ascending in self.sorted_values])
+
+    @cached_property
     def ranks(self) -> tuple[Floats, NDArray[np.int32]]:
         """Ranks of `values` from 0, shape (channels, n) twice: ties averaged, and dense (ties share one)."""
         places, steps = self._places
@@ -176,7 +182,7 @@ class Region:
     @cached_property
     def centre(self) -> Floats:
         """Mean row and column, shape (2,)."""
-        return np.asarray(self.positions.mean(axis=1))
+        return centre(self.positions)
 
     @cached_property
     def moments(self) -> Floats:
@@ -206,9 +212,8 @@ class Region:
         if levels not in self._quantised:
             places, steps = self._places
             rows, columns = self.box
-            shape = (rows.stop - rows.start, columns.stop - columns.start)
-            shifted = self.positions - np.array([[rows.start], [columns.start]])
-            self._quantised[levels] = quantise(places, steps, shifted, shape, levels)
+            box = (rows.start, rows.stop, columns.start, columns.stop)
+            self._quantised[levels] = quantise(places, steps, self.positions, box, levels)
         return self._quantised[levels]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -47,12 +48,18 @@ def columns(families: Sequence[str] | None, channels: Sequence[str], *, of_field
     """Name the columns of cells or of the field, in order."""
     named = tuple(check_channels(tuple(channels)))
     return [
-        str(column)
+        name
         for feature in selected(families)
         for region in feature.regions
         if (region in FIELD_REGIONS) == of_field
-        for column in feature.columns(region, named)
+        for name in _names(feature, region, named)
     ]
+
+
+@lru_cache(maxsize=1024)
+def _names(feature: Feature, region: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+    """Write the names of a feature's columns: the same for every picture."""
+    return tuple(str(column) for column in feature.columns(region, channels))
 
 
 def cell_columns(families: Sequence[str] | None = None, channels: Sequence[str] = CHANNELS) -> list[str]:

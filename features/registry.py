@@ -64,7 +64,7 @@ class Output:
     invariances: frozenset[str] = GEOMETRY | CONTRAST
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Feature:
     """A registered function and what it declares; see `feature`."""
 

@@ -4,7 +4,6 @@ import numpy as np
 
 from features.cells import Region
 from features.kernels.adjacency import COUNTS, adjacency
-from features.kernels.objects import otsu
 from features.registry import Floats, Output, feature
 
 RANGES = {
@@ -31,7 +30,9 @@ def threshold_adjacency(region: Region) -> Floats:
     range and in its second half, backwards, these; it knows no mask.
     """
     shares = [
-        adjacency(plane, region.mask, ascending, otsu(ascending)).ravel()
-        for plane, ascending in zip(region.cell.pixels, region.sorted_values, strict=True)
+        adjacency(plane, region.mask, ascending, threshold).ravel()
+        for plane, ascending, threshold in zip(
+            region.cell.pixels, region.sorted_values, region.otsu, strict=True
+        )
     ]
     return np.array(shares)

@@ -6,7 +6,6 @@ from features.cells import Region
 from features.kernels.colocalization import colocalize
 from features.kernels.distance import bright_distances
 from features.kernels.joint import dependences
-from features.kernels.objects import otsu
 from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, LENGTH, Floats, Output, feature
 
 FRACTION = 0.15
@@ -101,5 +100,4 @@ def beyond_correlation(region: Region) -> Floats:
     complex formation among membrane proteins by computerized fluorescence microscopy" (distances).
     """
     measured = dependences(region.quantised(GRID), GRID)
-    thresholds = np.array([otsu(ascending) for ascending in region.sorted_values])
-    return np.hstack([measured, bright_distances(region.cell.pixels, thresholds)])
+    return np.hstack([measured, bright_distances(region.cell.pixels, region.otsu)])

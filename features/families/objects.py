@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from features.cells import Cell, Region
 from features.families.filters import smoothed
-from features.kernels.objects import bright_objects, local_maxima, mean_spacing, otsu
+from features.kernels.filters import band_numbers
+from features.kernels.objects import bright_objects, local_maxima, mean_spacing
 from features.kernels.outline import euler_number
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Floats, Output, feature
 
@@ -37,7 +38,7 @@ def bodies(region: Region) -> Floats:
     """
     out = np.empty((len(region.cell.pixels), len(BODIES)))
     for channel, plane in enumerate(region.cell.pixels):
-        bright, numbers = bright_objects(plane, region.mask, otsu(region.sorted_values[channel]))
+        bright, numbers = bright_objects(plane, region.mask, region.otsu[channel])
         out[channel] = [*numbers, euler_number(bright)]
     return out
 
@@ -69,10 +70,11 @@ def spots(region: Region) -> Floats:
     Gaussians), at one scale.
     """
     cell = region.cell
-    band = cell.once(smoothed, 1) - cell.once(smoothed, 2)
+    finer, coarser = cell.once(smoothed, 1), cell.once(smoothed, 2)
+    band = finer - coarser
+    spreads = np.sqrt(band_numbers(finer, coarser, region.mask)[:, 0] / region.count)
     out = np.full((len(band), len(SPOTS)), np.nan)
-    for channel, plane in enumerate(band):
-        spread = float(plane[region.mask].std(dtype=np.float64))
+    for channel, (plane, spread) in enumerate(zip(band, spreads, strict=True)):
         points = local_maxima(plane, region.mask, max(STRONG * spread, 1e-6))
         out[channel, :2] = len(points), len(points) / region.count
         if len(points):

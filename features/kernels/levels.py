@@ -11,7 +11,7 @@ def quantise(
     places: NDArray[np.int32],
     steps: NDArray[np.float64],
     positions: NDArray[np.int64],
-    shape: tuple[int, int],
+    box: tuple[int, int, int, int],
     levels: int,
 ) -> NDArray[np.uint8]:
     """Divide each channel's range into `levels` equal bins, numbered from 1; 0 outside the region.
@@ -24,8 +24,8 @@ def quantise(
         Intensities in ascending order, of this region or of one that holds it.
     positions : ndarray, shape (2, n), int64
         Rows and columns.
-    shape : tuple of int
-        Height and width of the result.
+    box : tuple of int
+        Top, bottom, left and right of the result.
     levels : int
         At most 255.
 
@@ -34,7 +34,8 @@ def quantise(
     ndarray, shape (channels, height, width), uint8
     """
     channels, count = places.shape
-    out = np.zeros((channels, shape[0], shape[1]), np.uint8)
+    top, bottom, left, right = box
+    out = np.zeros((channels, bottom - top, right - left), np.uint8)
     level = np.empty(steps.shape[1], np.uint8)
     for channel in range(channels):
         first, last = places[channel].min(), places[channel].max()
@@ -44,5 +45,5 @@ def quantise(
             level[place] = min(int((steps[channel, place] - low) * scale), levels - 1) + 1
         plane = out[channel]
         for index in range(count):
-            plane[positions[0, index], positions[1, index]] = level[places[channel, index]]
+            plane[positions[0, index] - top, positions[1, index] - left] = level[places[channel, index]]
     return out

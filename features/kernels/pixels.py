@@ -50,6 +50,21 @@ def gather(
 
 
 @kernel
+def centre(positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean row and column of pixels, shape (2,).
+
+    Parameters
+    ----------
+    positions : ndarray, shape (2, n), int64, n >= 1
+    """
+    rows, columns = 0, 0
+    for index in range(positions.shape[1]):
+        rows += positions[0, index]
+        columns += positions[1, index]
+    return np.array([rows, columns]) / positions.shape[1]
+
+
+@kernel
 def places_of_part(
     places: NDArray[np.int32], positions: NDArray[np.int64], mask: NDArray[np.bool_], count: int
 ) -> NDArray[np.int32]:

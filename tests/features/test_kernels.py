@@ -45,7 +45,7 @@ def test_bounding_boxes_skip_missing_labels():
 def test_levels_divide_the_range_evenly_and_the_maximum_is_in_the_last():
     steps = np.array([[-7.0, 0.0, 0.25, 0.49, 0.5, 1.0, 9.0]])
     places, positions = np.arange(1, 6, dtype=np.int32)[None], np.array([[0] * 5, range(5)])
-    np.testing.assert_array_equal(quantise(places, steps, positions, (1, 6), 4), [[[1, 2, 2, 3, 4, 0]]])
+    np.testing.assert_array_equal(quantise(places, steps, positions, (0, 1, 0, 6), 4), [[[1, 2, 2, 3, 4, 0]]])
 
 
 def intensities(kind: str) -> np.ndarray:
