@@ -4,6 +4,8 @@ Fields of textured discs of one size, 5 to 150 of them, in pictures of 512 to 20
 
     python benchmarks/features_growth.py
 
+Then 200 simulated pictures go through the process one after the other, and its memory is looked at.
+
 Time is fitted as a sum of a share per cell, per 1000 pixels in cells, and per 1000 pixels of the
 field; the slope of log time over log cells (in the largest field) is 1 where growth is linear.
 """
@@ -14,6 +16,8 @@ import os
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_variable] = "1"
 
+import argparse
+import resource
 import sys
 import time
 from pathlib import Path
@@ -25,6 +29,7 @@ from scipy.optimize import nnls
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from features import measure, measure_field
+from pipeline.simulation.field import simulate_picture
 
 SIDES = (512, 1024, 2048)
 COUNTS = (5, 15, 50, 150)
@@ -72,8 +77,26 @@ def larger(given: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray
     )
 
 
+def memory(pictures: int) -> None:
+    """Print the process' memory while pictures of different cells are measured."""
+    fields = [simulate_picture(2, protein) for protein in range(10)]
+    for number in range(pictures):
+        given = fields[number % len(fields)]
+        measure(given.picture.pixels, given.cells, given.nuclei)
+        measure_field(given.picture.pixels)
+        if number + 1 in {20, pictures // 2, pictures}:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            size = pages * resource.getpagesize() / 2**20
+            print(f"after {number + 1:4d} pictures: {size:.0f} MiB resident", flush=True)
+
+
 def main() -> None:
-    """Time all sizes and fit."""
+    """Time all sizes and fit; then look at memory."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", type=int, default=200, help="pictures for the look at memory")
+    arguments = parser.parse_args()
     first = field(512, 5)
     assert first is not None
     measure(*first)
@@ -93,6 +116,7 @@ def main() -> None:
     times.append(seconds(both))
     print(f" 1024 px    5 cells of twice the diameter {1000 * times[-1]:9.1f} ms")
     report(np.array(rows), np.array(times))
+    memory(arguments.pictures)
 
 
 def report(rows: np.ndarray, times: np.ndarray) -> None:
