@@ -77,8 +77,9 @@ def cp_measure(one: Composite) -> pd.DataFrame:
     bulk = importlib.import_module("cp_measure.bulk")
     core, pairs = bulk.get_core_measurements(), bulk.get_correlation_measurements()
     planes = dict(zip(CHANNELS, one.pixels.astype(np.float64), strict=True))
-    table: dict[str, np.ndarray] = {}
+    regions = []
     for region, labels in (("cell", one.cells), ("nucleus", one.nuclei)):
+        table: dict[str, np.ndarray] = {}
         for name, function in core.items():
             for channel, plane in planes.items():
                 found = function(labels, plane)
@@ -88,7 +89,9 @@ def cp_measure(one: Composite) -> pd.DataFrame:
             for first, second in combinations(planes, 2):
                 found = function(planes[first], planes[second], labels, **options)
                 table |= {f"{region}_{name}_{first}_{second}_{key}": value for key, value in found.items()}
-    return pd.DataFrame(table)
+        # a cell may lack a nucleus
+        regions.append(pd.DataFrame(table, index=np.unique(labels[labels > 0])))
+    return pd.concat(regions, axis=1).sort_index().reset_index(drop=True)
 
 
 def nyxus(one: Composite) -> pd.DataFrame:

@@ -21,12 +21,13 @@ RINGS = ("perinuclear", "periphery")
 FIELD_REGIONS = ("field", "foreground")
 ALL_REGIONS = CELL_REGIONS + FIELD_REGIONS
 
-NONE, LENGTH, AREA, PER_AREA = "1", "length", "area", "1/area"
+NONE, LENGTH, AREA, PER_LENGTH, PER_AREA = "1", "length", "area", "1/length", "1/area"
 INTENSITY, BITS, DEGREES = "intensity", "bit", "degree"
 UNITS = {
     NONE: "1",
     LENGTH: "µm (px where the pixel size is unknown)",
     AREA: "µm² (px² where the pixel size is unknown)",
+    PER_LENGTH: "1/µm (1/px where the pixel size is unknown)",
     PER_AREA: "1/µm² (1/px² where the pixel size is unknown)",
     INTENSITY: "share of the format's largest value",
     BITS: "bit",
@@ -34,7 +35,7 @@ UNITS = {
 }
 """A declared unit and how the catalogue spells it."""
 
-LENGTH_POWER = {LENGTH: 1, AREA: 2, PER_AREA: -2}
+LENGTH_POWER = {LENGTH: 1, AREA: 2, PER_LENGTH: -1, PER_AREA: -2}
 
 GEOMETRY = frozenset({"translation", "rotation", "flip", "neighbours"})
 """Nothing changes when the cell is moved, turned by 90 degrees, mirrored, or left without neighbours."""

@@ -4,9 +4,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 from scipy.spatial import KDTree
 
+from features.kernels.division import label_axes, profile
 from features.kernels.neighbours import contacts, label_sums
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,7 @@ class Surroundings:
         nuclei: NDArray[np.int32],
         labels: NDArray[np.int64],
     ) -> None:
-        self._pixels = pixels
+        self.pixels = pixels
         self._cells = cells
         self._nuclei = nuclei
         self._labels = labels
@@ -50,12 +50,12 @@ class Surroundings:
 
     @cached_property
     def _nucleus_sums(self) -> Floats:
-        return label_sums(self._pixels, self._cells, self._nuclei, self._place)
+        return label_sums(self.pixels, self._cells, self._nuclei, self._place)
 
     @cached_property
     def cell_means(self) -> Floats:
         """Mean intensity of every cell, shape (cells, channels)."""
-        sums = label_sums(self._pixels, self._cells, self._cells, self._place)
+        sums = label_sums(self.pixels, self._cells, self._cells, self._place)
         means: Floats = sums[:, 3:] / sums[:, :1]
         return means
 
@@ -89,6 +89,11 @@ class Surroundings:
         )
 
     @cached_property
+    def nucleus_axes(self) -> Floats:
+        """Cosine and sine of the doubled angle of every nucleus' long axis, (cells, 2); NaN if round."""
+        return label_axes(self._cells, self._nuclei, self._place, self.nucleus_centres)
+
+    @cached_property
     def touching(self) -> tuple[Floats, NDArray[np.int64]]:
         """Share of each cell's outline that touches others, and how many they are, shape (cells,) each."""
         shares, pairs = contacts(self._cells, self._place)
@@ -117,13 +122,10 @@ class Surroundings:
         distances, rows = self.nearest
         out = np.full(self.cell_means.shape, np.nan)
         known = np.flatnonzero(np.isfinite(distances))
-        if len(known):
-            start, end = self.nucleus_centres[known], self.nucleus_centres[rows[known]]
-            along = np.linspace(1 / 3, 2 / 3, SAMPLES)
-            points = start[:, :, None] + (end - start)[:, :, None] * along
-            for channel, plane in enumerate(self._pixels):
-                values = map_coordinates(plane, points.transpose(1, 0, 2), np.float64, order=1)
-                out[known, channel] = values.mean(axis=1)
+        for row in known:
+            start, end = self.nucleus_centres[row], self.nucleus_centres[rows[row]]
+            line = profile(self.pixels, (start[0], start[1]), (end[0], end[1]), 0.0, SAMPLES)
+            out[row] = line.mean(axis=1)
         return out
 
 

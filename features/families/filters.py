@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cells import Cell, Region
-from features.kernels.filters import band_numbers, derivative_numbers, smooth
+from features.cells import Region
+from features.kernels.filters import band_numbers, derivative_numbers
+from features.planes import smoothed
 from features.registry import Floats, Output, feature
 
 SIGMAS = (1, 2, 4)
@@ -55,11 +56,6 @@ def filter_energies(region: Region) -> Floats:
         out += [energy[:, None] / region.count / variance, skewness[:, None]]
     out += [_derived(planes[SIGMAS.index(sigma) + 1], region, variance) for sigma in DERIVED]
     return np.hstack(out)
-
-
-def smoothed(cell: Cell, sigma: float) -> NDArray[np.float32]:
-    """Return the cell's channels averaged over a Gaussian, shape (channels, height, width)."""
-    return smooth(cell.pixels, cell.whole.mask, float(sigma))
 
 
 def _derived(planes: NDArray[np.float32], region: Region, variance: Floats) -> Floats:

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cells import Cell, Region
-from features.families.filters import smoothed
 from features.kernels.filters import band_numbers
 from features.kernels.objects import bright_objects, local_maxima, mean_spacing
 from features.kernels.outline import euler_number
+from features.planes import smoothed
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Floats, Output, feature
 
 GAIN = GEOMETRY | {"gain"}

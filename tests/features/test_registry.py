@@ -48,10 +48,14 @@ def test_a_family_asked_alone_gives_what_it_gives_with_all_others(family):
     pd.testing.assert_frame_equal(alone, together[alone.columns], check_exact=True)
 
 
+MAY_LACK = {"spacing", "rod_length", "longest_rod", "rod_straightness", "ring_diameter"}
+"""Outputs about things that a healthy cell need not have: two nucleolus-like bodies, a rod, a ring."""
+
+
 def test_a_healthy_cell_has_almost_no_undefined_value():
     table = scene().measured()
     undefined = {parse(column).output for column in table.columns[table.isna().any()]}
-    assert all("costes" in output for output in undefined)
+    assert {output for output in undefined if "costes" not in output} <= MAY_LACK
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

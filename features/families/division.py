@@ -1,0 +1,131 @@
+"""Division: mitotic-looking nuclei, pairs of daughter cells, and bridges between them."""
+
+import numpy as np
+
+from features.cells import Region
+from features.kernels.division import profile
+from features.registry import CONTRAST, GAIN, GEOMETRY, Floats, Output, feature
+from features.surroundings import SAMPLES
+
+AMONG = GEOMETRY - {"neighbours"}
+SHAPE = AMONG | CONTRAST
+SCALED = AMONG | GAIN
+
+PAIR = {
+    "mutual": Output(
+        "whether this and the nearest nucleus are each other's nearest (1) or not (0)", invariances=SHAPE
+    ),
+    "gap": Output(
+        "the distance to the centre of the nearest other nucleus over the sum of both radii",
+        invariances=SHAPE,
+    ),
+    "parallel": Output(
+        "whether this and the nearest nucleus lie parallel (1) or across each other (-1)", invariances=SHAPE
+    ),
+    "facing": Output(
+        "whether this and the nearest nucleus face each other (1) or lie in line (-1)", invariances=SHAPE
+    ),
+}
+
+
+@feature(family="division", per="shape", regions=("cell",), outputs=PAIR)
+def daughters(region: Region) -> Floats:
+    """Say whether a nucleus and the nearest one lie like those of daughter cells, shape (4,).
+
+    Units: none. Daughters are each other's nearest, close, and their long axes parallel and across the line
+    between them (plates of anaphase and telophase): cosines of doubled angles between the axes, and
+    minus their mean to the line. NaN without a nucleus or another one, and for round ones.
+
+    Source: this project; shapes of late mitosis as annotated by the Human Protein Atlas (cytokinetic bridge,
+    mitotic spindle).
+    """
+    field, row = region.cell.surroundings, region.cell.row
+    distances, rows = field.nearest
+    other = rows[row]
+    if np.isnan(distances[row]):
+        return np.full(4, np.nan)
+    mutual = float(rows[other] == row)
+    radii = np.sqrt(field.nucleus_areas[[row, other]] / np.pi)
+    one, two = field.nucleus_axes[[row, other]]
+    down, right = field.nucleus_centres[other] - field.nucleus_centres[row]
+    squared = down**2 + right**2
+    line = np.array([right**2 - down**2, 2 * right * down]) / squared if squared > 0 else np.full(2, np.nan)
+    return np.array([mutual, distances[row] / radii.sum(), one @ two, -(one + two) @ line / 2])
+
+
+DNA = {
+    "dna_content": Output("the total DNA of the nucleus over the median of the field", invariances=SCALED),
+    "condensation": Output(
+        "the mean DNA over its median in the field, over the same ratio of nuclear areas", invariances=SCALED
+    ),
+    "dna_likeness": Output(
+        "the ratio, at most 1, of the total DNA of this and the nearest nucleus", invariances=SCALED
+    ),
+}
+
+
+@feature(family="division", per="shape", regions=("cell",), channels=("nucleus",), outputs=DNA)
+def mitosis(region: Region) -> Floats:
+    """Measure how much DNA a nucleus holds and how condensed it is among the field's, shape (3,).
+
+    Units: none. Twice the field's content and strongly condensed is mitotic; half of it in two like
+    neighbours, daughters. NaN without a nucleus, where it or most of the
+    field's are black, and the likeness without another nucleus.
+
+    Source: this project; Held et al. 2010, "CellCognition" (mitotic nuclei: small, bright, smooth).
+    """
+    cell = region.cell
+    field, row = cell.surroundings, cell.row
+    dna = cell.channels.index("nucleus")
+    areas, means = field.nucleus_areas, field.nucleus_means[:, dna]
+    total = areas * means
+    table = np.array([total, means, areas])
+    usual = np.median(table[:, np.isfinite(areas)], axis=1) if total[row] > 0 else np.zeros(3)
+    if not usual.all():
+        return np.full(3, np.nan)
+    content, mean, area = table[:, row] / usual
+    distances, rows = field.nearest
+    both = total[[row, rows[row]]]
+    likeness = both.min() / both.max() if np.isfinite(distances[row]) else np.nan
+    return np.array([content, mean / area, likeness])
+
+
+BRIDGE = {
+    "bridge_peak": Output(
+        "the largest intensity halfway to the nearest nucleus over the mean of both cells", invariances=SCALED
+    ),
+    "bridge_contrast": Output(
+        "the contrast (a - b) / (a + b) of the line to the nearest nucleus and its flanks", invariances=SCALED
+    ),
+}
+FLANK_UM, FLANK_PX = 2.0, 6.0
+
+
+@feature(family="division", per="channel", regions=("cell",), outputs=BRIDGE)
+def bridge(region: Region) -> Floats:
+    """Look for something narrow between a nucleus and the nearest one, shape (channels, 2).
+
+    Units: none. Intensities along the middle third of the line between the nuclei's centres, and on lines 2
+    µm (6 px where unknown) to both sides: a bridge is brighter than its flanks, its midbody a peak. NaN
+    without a nucleus or another one, and where the channel is black.
+
+    Source: this project; cytokinetic bridge and midbody as annotated by the Human Protein Atlas.
+    """
+    cell = region.cell
+    field, row = cell.surroundings, cell.row
+    distances, rows = field.nearest
+    out = np.full((len(cell.pixels), 2), np.nan)
+    if np.isnan(distances[row]):
+        return out
+    other = rows[row]
+    start, end = ((float(y), float(x)) for y, x in field.nucleus_centres[[row, other]])
+    aside = cell.in_pixels(FLANK_UM, FLANK_PX)
+    line, left, right = (
+        profile(field.pixels, start, end, offset, SAMPLES) for offset in (0.0, -aside, aside)
+    )
+    means = field.cell_means[[row, other]].mean(axis=0)
+    np.divide(line.max(axis=1), means, out=out[:, 0], where=means > 0)
+    flanks = (left.mean(axis=1) + right.mean(axis=1)) / 2
+    both = line.mean(axis=1) + flanks
+    np.divide(line.mean(axis=1) - flanks, both, out=out[:, 1], where=both > 0)
+    return out

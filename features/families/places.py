@@ -1,0 +1,118 @@
+"""Places: on which side of the nucleus a channel lies, and how far from the cell's landmarks."""
+
+import numpy as np
+
+from features.cells import Cell, Region
+from features.kernels.geometry import centre_of_mass
+from features.kernels.places import pull
+from features.planes import smoothed
+from features.registry import GEOMETRY, LENGTH, Floats, Output, feature
+
+GAIN = GEOMETRY | {"gain"}
+
+OUTPUTS = {
+    "mass_from_nucleus": Output(
+        "the distance from the centre of intensity to the nucleus' centre", LENGTH, GAIN
+    ),
+    "mass_from_border": Output("the depth of the centre of intensity below the border", LENGTH, GAIN),
+    "one_sidedness": Output(
+        "how far the intensity of the cytoplasm lies on one side of the nucleus", invariances=GAIN
+    ),
+}
+
+
+@feature(family="places", per="channel", regions=("cell",), outputs=OUTPUTS)
+def sides(region: Region) -> Floats:
+    """Measure where each channel's mass lies relative to nucleus and border, shape (channels, 3).
+
+    Units: lengths are in µm where the pixel size is known, else px. One-sidedness is the length
+    of the mean unit vector from the nucleus' centre to the cytoplasm's pixels, weighted by intensity: 0 all
+    around, 1 in one direction (Golgi, centrosome). The depth is that of the nearest pixel, 0 outside
+    the cell. NaN where the channel is black and, but for the depth, without nucleus or cytoplasm.
+
+    Source: Boland and Murphy 2001 (SLF, distances to the DNA's centre of fluorescence); this project.
+    """
+    cell = region.cell
+    mass = centre_of_mass(region.values, region.positions)
+    depth = np.full(len(mass), np.nan)
+    known = np.isfinite(mass[:, 0])
+    at = np.rint(mass[known]).astype(np.int64)
+    depth[known] = cell.depth[at[:, 0], at[:, 1]]
+    away = np.full(len(mass), np.nan)
+    if cell.region("nucleus").count:
+        away = np.hypot(*(mass - cell.region("nucleus").positions.mean(axis=1)).T)
+    return np.column_stack([away, depth, np.hypot(*cell.once(_pull).T)])
+
+
+TOGETHER = {
+    "same_side": Output(
+        "whether both lie on the same (1) or on opposite sides (-1) of the nucleus", invariances=GAIN
+    )
+}
+
+
+@feature(family="places", per="pair", regions=("cell",), outputs=TOGETHER)
+def same_side(region: Region) -> Floats:
+    """Compare on which side of the nucleus two channels lie, shape (pairs, 1).
+
+    Units: none, the cosine of the angle between the mean directions of `sides`. NaN without nucleus or
+    cytoplasm, and where either channel is black or lies evenly all around.
+
+    Source: this project.
+    """
+    vectors = region.cell.once(_pull)
+    length = np.hypot(*vectors.T)
+    unit = vectors / np.where(length > 1e-9, length, np.nan)[:, None]
+    first, second = np.triu_indices(len(vectors), 1)
+    cosines: Floats = (unit[first] * unit[second]).sum(axis=1)[:, None]
+    return cosines
+
+
+def _pull(cell: Cell) -> Floats:
+    """Return the mean direction of every channel's cytoplasm from the nucleus, shape (channels, 2)."""
+    nucleus, cytoplasm = cell.region("nucleus"), cell.region("cytoplasm")
+    if nucleus.count == 0 or cytoplasm.count == 0:
+        return np.full((len(cell.pixels), 2), np.nan)
+    row, column = nucleus.positions.mean(axis=1)
+    return pull(cytoplasm.values, cytoplasm.positions, float(row), float(column))
+
+
+FROM_CENTRE = {
+    "brightest_from_microtubule_centre": Output(
+        "the distance from the protein's brightest place to that of the microtubules", LENGTH
+    ),
+    "mean_from_microtubule_centre": Output(
+        "the mean distance of the protein from the brightest microtubules over that of the cell's pixels",
+        invariances=GAIN,
+    ),
+}
+
+
+@feature(
+    family="places",
+    resampled=True,
+    per="shape",
+    regions=("cell",),
+    channels=("microtubules", "protein"),
+    outputs=FROM_CENTRE,
+)
+def from_microtubule_centre(region: Region) -> Floats:
+    """Measure how far the protein lies from the microtubule organising centre, shape (2,).
+
+    Units: the first is in µm where the pixel size is known, else px. The centre is taken to be the brightest
+    pixel of the microtubules smoothed by 2 px; the protein's brightest place is found alike. NaN where
+    microtubules are flat or the protein is black (for the first, flat).
+
+    Source: Newberg and Murphy 2008 (distances to reference structures); Li et al. 2012 (brightest smoothed
+    pixel).
+    """
+    tubules, protein = (region.cell.channels.index(name) for name in ("microtubules", "protein"))
+    if region.moments[tubules, 2] == 0 or region.moments[protein, 0] <= 0:
+        return np.full(2, np.nan)
+    planes = region.cell.once(smoothed, 2)
+    row, column = region.positions
+    top, place = (int(np.argmax(planes[channel][row, column])) for channel in (tubules, protein))
+    distance = np.hypot(row - row[top], column - column[top])
+    brightest = distance[place] if region.moments[protein, 2] > 0 else np.nan
+    mean = distance @ region.values[protein] / region.moments[protein, 0]
+    return np.array([brightest, mean / distance.mean() if distance.any() else np.nan])

@@ -1,0 +1,117 @@
+"""Relations: how channels go together at each scale, and beyond what they share with the others."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from features.cells import Cell, Region
+from features.kernels.relations import band_products
+from features.planes import smoothed
+from features.registry import CELL_REGIONS, Floats, Output, feature
+
+FLAT = 1e-12
+"""A variance below this is rounding: intensities lie in [0, 1]."""
+SIGMAS = (1, 2, 4)
+RIDGE = 1e-6
+"""Added to the correlation of a channel with itself, so that repeated channels can be told apart."""
+NAMES = ("fine", "1_2", "2_4")
+WORDS = ("below 1 px", "between 1 and 2 px", "between 2 and 4 px")
+
+BANDS = {
+    f"band_{name}": Output(f"Pearson's correlation at scales {words}")
+    for name, words in zip(NAMES, WORDS, strict=True)
+}
+
+
+@feature(
+    family="relations", resampled=True, per="pair", regions=("cell", "nucleus", "cytoplasm"), outputs=BANDS
+)
+def at_each_scale(region: Region) -> Floats:
+    """Correlate every pair of channels at three scales, shape (pairs, 3).
+
+    Units: none. Pearson's correlation of differences of Gaussians (of 0 and 1, 1 and 2, 2 and 4 px; smoothing
+    counts only pixels of the cell). The correlation of whole intensities mostly says that both
+    channels fill the same part of the cell; a band says whether their details meet. NaN where either
+    is flat at that scale.
+
+    Source: Lindeberg 1998 (scales); Manders et al. 1992, "Dynamics of three-dimensional replication patterns
+    during the S-phase" (correlation); this project.
+    """
+    cell = region.cell
+    upper = np.triu_indices(len(cell.pixels), 1)
+    found = cell.once(_products)
+    sums = {"nucleus": found[:, 0], "cytoplasm": found[:, 1], "cell": found.sum(axis=1)}[region.name]
+    return np.column_stack([_correlation(_covariance(one))[upper] for one in sums])
+
+
+def _products(cell: Cell) -> Floats:
+    """Return sums of products in nucleus and cytoplasm, shape (scales, 2, channels + 1, channels + 1)."""
+    planes = [cell.pixels, *(cell.once(smoothed, sigma) for sigma in SIGMAS)]
+    mask, nucleus = cell.whole.mask, cell.region("nucleus").mask
+    return np.array([band_products(*pair, mask, nucleus) for pair in pairwise(planes)])
+
+
+def _covariance(sums: Floats) -> Floats:
+    """Return the covariances of all channels but the last, which counts pixels."""
+    means = sums[:-1, -1] / sums[-1, -1]
+    covariance: Floats = sums[:-1, :-1] / sums[-1, -1] - np.outer(means, means)
+    return covariance
+
+
+PARTIAL = {"partial": Output("the partial correlation, given all other channels")}
+
+
+@feature(family="relations", per="pair", regions=CELL_REGIONS, outputs=PARTIAL)
+def beyond_the_others(region: Region) -> Floats:
+    """Correlate every pair of channels beyond what the others explain, shape (pairs, 1).
+
+    Units: none. The correlation of what is left of both after linear regression on all other channels; with
+    two channels it is Pearson's. NaN where either is flat; channels that are flat explain nothing, nor do
+    ones that repeat another.
+
+    Source: Whittaker 1990, "Graphical models in applied multivariate statistics" (from the inverse of the
+    correlation matrix).
+    """
+    partial, _ = region.cell.once(_dependence, region.name)
+    return partial[np.triu_indices(len(partial), 1)][:, None]
+
+
+EXPLAINED = {"explained": Output("the share of the variance that the other channels explain")}
+
+
+@feature(family="relations", per="channel", regions=CELL_REGIONS, outputs=EXPLAINED)
+def explained(region: Region) -> Floats:
+    """Measure how much of a channel the others explain, shape (channels, 1).
+
+    Units: none, R² of the linear regression of a channel's intensity on all others (0 where there is no
+    other). NaN where the channel is flat.
+
+    Source: Whittaker 1990 (from the inverse of the correlation matrix); this project.
+    """
+    _, shares = region.cell.once(_dependence, region.name)
+    return shares[:, None]
+
+
+def _correlation(covariance: Floats) -> Floats:
+    """Return correlations, NaN for flat channels."""
+    variance = np.diag(covariance)
+    spread = np.sqrt(np.where(variance > FLAT, variance, np.nan))
+    correlation: Floats = covariance / np.outer(spread, spread)
+    return correlation
+
+
+def _dependence(cell: Cell, name: str) -> tuple[Floats, Floats]:
+    """Return partial correlations (channels, channels) and explained shares (channels,) in a region."""
+    region = cell.region(name)
+    centred = region.values - region.moments[:, 1:2]
+    correlation = _correlation(centred @ centred.T / region.count)
+    partial = np.full_like(correlation, np.nan)
+    shares = np.full(len(correlation), np.nan)
+    known = np.flatnonzero(np.isfinite(np.diag(correlation)))
+    if len(known):
+        ridged = correlation[np.ix_(known, known)] + RIDGE * np.eye(len(known))
+        precision = np.linalg.inv(ridged)
+        own = np.diag(precision)
+        partial[np.ix_(known, known)] = -precision / np.sqrt(np.outer(own, own))
+        shares[known] = np.maximum(0.0, 1 - 1 / own)
+    return partial, shares

@@ -1,0 +1,183 @@
+"""Filaments: skeletons of bright lines, described."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.jit import kernel
+from features.kernels.objects import components, object_sums
+from features.kernels.ridges import links, thin
+
+SHORTEST = 4.0
+"""A skeleton shorter than this, in pixels, is no filament."""
+NUMBERS = 11
+
+
+@kernel
+def lines(ridge: NDArray[np.float32], mask: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """Mark pixels whose ridge is stronger than the root mean square over the mask's `count` pixels.
+
+    Parameters
+    ----------
+    ridge : ndarray, shape (2, height, width), float32
+        One channel of `features.kernels.ridges.ridges`.
+    """
+    height, width = mask.shape
+    squares = 0.0
+    for row in range(height):
+        for column in range(width):
+            squares += float(ridge[0, row, column]) ** 2 + float(ridge[1, row, column]) ** 2
+    least = max(squares / count, 1e-12)
+    out = np.zeros((height, width), np.bool_)
+    for row in range(height):
+        for column in range(width):
+            strength = float(ridge[0, row, column]) ** 2 + float(ridge[1, row, column]) ** 2
+            out[row, column] = strength > least
+    return out
+
+
+@kernel
+def skeleton_sums(labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+    """Sum up every skeleton: its length, ends and branches, shape (count, 3)."""
+    out = np.zeros((count, 3), np.float64)
+    skeleton = labels > 0
+    height, width = labels.shape
+    for row in range(height):
+        for column in range(width):
+            if labels[row, column] > 0:
+                joined, length = links(skeleton, row, column)
+                place = out[labels[row, column] - 1]
+                place[0] += length
+                place[1] += 1.0 if joined == 1 else 0.0
+                place[2] += 1.0 if joined > 2 else 0.0
+    return out
+
+
+@kernel
+def reach(sums: NDArray[np.float64]) -> float:
+    """Return the length of the straight line of a skeleton's second moments."""
+    area = sums[0]
+    rows = sums[3] / area - (sums[1] / area) ** 2
+    columns = sums[4] / area - (sums[2] / area) ** 2
+    both = sums[5] / area - sums[1] * sums[2] / area**2
+    longest = 0.5 * (rows + columns + np.hypot(rows - columns, 2.0 * both))
+    return float(np.sqrt(max(0.0, 12.0 * longest)))
+
+
+@kernel
+def _directions(
+    ridge: NDArray[np.float32], labels: NDArray[np.int32], centre: tuple[float, float]
+) -> tuple[float, float]:
+    """Return how far skeleton pixels share one direction, and how far they point at a centre."""
+    height, width = labels.shape
+    along, across, weight, towards = 0.0, 0.0, 0.0, 0.0
+    for row in range(height):
+        for column in range(width):
+            if labels[row, column] == 0:
+                continue
+            x, y = float(ridge[0, row, column]), float(ridge[1, row, column])
+            strength = np.hypot(x, y)
+            down, right = row - centre[0], column - centre[1]
+            squared = down * down + right * right
+            if strength > 0.0 and squared > 0.0:
+                along += x / strength
+                across += y / strength
+                weight += 1.0
+                pointing = x * (right * right - down * down) + y * 2.0 * right * down
+                towards += pointing / strength / squared
+    if weight == 0.0:
+        return np.nan, np.nan
+    return np.hypot(along, across) / weight, towards / weight
+
+
+@kernel
+def filament_numbers(
+    pixels: NDArray[np.float32],
+    ridge: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    count: int,
+    centre: tuple[float, float],
+) -> NDArray[np.float64]:
+    """Describe the filaments of every channel.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    ridge : ndarray, shape (channels, 2, height, width), float32
+    mask : ndarray, shape (height, width), bool
+        With a margin of one pixel; of `count` pixels.
+    centre : tuple of float
+        Row and column of what they may point at.
+
+    Returns
+    -------
+    ndarray, shape (channels, 11), float64
+        Total length per pixel, number, mean and largest length, ends and branches per length, share of
+        the intensity and relative brightness on skeletons, straightness, common direction, radial
+        direction. NaN without filaments, but for the first two.
+    """
+    channels, height, width = pixels.shape
+    out = np.full((channels, NUMBERS), np.nan)
+    for channel in range(channels):
+        labels, found = components(thin(lines(ridge[channel], mask, count)))
+        graph = skeleton_sums(labels, found)
+        sums = object_sums(labels, found, pixels[channel])
+        total, ends, branches, straight, area, amount = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        longest, number = 0.0, 0
+        for one in range(found):
+            length = graph[one, 0]
+            if length < SHORTEST:
+                continue
+            number += 1
+            total += length
+            longest = max(longest, length)
+            ends += graph[one, 1]
+            branches += graph[one, 2]
+            straight += min(length, reach(sums[one]))
+            area += sums[one, 0]
+            amount += sums[one, 6]
+        out[channel, 0], out[channel, 1] = total / count, number
+        if number == 0:
+            continue
+        whole = float(pixels[channel].sum())
+        out[channel, 2], out[channel, 3] = total / number, longest
+        out[channel, 4], out[channel, 5] = ends / total, branches / total
+        if whole > 0.0:
+            out[channel, 6], out[channel, 7] = amount / whole, amount / area / (whole / count)
+        out[channel, 8] = straight / total
+        for row in range(height):
+            for column in range(width):
+                if labels[row, column] > 0 and graph[labels[row, column] - 1, 0] < SHORTEST:
+                    labels[row, column] = 0
+        out[channel, 9], out[channel, 10] = _directions(ridge[channel], labels, centre)
+    return out
+
+
+@kernel
+def alignment(ridge: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Measure how parallel the lines of every pair of channels run, weighted by the strengths of both.
+
+    Parameters
+    ----------
+    ridge : ndarray, shape (channels, 2, height, width), float32
+
+    Returns
+    -------
+    ndarray, shape (pairs,), float64
+        Mean cosine of twice the angle between them; NaN where no pixel lies on lines of both.
+    """
+    channels = len(ridge)
+    out = np.full(channels * (channels - 1) // 2, np.nan)
+    pair = 0
+    for first in range(channels):
+        for second in range(first + 1, channels):
+            one, other = ridge[first].reshape(2, -1), ridge[second].reshape(2, -1)
+            product, weight = 0.0, 0.0
+            for at in range(one.shape[1]):
+                ax, ay, bx, by = one[0, at], one[1, at], other[0, at], other[1, at]
+                if (ax != 0.0 or ay != 0.0) and (bx != 0.0 or by != 0.0):
+                    product += ax * bx + ay * by
+                    weight += np.sqrt((ax * ax + ay * ay) * (bx * bx + by * by))
+            if weight > 0.0:
+                out[pair] = product / weight
+            pair += 1
+    return out
