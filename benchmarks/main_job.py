@@ -28,7 +28,8 @@ from pipeline.layout import Workspace
 from pipeline.parts import write_table
 from pipeline.samples import find_samples
 from pipeline.segmentation.masks import read_mask
-from pipeline.train import TrainOptions, train
+from pipeline.train import train
+from pipeline.training.options import TrainOptions
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Work = Annotated[Path, typer.Option(help="Folder for everything computed; what is there is not repeated.")]

@@ -1,66 +1,18 @@
 """LightGBM, XGBoost and a linear model behind one scikit-learn classifier.
 
 Every fit runs in one thread and is repeatable bit for bit; whoever wants speed fits several
-classifiers at once. Each fit first keeps the columns that alone separate the two classes best,
-because most of thousands of picture features say nothing about a given location and the time of
-a fit is linear in them.
+classifiers at once. Each fit first keeps the columns that `models.screening` finds for it.
 """
 
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from models.screening import centred_ranks, columns_by_separation, sides
 from models.settings import Kind, Settings, defaults
 from models.trees import GROW, Trees
-
-
-def centred_ranks(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Replace each column by its ranks, scaled to [-0.5, 0.5]; NaN becomes 0, the middle.
-
-    Parameters
-    ----------
-    X : ndarray, shape (rows, columns)
-
-    Returns
-    -------
-    ndarray of float32, shape (rows, columns)
-    """
-    ranks = np.empty(X.shape, dtype=np.float32)
-    for column in range(X.shape[1]):
-        ranked = rankdata(X[:, column], nan_policy="omit")
-        count = np.count_nonzero(~np.isnan(ranked))
-        ranks[:, column] = np.nan_to_num((ranked - (count + 1) / 2) / max(count - 1, 1), nan=0.0)
-    return ranks
-
-
-def columns_by_separation(ranks: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Order columns by how much their mean rank differs between two classes (the area under the ROC curve).
-
-    Parameters
-    ----------
-    ranks : ndarray, shape (rows, columns)
-        What `centred_ranks` gives; rows outside both classes are allowed, so that one table of
-        ranks serves every split.
-    weights : ndarray, shape (locations, rows)
-        What `sides` gives for each location.
-
-    Returns
-    -------
-    ndarray of int, shape (locations, columns)
-        Columns, the best first.
-    """
-    return np.argsort(-np.abs(weights @ ranks), axis=1, kind="stable").astype(np.int32)
-
-
-def sides(positive: NDArray[np.bool_], used: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """Weigh rows for `columns_by_separation`: positives against negatives among the `used` rows."""
-    used = np.ones(len(positive), dtype=bool) if used is None else used
-    here, there = positive & used, ~positive & used
-    weights = here / max(here.sum(), 1) - there / max(there.sum(), 1)
-    return np.asarray(weights, dtype=np.float32)
 
 
 class BinaryBooster(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -8,23 +8,25 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from models.boosters import BinaryBooster
 from models.heads import FittedHead, Head
 from models.linear import Linear
-from models.nested import sources
+from models.multilabel import MultilabelBooster, MultilabelTrees
+from models.nested import Member
 from models.stack import Prediction, StackModel
 from models.trees import READ
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "manifest.json"
-_SUFFIX = {"lightgbm": "txt", "xgboost": "json", "linear": "json"}
+_SUFFIX = {"lightgbm": "txt", "xgboost": "json", "linear": "json", "multilabel": "json"}
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,15 @@ class Model:
 def save_model(model: StackModel, folder: Path, card: Mapping[str, Any]) -> None:
     """Write a model into an empty or new folder; `card` is anything that JSON can hold."""
     (folder / "boosters").mkdir(parents=True, exist_ok=True)
-    for path, booster in zip(_booster_paths(model), model.boosters, strict=True):
-        (folder / path).write_bytes(booster.trees_.to_bytes())
+    for member in model.members:
+        path = folder / _booster_path(model, member.source, member.locations)
+        path.write_bytes(member.booster.trees_.to_bytes())
     np.savez(folder / "weights.npz", **_arrays(model))
     described = {
         "locations": list(model.locations),
         "blocks": [{"name": name, "columns": list(columns)} for name, columns in model.blocks.items()],
+        "kinds": list(model.kinds),
+        "members": [{"source": m.source, "locations": list(m.locations)} for m in model.members],
         "heads": [_describe(fitted.head) for fitted in model.heads.values()],
     }
     (folder / "model.json").write_text(json.dumps(described, indent=1))
@@ -91,20 +96,25 @@ def load_model(folder: Path) -> Model:
     blocks = {block["name"]: tuple(block["columns"]) for block in described["blocks"]}
     with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
         heads = {head["name"]: _head(head, number, arrays) for number, head in enumerate(described["heads"])}
-        kept = [
-            arrays[f"kept_{number}"]
-            for number in range(len(described["locations"]) * len(sources(len(blocks))))
-        ]
-    bare = StackModel(tuple(described["locations"]), blocks, [], heads)
-    order = bare.sources
-    widths = [len(columns) for columns in blocks.values()]
-    boosters = []
-    for number, path in enumerate(_booster_paths(bare)):
-        block, kind = order[number % len(order)]
-        trees = READ[kind]((folder / path).read_bytes())
-        boosters.append(BinaryBooster(kind).restore(trees, kept[number], widths[block]))
-    stack = StackModel(bare.locations, blocks, boosters, heads)
-    return Model(stack, json.loads((folder / "card.json").read_text()))
+        kept = [arrays[f"kept_{number}"] for number in range(len(described["members"]))]
+    bare = StackModel(tuple(described["locations"]), blocks, tuple(described["kinds"]), [], heads)
+    members = [
+        _member(folder, bare, member["source"], tuple(member["locations"]), some)
+        for member, some in zip(described["members"], kept, strict=True)
+    ]
+    return Model(replace(bare, members=members), json.loads((folder / "card.json").read_text()))
+
+
+def _member(
+    folder: Path, model: StackModel, source: int, locations: tuple[int, ...], kept: NDArray[np.int64]
+) -> Member:
+    block, kind = model.sources[source]
+    content = (folder / _booster_path(model, source, locations)).read_bytes()
+    columns = len(list(model.blocks.values())[block])
+    if kind == "multilabel":
+        several = MultilabelBooster().restore(MultilabelTrees.from_bytes(content), kept, columns)
+        return Member(source, locations, several)
+    return Member(source, locations, BinaryBooster(kind).restore(READ[kind](content), kept, columns))
 
 
 def _check(folder: Path) -> None:
@@ -135,17 +145,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _booster_paths(model: StackModel) -> list[str]:
-    """Name the files in the order of the model's boosters, e.g. ``boosters/03_block0_lightgbm.txt``."""
-    return [
-        f"boosters/{position:02}_block{block}_{kind}.{_SUFFIX[kind]}"
-        for position in range(len(model.locations))
-        for block, kind in model.sources
-    ]
+def _booster_path(model: StackModel, source: int, locations: tuple[int, ...]) -> str:
+    """Name a booster's file, e.g. ``boosters/03_block0_lightgbm.txt``; ``all`` for one of all locations."""
+    block, kind = model.sources[source]
+    place = "all" if kind == "multilabel" else f"{locations[0]:02}"
+    return f"boosters/{place}_block{block}_{kind}.{_SUFFIX[kind]}"
 
 
 def _arrays(model: StackModel) -> dict[str, Any]:
-    arrays: dict[str, Any] = {f"kept_{number}": b.kept_ for number, b in enumerate(model.boosters)}
+    arrays: dict[str, Any] = {f"kept_{number}": m.booster.kept_ for number, m in enumerate(model.members)}
     for number, fitted in enumerate(model.heads.values()):
         arrays[f"bias_{number}"] = np.array([linear.bias for linear in fitted.linear])
         arrays[f"weights_{number}"] = np.stack([linear.weights for linear in fitted.linear])

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -11,11 +12,15 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from models.boosters import BinaryBooster, centred_ranks, columns_by_separation, sides
+from models.boosters import BinaryBooster
+from models.multilabel import MultilabelBooster, MultilabelTrees
+from models.screening import centred_ranks, columns_by_separation, shared_columns, sides
 from models.settings import Kind, Settings
 from models.trees import GROW, READ, Trees
 
 Floats = NDArray[np.float64]
+Booster = BinaryBooster | MultilabelBooster
+Labels = NDArray[np.bool_]
 
 EXTRA = -2
 """Fold of rows that every booster learns from and none answers."""
@@ -70,7 +75,7 @@ class Block:
         """Make a block of a table's columns."""
         values = np.ascontiguousarray(table.to_numpy(dtype=np.float32))
         digest = hashlib.sha256(json.dumps([name, *table.columns]).encode())
-        digest.update(values.tobytes())
+        digest.update(values.data)
         return cls(name, tuple(table.columns), values, centred_ranks(values), digest.hexdigest())
 
 
@@ -80,13 +85,15 @@ class Fit:
 
     Attributes
     ----------
+    location : int or None
+        None: all locations at once.
     without : tuple of int
         Folds that are left out, and whose rows are answered; none: a booster of all rows.
     """
 
     block: int
     kind: Kind
-    location: int
+    location: int | None
     settings: Settings
     without: tuple[int, ...] = ()
 
@@ -100,8 +107,9 @@ class Level0:
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
         From 0; `EXTRA` rows belong to no fold.
-    learn : ndarray of bool, shape (rows, locations), optional
-        Which rows boosters of a location may learn from; all unless given. Every row is answered.
+    learn : mapping of tuple of int to ndarray of bool, shape (rows, locations), optional
+        Which labels may be learned from, by the folds that a fit leaves out; all, where there is none for
+        them. Every row is answered all the same.
     seed : int
     store : Store
     jobs : int
@@ -113,10 +121,10 @@ class Level0:
     def __init__(
         self,
         blocks: Sequence[Block],
-        targets: NDArray[np.bool_],
+        targets: Labels,
         fold: NDArray[np.int16],
         *,
-        learn: NDArray[np.bool_] | None = None,
+        learn: Mapping[tuple[int, ...], Labels] | None = None,
         seed: int = 0,
         store: Store | None = None,
         jobs: int = 1,
@@ -127,39 +135,72 @@ class Level0:
         self.fold = fold
         self.folds = int(fold.max()) + 1
         self.seed = seed
-        self._learn = np.ones(targets.shape, dtype=bool) if learn is None else learn
+        self.store = MemoryStore() if store is None else store
+        self.jobs = jobs
+        self.finished = finished or (lambda _: None)
+        self._learn = dict(learn or {})
+        self._everything = np.ones(targets.shape, dtype=bool)
         self._orders: dict[tuple[int, tuple[int, ...]], NDArray[np.int32]] = {}
-        self._store = MemoryStore() if store is None else store
-        self._jobs = jobs
-        self._finished = finished or (lambda _: None)
+        self._ordering = threading.Lock()
         digests = [block.digest for block in self.blocks]
-        self.digest = _digest(digests, targets.tobytes(), fold.tobytes(), self._learn.tobytes(), seed)
+        self.digest = _digest(digests, targets.tobytes(), fold.tobytes(), seed)
+
+    def restricted(self, learn: Mapping[tuple[int, ...], Labels]) -> "Level0":
+        """Return the same with labels that may not be learned from."""
+        return self._with(self.fold, learn)
+
+    def dealt(self, fold: NDArray[np.int16]) -> "Level0":
+        """Return the same, learning from all labels, in other folds."""
+        return self._with(fold, None)
+
+    def _with(self, fold: NDArray[np.int16], learn: Mapping[tuple[int, ...], Labels] | None) -> "Level0":
+        return Level0(
+            self.blocks,
+            self.targets,
+            fold,
+            learn=learn,
+            seed=self.seed,
+            store=self.store,
+            jobs=self.jobs,
+            finished=self.finished,
+        )
 
     def margins(self, fits: Sequence[Fit]) -> list[Floats]:
-        """Return each fit's log-odds of the rows it was fitted without, in their order."""
-        return [np.frombuffer(content, dtype=np.float64) for content in self._all(fits, self._margin)]
+        """Return each fit's log-odds of the rows it was fitted without, in their order.
 
-    def boosters(self, fits: Sequence[Fit]) -> list[BinaryBooster]:
+        Shape (rows,), or (rows, locations) for a fit of all locations.
+        """
+        contents = self._all(fits, self._margin)
+        answers = [np.frombuffer(content, dtype=np.float64) for content in contents]
+        locations = self.targets.shape[1]
+        return [
+            answer.reshape(-1, locations) if fit.location is None else answer
+            for fit, answer in zip(fits, answers, strict=True)
+        ]
+
+    def boosters(self, fits: Sequence[Fit]) -> list[Booster]:
         """Return fitted boosters."""
         contents = self._all(fits, lambda fit: self._grow(fit)[0].to_bytes())
         return [self._read(fit, content) for fit, content in zip(fits, contents, strict=True)]
 
     def _all(self, fits: Sequence[Fit], make: Callable[[Fit], bytes]) -> list[bytes]:
         def one(fit: Fit) -> bytes:
-            key = _digest(self.digest, self.blocks[fit.block].digest, asdict(fit))
-            content = self._store.get(key)
+            learn = self._learn.get(fit.without)
+            seen = [] if learn is None else [learn.tobytes()]
+            key = _digest(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
+            content = self.store.get(key)
             if content is None:
                 content = make(fit)
-                self._store.put(key, content)
+                self.store.put(key, content)
             return content
 
         contents = []
         # Threads: both libraries leave Python's lock while they work, and the tables are shared.
-        for content in Parallel(self._jobs, backend="threading", return_as="generator")(
+        for content in Parallel(self.jobs, backend="threading", return_as="generator")(
             map(delayed(one), fits)
         ):
             contents.append(content)
-            self._finished(1)
+            self.finished(1)
         return contents
 
     def _margin(self, fit: Fit) -> bytes:
@@ -167,29 +208,43 @@ class Level0:
         held_out = np.flatnonzero(np.isin(self.fold, fit.without))
         return trees.margin(self.blocks[fit.block].table[np.ix_(held_out, kept)]).tobytes()
 
-    def _grow(self, fit: Fit) -> tuple[Trees, NDArray[np.int64]]:
-        inside = ~np.isin(self.fold, fit.without) & self._learn[:, fit.location]
-        rows, kept = np.flatnonzero(inside), self._kept(fit)
+    def _grow(self, fit: Fit) -> tuple[Trees | MultilabelTrees, NDArray[np.int64]]:
+        kept, learn = self._kept(fit), self._learned(fit.without)
+        inside = learn.any(axis=1) if fit.location is None else learn[:, fit.location]
+        rows = np.flatnonzero(inside & ~np.isin(self.fold, fit.without))
         table = self.blocks[fit.block].table[np.ix_(rows, kept)]
-        return GROW[fit.kind](table, self.targets[rows, fit.location], fit.settings, self.seed), kept
+        if fit.location is None:
+            trees = MultilabelTrees.grow(table, self.targets[rows], learn[rows], fit.settings, self.seed)
+            return trees, kept
+        known = self.targets[rows, fit.location]
+        return GROW[fit.kind](table, known, fit.settings, self.seed), kept
+
+    def _learned(self, without: tuple[int, ...]) -> Labels:
+        return self._learn.get(without, self._everything)
 
     def _kept(self, fit: Fit) -> NDArray[np.int64]:
-        """Return the columns of a fit; their order of merit is found once per block and folds left out."""
-        key = (fit.block, fit.without)
-        order = self._orders.get(key)
-        if order is None:
-            inside = ~np.isin(self.fold, fit.without)
-            weights = [
-                sides(self.targets[:, place], inside & self._learn[:, place])
-                for place in range(self.targets.shape[1])
-            ]
-            order = columns_by_separation(self.blocks[fit.block].ranks, np.stack(weights))
-            self._orders[key] = order
+        order = self._order(fit.block, fit.without)
+        if fit.location is None:
+            return shared_columns(order, fit.settings.columns)
         return np.sort(order[fit.location, : fit.settings.columns]).astype(np.int64)
 
-    def _read(self, fit: Fit, content: bytes) -> BinaryBooster:
-        booster = BinaryBooster(fit.kind, fit.settings, self.seed)
-        return booster.restore(READ[fit.kind](content), self._kept(fit), len(self.blocks[fit.block].columns))
+    def _order(self, block: int, without: tuple[int, ...]) -> NDArray[np.int32]:
+        """Return columns by merit for every location, found once per block and folds left out."""
+        with self._ordering:
+            if (block, without) not in self._orders:
+                inside, learn = ~np.isin(self.fold, without), self._learned(without)
+                weights = [sides(y, inside & some) for y, some in zip(self.targets.T, learn.T, strict=True)]
+                order = columns_by_separation(self.blocks[block].ranks, np.stack(weights))
+                self._orders[block, without] = order
+            return self._orders[block, without]
+
+    def _read(self, fit: Fit, content: bytes) -> Booster:
+        kept, columns = self._kept(fit), len(self.blocks[fit.block].columns)
+        if fit.location is None:
+            trees = MultilabelTrees.from_bytes(content)
+            return MultilabelBooster(fit.settings, self.seed).restore(trees, kept, columns)
+        binary = BinaryBooster(fit.kind, fit.settings, self.seed)
+        return binary.restore(READ[fit.kind](content), kept, columns)
 
 
 def _digest(*parts: object) -> str:

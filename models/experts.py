@@ -22,6 +22,12 @@ def majority_vote(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return share > 0.5
 
 
+def unanimous(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return, for every picture and location, whether all annotators who saw the picture say the same."""
+    share = pd.concat(list(annotations.values())).astype(np.float64).groupby(level=0, sort=True).mean()
+    return (share == 0) | (share == 1)
+
+
 def pooled(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return all annotators' answers as if one had given them; pictures occur as often as they were seen."""
     return pd.concat(list(annotations.values()))

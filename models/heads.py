@@ -4,6 +4,12 @@ Three kinds of heads stand on the same boosters. A *binary* head of a location s
 log-odds only; the *top two* head sees those of two locations; the *stack* sees those of all. Weights
 on a location's own log-odds are pulled towards weights pooled over the head's locations, weights on
 other locations' towards 0 and five times as hard.
+
+What is pulled is not calibrated. Where positives allow, a location's log-odds are therefore stretched
+and shifted by what its out-of-fold log-odds ask for, which leaves them linear in level 0's.
+
+Source: Platt (1999), Probabilistic outputs for support vector machines, Advances in Large Margin
+Classifiers.
 """
 
 from collections.abc import Sequence
@@ -22,6 +28,12 @@ OWN = 100.0
 OTHERS = 500.0
 POOLED = 50.0
 """Penalties in rows (see `models.linear`): on own and others' weights, and on the pooled weights."""
+
+CALIBRATED = 30
+"""Positives from which a location is calibrated."""
+
+_STRETCH = 10.0
+"""Penalty in rows that pulls the stretch of calibration towards 1."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +90,35 @@ def fit_head(
         Level 0's out-of-fold log-odds.
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
-        For the inner cross-validation that the thresholds need.
+        For the inner cross-validation that calibration and thresholds need.
     rule : str
         One of `models.thresholds.RULES`, or `models.thresholds.NESTED`.
     """
+    linear, inside = _fit_calibrated(head, margins, targets, fold)
+    return FittedHead(head, linear, thresholds_by(rule, inside, targets[:, head.locations], fold))
+
+
+def _fit_calibrated(
+    head: Head, margins: Floats, targets: NDArray[np.bool_], fold: NDArray[np.int16]
+) -> tuple[list[Linear], Floats]:
+    """Fit and calibrate linear models; return them and the rows' out-of-fold probabilities."""
     inside = np.empty((len(fold), len(head.locations)))
     for number in np.unique(fold):
         rest = fold != number
         linear = _fit_linear(head, margins[rest], targets[rest])
         inputs = _inputs(head, margins[~rest])
-        inside[~rest] = expit(np.column_stack([function(inputs) for function in linear]))
-    thresholds = _thresholds(inside, targets[:, head.locations], fold, rule)
-    return FittedHead(head, _fit_linear(head, margins, targets), thresholds)
+        inside[~rest] = np.column_stack([function(inputs) for function in linear])
+    linear = _fit_linear(head, margins, targets)
+    for place, y in enumerate(targets[:, head.locations].T):
+        if y.sum() >= CALIBRATED:
+            change = fit_logistic(inside[:, [place]], y, np.ones(1), np.full(1, _STRETCH))
+            inside[:, place] = change(inside[:, [place]])
+            linear[place] = linear[place].then(change)
+    return linear, expit(inside)
 
 
-def _thresholds(inside: Floats, known: NDArray[np.bool_], fold: NDArray[np.int16], rule: str) -> Floats:
+def thresholds_by(rule: str, inside: Floats, known: NDArray[np.bool_], fold: NDArray[np.int16]) -> Floats:
+    """Choose thresholds on out-of-fold probabilities by a rule, or by `NESTED`."""
     if rule != NESTED:
         return fit_thresholds(inside, known, rule)
     rules = choose_rules(inside, known, fold)
@@ -110,6 +136,50 @@ class Answers:
     chosen: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class OuterFold:
+    """What one outer fold's thresholds are chosen on, and what they decide.
+
+    Attributes
+    ----------
+    rest : ndarray of bool, shape (rows,)
+        Rows outside the fold.
+    inside : ndarray, shape (rows outside, locations)
+        Their out-of-fold probabilities.
+    probability : ndarray, shape (rows of the fold, locations)
+    """
+
+    rest: NDArray[np.bool_]
+    inside: Floats
+    probability: Floats
+
+
+def outer_folds(
+    head: Head, inner: Sequence[Floats], outer: Floats, targets: NDArray[np.bool_], fold: NDArray[np.int16]
+) -> list[OuterFold]:
+    """Fit a head without every outer fold; `inner` and `outer` are those of `models.nested.Nested`."""
+    parts = []
+    for number, margins in enumerate(inner):
+        rest = fold != number
+        linear, inside = _fit_calibrated(head, margins[rest], targets[rest], fold[rest])
+        inputs = _inputs(head, outer[~rest])
+        probability = expit(np.column_stack([function(inputs) for function in linear]))
+        parts.append(OuterFold(rest, inside, probability))
+    return parts
+
+
+def decide(
+    parts: Sequence[OuterFold], known: NDArray[np.bool_], fold: NDArray[np.int16], rule: str, *, always: bool
+) -> Answers:
+    """Answer every row with thresholds that were chosen without its fold; shape of `known`."""
+    probability, chosen = np.empty(known.shape), np.zeros(known.shape, dtype=bool)
+    for part in parts:
+        thresholds = thresholds_by(rule, part.inside, known[part.rest], fold[part.rest])
+        probability[~part.rest] = part.probability
+        chosen[~part.rest] = answer(part.probability, thresholds, always=always)
+    return Answers(probability, chosen)
+
+
 def nested_answers(
     head: Head,
     inner: Sequence[Floats],
@@ -122,14 +192,8 @@ def nested_answers(
 
     `inner` and `outer` are those of `models.nested.Nested`.
     """
-    probability = np.empty((len(fold), len(head.locations)))
-    chosen = np.zeros(probability.shape, dtype=bool)
-    for number, margins in enumerate(inner):
-        rest = fold != number
-        fitted = fit_head(head, margins[rest], targets[rest], fold[rest], rule)
-        probability[~rest] = expit(fitted.log_odds(outer[~rest]))
-        chosen[~rest] = fitted.chosen(probability[~rest])
-    return Answers(probability, chosen)
+    parts = outer_folds(head, inner, outer, targets, fold)
+    return decide(parts, targets[:, head.locations], fold, rule, always=head.always)
 
 
 def _inputs(head: Head, margins: Floats) -> Floats:

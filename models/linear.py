@@ -35,6 +35,11 @@ class Linear:
         """Return the function's values, shape (rows,); inputs have shape (rows, inputs)."""
         return np.asarray(self.bias + inputs @ self.weights, dtype=np.float64)
 
+    def then(self, change: "Linear") -> "Linear":
+        """Return the composition of this function and one of a single input."""
+        stretch = float(change.weights[0])
+        return Linear(change.bias + stretch * self.bias, stretch * self.weights)
+
 
 def fit_logistic(inputs: Floats, y: NDArray[np.bool_], prior: Floats, penalty: Floats) -> Linear:
     """Fit a logistic regression whose weights are pulled towards `prior`.

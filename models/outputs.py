@@ -91,7 +91,7 @@ def nested_outputs(
             target = outer if len(without) == 1 else inner[sum(without) - own]
             target[fold == own] = answers[fold == own]
         finished(1)
-    return Nested(inner, outer, outer, {}).rows(fold != EXTRA)
+    return Nested(inner, outer, outer).rows(fold != EXTRA)
 
 
 def _joint(level0: Level0, joint: JointNetwork, without: tuple[int, ...], store: Store | None) -> Floats:

@@ -6,8 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["lightgbm", "xgboost", "linear"]
-KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
+Kind = Literal["lightgbm", "xgboost", "linear", "multilabel"]
+KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear", "multilabel")
+BINARY_KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
+"""Those that are fitted for one location at a time; the others answer all locations at once."""
 FEWEST_COLUMNS = 16
 """Columns that a tree sees at least, so that in a narrow block it does not miss the one that matters."""
 LARGE = 2000
@@ -31,7 +33,7 @@ class Settings:
     min_rows : int
         Rows in a leaf, at least (for XGBoost: a tenth of it as the sum of hessians).
     positive_weight : float
-        Exponent of the odds against the location as weight of its positives: 0 leaves the classes
+        Exponent of the odds against a location as weight of its positives: 0 leaves the classes
         as they are, 1 balances them.
     """
 
@@ -56,12 +58,17 @@ class Settings:
 
 
 def defaults(kind: Kind, rows: int) -> Settings:
-    """Return settings that already work without tuning, for a table of so many rows."""
+    """Return settings that already work without tuning, for a table of so many rows.
+
+    XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer.
+    """
     if kind == "linear":
         return Settings(l2=10.0)
     if rows < LARGE:
         return Settings()
-    return Settings(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
+    if kind == "lightgbm":
+        return Settings(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
+    return Settings(columns=192, column_share=0.4, trees=250, leaves=24, min_rows=20, l2=5.0)
 
 
 def space(trial: Any, kind: Kind, rows: int) -> Settings:
@@ -72,8 +79,9 @@ def space(trial: Any, kind: Kind, rows: int) -> Settings:
             l2=trial.suggest_float("l2", 2.0, 100.0, log=True),
         )
     large = rows >= LARGE
+    wide = large and kind == "lightgbm"
     return Settings(
-        columns=trial.suggest_categorical("columns", [256, 512, 1024] if large else [64, 192, 512]),
+        columns=trial.suggest_categorical("columns", [256, 512, 1024] if wide else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),
         leaves=trial.suggest_int("leaves", 4 if large else 2, 48 if large else 12, log=True),
         learning_rate=trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
@@ -81,5 +89,5 @@ def space(trial: Any, kind: Kind, rows: int) -> Settings:
         row_share=trial.suggest_float("row_share", 0.6, 1.0),
         column_share=trial.suggest_float("column_share", 0.05, 0.6, log=True),
         min_rows=trial.suggest_int("min_rows", 2, 60 if large else 8, log=True),
-        positive_weight=trial.suggest_categorical("positive_weight", [0.0, 0.5]),
+        positive_weight=trial.suggest_categorical("positive_weight", [0.0, 0.5, 1.0]),
     )

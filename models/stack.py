@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.boosters import BinaryBooster
 from models.heads import FittedHead
-from models.nested import Source, sources
+from models.nested import Member, Source, sources
+from models.settings import Kind
 
 Floats = NDArray[np.float64]
 
@@ -47,8 +47,10 @@ class StackModel:
         Those that have a model.
     blocks : dict
         Name of a block to its columns.
-    boosters : list of BinaryBooster
-        Locations in turn; within each the sources (blocks x libraries) in the order of `sources`.
+    kinds : tuple of str
+        Kinds of boosters on each block.
+    members : list of Member
+        The boosters, each with its source (a place in `sources`) and the locations it answers.
     heads : dict
         Name to fitted head: ``stack``, ``top two`` (where both locations are trained) and one
         per location, by the location's name.
@@ -56,7 +58,8 @@ class StackModel:
 
     locations: tuple[str, ...]
     blocks: Mapping[str, tuple[str, ...]]
-    boosters: list[BinaryBooster]
+    kinds: tuple[Kind, ...]
+    members: list[Member]
     heads: Mapping[str, FittedHead]
 
     @property
@@ -66,8 +69,8 @@ class StackModel:
 
     @property
     def sources(self) -> list[Source]:
-        """Blocks and libraries in the order of a location's boosters."""
-        return sources(len(self.blocks))
+        """Blocks and kinds of boosters in the order of level 0's log-odds."""
+        return sources(len(self.blocks), self.kinds)
 
     def predict(self, X: pd.DataFrame, head: str = STACK) -> Prediction:
         """Answer every row of a table.
@@ -87,12 +90,12 @@ class StackModel:
 
     def margins(self, X: pd.DataFrame) -> Floats:
         """Return level 0's log-odds, shape (rows, locations, sources)."""
-        tables = self._tables(X)
-        order = self.sources
-        margins = np.empty((len(X), len(self.locations) * len(order)))
-        for number, booster in enumerate(self.boosters):
-            margins[:, number] = booster.decision_function(tables[order[number % len(order)][0]])
-        return margins.reshape(len(X), len(self.locations), len(order))
+        tables, order = self._tables(X), self.sources
+        margins = np.empty((len(X), len(self.locations), len(order)))
+        for member in self.members:
+            answers = member.booster.decision_function(tables[order[member.source][0]])
+            margins[:, member.locations, member.source] = answers.reshape(len(X), -1)
+        return margins
 
     def contributions(self, X: pd.DataFrame, location: str, head: str = STACK) -> pd.DataFrame:
         """Split a location's log-odds into contributions of the columns.
@@ -146,14 +149,20 @@ class StackModel:
         for result, function in zip(results, linear, strict=True):
             result[:, -1] = function.bias
         order = self.sources
-        for number, position in enumerate(fitted.head.locations):
-            for place, (block, _) in enumerate(order):
-                index = number * len(order) + place
-                booster = self.boosters[position * len(order) + place]
-                parts = booster.contributions(tables[block])
+        for member in self.members:
+            block = order[member.source][0]
+            asked = [place for place in member.locations if place in fitted.head.locations]
+            if not asked:
+                continue
+            columns = slice(starts[block], starts[block + 1])
+            parts = member.booster.contributions(tables[block])
+            parts = parts.reshape(len(member.locations), *results[0].shape[:1], -1)
+            for place in asked:
+                part = parts[member.locations.index(place)]
+                index = fitted.head.locations.index(place) * len(order) + member.source
                 for result, function in zip(results, linear, strict=True):
-                    result[:, starts[block] : starts[block + 1]] += function.weights[index] * parts[:, :-1]
-                    result[:, -1] += function.weights[index] * parts[:, -1]
+                    result[:, columns] += function.weights[index] * part[:, :-1]
+                    result[:, -1] += function.weights[index] * part[:, -1]
         return results
 
     def _tables(self, X: pd.DataFrame) -> list[NDArray[np.float32]]:

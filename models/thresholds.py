@@ -22,6 +22,9 @@ Answers = NDArray[np.bool_]
 TRUST = 100.0
 """Positives at which the data and the probabilities' promise have the same say in `f1_shrunk`."""
 
+CAP = 0.5
+"""Highest threshold of a rare location: half of the best F1 there is, which is what calibration implies."""
+
 _LOWEST = 1e-6
 
 
@@ -103,10 +106,14 @@ def _crossed_f1(probability: Floats, truth: Answers, fold: NDArray[np.int16], ru
 
 
 def fit_thresholds(probability: Floats, truth: Answers, rule: str = "f1_shrunk") -> Floats:
-    """Choose a threshold per location; arrays of shape (rows, locations), result (locations,)."""
+    """Choose a threshold per location; arrays of shape (rows, locations), result (locations,).
+
+    Whatever the rule, that of a location with few positives is at most `CAP`.
+    """
     choose = RULES[rule]
     pairs = zip(probability.T, truth.T, strict=True)
-    return np.array([choose(values, known) for values, known in pairs])
+    thresholds = np.array([choose(values, known) for values, known in pairs])
+    return np.where(truth.sum(axis=0) < STRATA[0], np.minimum(thresholds, CAP), thresholds)
 
 
 def answer(probability: Floats, thresholds: Floats, *, always: bool = True) -> Answers:

@@ -1,23 +1,24 @@
 """Train the stack: one estimator from a table to a model, with honest out-of-fold answers on the way."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from optuna.storages import BaseStorage
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from models.crossfit import EXTRA, Block, Level0, Store
-from models.heads import Head, fit_head, nested_answers
-from models.nested import final_boosters, fits_needed, nested_margins
+from models.choosing import Tuning, choose
+from models.crossfit import EXTRA, Block, Labels, Level0, Store
+from models.heads import Answers, Head, fit_head, nested_answers
+from models.nested import Chosen, Nested, final_members, fits_needed, nested_margins, sources
+from models.selection import deleted, masks
+from models.settings import BINARY_KINDS, Kind
 from models.stack import STACK, TOP_TWO, StackModel
 
 MINIMUM_FOLDS = 3
 """Level 0 leaves out two folds at a time, and has to keep one."""
-
 
 COVERED = 0.99
 """Share of rows with a trained location from which the stack always answers its likeliest one.
@@ -26,14 +27,20 @@ Every protein is somewhere, but where many are somewhere without a model, an ans
 is mostly wrong.
 """
 
+WITHOUT_SELECTION = "without selection"
+RANDOM_SPLIT = "random split"
+"""The stack once more: learning from all labels, and in folds that ignore groups."""
+
+Always = Literal["auto", "yes", "no"]
+
 
 class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Boosters per location and block, joined by linear heads.
 
     Parameters
     ----------
-    trials : int
-        Settings tried per library, block and stratum of locations, beside the defaults.
+    tuning : Tuning
+        How settings are chosen; unless given, the defaults are used.
     seed : int
     jobs : int
         Boosters fitted at the same time; the result does not depend on it.
@@ -41,27 +48,40 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         How thresholds are chosen, one of `models.thresholds.RULES` or ``nested``.
     top_two : tuple of str
         The two locations that have a model of their own, where both are trained.
+    kinds : tuple of str
+        Kinds of boosters on each block.
+    always : {"auto", "yes", "no"}
+        Whether every row gets its likeliest location; "auto": where nearly all training rows have one.
 
     Attributes
     ----------
     model_ : StackModel
     out_of_fold_ : dict
         Name of a head to `Answers` for every row of a fold, by models that saw nothing of the row's fold.
+        Also, where asked for, `WITHOUT_SELECTION` and `RANDOM_SPLIT`.
+    nested_ : Nested
+        Level 0's log-odds behind the answers.
+    deleted_ : dict
+        Name of a filter to the labels, rows x locations, that it kept from the boosters.
     """
 
     def __init__(
         self,
-        trials: int = 0,
+        tuning: Tuning | None = None,
         seed: int = 0,
         jobs: int = 1,
         rule: str = "f1_shrunk",
         top_two: tuple[str, str] = ("Nucleoplasm", "Cytosol"),
+        kinds: tuple[Kind, ...] = BINARY_KINDS,
+        always: Always = "auto",
     ) -> None:
-        self.trials = trials
+        self.tuning = tuning
         self.seed = seed
         self.jobs = jobs
         self.rule = rule
         self.top_two = top_two
+        self.kinds = kinds
+        self.always = always
 
     def fit(
         self,
@@ -69,70 +89,96 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Y: pd.DataFrame,
         fold: NDArray[np.int16],
         *,
-        learn: NDArray[np.bool_] | None = None,
+        keep: Mapping[str, Labels] | None = None,
+        confident: bool = False,
+        random_fold: NDArray[np.int16] | None = None,
         store: Store | None = None,
-        storage: BaseStorage | None = None,
         finished: Callable[[int], None] | None = None,
-        note: Callable[[str], None] = lambda _: None,
     ) -> Self:
-        """Cross-fit, tune, and fit the final model.
+        """Tune, cross-fit and train.
 
         Parameters
         ----------
         X : mapping of str to DataFrame
-            Blocks of columns by name, rows as in `Y`; no column name occurs twice.
+            Blocks of columns, by name; all with the rows of Y. Each gets boosters of its own.
         Y : DataFrame of bool
             Rows x locations; every location has positives and negatives in every fold.
         fold : ndarray of int, shape (rows,)
             From 0; at least `MINIMUM_FOLDS` of them. See `models.folds`. Rows of the fold
             `models.crossfit.EXTRA` help every booster, and are neither answered nor scored.
-        learn : ndarray of bool, shape (rows, locations), optional
-            Which rows the boosters of a location may learn from; all unless given.
+        keep : mapping of str to ndarray of bool, shape (rows, locations), optional
+            Filters by name: which labels boosters may learn from. See `models.selection`.
+        confident : bool
+            Filter by confident learning, too.
+        random_fold : ndarray of int, shape (rows,), optional
+            Folds that ignore groups, for answers that show how much that flatters.
         store : Store, optional
             Where finished boosters are kept, for going on after an interruption.
-        storage : optuna storage, optional
-            Where the studies are kept.
-        finished, note : callable, optional
-            Told the number of boosters just finished, and lines worth reading.
+        finished : callable, optional
+            Told the number of boosters just finished.
 
         Raises
         ------
         ValueError
             If there are too few folds, or a location cannot be cross-validated.
         """
-        targets = Y.to_numpy(dtype=bool)
-        learn = np.ones_like(targets) if learn is None else learn
-        self._check(X, Y, fold, learn)
+        self._check(X, Y, fold)
         blocks = [Block.of(name, table) for name, table in X.items()]
         level0 = Level0(
             blocks,
-            targets,
+            Y.to_numpy(dtype=bool),
             fold,
-            learn=learn,
             seed=self.seed,
             store=store,
             jobs=self.jobs,
             finished=finished,
         )
-        answered = fold != EXTRA
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
-            whole = nested_margins(level0, trials=self.trials, storage=storage, note=note)
-            heads = self._heads(list(Y.columns), always=bool(targets[answered].any(axis=1).mean() >= COVERED))
-            rest = (targets[answered], fold[answered], self.rule)
-            nested = whole.rows(answered)
-            self.out_of_fold_ = {
-                name: nested_answers(head, nested.inner, nested.outer, *rest) for name, head in heads.items()
-            }
-            fitted = {name: fit_head(head, nested.final, *rest) for name, head in heads.items()}
-            boosters = final_boosters(level0, nested.settings)
-        columns = {block.name: block.columns for block in blocks}
-        self.model_ = StackModel(tuple(Y.columns), columns, boosters, fitted)
+            self._fit(level0, list(Y.columns), keep or {}, confident=confident)
+            if random_fold is not None:
+                self.out_of_fold_[RANDOM_SPLIT] = self._random(level0.dealt(random_fold))
         return self
+
+    def _fit(self, level0: Level0, names: list[str], keep: Mapping[str, Labels], *, confident: bool) -> None:
+        order = sources(len(level0.blocks), self.kinds)
+        self.choices_ = choose(level0, order, self.tuning or Tuning())
+        heads = self._heads(names, level0)
+        self.deleted_ = deleted(level0, keep, confident=confident)
+        whole = nested_margins(level0, order, self.choices_)
+        answers = {}
+        if self.deleted_:
+            answers[WITHOUT_SELECTION] = self._answers(level0, whole, heads[STACK])
+            level0 = level0.restricted(masks(level0, list(keep.values()), confident=confident))
+            whole = nested_margins(level0, order, self.choices_)
+        self.nested_ = whole.rows(level0.fold != EXTRA)
+        self.out_of_fold_ = {
+            name: self._answers(level0, whole, head) for name, head in heads.items()
+        } | answers
+        known = level0.targets[level0.fold != EXTRA], level0.fold[level0.fold != EXTRA]
+        fitted = {name: fit_head(head, self.nested_.final, *known, self.rule) for name, head in heads.items()}
+        columns = {block.name: block.columns for block in level0.blocks}
+        members = final_members(level0, order, self.choices_)
+        self.model_ = StackModel(tuple(names), columns, self.kinds, members, fitted)
+
+    def _random(self, level0: Level0) -> Answers:
+        """Answer in folds that ignore groups, with the settings of the final model."""
+        per_fold = range(level0.folds)
+        choices = [
+            Chosen(c.source, c.places, dict.fromkeys(per_fold, c.final), c.final) for c in self.choices_
+        ]
+        whole = nested_margins(level0, sources(len(level0.blocks), self.kinds), choices)
+        return self._answers(level0, whole, self.model_.heads[STACK].head)
+
+    def _answers(self, level0: Level0, whole: Nested, head: Head) -> Answers:
+        answered = level0.fold != EXTRA
+        nested = whole.rows(answered)
+        known = level0.targets[answered], level0.fold[answered]
+        return nested_answers(head, nested.inner, nested.outer, *known, self.rule)
 
     def fits_needed(self, locations: int, blocks: int, folds: int) -> int:
         """Count the boosters of a training at most, for progress."""
-        return fits_needed(locations, blocks, folds, self.trials)
+        return fits_needed(locations, blocks, self.kinds, folds, (self.tuning or Tuning()).trials)
 
     def predict_proba(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return the stack's probabilities, rows x locations, of a table with all blocks' columns."""
@@ -142,25 +188,21 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         """Return the stack's choices, rows x locations."""
         return self.model_.predict(X).chosen
 
-    def _heads(self, locations: Sequence[str], *, always: bool) -> dict[str, Head]:
+    def _heads(self, locations: Sequence[str], level0: Level0) -> dict[str, Head]:
         everywhere = tuple(range(len(locations)))
+        covered = level0.targets[level0.fold != EXTRA].any(axis=1).mean() >= COVERED
+        always = bool(covered) if self.always == "auto" else self.always == "yes"
         heads = {STACK: Head(STACK, everywhere, always)}
         if set(self.top_two) <= set(locations):
             heads[TOP_TWO] = Head(TOP_TWO, tuple(locations.index(name) for name in self.top_two))
         return heads | {name: Head(name, (position,)) for position, name in enumerate(locations)}
 
-    def _check(
-        self,
-        X: Mapping[str, pd.DataFrame],
-        Y: pd.DataFrame,
-        fold: NDArray[np.int16],
-        learn: NDArray[np.bool_],
-    ) -> None:
+    def _check(self, X: Mapping[str, pd.DataFrame], Y: pd.DataFrame, fold: NDArray[np.int16]) -> None:
         folds = np.unique(fold[fold != EXTRA])
         if len(folds) < MINIMUM_FOLDS or not np.array_equal(folds, np.arange(len(folds))):
             raise ValueError(f"folds must be 0, 1, 2 or more without gaps, not {folds.tolist()}")
-        pairs = zip(Y.columns, Y.to_numpy(dtype=bool).T, learn.T, strict=True)
-        lacking = [name for name, y, some in pairs if not crossed(y[some], fold[some])]
+        pairs = zip(Y.columns, Y.to_numpy(dtype=bool).T, strict=True)
+        lacking = [name for name, y in pairs if not crossed(y, fold)]
         if lacking:
             raise ValueError(f"no positives or no negatives in some fold: {', '.join(lacking)}")
         columns = pd.Index([column for table in X.values() for column in table.columns])

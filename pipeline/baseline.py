@@ -13,11 +13,12 @@ from models.experts import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval
 from models.stack import STACK
 from pipeline.errors import PipelineError
-from pipeline.evaluate import Score, read_answers
+from pipeline.evaluate import read_answers
 from pipeline.labels import parse_target, read_labels, read_table
 from pipeline.layout import Workspace
 from pipeline.locations import LOCATIONS
 from pipeline.problems import Problem
+from pipeline.protocols import Score
 
 MAJORITY, POOLED = "majority vote", "pooled"
 _TARGETS = ("Target", "Guess")

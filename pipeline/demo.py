@@ -14,7 +14,8 @@ from pipeline.plots import plot_shares
 from pipeline.predict import PredictOptions, predict
 from pipeline.progress import Progress
 from pipeline.simulate import simulate
-from pipeline.train import TrainOptions, TrainSummary, train
+from pipeline.train import TrainSummary, train
+from pipeline.training.options import TrainOptions
 
 FOLDS = 3
 TRIALS = 2

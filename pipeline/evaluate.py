@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.metrics import all_positive_macro_f1, balanced_f1, count, interval, per_location, resampled_counts
+from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
 from models.stack import STACK, TOP_TWO
+from pipeline.ablation import Ablation, ablate
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
 from pipeline.locations import LOCATIONS
 from pipeline.progress import Progress
+from pipeline.protocols import Answered, Protocol, Score, Selection, protocols, selection
 from pipeline.records import file_digest, replacing, write_record
 
 
@@ -29,6 +31,10 @@ class EvaluateOptions(BaseModel):
     draws : int
         Bootstrap samples of groups.
     seed : int
+    kaggle_score : float, optional
+        Private score of a submission, to stand beside the others.
+    ablation : bool
+        Also say what each part of the stack is worth.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,26 +42,8 @@ class EvaluateOptions(BaseModel):
     work: Path
     draws: int = Field(default=1000, ge=100)
     seed: int = Field(default=0, ge=0)
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Out-of-fold answers of one model; tables are rows x locations, in the order of `groups`."""
-
-    truth: pd.DataFrame
-    probability: pd.DataFrame
-    chosen: pd.DataFrame
-    groups: pd.Series
-    folds: int
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
+    kaggle_score: float | None = Field(default=None, ge=0, le=1)
+    ablation: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,8 +61,12 @@ class Scores:
         Name to `Score`.
     baselines : dict
         Macro-F1 of knowing nothing: answering every location, or at random by prevalence.
-    balanced : float
-        Mean over trained locations of the binary models' F1 at 1:1, where always yes scores 0.667.
+    protocols : list of Protocol
+        The four protocols side by side.
+    selection : Selection or None
+        What selecting labels changed.
+    ablation : list of Ablation
+        Empty unless asked for.
     top_two : DataFrame or None
         The two-location model, its F1 beside answering always.
     left_out : dict
@@ -85,9 +77,11 @@ class Scores:
     table: pd.DataFrame
     totals: Mapping[str, Score]
     baselines: Mapping[str, float]
-    balanced: float
+    protocols: list[Protocol]
+    selection: Selection | None
     top_two: pd.DataFrame | None
     left_out: Mapping[str, str]
+    ablation: list[Ablation]
 
 
 def inputs(options: EvaluateOptions) -> dict[str, str]:
@@ -100,7 +94,10 @@ def inputs(options: EvaluateOptions) -> dict[str, str]:
     """
     work = Workspace(options.work)
     _check(work)
-    settings = {f"option {name}": str(getattr(options, name)) for name in ("draws", "seed")}
+    settings = {
+        f"option {name}": str(getattr(options, name))
+        for name in ("draws", "seed", "kaggle_score", "ablation")
+    }
     return {"out-of-fold answers": file_digest(work.out_of_fold)} | settings
 
 
@@ -116,9 +113,14 @@ def evaluate(options: EvaluateOptions, progress: Progress) -> Scores:
     now = inputs(options)
     answers = read_answers(work)
     card = json.loads((work.model / "card.json").read_text())
+    if "positives" not in card:
+        raise PipelineError(f"{work.model}: was trained by an older version; run train again")
     with progress.track("Scoring", 1) as advance:
-        scores = _marked(score(answers, card["left_out"], options), card.get("leaks", []))
+        scores = _marked(score(answers, card, options), card.get("leaks", []))
         advance(1)
+    if options.ablation:
+        parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
+        scores = replace(scores, ablation=parts)
     with replacing(work.metrics) as temporary:
         temporary.write_text(json.dumps(_as_json(scores), indent=1))
     write_record(work.record("evaluate"), "evaluate", options, now)
@@ -141,8 +143,8 @@ def read_answers(work: Workspace) -> dict[str, Answered]:
     return answers
 
 
-def score(answers: Mapping[str, Answered], left_out: Mapping[str, str], options: EvaluateOptions) -> Scores:
-    """Score the answers of all models; see `Scores`."""
+def score(answers: Mapping[str, Answered], card: Mapping[str, Any], options: EvaluateOptions) -> Scores:
+    """Score the answers of all models, given the model's card; see `Scores`."""
     stack = answers[STACK]
     truth, chosen = stack.truth.to_numpy(), stack.chosen.to_numpy()
     resampled = resampled_counts(truth, chosen, stack.groups, draws=options.draws, seed=options.seed)
@@ -153,23 +155,43 @@ def score(answers: Mapping[str, Answered], left_out: Mapping[str, str], options:
     table.insert(2, "high", bounds[1])
     table["binary_f1"] = [_f1(answers[name]) for name in table.index]
     trained = f"{len(table)} trained locations"
-    share = len(table) / len(LOCATIONS)
-    totals = {
-        f"macro-F1 over {trained}": _with_interval(exact.macro_f1(), resampled.macro_f1()),
-        f"macro-F1 over all {len(LOCATIONS)}, missing ones 0": _with_interval(
-            exact.macro_f1() * share, resampled.macro_f1() * share
-        ),
-        f"micro-F1 over {trained}": _with_interval(exact.micro_f1(), resampled.micro_f1()),
-    }
     always = all_positive_macro_f1(truth)
+    share = len(table) / len(LOCATIONS)
     baselines = {
         f"answering every location, over {trained}": always,
         f"answering every location, over all {len(LOCATIONS)}": always * share,
         f"answering at random by prevalence, over {trained}": float(truth.mean()),
     }
-    balanced = float(np.mean([_balanced(answers[name]) for name in table.index]))
-    top_two = _top_two(answers[TOP_TWO]) if TOP_TWO in answers else None
-    return Scores(_protocol(stack), table, totals, baselines, balanced, top_two, left_out)
+    draws, seed = options.draws, options.seed
+    four = protocols(answers, grouped=card["grouped"], kaggle=options.kaggle_score, draws=draws, seed=seed)
+    return Scores(
+        protocol=_protocol(stack, grouped=card["grouped"]),
+        table=table,
+        totals=_totals(exact, resampled, trained, sum(number > 0 for number in card["positives"].values())),
+        baselines=baselines,
+        protocols=four,
+        selection=selection(answers, draws, seed),
+        top_two=_top_two(answers[TOP_TWO]) if TOP_TWO in answers else None,
+        left_out=card["left_out"],
+        ablation=[],
+    )
+
+
+def _totals(exact: Counts, resampled: Counts, trained: str, occurring: int) -> dict[str, Score]:
+    """Return macro-F1 in its conventions, and micro-F1; `occurring` counts the locations in the labels."""
+    macro, drawn = exact.macro_f1(), resampled.macro_f1()
+    answered, everywhere = exact.hit.shape[-1], len(LOCATIONS)
+    some, whole = answered / occurring, answered / everywhere
+    return {
+        f"macro-F1 over {trained}": _with_interval(macro, drawn),
+        f"macro-F1 over the {occurring} locations that occur (undefined skipped), missing ones 0": (
+            _with_interval(macro * some, drawn * some)
+        ),
+        f"macro-F1 over all {everywhere} (undefined 0), missing ones 0": (
+            _with_interval(macro * whole, drawn * whole)
+        ),
+        f"micro-F1 over {trained}": _with_interval(exact.micro_f1(), resampled.micro_f1()),
+    }
 
 
 def _marked(scores: Scores, leaks: list[str]) -> Scores:
@@ -179,10 +201,6 @@ def _marked(scores: Scores, leaks: list[str]) -> Scores:
 
 def _f1(answered: Answered) -> float:
     return float(count(answered.truth.to_numpy(), answered.chosen.to_numpy()).f1()[0])
-
-
-def _balanced(answered: Answered) -> float:
-    return balanced_f1(answered.truth.to_numpy()[:, 0], answered.probability.to_numpy()[:, 0])
 
 
 def _with_interval(value: Any, resampled: Any) -> Score:
@@ -196,12 +214,12 @@ def _top_two(answered: Answered) -> pd.DataFrame:
     return table
 
 
-def _protocol(stack: Answered) -> str:
+def _protocol(stack: Answered, *, grouped: bool) -> str:
     pictures, groups = len(stack.truth), stack.groups.nunique()
-    if groups == pictures:
-        kind = "(C) each picture its own group: optimistic if pictures of one antibody are among them"
-    else:
+    if grouped:
         kind = f"(B) in {groups} groups that no fold splits"
+    else:
+        kind = "(C) without groups but near-duplicates: optimistic if pictures of one antibody are among them"
     return (
         f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. Every answer comes from "
         "boosters, settings, weights and thresholds that saw nothing of the picture's fold. "
@@ -214,7 +232,9 @@ def _as_json(scores: Scores) -> dict[str, Any]:
         "protocol": scores.protocol,
         "totals": {name: vars(score) for name, score in scores.totals.items()},
         "baseline_macro_f1": dict(scores.baselines),
-        "balanced_binary_f1": scores.balanced,
+        "protocols": [asdict(protocol) for protocol in scores.protocols],
+        "selection": None if scores.selection is None else asdict(scores.selection),
+        "ablation": [asdict(variant) for variant in scores.ablation],
         "locations": _records(scores.table),
         "top_two": None if scores.top_two is None else _records(scores.top_two),
         "left_out": dict(scores.left_out),

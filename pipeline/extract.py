@@ -10,10 +10,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 import features
+from pipeline.duplicates import HASH_VERSION
 from pipeline.errors import PipelineError
 from pipeline.extraction import Extraction, SegmenterOption
 from pipeline.layout import Workspace
-from pipeline.measuring import Chunk, family_parts, measure_chunk, segmentation_parts
+from pipeline.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
 from pipeline.parts import write_blocks, write_table
 from pipeline.problems import Problem, read_problems, write_problems
 from pipeline.progress import Progress
@@ -93,6 +94,7 @@ class _Plan:
             "pictures": text_digest([[s.id, s.fingerprint()] for s in self.samples]),
             "groups of the samples": text_digest(groups),
             "segmenter": text_digest([self.extraction.segmenter, self.extraction.settings]),
+            "perceptual hash": str(HASH_VERSION),
             **{f"family {family}": str(version) for family, version in self.extraction.families.items()},
         }
 
@@ -163,26 +165,28 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
     segmented = segmentation_parts(work).index()
     skipped = _skipped(plan, work, segmented)
+    hashed = hash_parts(work).index()
     done = {family: family_parts(work, "pictures", family).index() for family in plan.families}
-    todo: dict[tuple[bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
+    todo: dict[tuple[bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
         pair = (sample.id, plan.keys[sample.id])
         if pair in skipped:
             continue
         has_mask = pair in segmented and work.mask(sample.id).exists()
         families = tuple(family for family in plan.families if not has_mask or pair not in done[family])
-        if families or not has_mask:
-            todo[has_mask, families].append(sample)
+        if families or not has_mask or pair not in hashed:
+            todo[has_mask, pair in hashed, families].append(sample)
     return [
         Chunk(
             samples=tuple(chunk),
             keys=tuple(plan.keys[sample.id] for sample in chunk),
             families=families,
             segmented=has_mask,
+            hashed=has_hash,
             segmenter=plan.segmenter,
             root=work.root,
         )
-        for (has_mask, families), samples in todo.items()
+        for (has_mask, has_hash, families), samples in todo.items()
         for chunk in share_out(samples, jobs)
     ]
 
@@ -210,8 +214,9 @@ def _write_tables(plan: _Plan, work: Workspace, progress: Progress) -> None:
     groups = {sample.id: sample.group for sample in plan.samples}
     table = good[["Id", "pixel_size_um", "height", "width", "cells"]].copy()
     table["group"] = table["Id"].map(groups).astype("string")
-    write_table(work.samples, table)
     keys = {sample: plan.keys[sample] for sample in good["Id"]}
+    table["hash"] = hash_parts(work).read(keys, hash_parts(work).index())["hash"].to_numpy()
+    write_table(work.samples, table)
     with_cells = {sample: keys[sample] for sample in good["Id"][good["cells"] > 0]}
     with progress.track("Writing tables", len(keys) + len(with_cells)) as advance:
         cells = _join(plan, work, "cells", with_cells, advance)

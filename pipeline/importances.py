@@ -16,6 +16,7 @@ from pipeline.locations import find_location
 from pipeline.progress import Progress
 from pipeline.records import changes, file_digest, read_record, replacing, write_record
 from pipeline.training.dataset import read_features
+from pipeline.training.outputs import read_outputs
 
 BY = ("feature", "family", "region", "channel", "statistic")
 """What importances can be summed over."""
@@ -30,7 +31,7 @@ class ImportancesOptions(BaseModel):
     ----------
     work : Path
         Folder of a finished `train`.
-    embeddings : tuple of Path
+    embeddings, outputs : tuple of Path
         The tables that the model was trained with, if any.
     pictures : int
         Training pictures to explain, at most; evenly spaced over all of them.
@@ -40,6 +41,7 @@ class ImportancesOptions(BaseModel):
 
     work: Path
     embeddings: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()
     pictures: int = Field(default=500, ge=1)
 
 
@@ -53,13 +55,14 @@ def inputs(options: ImportancesOptions) -> dict[str, str]:
     """
     work = Workspace(options.work)
     manifest = work.model / "manifest.json"
-    for path in (manifest, work.folds, work.features, *options.embeddings):
+    for path in (manifest, work.folds, work.features, *options.embeddings, *options.outputs):
         if not path.is_file():
             raise PipelineError(f"{path}: missing; run train with --work {work.root} first")
     return {
         "model": file_digest(manifest),
         "features": file_digest(work.features),
         **{f"embeddings {path.name}": file_digest(path) for path in options.embeddings},
+        **{f"outputs {path.name}": file_digest(path) for path in options.outputs},
         "option pictures": str(options.pictures),
     }
 
@@ -165,10 +168,12 @@ def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.Dat
     table = read_features(work).reindex(some)
     for path in options.embeddings:
         table = table.join(read_embedding(path))
+    if options.outputs:
+        table = table.join(read_outputs(options.outputs))
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         raise PipelineError(
             f"{work.model}: {len(missing)} of its columns are not in {work.features.name} ({missing[0]}, …); "
-            "give the tables it was trained with as --embeddings"
+            "give the tables it was trained with as --embeddings or --outputs"
         )
     return table[model.columns]

@@ -95,6 +95,16 @@ class Workspace:
         return self.root / "out_of_fold.parquet"
 
     @property
+    def level0(self) -> Path:
+        """Out-of-fold log-odds of level 0 (npz), on which `evaluate` fits level 1 again for its ablations."""
+        return self.root / "level0.npz"
+
+    @property
+    def selection(self) -> Path:
+        """What filters took from every location's training (csv)."""
+        return self.root / "selection.csv"
+
+    @property
     def metrics(self) -> Path:
         """Scores written by `evaluate`."""
         return self.root / "metrics.json"

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 import features
 from features.naming import parse
+from pipeline.duplicates import HASH_VERSION, perceptual_hash
 from pipeline.images import read_picture
 from pipeline.layout import Workspace
 from pipeline.parts import Parts
@@ -32,8 +33,8 @@ class Chunk:
         Digest of each sample's pictures and of the segmentation.
     families : tuple of str
         Feature families to measure.
-    segmented : bool
-        Whether the masks are there already.
+    segmented, hashed : bool
+        Whether the masks, and the perceptual hashes, are there already.
     segmenter : Segmenter
     root : Path
         The work folder.
@@ -43,6 +44,7 @@ class Chunk:
     keys: tuple[str, ...]
     families: tuple[str, ...]
     segmented: bool
+    hashed: bool
     segmenter: Segmenter
     root: Path
 
@@ -57,6 +59,11 @@ def family_parts(work: Workspace, table: str, family: str) -> Parts:
     return Parts(work.parts / table / f"{family}-v{features.family_versions()[family]}")
 
 
+def hash_parts(work: Workspace) -> Parts:
+    """Parts with the perceptual hash of every picture."""
+    return Parts(work.parts / f"hashes-v{HASH_VERSION}")
+
+
 def measure_chunk(chunk: Chunk) -> int:
     """Segment and measure the samples of a chunk and write its parts; return the number of samples.
 
@@ -69,6 +76,8 @@ def measure_chunk(chunk: Chunk) -> int:
         rows = [_measure(sample, chunk, work) for sample in chunk.samples]
     for family in chunk.families:
         _write_family(work, chunk, family, rows)
+    if not chunk.hashed:
+        _write_hashes(work, chunk, rows)
     if not chunk.segmented:
         summaries = pd.DataFrame([row.summary | _counts(row) for row in rows])
         summaries.insert(1, "key", chunk.keys)
@@ -81,6 +90,7 @@ class _Measured:
     summary: dict[str, object]
     cells: pd.DataFrame
     picture: dict[str, float]
+    hash: str = ""
 
 
 def _measure(sample: Sample, chunk: Chunk, work: Workspace) -> _Measured:
@@ -103,7 +113,8 @@ def _measure(sample: Sample, chunk: Chunk, work: Workspace) -> _Measured:
         picture.pixels, pixel_size_um=picture.pixel_size_um, families=chunk.families
     )
     cells.insert(0, "touches_border", cut)
-    return _Measured(_summary(sample, picture, found.count), cells.reset_index(names="label"), row)
+    summary = _summary(sample, picture, found.count)
+    return _Measured(summary, cells.reset_index(names="label"), row, perceptual_hash(picture.pixels))
 
 
 def _segment(sample: Sample, picture: Picture, chunk: Chunk, work: Workspace) -> Segmentation:
@@ -148,6 +159,17 @@ def _write_family(work: Workspace, chunk: Chunk, family: str, rows: list[_Measur
     family_parts(work, "pictures", family).write(
         pd.DataFrame([_picture_of(row, key, family) for row, key in usable])
     )
+
+
+def _write_hashes(work: Workspace, chunk: Chunk, rows: list[_Measured]) -> None:
+    pairs = zip(rows, chunk.keys, strict=True)
+    hashes = [
+        {"Id": row.summary["Id"], "key": key, "hash": row.hash}
+        for row, key in pairs
+        if not row.summary["reason"]
+    ]
+    if hashes:
+        hash_parts(work).write(pd.DataFrame(hashes))
 
 
 def _cells_of(row: _Measured, key: str, family: str) -> pd.DataFrame:

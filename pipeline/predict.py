@@ -22,6 +22,7 @@ from pipeline.locations import LOCATIONS
 from pipeline.progress import Progress
 from pipeline.records import replacing
 from pipeline.samples import find_samples
+from pipeline.training.outputs import read_outputs
 
 
 class PredictOptions(BaseModel):
@@ -41,6 +42,8 @@ class PredictOptions(BaseModel):
         "csv": names and probabilities; "kaggle": ``Id,Predicted`` with class indices.
     embeddings : tuple of Path
         Ready tables the model needs; those of networks are computed, unless given.
+    outputs : tuple of Path
+        Other networks' answers, where the model stands on some.
     weights : dict of str to Path
         Where the weights of an embedding, by name, lie now, if not where they did in training.
     segmenter_options : dict
@@ -58,6 +61,7 @@ class PredictOptions(BaseModel):
     samples: Path | None = None
     format: Literal["csv", "kaggle"] = "csv"
     embeddings: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()
     weights: dict[str, Path] = Field(default_factory=dict)
     segmenter_options: dict[str, SegmenterOption] = Field(default_factory=dict)
     jobs: int | None = None
@@ -157,12 +161,14 @@ def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> 
                 f"{path}: no row for {len(absent)} pictures, the first is {absent[0]}; add them"
             )
         table = table.join(embedding)
+    if options.outputs:
+        table = table.join(read_outputs(options.outputs))
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise PipelineError(
             f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
-            "give the tables it was trained with as --embeddings, or train again"
+            "give the tables it was trained with as --embeddings or --outputs, or train again"
         )
     return table[model.columns]
 

@@ -11,6 +11,7 @@ from pipeline import evaluate, extract, importances, train
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
 from pipeline.records import changes, read_record
+from pipeline.training.options import TrainOptions
 
 State = Literal["done", "stale", "missing"]
 
@@ -45,7 +46,7 @@ def stages(work: Workspace) -> dict[str, Stage]:
     """Return the stages in the order in which they run."""
     return {
         "extract": Stage(extract.ExtractOptions, extract.inputs, (work.features, work.cells)),
-        "train": Stage(train.TrainOptions, train.inputs, (work.model, work.out_of_fold)),
+        "train": Stage(TrainOptions, train.inputs, (work.model, work.out_of_fold, work.level0)),
         "evaluate": Stage(evaluate.EvaluateOptions, evaluate.inputs, (work.metrics,)),
         "importances": Stage(importances.ImportancesOptions, importances.inputs, (work.importances,)),
     }

@@ -1,22 +1,15 @@
 """The stage `train`: features and labels in; folds, out-of-fold answers and a model out."""
 
-import json
-import os
-import platform
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Literal
 
 import optuna
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import URL
 
-from models.bundle import save_model
-from models.training import MINIMUM_FOLDS, StackedLocations
+from models.choosing import Tuning
+from models.selection import MINIMUM_FOLDS as CONFIDENT_FOLDS
+from models.training import StackedLocations
 from pipeline.embedding.card import card_path
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
@@ -25,52 +18,11 @@ from pipeline.locations import TOP_TWO
 from pipeline.problems import write_problems
 from pipeline.progress import Progress
 from pipeline.records import changes, file_digest, read_record, replacing, write_record
+from pipeline.training.artefacts import make_card, save, write_tables
 from pipeline.training.dataset import Dataset, read_dataset
+from pipeline.training.options import TrainOptions
+from pipeline.training.selection import deletions, read_filters
 from pipeline.training.store import FileStore
-
-CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
-
-Rule = Literal["f1", "f1_shrunk", "half_f1", "proportion", "nested"]
-
-
-class TrainOptions(BaseModel):
-    """What `train` is asked to do.
-
-    Attributes
-    ----------
-    work : Path
-        Folder with the features; the model goes there.
-    labels : Path
-        csv ``Id,Target``.
-    groups : Path, optional
-        csv ``Id,group``; None for the groups of the samples, and each picture alone where there are none.
-    embeddings : tuple of Path
-        Tables keyed by Id; each is one more block of the stack.
-    rule : str
-        How thresholds are chosen, see `models.thresholds`.
-    trials : int
-        Settings tried per library, block and stratum of locations, beside the defaults.
-    folds : int
-        Fewer are made where there are too few groups.
-    seed : int
-    accept_leak : bool
-        Stack embeddings of networks that were trained on these pictures; scores are then marked.
-    jobs : int
-        Boosters fitted at the same time.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    work: Path
-    labels: Path
-    groups: Path | None = None
-    embeddings: tuple[Path, ...] = ()
-    rule: Rule = "f1_shrunk"
-    trials: int = Field(default=8, ge=0)
-    folds: int = Field(default=5, ge=MINIMUM_FOLDS)
-    seed: int = Field(default=0, ge=0)
-    accept_leak: bool = False
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +33,8 @@ class TrainSummary:
     ----------
     fresh : bool
         False where a model from the same inputs was there already.
-    pictures, groups, folds : int
+    pictures, groups, copies, folds : int
+        Copies are pictures that share a group because they are near-duplicates.
     trained : list of str
         Locations with a model.
     left_out : dict
@@ -93,6 +46,7 @@ class TrainSummary:
     fresh: bool
     pictures: int
     groups: int
+    copies: int
     folds: int
     trained: list[str]
     left_out: Mapping[str, str]
@@ -108,23 +62,18 @@ def inputs(options: TrainOptions) -> dict[str, str]:
         If a file is missing.
     """
     work = Workspace(options.work)
-    files = {
-        "features": work.features,
-        f"labels {options.labels.name}": options.labels,
-        **{f"embeddings {path.name}": path for path in options.embeddings},
-    }
+    files = {"features": work.features, **options.tables}
     if options.groups is not None:
         files[f"groups {options.groups.name}"] = options.groups
-    elif work.samples.is_file():
-        files["groups of the samples"] = work.samples
+    if work.samples.is_file():
+        files["groups and copies of the samples"] = work.samples
     for path in files.values():
         if not path.is_file():
             raise PipelineError(f"{path}: no such file; run extract first, or give the right path")
-    for path in options.embeddings:
+    for path in (*options.embeddings, *options.outputs):
         if card_path(path).is_file():
-            files[f"card of embeddings {path.name}"] = card_path(path)
-    named = ("rule", "trials", "folds", "seed", "accept_leak")
-    settings = {f"option {name}": str(getattr(options, name)) for name in named}
+            files[f"card of {path.name}"] = card_path(path)
+    settings = {f"option {name}": str(value) for name, value in options.settings.items()}
     return {name: file_digest(path) for name, path in files.items()} | settings
 
 
@@ -139,24 +88,26 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
     work = Workspace(options.work)
     now = inputs(options)
     record = read_record(work.record("train"))
-    data = read_dataset(work, options.labels, options.groups, options.embeddings, options.folds, options.seed)
-    cards = {path: card_of(path) for path in options.embeddings}
+    data = read_dataset(options)
+    cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
     fold = pd.Series(data.fold, index=data.targets.index)
     marks = check_leaks(cards, fold, accept=options.accept_leak)
     for mark in marks:
         progress.note(f"Marked: {mark}")
-    if record and not changes(record, now) and work.model.exists() and work.out_of_fold.exists():
+    outputs = (work.model, work.out_of_fold, work.level0)
+    if record and not changes(record, now) and all(path.exists() for path in outputs):
         return _summary(data, fresh=False)
-    write_problems(work.problems, "train", data.problems)
+    if options.select_confident and data.folds < CONFIDENT_FOLDS:
+        raise PipelineError(
+            f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
+        )
     work.record("train").unlink(missing_ok=True)
-    card = _card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
+    card = make_card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
     store = FileStore(work.boosters)
     stack = _fit(options, data, work, store, progress)
-    with replacing(work.folds) as temporary:
-        _folds_table(data).to_parquet(temporary, index=False)
-    with replacing(work.out_of_fold) as temporary:
-        answers_table(stack, data).to_parquet(temporary, index=False)
-    _save(stack, work, card)
+    write_tables(stack, data, work)
+    _report_selection(stack, data, work)
+    save(stack, work, card)
     write_record(work.record("train"), "train", options, now)
     store.clear()
     return _summary(data, fresh=True)
@@ -165,98 +116,69 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
 def _fit(
     options: TrainOptions, data: Dataset, work: Workspace, store: FileStore, progress: Progress
 ) -> StackedLocations:
-    stack = StackedLocations(options.trials, options.seed, options.jobs, options.rule, TOP_TWO)
-    total = stack.fits_needed(len(data.trained), len(data.blocks), data.folds)
+    targets = data.targets[data.trained]
+    stack = StackedLocations(
+        _tuning(options, work, progress.note),
+        options.seed,
+        options.jobs,
+        options.rule,
+        TOP_TWO,
+        options.boosters,
+        options.always,
+    )
+    keep = read_filters(options, targets)
+    runs = 1 + bool(keep or options.select_confident) + options.random_split
+    total = runs * stack.fits_needed(len(data.trained), len(data.blocks), data.folds)
     done = 0
 
     def finished(units: int) -> None:
         nonlocal done
         done += units
-        advance(units)
+        advance(min(units, max(0, total - done)))
 
     with progress.track("Fitting boosters", total) as advance:
         stack.fit(
             data.blocks,
-            data.targets[data.trained],
+            targets,
             data.fold,
+            keep=keep,
+            confident=options.select_confident,
+            random_fold=data.random_fold,
             store=store,
-            storage=_storage(work) if options.trials else None,
             finished=finished,
-            note=progress.note,
         )
-        advance(total - done)  # folds that chose the same settings shared their boosters
+        advance(max(0, total - done))  # what was given up, or shared by folds that chose the same settings
     return stack
 
 
-def _storage(work: Workspace) -> optuna.storages.RDBStorage:
-    url = URL.create("sqlite", database=str(work.tuning.resolve()))
-    return optuna.storages.RDBStorage(url.render_as_string())
+def _tuning(options: TrainOptions, work: Workspace, note: Callable[[str], None]) -> Tuning:
+    storage = None
+    if options.trials:
+        url = URL.create("sqlite", database=str(work.tuning.resolve()))
+        storage = optuna.storages.RDBStorage(url.render_as_string())
+    return Tuning(options.trials, options.tune_by, options.timeout, storage, note)
 
 
-def _folds_table(data: Dataset) -> pd.DataFrame:
-    return pd.DataFrame({"Id": data.targets.index, "group": data.groups.to_numpy(), "fold": data.fold})
-
-
-def answers_table(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
-    """Return outer out-of-fold answers, one row per model, location and picture.
-
-    Columns: ``Id, group, fold, model, location, truth, probability, chosen``. The model is ``stack``,
-    ``top two``, or a location's name for its binary model.
-    """
-    base = _folds_table(data)
-    tables = []
-    for name, answers in stack.out_of_fold_.items():
-        for place, position in enumerate(stack.model_.heads[name].head.locations):
-            location = data.trained[position]
-            tables.append(
-                base.assign(
-                    model=name,
-                    location=location,
-                    truth=data.targets[location].to_numpy(),
-                    probability=answers.probability[:, place],
-                    chosen=answers.chosen[:, place],
-                )
-            )
-    return pd.concat(tables, ignore_index=True).astype({"model": "category", "location": "category"})
-
-
-def _save(stack: StackedLocations, work: Workspace, card: Mapping[str, Any]) -> None:
-    """Write the model beside its place and swap it in: a kill leaves the old one or the new one."""
-    temporary = work.model.with_name(f".{work.model.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    save_model(stack.model_, temporary, card)
-    shutil.rmtree(work.model, ignore_errors=True)
-    temporary.rename(work.model)
-
-
-def _card(options: TrainOptions, data: Dataset, work: Workspace) -> dict[str, Any]:
-    positives = data.targets[data.trained].sum()
-    groups = data.targets.groupby(data.groups).any()[data.trained].sum()
-    return {
-        "pictures": len(data.targets),
-        "groups": int(data.groups.nunique()),
-        "folds": data.folds,
-        "locations": {
-            name: {"pictures": int(positives[name]), "groups": int(groups[name])} for name in data.trained
-        },
-        "left_out": dict(data.left_out),
-        "blocks": {name: table.shape[1] for name, table in data.blocks.items()},
-        "options": {"trials": options.trials, "folds": options.folds, "seed": options.seed},
-        "labels": {"file": options.labels.name, "sha256": file_digest(options.labels)},
-        "extraction": _extraction(work),
-        "versions": {name: version(name) for name in CARD_VERSIONS} | {"python": platform.python_version()},
-    }
-
-
-def _extraction(work: Workspace) -> Any:
-    """Read how the pictures were measured, which `predict` has to repeat."""
-    if not work.extraction.is_file():
-        raise PipelineError(f"{work.extraction}: missing; run extract again with --work {work.root}")
-    return json.loads(work.extraction.read_text())
+def _report_selection(stack: StackedLocations, data: Dataset, work: Workspace) -> None:
+    """Write what every filter takes from the training, as a table and as problems."""
+    work.selection.unlink(missing_ok=True)
+    problems = list(data.problems)
+    if stack.deleted_:
+        table, more = deletions(stack.deleted_, data.targets[data.trained])
+        problems += more
+        with replacing(work.selection) as temporary:
+            table.to_csv(temporary)
+    write_problems(work.problems, "train", problems)
 
 
 def _summary(data: Dataset, *, fresh: bool) -> TrainSummary:
-    groups = int(data.groups.nunique())
     return TrainSummary(
-        fresh, len(data.targets), groups, data.folds, data.trained, data.left_out, len(data.problems)
+        fresh,
+        len(data.targets),
+        int(data.groups.nunique()),
+        data.copies,
+        data.folds,
+        data.trained,
+        data.left_out,
+        len(data.problems),
     )

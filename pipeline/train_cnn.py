@@ -29,6 +29,7 @@ from pipeline.progress import Progress
 from pipeline.records import file_digest, replacing
 from pipeline.samples import Sample, find_samples
 from pipeline.training.dataset import Dataset, read_dataset
+from pipeline.training.options import TrainOptions
 
 WHOLE = "_whole"
 """Ends the name of the table by the network of everything: for `nearest`, not for a stack."""
@@ -102,7 +103,15 @@ def train_cnn(options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
     """
     name, settings = _checked(options)
     work = Workspace(options.work)
-    data = read_dataset(work, options.labels, options.groups, (), options.folds, options.seed)
+    data = read_dataset(
+        TrainOptions(
+            work=options.work,
+            labels=options.labels,
+            groups=options.groups,
+            folds=options.folds,
+            seed=options.seed,
+        )
+    )
     samples = _samples(options, data)
     preprocessing = Preprocessing(side=settings.side, scale="picture")
     folder = work.network(name)

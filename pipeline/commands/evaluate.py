@@ -9,6 +9,9 @@ from pipeline.commands.options import Work
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.ablation import Ablation
+    from pipeline.protocols import Protocol, Selection
+
 
 def evaluate(
     work: Work,
@@ -16,12 +19,23 @@ def evaluate(
         int, typer.Option(min=100, help="Bootstrap samples of groups for the intervals.")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    kaggle_score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Private score of your Kaggle submission, to be shown beside."),
+    ] = None,
+    ablation: Annotated[
+        bool,
+        typer.Option(
+            "--ablation", help="Also score the stack without some part: one block, level 1, another rule …"
+        ),
+    ] = False,
 ) -> None:
     """Score the trained model on pictures that each answer saw nothing of.
 
     Prints and writes metrics.json: per location F1 with a 95 % interval, precision, recall, average
-    precision and support; macro-F1 and micro-F1; the two-location and the binary models; and what
-    answering every location would score.
+    precision and support; macro-F1 and micro-F1; the two-location and the binary models; what answering
+    every location would score; and the four protocols side by side, because a score means nothing without
+    its protocol.
 
     Example: python run.py evaluate --work demo/work
     """
@@ -30,7 +44,8 @@ def evaluate(
     from pipeline.evaluate import evaluate as run
     from pipeline.layout import Workspace
 
-    scores = run(EvaluateOptions(work=work, draws=draws, seed=seed), RichProgress())
+    options = EvaluateOptions(work=work, draws=draws, seed=seed, kaggle_score=kaggle_score, ablation=ablation)
+    scores = run(options, RichProgress())
     console.print(f"Protocol: {scores.protocol}\n", markup=False)
     _print(
         scores.table,
@@ -54,10 +69,56 @@ def evaluate(
         console.print(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
     for name, value in scores.baselines.items():
         console.print(f"macro-F1 of {name}: {value:.3f}")
-    console.print(f"(D) binary models at 1:1, F1: {scores.balanced:.3f} (always yes scores 0.667)")
+    console.print("\nThe four protocols, macro-F1")
+    for protocol in scores.protocols:
+        console.print(f"({protocol.letter}) {_with_score(protocol)}", markup=False)
+    if scores.selection is not None:
+        _print_selection(scores.selection)
+    if scores.ablation:
+        _print_ablation(scores.ablation)
+    console.print()
     if scores.left_out:
         console.print(f"No model, so F1 0 among all: {len(scores.left_out)} locations (train names them)")
     console.print(f"Written: {Workspace(work).metrics}", soft_wrap=True)
+
+
+def _with_score(protocol: "Protocol") -> str:
+    if protocol.score is None:
+        return protocol.about
+    low, high = protocol.score.low, protocol.score.high
+    spread = f" ({low:.3f} to {high:.3f})" if low < high else ""
+    beside = "" if protocol.beside is None else f"; always yes {protocol.beside:.3f}"
+    return f"{protocol.about}: {protocol.score.value:.3f}{spread}{beside}"
+
+
+def _print_selection(selection: "Selection") -> None:
+    from pipeline.console import console
+
+    change = selection.difference
+    console.print(
+        f"\nLearning from selected labels: {selection.chosen.value:.3f}, from all labels: "
+        f"{selection.everything.value:.3f}; difference {change.value:+.3f} ({change.low:+.3f} to "
+        f"{change.high:+.3f}). All labels are scored; selection.csv says what was left out."
+    )
+
+
+def _print_ablation(variants: "list[Ablation]") -> None:
+    from rich.table import Table
+
+    from pipeline.console import console
+
+    shown = Table(box=None, padding=(0, 1, 0, 0))
+    for title in ("\nAblation", "\nmacro-F1", "\n95 %", "against\nthe stack", "\n95 %"):
+        shown.add_column(title, justify="left" if title == "\nAblation" else "right", no_wrap=True)
+    for row in variants:
+        shown.add_row(
+            row.name,
+            f"{row.macro_f1:.3f}",
+            f"{row.low:.3f}-{row.high:.3f}",
+            f"{row.difference:+.3f}",
+            f"{row.worst:+.3f} to {row.most:+.3f}",
+        )
+    console.print(shown)
 
 
 def _print(table: "pd.DataFrame", columns: dict[str, str]) -> None:

@@ -35,6 +35,10 @@ def importances(
     embeddings: Annotated[
         list[Path] | None, typer.Option(help="Table of embeddings the model was trained with; repeatable.")
     ] = None,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another network's answers the model was trained with; repeatable."),
+    ] = None,
 ) -> None:
     """Tell what the stack looks at: the mean absolute share of each feature in a location's log-odds.
 
@@ -47,7 +51,8 @@ def importances(
     from pipeline.importances import ImportancesOptions, grouped, of_location
     from pipeline.importances import importances as run
 
-    shares = run(ImportancesOptions(work=work, embeddings=tuple(embeddings or ())), RichProgress())
+    options = ImportancesOptions(work=work, embeddings=tuple(embeddings or ()), outputs=tuple(outputs or ()))
+    shares = run(options, RichProgress())
     if location is None:
         table = grouped(shares, (by or By.family).value).head(top)
         _print_table(table)

@@ -37,6 +37,10 @@ def predict(
             "`embed` or `train-cnn` are computed and need none."
         ),
     ] = None,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another network's answers about these pictures, as given to train; repeatable."),
+    ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,6 +74,7 @@ def predict(
         format=format.value,
         work=work or output.with_name(output.name + ".work"),
         embeddings=tuple(embeddings or ()),
+        outputs=tuple(outputs or ()),
         weights=parse_weights(weights or []),
         segmenter_options={name: value for name, value in given.items() if value is not None},
         jobs=jobs,

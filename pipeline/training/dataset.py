@@ -12,9 +12,12 @@ from models.folds import positive_groups, stratified_group_folds
 from models.training import MINIMUM_FOLDS, crossed
 from pipeline.embeddings import embedding_name, read_embedding
 from pipeline.errors import PipelineError
-from pipeline.labels import read_labels, read_table
+from pipeline.labels import read_labels
 from pipeline.layout import Workspace
 from pipeline.problems import Problem
+from pipeline.training.groups import read_groups
+from pipeline.training.options import TrainOptions
+from pipeline.training.outputs import OUTPUTS, read_outputs
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
@@ -31,7 +34,13 @@ class Dataset:
     targets : DataFrame of bool
         All 28 locations.
     groups : Series of str
+    grouped : bool
+        Whether groups were given; else a group is a picture and its near-duplicates.
+    copies : int
+        Pictures that are in a group because they are near-duplicates of another.
     fold : ndarray of int
+    random_fold : ndarray of int or None
+        Folds that ignore groups, where asked for.
     left_out : dict
         Location without a model to the reason.
     problems : list of Problem
@@ -41,7 +50,10 @@ class Dataset:
     blocks: Mapping[str, pd.DataFrame]
     targets: pd.DataFrame
     groups: pd.Series
+    grouped: bool
+    copies: int
     fold: NDArray[np.int16]
+    random_fold: NDArray[np.int16] | None
     left_out: Mapping[str, str]
     problems: list[Problem]
 
@@ -56,9 +68,7 @@ class Dataset:
         return int(self.fold.max()) + 1
 
 
-def read_dataset(
-    work: Workspace, labels: Path, groups: Path | None, embeddings: tuple[Path, ...], folds: int, seed: int
-) -> Dataset:
+def read_dataset(options: TrainOptions) -> Dataset:
     """Bring together what a model is trained on.
 
     Raises
@@ -67,6 +77,7 @@ def read_dataset(
         If a table cannot be used, no picture has both features and a label, or no location can be
         cross-validated.
     """
+    work, labels = Workspace(options.work), options.labels
     features = read_features(work)
     known = read_labels(labels)
     ids = features.index.intersection(known.targets.index).sort_values()
@@ -82,13 +93,20 @@ def read_dataset(
     missing = known.targets.index.difference(ids)
     problems += _unmatched(missing, labels.name, "no features", "extract its picture, or remove the label")
     blocks = {FEATURES: features.loc[ids]}
-    for path in embeddings:
+    for path in options.embeddings:
         blocks[_free_name(path, blocks)], more = _embedding(path, ids)
         problems += more
+    if options.outputs:
+        blocks[_free_name(Path(OUTPUTS), blocks)], more = _outputs(options.outputs, ids)
+        problems += more
     targets = known.targets.loc[ids]
-    grouped = _groups(work, groups, ids)
-    fold, left_out = _deal(targets, grouped, folds, seed)
-    return Dataset(blocks, targets, grouped, fold, left_out, problems)
+    grouping = read_groups(work, options.groups, ids)
+    groups = grouping.groups
+    fold, left_out = _deal(targets, groups, options.folds, options.seed)
+    random_fold = _random_fold(targets, fold, left_out, options) if options.random_split else None
+    return Dataset(
+        blocks, targets, groups, grouping.given, grouping.copies, fold, random_fold, left_out, problems
+    )
 
 
 def read_features(work: Workspace) -> pd.DataFrame:
@@ -125,21 +143,26 @@ def _embedding(path: Path, ids: pd.Index) -> tuple[pd.DataFrame, list[Problem]]:
     )
 
 
-def _groups(work: Workspace, path: Path | None, ids: pd.Index) -> pd.Series:
-    """Return each picture's group; pictures without one are a group of their own."""
-    if path is not None:
-        table = read_table(path, ("Id", "group"))
-        repeated = table["Id"][table["Id"].duplicated()]
-        if len(repeated):
-            raise PipelineError(f"{path}: Id '{repeated.iloc[0]}' occurs twice; keep one row per Id")
-    elif work.samples.is_file():
-        table = pd.read_parquet(work.samples, columns=["Id", "group"])
-    else:
-        table = pd.DataFrame({"Id": [], "group": []}, dtype=object)
-    given = table.set_index("Id")["group"].reindex(ids)
-    own = pd.Series([f"picture {sample}" for sample in ids], index=ids)
-    known = given.notna() & (given != "")
-    return given.astype(object).where(known, own).astype(str).rename("group")
+def _outputs(paths: tuple[Path, ...], ids: pd.Index) -> tuple[pd.DataFrame, list[Problem]]:
+    table = read_outputs(paths)
+    absent = ids.difference(table.index)
+    if len(absent) == len(ids):
+        raise PipelineError(
+            f"{paths[0]}: no row for any of the {len(ids)} pictures; its ids must be the same"
+        )
+    return table.reindex(ids), _unmatched(absent, OUTPUTS, "no outputs", "add its rows; it counts as unknown")
+
+
+def _random_fold(
+    targets: pd.DataFrame, fold: NDArray[np.int16], left_out: Mapping[str, str], options: TrainOptions
+) -> NDArray[np.int16]:
+    """Deal pictures to folds as if none belonged together."""
+    trained = targets.drop(columns=list(left_out)).to_numpy()
+    alone = pd.Series(np.arange(len(targets)))
+    dealt = stratified_group_folds(trained, alone, int(fold.max()) + 1, seed=options.seed)
+    if not all(crossed(column, dealt) for column in trained.T):
+        raise PipelineError("folds that ignore groups leave a location out; give another --seed")
+    return dealt
 
 
 def _deal(

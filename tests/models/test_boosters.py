@@ -6,8 +6,10 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from models.boosters import BinaryBooster, centred_ranks, columns_by_separation, sides
-from models.settings import KINDS, Kind, Settings
+from models.boosters import BinaryBooster
+from models.screening import centred_ranks, columns_by_separation, sides
+from models.settings import BINARY_KINDS as KINDS
+from models.settings import Kind, Settings
 from models.trees import READ
 
 Table = NDArray[np.float32]

@@ -1,12 +1,16 @@
 """The stack: honest out of fold, additive, the same whatever the jobs and interruptions."""
 
+from pathlib import Path
+
 import numpy as np
 import optuna
 import pandas as pd
 import pytest
 
+from models.choosing import Tuning
 from models.crossfit import EXTRA, MemoryStore
 from models.metrics import all_positive_macro_f1, count
+from models.settings import KINDS
 from models.stack import STACK, TOP_TWO
 from models.training import StackedLocations, crossed
 from tests.models.tables import LOCATIONS, Tables
@@ -25,8 +29,8 @@ def with_shuffled_labels(tables: Tables, fold: int) -> pd.DataFrame:
 @pytest.mark.parametrize("trials", [0, 2])
 def test_answers_of_a_fold_do_not_depend_on_its_labels(tables: Tables, trials: int) -> None:
     shuffled = with_shuffled_labels(tables, 1)
-    honest = StackedLocations(trials).fit(tables.X, tables.Y, tables.fold)
-    other = StackedLocations(trials).fit(tables.X, shuffled, tables.fold)
+    honest = StackedLocations(Tuning(trials)).fit(tables.X, tables.Y, tables.fold)
+    other = StackedLocations(Tuning(trials)).fit(tables.X, shuffled, tables.fold)
     inside = tables.fold == 1
     for head in HEADS:
         one, two = honest.out_of_fold_[head], other.out_of_fold_[head]
@@ -92,6 +96,19 @@ def test_the_number_of_jobs_changes_no_bit(
     assert np.array_equal(two.out_of_fold_[STACK].probability, stack.out_of_fold_[STACK].probability)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+@pytest.mark.usefixtures("stack")  # what libraries keep for good has been started
+def test_boosters_start_no_threads_beside_the_jobs(tables: Tables) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    before, seen = threads(), []
+    StackedLocations(kinds=KINDS, jobs=2).fit(
+        {"net": tables.X["net"]}, tables.Y, tables.fold, finished=lambda _: seen.append(threads())
+    )
+    assert max(seen) <= before + 2 + 3  # the pool of two has three threads that hand work on
+
+
 class DyingStore(MemoryStore):
     """Stops the training after some boosters, as a kill would."""
 
@@ -109,13 +126,13 @@ class DyingStore(MemoryStore):
 def test_an_interrupted_training_goes_on_to_the_same_model(
     tables: Tables, joined: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    whole = StackedLocations(1).fit(tables.X, tables.Y, tables.fold)
+    whole = StackedLocations(Tuning(1)).fit(tables.X, tables.Y, tables.fold)
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path_factory.mktemp('tuning')}/tuning.db")
     store = DyingStore(50)
     with pytest.raises(KeyboardInterrupt):
-        StackedLocations(1).fit(tables.X, tables.Y, tables.fold, store=store, storage=storage)
+        StackedLocations(Tuning(1, storage=storage)).fit(tables.X, tables.Y, tables.fold, store=store)
     store.lives = 10_000
-    again = StackedLocations(1).fit(tables.X, tables.Y, tables.fold, store=store, storage=storage)
+    again = StackedLocations(Tuning(1, storage=storage)).fit(tables.X, tables.Y, tables.fold, store=store)
     storage.engine.dispose()
     assert store.lives < 10_000
     assert again.predict_proba(joined).equals(whole.predict_proba(joined))
@@ -159,15 +176,16 @@ def test_extra_rows_are_learned_from_and_not_answered(tables: Tables) -> None:
 
 
 def test_labels_that_may_not_be_learned_from_change_nothing(tables: Tables) -> None:
-    learn = np.ones(tables.Y.shape, dtype=bool)
-    learn[::9, 1] = False
+    keep = np.ones(tables.Y.shape, dtype=bool)
+    keep[::9, 1] = False
     wrong = tables.Y.copy()
     wrong.iloc[::9, 1] = ~wrong.iloc[::9, 1]
     right, other = (
-        StackedLocations().fit(tables.X, Y, tables.fold, learn=learn).model_ for Y in (tables.Y, wrong)
+        StackedLocations().fit(tables.X, Y, tables.fold, keep={"some": keep}).model_
+        for Y in (tables.Y, wrong)
     )
-    for one, two in zip(right.boosters, other.boosters, strict=True):
-        assert one.trees_.to_bytes() == two.trees_.to_bytes()
+    for one, two in zip(right.members, other.members, strict=True):
+        assert one.booster.trees_.to_bytes() == two.booster.trees_.to_bytes()
 
 
 def test_a_location_is_crossed_if_every_fold_has_it_and_lacks_it() -> None:

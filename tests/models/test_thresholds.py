@@ -82,3 +82,15 @@ def test_the_rule_is_chosen_within_each_stratum_by_what_other_folds_say() -> Non
     rules = choose_rules(both, known, (np.arange(rows) % 3).astype(np.int16))
     assert rules[0] in {"f1", "f1_shrunk", "proportion"}
     assert len(rules) == 2
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_rare_location_has_no_threshold_above_a_half_and_a_common_one_may(rule: str) -> None:
+    probability = np.full((400, 2), 0.02)
+    truth = np.zeros((400, 2), dtype=bool)
+    truth[:10, 0], truth[:100, 1] = True, True
+    probability[truth] = 0.99
+    probability[300:390, :] = 0.8  # confident, and wrong
+    rare, common = fit_thresholds(probability, truth, rule)
+    assert rare <= 0.5
+    assert (common > 0.5) == (rule in ("f1", "proportion", "f1_shrunk"))

@@ -4,37 +4,49 @@ import numpy as np
 import optuna
 import pytest
 
+from models.choosing import Metric, Tuning, choose, normalised_log_loss, precision_loss
+from models.crossfit import Block, Level0, MemoryStore
+from models.nested import sources
 from models.settings import KINDS, LARGE, Kind, Settings, defaults
-from models.tuning import Candidate, best, normalised_log_loss, strata, tune
+from models.tuning import Candidate, Rounds, Study, best, strata, tune
+from tests.models.tables import make_tables
 
 KIND: Kind = "lightgbm"
 
 
-def losses(settings: Settings) -> np.ndarray:
-    return np.array([settings.learning_rate, -settings.learning_rate, 1.0])
+FOLDS = 3
+
+
+def study(kind: Kind = KIND, rows: int = 100, **given: object) -> Study:
+    settings = {"name": "a", "folds": FOLDS, "rounds": 1, "trials": 4, "seed": 0} | given
+    return Study(kind=kind, rows=rows, **settings)
+
+
+def losses(settings: Settings) -> Rounds:
+    return lambda _, __: np.array([settings.learning_rate, -settings.learning_rate, 1.0])
 
 
 @pytest.mark.parametrize("rows", [100, LARGE])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_defaults_come_first_and_are_within_the_space(kind: Kind, rows: int) -> None:
-    candidates = tune(losses, name="a", trials=3, kind=kind, rows=rows, seed=0)
+    candidates = tune(losses, study(kind, rows, trials=3))
     assert len(candidates) == 4
     assert candidates[0].settings == defaults(kind, rows)
 
 
 def test_candidates_do_not_depend_on_how_earlier_ones_did() -> None:
-    one = tune(losses, name="a", trials=4, kind=KIND, rows=100, seed=0)
-    other = tune(lambda s: -losses(s), name="a", trials=4, kind=KIND, rows=100, seed=0)
+    one = tune(losses, study())
+    other = tune(lambda s: lambda *given: -losses(s)(*given), study())
     assert [c.settings for c in one] == [c.settings for c in other]
     assert len({c.settings for c in one}) == 5
 
 
 def test_a_study_that_was_interrupted_goes_on_with_the_same_candidates() -> None:
-    whole = tune(losses, name="a", trials=4, kind=KIND, rows=100, seed=0)
+    whole = tune(losses, study())
     storage = optuna.storages.InMemoryStorage()
     calls = 0
 
-    def dying(settings: Settings) -> np.ndarray:
+    def dying(settings: Settings) -> Rounds:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -42,10 +54,84 @@ def test_a_study_that_was_interrupted_goes_on_with_the_same_candidates() -> None
         return losses(settings)
 
     with pytest.raises(KeyboardInterrupt):
-        tune(dying, name="a", trials=4, kind=KIND, rows=100, seed=0, storage=storage)
-    again = tune(dying, name="a", trials=4, kind=KIND, rows=100, seed=0, storage=storage)
+        tune(dying, study(storage=storage))
+    again = tune(dying, study(storage=storage))
     assert [c.settings for c in again] == [c.settings for c in whole]
     assert calls == 6  # two finished, one repeated, two more
+
+
+class Course:
+    """Losses of candidates in two rounds, by fold, and which rounds were asked for."""
+
+    def __init__(self, rounds: list[list[list[float]]]) -> None:
+        self.rounds = rounds
+        self.asked: list[tuple[int, int, list[bool]]] = []
+        self.begun = -1
+
+    def __call__(self, settings: Settings) -> Rounds:  # noqa: ARG002 - the course is fixed
+        self.begun += 1
+        number = self.begun
+
+        def evaluate(place: int, going: np.ndarray) -> np.ndarray:
+            self.asked.append((number, place, going.tolist()))
+            return np.array(self.rounds[number][place])
+
+        return evaluate
+
+
+EVEN = [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_a_fold_gives_up_what_is_worse_than_the_median_of_earlier_candidates() -> None:
+    course = Course([EVEN, EVEN, EVEN, EVEN, [[2.0, 0.5], [0.1, 0.4]], [[2.0, 2.0], [0.1, 0.1]]])
+    candidates = tune(course, study(folds=2, rounds=2, trials=5))
+    assert course.asked[-3:] == [(4, 0, [True, True]), (4, 1, [False, True]), (5, 0, [True, True])]
+    assert candidates[4].losses.tolist() == [np.inf, 0.4]
+    assert np.isinf(candidates[5].losses).all()
+    assert best(candidates, 0) == candidates[0].settings
+    assert best(candidates, 1) == candidates[4].settings
+    assert best(candidates) == candidates[0].settings  # the final model wants one that no fold gave up
+
+
+def test_what_one_fold_gives_up_does_not_depend_on_the_losses_of_another() -> None:
+    rng = np.random.default_rng(0)
+    rounds = rng.random((9, 2, 2))
+    other = rounds.copy()
+    other[:, :, 1] = rng.random((9, 2))
+    first, second = (tune(Course(r.tolist()), study(folds=2, rounds=2, trials=8)) for r in (rounds, other))
+    assert [c.losses[0] for c in first] == [c.losses[0] for c in second]
+    assert np.isinf([c.losses[0] for c in first]).any()
+
+
+def test_a_pruned_study_that_was_interrupted_ends_the_same() -> None:
+    rounds = np.random.default_rng(1).random((9, 2, 2)).tolist()
+    whole = tune(Course(rounds), study(folds=2, rounds=2, trials=8))
+    storage = optuna.storages.InMemoryStorage()
+    tune(Course(rounds), study(folds=2, rounds=2, trials=5, storage=storage))
+    later = Course(rounds[6:])
+    again = tune(later, study(folds=2, rounds=2, trials=8, storage=storage))
+    assert [c.losses.tolist() for c in again] == [c.losses.tolist() for c in whole]
+    assert later.begun == 2
+
+
+def test_no_candidate_is_begun_when_it_is_late_but_the_defaults_always_are() -> None:
+    assert len(tune(losses, study(late=lambda: True))) == 1
+
+
+def test_better_candidates_are_told_of() -> None:
+    told: list[str] = []
+    course = Course([EVEN, [[0.5, 0.5], [0.5, 0.5]], EVEN])
+    tune(course, study(name="features lightgbm rare x", folds=2, rounds=2, trials=2, note=told.append))
+    assert told == ["features lightgbm rare: 0.500 by trial 1 of 2, the best so far (before: 1.000)"]
+
+
+def test_a_dashboard_sees_intermediate_values_and_pruned_trials() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    course = Course([EVEN] * 4 + [[[2.0, 2.0], [0.1, 0.1]]])
+    tune(course, study(folds=2, rounds=2, storage=storage))
+    trials = optuna.load_study(study_name="a", storage=storage).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4 + ["PRUNED"]
+    assert trials[0].intermediate_values == {0: 1.0, 1: 1.0}
 
 
 def test_every_outer_fold_chooses_its_own_candidate() -> None:
@@ -68,3 +154,58 @@ def test_knowing_only_the_prevalence_has_a_normalised_log_loss_of_1() -> None:
     prior = np.full(100, np.log(0.07 / 0.93))
     assert normalised_log_loss(prior, truth) == pytest.approx(1.0)
     assert normalised_log_loss(prior + 2 * (truth - 0.5), truth) < 1.0
+
+
+def test_a_useless_ranking_has_a_precision_loss_of_1_and_a_perfect_one_of_0() -> None:
+    truth = np.arange(100) < 7
+    assert precision_loss(np.zeros(100), truth) == pytest.approx(1.0)
+    assert precision_loss(truth.astype(float), truth) == 0
+    assert precision_loss(np.zeros(100), np.zeros(100, dtype=bool)) == 1
+
+
+class CountingStore(MemoryStore):
+    """Counts what is fitted."""
+
+    fitted = 0
+
+    def put(self, key: str, content: bytes) -> None:
+        self.fitted += 1
+        super().put(key, content)
+
+
+def test_pruning_spares_fits_and_every_fold_still_chooses_by_its_inner_folds_alone() -> None:
+    tables = make_tables(90, folds=5)
+    chosen, fitted = [], []
+    for shuffled in (False, True):
+        Y = tables.Y.to_numpy().copy()
+        if shuffled:
+            inside = np.flatnonzero(tables.fold == 1)
+            Y[inside] = Y[np.roll(inside, 7)]
+        store = CountingStore()
+        level0 = Level0([Block.of("net", tables.X["net"])], Y, tables.fold, store=store)
+        choices = choose(level0, sources(1, ("linear",)), Tuning(trials=8))
+        chosen.append([choice.per_fold[1] for choice in choices])
+        fitted.append(store.fitted)
+    assert chosen[0] == chosen[1]
+    assert max(fitted) < 9 * 10 * 3  # candidates, pairs, locations
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "average_precision"])
+def test_a_multilabel_source_is_tuned_for_all_locations_at_once(metric: Metric) -> None:
+    tables = make_tables(60)
+    level0 = Level0([Block.of("net", tables.X["net"])], tables.Y.to_numpy(), tables.fold)
+    choices = choose(level0, sources(1, ("multilabel",)), Tuning(trials=1, metric=metric))
+    assert [choice.places for choice in choices] == [(None,)]
+
+
+def test_a_timeout_ends_the_trials_but_not_the_defaults() -> None:
+    tables = make_tables(60)
+    level0 = Level0([Block.of("net", tables.X["net"])], tables.Y.to_numpy(), tables.fold)
+    storage, told = optuna.storages.InMemoryStorage(), []
+    tuning = Tuning(trials=5, timeout=1e-9, storage=storage, note=told.append)
+    choose(level0, sources(1, ("linear",)), tuning)
+    names = optuna.get_all_study_names(storage)
+    assert [len(optuna.load_study(study_name=name, storage=storage).trials) for name in names] == [1] * len(
+        told
+    )
+    assert told

@@ -11,7 +11,8 @@ from pipeline.baseline import BaselineOptions, baseline
 from pipeline.commands.baseline import baseline as command
 from pipeline.errors import PipelineError
 from pipeline.progress import SilentProgress
-from pipeline.train import TrainOptions, train
+from pipeline.train import train
+from pipeline.training.options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder
 
 LABELS = "Id,Target\na,0\nb,0 25\nc,2\nd,25\n"

@@ -15,7 +15,8 @@ from pipeline.evaluate import EvaluateOptions, evaluate, inputs
 from pipeline.importances import ImportancesOptions, grouped, importances, in_words, of_location
 from pipeline.layout import Workspace
 from pipeline.progress import SilentProgress
-from pipeline.train import TrainOptions, train
+from pipeline.train import train
+from pipeline.training.options import TrainOptions
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -41,8 +42,9 @@ def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
         assert scores.table.loc[name, "binary_f1"] == pytest.approx(
             f1_score(binary["truth"], binary["chosen"])
         )
-    macro, of_all, _ = scores.totals.values()
+    macro, of_occurring, of_all, _ = scores.totals.values()
     assert macro.value == pytest.approx(scores.table["f1"].mean())
+    assert of_occurring.value == pytest.approx(scores.table["f1"].sum() / 4)  # Microtubule ends, too
     assert of_all.value == pytest.approx(scores.table["f1"].sum() / 28)
     assert macro.low < macro.value < macro.high
     assert list(scores.top_two.index) == ["Nucleoplasm", "Cytosol"]
@@ -55,7 +57,46 @@ def test_metrics_are_written_without_what_json_does_not_know(work: Workspace) ->
     assert len(written["left_out"]) == 25
     assert written["locations"]["Cytosol"]["support"] > 0
     assert len(written["baseline_macro_f1"]) == 3
-    assert 0.5 < written["balanced_binary_f1"] <= 1
+    assert written["selection"] is None
+    assert written["ablation"] == []
+
+
+def test_the_four_protocols_stand_side_by_side_with_what_knowing_nothing_scores(work: Workspace) -> None:
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200, kaggle_score=0.5), SilentProgress())
+    a, b, c, d = scores.protocols
+    assert "".join(protocol.letter for protocol in scores.protocols) == "ABCD"
+    assert a.score.value == 0.5
+    assert b.score.value == pytest.approx(scores.table["f1"].mean())
+    assert b.beside == pytest.approx(next(iter(scores.baselines.values())))
+    assert c.score is None
+    assert "train --random-split" in c.about
+    assert d.beside == pytest.approx(2 / 3)
+    assert 0.5 < d.score.low < d.score.value < d.score.high <= 1
+    not_given = evaluate(EvaluateOptions(work=work.root, draws=200), SilentProgress()).protocols[0]
+    assert not_given.score is None
+
+
+def test_ablations_are_scored_on_the_same_groups_as_the_stack(work: Workspace) -> None:
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200, ablation=True), SilentProgress())
+    whole, *others = scores.ablation
+    macro = next(iter(scores.totals.values()))
+    assert (whole.macro_f1, whole.low, whole.high) == pytest.approx((macro.value, macro.low, macro.high))
+    assert (whole.difference, whole.worst, whole.most) == (0, 0, 0)
+    assert {"members linear alone", "thresholds by f1", "thresholds of 0.5"} < {row.name for row in others}
+    for row in others:
+        assert row.worst <= row.difference <= row.most
+
+
+def test_a_model_of_an_older_version_is_refused(work: Workspace, tmp_path: Path) -> None:
+    for path in (work.out_of_fold, work.model / "card.json"):
+        copy = tmp_path / path.relative_to(work.root)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    del card["positives"]
+    (tmp_path / "model" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(PipelineError, match="was trained by an older version; run train again"):
+        evaluate(EvaluateOptions(work=tmp_path), SilentProgress())
 
 
 def test_evaluate_needs_a_model(tmp_path: Path) -> None:
@@ -104,8 +145,10 @@ def test_an_unknown_grouping_or_location_lists_the_known_ones() -> None:
 
 def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp_path: Path) -> None:
     runner = CliRunner()
-    result = runner.invoke(app, ["evaluate", "--work", str(work.root), "--draws", "100"])
+    result = runner.invoke(app, ["evaluate", "--work", str(work.root), "--draws", "100", "--ablation"])
     assert "macro-F1 over 3 trained locations" in result.output
+    assert "(B) 30 groups that no fold splits: 0." in result.output
+    assert "without level 1 (mean of level 0)" in result.output
     assert result.exit_code == 0
     for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], []):
         plot = tmp_path / "plot.png"

@@ -1,5 +1,6 @@
 """Extraction: what it writes, what it skips, what a kill costs, and that processes leave no trace."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,5 +174,22 @@ def test_an_unknown_family_or_segmenter_lists_the_known_ones(pictures, tmp_path)
 def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
     images = pictures / "images"
     options = ExtractOptions(images=images, work=tmp_path, segmenter="watershed", families=FAMILIES)
-    names = ["pictures", "groups of the samples", "segmenter", "family intensity", "family morphology"]
+    families = [f"family {family}" for family in FAMILIES]
+    names = ["pictures", "groups of the samples", "segmenter", "perceptual hash", *families]
     assert list(inputs(options)) == names
+
+
+def test_hashes_that_an_older_version_did_not_make_are_added_without_measuring_cells(
+    pictures, undisturbed, tmp_path
+):
+    run(pictures, tmp_path)
+    parts = Workspace(tmp_path).parts
+    shutil.rmtree(parts / "hashes-v1")
+    Workspace(tmp_path).record("extract").unlink()
+    old = {file: file.stat().st_mtime_ns for file in parts.rglob("*.parquet")}
+    assert run(pictures, tmp_path).measured == 6
+    assert {file: file.stat().st_mtime_ns for file in old} == old
+    assert tables(tmp_path) == tables(undisturbed)
+    hashes = pd.read_parquet(Workspace(tmp_path).samples)["hash"]
+    assert hashes.str.fullmatch("[0-9a-f]{128}").all()
+    assert hashes.is_unique

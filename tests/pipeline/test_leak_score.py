@@ -13,7 +13,8 @@ from pipeline.evaluate import EvaluateOptions, evaluate
 from pipeline.layout import Workspace
 from pipeline.progress import SilentProgress
 from pipeline.records import file_digest
-from pipeline.train import TrainOptions, train
+from pipeline.train import train
+from pipeline.training.options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder
 
 PICTURES = 120

@@ -14,7 +14,8 @@ from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
 from pipeline.predict import PredictOptions, parse_weights, predict
 from pipeline.progress import SilentProgress
-from pipeline.train import TrainOptions, train
+from pipeline.train import train
+from pipeline.training.options import TrainOptions
 from tests.pipeline.onnx_net import write_onnx
 from tests.pipeline.workfolder import make_workfolder
 

@@ -1,0 +1,121 @@
+"""Train the stack at full size, and state its memory and time.
+
+    python benchmarks/stack_scale.py --work DIR                          # 31,072 pictures, 3,000 columns
+    python benchmarks/stack_scale.py --work DIR --labels kaggle2018_train.csv
+    python benchmarks/stack_scale.py --work DIR --locations 4 --folds 3  # a part, to extrapolate from
+
+Columns are made up: each of 3,000 is noise and a little of the truth of one location. Labels are the given
+ones, or drawn with the competition's prevalences. It runs `python run.py train` and `evaluate` in a
+process of their own, as a person would; killed and run again, it goes on where it was.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from models.settings import BINARY_KINDS
+from pipeline.labels import read_labels
+from pipeline.layout import Workspace
+from pipeline.locations import LOCATIONS
+
+COUNTS = (
+    12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,
+    1066, 21, 530, 210, 902, 1482, 172, 3777, 802, 2965, 322, 8228, 328, 11,
+)  # fmt: skip
+"""Pictures with each location among the competition's 31,072."""
+
+
+def made_up_labels(pictures: int) -> pd.DataFrame:
+    """Draw labels with the competition's prevalences; every picture has one at least."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((pictures, len(LOCATIONS))) < np.array(COUNTS) / 31_072
+    truth[~truth.any(axis=1), 0] = True
+    return pd.DataFrame(truth, index=[f"p{number:06}" for number in range(pictures)], columns=list(LOCATIONS))
+
+
+def write_features(path: Path, truth: np.ndarray, ids: pd.Index, columns: int) -> None:
+    """Write columns that each know a little of one location, in blocks, so that this takes no memory."""
+    names = [f"cell__made_up__c{number:04}__protein__mean" for number in range(columns)]
+    place = np.arange(columns) % truth.shape[1]
+    strength = 0.6 * 0.97 ** np.arange(columns)
+    schema = pa.schema([("Id", pa.string()), *((name, pa.float32()) for name in names)])
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(ids), 2048):
+            rng = np.random.default_rng(start)
+            some = truth[start : start + 2048]
+            values = rng.normal(size=(len(some), columns)).astype(np.float32)
+            values += (some[:, place] * strength).astype(np.float32)
+            arrays = [pa.array(ids[start : start + 2048].astype(str)), *map(pa.array, values.T)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def prepare(work: Workspace, given: argparse.Namespace) -> Path:
+    """Write features, samples and labels as `extract` would leave them; return the labels' path."""
+    labels = work.root / "labels.csv"
+    if work.features.exists() and labels.exists():
+        return labels
+    work.root.mkdir(parents=True, exist_ok=True)
+    truth = read_labels(given.labels).targets if given.labels else made_up_labels(given.pictures)
+    truth = truth.iloc[: given.pictures]
+    kept = truth.columns[np.argsort(-truth.sum().to_numpy())[:: max(1, len(LOCATIONS) // given.locations)]]
+    kept = list(kept[: given.locations])
+    targets = [
+        " ".join(str(LOCATIONS.index(name)) for name in kept if row[name]) for row in truth.to_dict("records")
+    ]
+    seen = [row for row, text in enumerate(targets) if text]
+    table = pd.DataFrame({"Id": truth.index[seen], "Target": [targets[row] for row in seen]})
+    groups = pd.DataFrame({"Id": table["Id"], "group": [f"g{number // 3}" for number in range(len(table))]})
+    groups.to_parquet(work.samples, index=False)
+    work.extraction.write_text(json.dumps({"segmenter": "none"}))
+    write_features(work.features, truth.to_numpy()[seen], truth.index[seen], given.columns)
+    table.to_csv(labels, index=False)
+    return labels
+
+
+def main() -> None:
+    """Prepare, train, evaluate, report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, help="csv Id,Target; drawn with real prevalences unless given")
+    parser.add_argument("--pictures", type=int, default=31_072)
+    parser.add_argument("--columns", type=int, default=3_000)
+    parser.add_argument("--locations", type=int, default=28)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    work = Workspace(given.work)
+    labels = prepare(work, given)
+    start = time.monotonic()
+    command = ["train", "--labels", labels, "--work", work.root, "--trials", 0, "--folds", given.folds]
+    subprocess.run([sys.executable, "run.py", *map(str, [*command, "--jobs", given.jobs])], check=True)
+    wall = time.monotonic() - start
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "run.py", "evaluate", "--work", str(work.root)], check=True)
+    card = json.loads((work.model / "card.json").read_text())
+    locations, folds = len(card["locations"]), card["folds"]
+    fits = locations * len(BINARY_KINDS) * (folds * (folds - 1) // 2 + folds + 1)
+    processor = used.ru_utime + used.ru_stime
+    print(
+        f"{card['pictures']} pictures, {card['blocks']['features']} columns, {locations} locations, "
+        f"{folds} folds, {given.jobs} jobs\n"
+        f"train: {wall / 60:.1f} min of wall time, {processor / 60:.1f} min of processor time "
+        f"({processor / max(wall, 1):.2f} cores), peak memory {used.ru_maxrss / 2**20:.2f} GiB\n"
+        f"{fits} boosters, {processor / fits:.2f} s of processor time each, level 1 and reading included"
+    )
+
+
+if __name__ == "__main__":
+    main()
