@@ -108,8 +108,8 @@ def _fill(row: Floats, cell: Cell, tasks: Iterable[Task]) -> None:
 
 def measure(
     picture: NDArray[np.generic],
-    cell_labels: Labels,
-    nucleus_labels: Labels,
+    cell_labels: Labels | None,
+    nucleus_labels: Labels | None = None,
     *,
     channels: Sequence[str] = CHANNELS,
     pixel_size_um: float | None = None,
@@ -122,9 +122,10 @@ def measure(
     picture : ndarray, shape (channels, height, width)
         Integers (divided by the largest value of their type) or floats (taken as they are,
         meant to be in [0, 1]). It is not changed.
-    cell_labels, nucleus_labels : ndarray, shape (height, width), integers
+    cell_labels, nucleus_labels : ndarray, shape (height, width), integers, or None
         0 is background; a cell and its nucleus carry the same number. What a nucleus has outside
-        its cell is ignored; a cell may lack a nucleus.
+        its cell is ignored; a cell may lack a nucleus. With one mask only, the other is None: no cell
+        has a nucleus then, or each cell is taken to be its nucleus and has no cytoplasm.
     channels : sequence of str
         Names of the planes, in order; features of a channel that is missing are left out.
     pixel_size_um : float, optional
@@ -144,7 +145,10 @@ def measure(
     ValueError
         If shapes, types, channels, pixel size or families are not as described.
     """
-    own = check_field(picture, cell_labels, nucleus_labels, tuple(channels), pixel_size_um)
+    cells = nucleus_labels if cell_labels is None else cell_labels
+    if cells is None:
+        raise ValueError("neither cells nor nuclei are given; measure_field measures pictures without masks")
+    own = check_field(picture, cells, nucleus_labels, tuple(channels), pixel_size_um)
     wanted = columns(families, own.channels, of_field=False)
     common = own.at_common_scale() if _resampled(families) else own
     labels = bounding_boxes(own.cells)[:, 0]

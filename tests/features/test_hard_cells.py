@@ -97,6 +97,23 @@ def test_a_cell_without_nucleus_has_no_nuclear_numbers_but_all_others():
     )
 
 
+def test_one_mask_and_one_channel_are_enough():
+    given = scene()
+    protein = given.picture[1:2]
+    only_cells = measure(protein, given.cells, channels=("protein",))
+    only_nuclei = measure(protein, None, given.nuclei, channels=("protein",))
+    whole = given.measured()
+    shared = [column for column in only_cells if column in whole]
+    assert len(shared) == len(only_cells.columns) > 400
+    assert list(only_nuclei.columns) == list(only_cells.columns) == cell_columns(channels=("protein",))
+    unbound = [column for column in shared if column.startswith("cell__haralick__")]
+    pd.testing.assert_frame_equal(only_cells[unbound], whole[unbound], check_exact=True)
+    assert only_cells.filter(regex="^nucleus__").isna().all(axis=None)
+    assert only_nuclei["cell__morphology__area"].tolist() == whole["nucleus__morphology__area"].tolist()
+    assert only_nuclei.filter(regex="^cytoplasm__").isna().all(axis=None)
+    assert np.isfinite(only_nuclei["cell__topology__euler_top_10_s1__protein"]).all()
+
+
 def test_what_a_nucleus_has_outside_its_cell_is_ignored():
     given = scene()
     wider = given.nuclei.copy()
@@ -150,3 +167,5 @@ def test_wrong_arrays_are_refused_in_one_line():
         measure(np.full(given.picture.shape, np.nan), given.cells, given.nuclei)
     with pytest.raises(ValueError, match="picture is of type bool"):
         measure(given.picture > 0, given.cells, given.nuclei)
+    with pytest.raises(ValueError, match="neither cells nor nuclei are given; measure_field"):
+        measure(given.picture, None)

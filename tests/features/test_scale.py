@@ -19,7 +19,7 @@ TOLERANCES = {
     "edges": 0.05,
     "filaments": 0.1,
     "filters": 0.03,
-    "granularity": 0.6,
+    "granularity": 0.06,
     "haralick": 0.03,
     "intensity": 0.03,
     "lbp": 0.07,
@@ -36,8 +36,7 @@ TOLERANCES = {
     "zernike": 0.1,
     "zones": 0.03,
 }
-"""Median over a family's columns of the relative difference between pixel sizes. The opening spectrum of a
-single cell has few grains, which jump from one step to the next."""
+"""Median over a family's columns of the relative difference between pixel sizes."""
 
 ABSOLUTE = {"relations"}
 """Families of correlations, near 0 between these independent textures: there it is the difference itself."""
