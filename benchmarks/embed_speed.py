@@ -1,14 +1,18 @@
-"""Time of embedding against the plain forward pass of the same network, and pictures per second.
+"""Speed of embedding: the two bars of the network built in and of the competition winner's architecture.
 
-Run from the project's folder: ``python benchmarks/embed_speed.py [--network NAME]``. Pictures are
-simulated, 512 x 512 x 4 as PNG; weights are random, which changes no time. Both ways run in this process with
-one thread, one picture at a time, by turns, so that a busy machine slows both alike.
+Run from the project's folder on an idle machine: ``python benchmarks/embed_speed.py``. Pictures are
+simulated, 512 x 512 x 4 as PNG. First, whole pictures against the plain forward pass of the same network, in
+this process with one thread, one picture at a time, by turns, so that a busy machine slows both alike (the winner's
+weights are random, which changes no time). Then the stage ``embed --network builtin`` as it is, with two processes
+and their start.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,58 +20,105 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.networks import architecture, build_network, forward
-from pipeline.embedding.card import Embedder
+from pipeline.embed import BUILTIN, EmbedOptions, embed
+from pipeline.embedding.card import Embedder, read_card
 from pipeline.embedding.columns import embedding_row
 from pipeline.embedding.preprocessing import Preprocessing
-from pipeline.embedding.weights import open_network, save_state
+from pipeline.embedding.weights import SHIPPED, load_network, open_network, save_state, weights_path
 from pipeline.images import read_picture
 from pipeline.locations import LOCATIONS
-from pipeline.samples import find_samples
+from pipeline.progress import SilentProgress
+from pipeline.samples import Sample, find_samples
 from pipeline.simulate import simulate
+
+WINNER = "bestfitting-densenet121"
+
+
+def builtin() -> Embedder:
+    """Return the network that comes with the project."""
+    card = read_card(SHIPPED / f"{BUILTIN}.safetensors")
+    assert card is not None
+    assert card.embedder is not None
+    return card.embedder
+
+
+def with_random_weights(name: str, folder: Path) -> Embedder:
+    """Return an architecture with weights that mean nothing."""
+    torch.manual_seed(0)
+    weights = folder / "weights.safetensors"
+    digest = save_state(weights, build_network(name, len(LOCATIONS)).state_dict())
+    side = architecture(name).side
+    return Embedder(
+        name="timed",
+        network=name,
+        weights=weights,
+        sha256=digest,
+        preprocessing=Preprocessing(side=side),
+        outputs=LOCATIONS,
+    )
+
+
+def against_the_plain_pass(embedder: Embedder, samples: Sequence[Sample]) -> None:
+    """Print the time of a picture by `embed`, of the network's forward pass alone, and their ratio."""
+    answer = open_network(embedder)
+    network = load_network(embedder, weights_path(embedder)).eval()
+    network = network.to(memory_format=torch.channels_last)
+    side = embedder.preprocessing.side
+    planes = torch.rand(1, 4, side, side).contiguous(memory_format=torch.channels_last)
+    whole, plain = [], []
+    for sample in samples:
+        start = time.perf_counter()
+        embedding_row(read_picture(sample), embedder, answer, None)
+        middle = time.perf_counter()
+        with torch.inference_mode():
+            forward(network, planes)
+        plain.append(time.perf_counter() - middle)
+        whole.append(middle - start)
+    ratios = np.array(whole[1:]) / np.array(plain[1:])
+    print(
+        f"{embedder.network}, input {side} px, {len(ratios)} pictures, medians, one thread: embed "
+        f"{1000 * np.median(whole[1:]):.1f} ms, forward pass {1000 * np.median(plain[1:]):.1f} ms a picture; "
+        f"ratio {np.median(ratios):.2f} (bar for {WINNER}: at most 1.2)",
+        flush=True,
+    )
+
+
+def throughput(folder: Path, samples: Sequence[Sample], pictures: int, jobs: int) -> None:
+    """Print pictures per second of the stage, its start included and, from two sizes, left out."""
+    seconds = []
+    sizes = (pictures // 4, pictures)
+    for size in sizes:
+        images = folder / f"many-{size}"
+        images.mkdir()
+        for number in range(size):
+            for path in samples[number % len(samples)].paths:
+                shutil.copy(path, images / f"p{number:04}_{path.stem.rsplit('_', 1)[1]}.png")
+        start = time.perf_counter()
+        options = EmbedOptions(images=images, work=folder / f"work-{size}", network=BUILTIN, jobs=jobs)
+        embed(options, SilentProgress())
+        seconds.append(time.perf_counter() - start)
+    steady = (sizes[1] - sizes[0]) / (seconds[1] - seconds[0])
+    print(
+        f"embed --network {BUILTIN}, {jobs} processes: {pictures} pictures in {seconds[1]:.1f} s, "
+        f"{pictures / seconds[1]:.1f} a second with the start, {steady:.1f} without (bar: at least 15)"
+    )
 
 
 def main() -> None:
-    """Print both times per picture, their ratio, and pictures per second."""
+    """Print both bars."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="bestfitting-densenet121")
-    parser.add_argument("--pictures", type=int, default=12)
+    parser.add_argument("--pictures", type=int, default=12, help="Pictures to simulate.")
+    parser.add_argument("--many", type=int, default=240, help="Pictures for the stage: copies of those.")
+    parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder, given.pictures, seed=4242)
         samples, _ = find_samples(folder / "images")
-        torch.manual_seed(0)
-        network = build_network(given.network, len(LOCATIONS)).eval()
-        weights = folder / "weights.safetensors"
-        side = architecture(given.network).side
-        embedder = Embedder(
-            name="timed",
-            network=given.network,
-            weights=weights,
-            sha256=save_state(weights, network.state_dict()),
-            preprocessing=Preprocessing(side=side),
-            outputs=LOCATIONS,
-        )
-        answer = open_network(embedder)
-        whole, plain = [], []
-        planes = torch.rand(1, 4, side, side).contiguous(memory_format=torch.channels_last)
-        network = network.to(memory_format=torch.channels_last)
-        for sample in samples:
-            start = time.perf_counter()
-            embedding_row(read_picture(sample), embedder, answer, None)
-            middle = time.perf_counter()
-            with torch.inference_mode():
-                forward(network, planes)
-            plain.append(time.perf_counter() - middle)
-            whole.append(middle - start)
-    ratios = np.array(whole[1:]) / np.array(plain[1:])
-    embed, forward_pass = np.median(whole[1:]), np.median(plain[1:])
-    print(f"{given.network}, input {side} px, {len(ratios)} pictures, medians, one thread")
-    print(f"embed: {1000 * embed:.1f} ms; forward pass: {1000 * forward_pass:.1f} ms a picture")
-    print(
-        f"ratio: {np.median(ratios):.2f}; pictures per second: {1 / embed:.1f} a core, {2 / embed:.1f} on two"
-    )
+        for embedder in (with_random_weights(WINNER, folder), builtin()):
+            against_the_plain_pass(embedder, samples)
+        throughput(folder, samples, given.many, given.jobs)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
+from pipeline.embed import BUILTIN, EmbedOptions, embed
 from pipeline.evaluate import EvaluateOptions, Scores, evaluate
 from pipeline.extract import ExtractOptions, extract
 from pipeline.importances import ImportancesOptions, importances, of_location
@@ -40,7 +39,7 @@ class DemoSummary:
 
 
 def demo(folder: Path, pictures: int, seed: int, progress: Progress) -> DemoSummary:
-    """Simulate pictures, measure them, train, score, explain, and predict pictures never seen.
+    """Simulate pictures, measure and embed them, train, score, explain, and predict pictures never seen.
 
     Parameters
     ----------
@@ -58,16 +57,16 @@ def demo(folder: Path, pictures: int, seed: int, progress: Progress) -> DemoSumm
     jobs = os.cpu_count() or 1
     simulate(known, pictures, seed, jobs=jobs, progress=progress)
     simulate(new, NEW_PICTURES, seed + 1, jobs=jobs, progress=progress)
-    progress.note("2/5 Extracting: cells and nuclei, then features")
-    samples = known / "samples.csv"
-    extract(ExtractOptions(images=known / "images", samples=samples, work=work.root), progress)
+    progress.note("2/5 Extracting: cells and nuclei, then features; embedding by the network built in")
+    images, samples = known / "images", known / "samples.csv"
+    extract(ExtractOptions(images=images, samples=samples, work=work.root), progress)
+    embedded = embed(EmbedOptions(images=images, samples=samples, work=work.root, network=BUILTIN), progress)
     progress.note("3/5 Training: boosters per location, stacked, all scores out of fold")
-    trained = train(
-        TrainOptions(work=work.root, labels=known / "labels.csv", folds=FOLDS, trials=TRIALS), progress
-    )
+    trained = train(_training(known, work, embedded.path), progress)
     scores = evaluate(EvaluateOptions(work=work.root), progress)
     progress.note("4/5 Explaining: shares of the features in the log-odds")
-    _plot(work, trained.trained[0], plot, progress)
+    shares = importances(ImportancesOptions(work=work.root, embeddings=(embedded.path,)), progress)
+    plot_shares(of_location(shares, trained.trained[0], "feature", 15), plot)
     progress.note("5/5 Predicting the new pictures")
     predict(_prediction(new, work, predictions), progress)
     files = {
@@ -75,6 +74,7 @@ def demo(folder: Path, pictures: int, seed: int, progress: Progress) -> DemoSumm
         "masks of cells and nuclei": work.masks,
         "features of cells": work.cells,
         "features of pictures": work.features,
+        "embeddings of pictures": embedded.path,
         "trained model": work.model,
         "scores": work.metrics,
         f"importances for {trained.trained[0]}": plot,
@@ -83,9 +83,10 @@ def demo(folder: Path, pictures: int, seed: int, progress: Progress) -> DemoSumm
     return DemoSummary(files, trained, scores)
 
 
-def _plot(work: Workspace, location: str, path: Path, progress: Progress) -> None:
-    shares: pd.DataFrame = importances(ImportancesOptions(work=work.root), progress)
-    plot_shares(of_location(shares, location, "feature", 15), path)
+def _training(known: Path, work: Workspace, embedding: Path) -> TrainOptions:
+    return TrainOptions(
+        work=work.root, labels=known / "labels.csv", embeddings=(embedding,), folds=FOLDS, trials=TRIALS
+    )
 
 
 def _prediction(new: Path, work: Workspace, output: Path) -> PredictOptions:

@@ -10,12 +10,21 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.networks import ARCHITECTURES, architecture
-from pipeline.embedding.card import UNKNOWN, Embedder, EmbeddingCard, Per, TrainedOn, read_card, write_card
+from pipeline.embedding.card import (
+    UNKNOWN,
+    Embedder,
+    EmbeddingCard,
+    Per,
+    TrainedOn,
+    card_path,
+    read_card,
+    write_card,
+)
 from pipeline.embedding.columns import slug
 from pipeline.embedding.onnx import describe_onnx
-from pipeline.embedding.pictures import embed_pictures
+from pipeline.embedding.pictures import embed_pictures, picture_keys
 from pipeline.embedding.preprocessing import Preprocessing
-from pipeline.embedding.weights import load_network
+from pipeline.embedding.weights import SHIPPED, load_network
 from pipeline.embeddings import embedding_name, read_embedding
 from pipeline.errors import PipelineError
 from pipeline.labels import read_table
@@ -23,11 +32,14 @@ from pipeline.layout import Workspace
 from pipeline.locations import LOCATIONS
 from pipeline.problems import Problem, write_problems
 from pipeline.progress import Progress
-from pipeline.records import file_digest, replacing
+from pipeline.records import file_digest, replacing, text_digest, write_record
 from pipeline.samples import find_samples
 
 OWN = "compact"
 """The network of this project: nobody else publishes weights of it."""
+
+BUILTIN = "builtin"
+"""Stands for the weights that come with the project."""
 
 WINNER = (0.074598, 0.050630, 0.050891, 0.076287), (0.122813, 0.085745, 0.129882, 0.119411)
 """What the competition winner's network subtracts and divides by (microtubules, protein, nucleus, er)."""
@@ -37,7 +49,7 @@ IMAGENET = (0.485, 0.456, 0.406, 0.449), (0.229, 0.224, 0.225, 0.226)
 
 
 class EmbedOptions(BaseModel):
-    """What `embed` is asked to do: one of `table`, `onnx` and `checkpoint`.
+    """What `embed` is asked to do: one of `table`, `onnx`, `checkpoint` and the network that is built in.
 
     Attributes
     ----------
@@ -46,7 +58,7 @@ class EmbedOptions(BaseModel):
     table, onnx, checkpoint : Path, optional
         A ready table; an ONNX network with a TOML beside it; a file of torch weights of `network`.
     network : str, optional
-        Architecture of the checkpoint, where no card lies beside it.
+        Architecture of the checkpoint, where no card lies beside it; or ``builtin``.
     name : str, optional
         Of the block; unless given, that of the file or network.
     trained_on : str, optional
@@ -88,6 +100,29 @@ class EmbedSummary:
     problems: list[Problem]
 
 
+def inputs(options: EmbedOptions) -> dict[str, str]:
+    """Return the fingerprints of what `embed` would read now, by name.
+
+    Raises
+    ------
+    PipelineError
+        If there is no source or more than one, or a file is missing.
+    """
+    asked = _with_source(options)
+    source = asked.table or asked.onnx or asked.checkpoint
+    assert source is not None  # noqa: S101 - narrows the type: `_with_source` found one
+    if not source.is_file():
+        raise PipelineError(f"{source}: no such file; give the path of a table or of a network's weights")
+    stated = None if asked.trained_on in (None, "none") else Path(str(asked.trained_on))
+    beside = [card_path(source), source.with_suffix(".toml"), *([] if stated is None else [stated])]
+    found = {path.name: file_digest(path) for path in (source, *beside) if path.is_file()}
+    if asked.table is None and asked.images is not None:
+        samples, _ = find_samples(asked.images, asked.samples)
+        found["pictures"] = text_digest(picture_keys(asked.per, samples, Workspace(asked.work)))
+    named = ("network", "name", "trained_on", "per", "side")
+    return found | {f"option {name}": str(getattr(options, name)) for name in named}
+
+
 def embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     """Write ``embeddings/<name>.parquet`` and its card.
 
@@ -96,21 +131,38 @@ def embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     PipelineError
         If no source or more than one is given, or it cannot be used.
     """
-    given = [name for name in ("table", "onnx", "checkpoint") if getattr(options, name) is not None]
+    asked, now = _with_source(options), inputs(options)
+    done = _run(asked, progress) if asked.table is None else _bring(asked, asked.table)
+    write_record(Workspace(options.work).record(f"embed-{done.card.name}"), "embed", options, now)
+    return done
+
+
+def _with_source(options: EmbedOptions) -> EmbedOptions:
+    """Check that there is one source of embeddings; fill in the one that comes with the project."""
+    given = [f"--{name}" for name in ("table", "onnx", "checkpoint") if getattr(options, name) is not None]
+    if options.network == BUILTIN:
+        given.append(f"--network {BUILTIN}")
     if not given:
-        raise PipelineError("no source of embeddings; give one of --table, --onnx and --checkpoint")
+        raise PipelineError(
+            f"no source of embeddings; give --network {BUILTIN}, --checkpoint, --onnx or --table"
+        )
     if len(given) > 1:
-        raise PipelineError(f"--{given[0]} and --{given[1]} exclude each other; give one source")
-    if options.table is not None:
-        return _bring(options, options.table)
-    if options.images is None:
+        raise PipelineError(f"{given[0]} and {given[1]} exclude each other; give one source")
+    if options.images is None and options.table is None:
         raise PipelineError("--images is missing; give the folder of pictures, or a ready table as --table")
+    if options.network != BUILTIN:
+        return options
+    return options.model_copy(update={"checkpoint": SHIPPED / f"{BUILTIN}.safetensors", "network": None})
+
+
+def _run(options: EmbedOptions, progress: Progress) -> EmbedSummary:
+    """Embed pictures by a network."""
     card = _card(options)
-    embedder = card.embedder
-    assert embedder is not None  # noqa: S101 - narrows the type: `_card` always sets it
+    assert card.embedder is not None  # noqa: S101 - narrows the types: `_card` and `_with_source` see to it
+    assert options.images is not None  # noqa: S101
     samples, problems = find_samples(options.images, options.samples)
     work = Workspace(options.work)
-    table, more = embed_pictures(embedder, samples, work, options.jobs, progress, options.device)
+    table, more = embed_pictures(card.embedder, samples, work, options.jobs, progress, options.device)
     write_problems(work.problems, "embed", [*problems, *more])
     return _write(work, card, table, [*problems, *more])
 
@@ -191,7 +243,8 @@ def _with_card(options: EmbedOptions, path: Path, embedder: Embedder) -> Embedde
             "leave out --network and --side"
         )
     name = _token(options.name or embedder.name)
-    return embedder.model_copy(update={"name": name, "weights": path.resolve()})
+    where = Path(path.name) if path.parent == SHIPPED else path.resolve()
+    return embedder.model_copy(update={"name": name, "weights": where})
 
 
 def _of_checkpoint(options: EmbedOptions) -> Embedder:

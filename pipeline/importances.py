@@ -18,8 +18,11 @@ from pipeline.records import changes, file_digest, read_record, replacing, write
 from pipeline.training.dataset import read_features
 from pipeline.training.outputs import read_outputs
 
-BY = ("feature", "family", "region", "channel", "statistic")
+BY = ("feature", "family", "block", "region", "channel", "statistic")
 """What importances can be summed over."""
+
+HANDCRAFTED = "handcrafted"
+"""Block of all features that are not a network's."""
 
 NOT_MEASURED = "not measured by this version; extract again"
 
@@ -148,6 +151,7 @@ def _key(column: str, by: str) -> str:
     keys = {
         "feature": column,
         "family": parts.family,
+        "block": parts.family if parts.region == "cnn" else HANDCRAFTED,
         "region": parts.region,
         "channel": " and ".join(parts.channels) or "no channel",
         "statistic": parts.statistic or "no statistic",

@@ -1,5 +1,6 @@
 """The stage `nearest`: the labelled pictures whose embeddings are closest to one picture's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.embedding.card import read_card
 from pipeline.embeddings import read_embedding
 from pipeline.errors import PipelineError
+from pipeline.images import read_picture
 from pipeline.labels import read_labels
 from pipeline.layout import Workspace
+from pipeline.overlay import RGB, composite, contact_sheet, fit, write_png
+from pipeline.problems import SampleError
+from pipeline.samples import Sample, find_samples
+
+COLUMNS, TILE = 3, 320
+"""Pictures in a row of a sheet, and the side of each in pixels."""
 
 
 class NearestOptions(BaseModel):
@@ -33,6 +41,12 @@ class NearestOptions(BaseModel):
         How many to find.
     same_group : bool
         Whether pictures of the picture's own group count.
+    images, samples : Path, optional
+        Where the labelled pictures are, as for `extract`; needed for a sheet.
+    query_images : Path, optional
+        Folder of the picture, if it is not among them.
+    sheet : Path, optional
+        PNG to write: the picture first, then those found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +58,10 @@ class NearestOptions(BaseModel):
     work: Path | None = None
     top: int = Field(default=5, ge=1)
     same_group: bool = False
+    images: Path | None = None
+    samples: Path | None = None
+    query_images: Path | None = None
+    sheet: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +114,31 @@ def nearest(options: NearestOptions) -> Nearest:
             "group": [groups.get(sample, "") for sample in best.index],
         }
     )
-    return Nearest(table, _votes(here, best))
+    found = Nearest(table, _votes(here, best))
+    if options.sheet is not None:
+        _draw(options, found, options.sheet)
+    return found
+
+
+def _draw(options: NearestOptions, found: Nearest, path: Path) -> None:
+    """Write the picture and those found side by side, each with its similarity and locations."""
+    if options.images is None:
+        raise PipelineError(f"{path}: give the folder of the labelled pictures as --images to draw them")
+    known, _ = find_samples(options.images, options.samples)
+    asked = known if options.query_images is None else find_samples(options.query_images, None)[0]
+    rows = found.table[["similarity", "locations", "Id"]].itertuples(index=False)
+    alike = [(f"{similarity:.2f} {names}", _tile(known, sample)) for similarity, names, sample in rows]
+    write_png(path, contact_sheet([(options.id, _tile(asked, options.id)), *alike], COLUMNS))
+
+
+def _tile(samples: Sequence[Sample], name: str) -> RGB:
+    sample = next((one for one in samples if one.id == name), None)
+    if sample is None:
+        raise PipelineError(f"no picture '{name}' to draw; give its folder as --images or --query-images")
+    try:
+        return fit(composite(read_picture(sample)), TILE)
+    except SampleError as error:
+        raise PipelineError(str(error)) from error
 
 
 def similarities(rows: pd.DataFrame, picture: pd.Series) -> pd.Series:

@@ -116,14 +116,14 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
         if options.sheet is not None:
             drawn = []
             for sample in samples:
-                drawn.append((sample.id, _fit(_draw(sample, work, options.er), options.tile)))
+                drawn.append((sample.id, fit(_draw(sample, work, options.er), options.tile)))
                 advance(1)
-            _write_png(options.sheet, contact_sheet(drawn, options.columns))
+            write_png(options.sheet, contact_sheet(drawn, options.columns))
             return [options.sheet]
         paths = []
         for sample in samples:
             paths.append(work.overlays / f"{sample.id}.png")
-            _write_png(paths[-1], _draw(sample, work, options.er))
+            write_png(paths[-1], _draw(sample, work, options.er))
             advance(1)
     return paths
 
@@ -178,7 +178,7 @@ def contact_sheet(pictures: Sequence[tuple[str, RGB]], columns: int) -> RGB:
     return sheet
 
 
-def _fit(picture: RGB, side: int) -> RGB:
+def fit(picture: RGB, side: int) -> RGB:
     """Shrink a picture to a largest side; never enlarge it."""
     factor = side / max(picture.shape[:2])
     if factor >= 1:
@@ -187,7 +187,8 @@ def _fit(picture: RGB, side: int) -> RGB:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _write_png(path: Path, picture: RGB) -> None:
+def write_png(path: Path, picture: RGB) -> None:
+    """Write a picture as PNG."""
     import imagecodecs
 
     with replacing(path) as temporary:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline import evaluate, extract, importances, train
+from pipeline import embed, evaluate, extract, importances, train, train_cnn
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
 from pipeline.records import changes, read_record
@@ -43,13 +43,30 @@ class StageStatus:
 
 
 def stages(work: Workspace) -> dict[str, Stage]:
-    """Return the stages in the order in which they run."""
+    """Return the stages in the order in which they run; networks are there where they have run."""
     return {
         "extract": Stage(extract.ExtractOptions, extract.inputs, (work.features, work.cells)),
+        **{
+            name: Stage(train_cnn.TrainCnnOptions, train_cnn.inputs, (_embedding(work, name, "train-cnn-"),))
+            for name in _named(work, "train-cnn-")
+        },
+        **{
+            name: Stage(embed.EmbedOptions, embed.inputs, (_embedding(work, name, "embed-"),))
+            for name in _named(work, "embed-")
+        },
         "train": Stage(TrainOptions, train.inputs, (work.model, work.out_of_fold, work.level0)),
         "evaluate": Stage(evaluate.EvaluateOptions, evaluate.inputs, (work.metrics,)),
         "importances": Stage(importances.ImportancesOptions, importances.inputs, (work.importances,)),
     }
+
+
+def _named(work: Workspace, start: str) -> list[str]:
+    """Name the records of a stage that may have run several times, once for each network."""
+    return sorted(path.stem for path in work.record("").parent.glob(f"{start}*.json"))
+
+
+def _embedding(work: Workspace, stage: str, start: str) -> Path:
+    return work.embeddings / f"{stage.removeprefix(start)}.parquet"
 
 
 def status(root: Path) -> list[StageStatus]:

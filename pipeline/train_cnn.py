@@ -26,9 +26,9 @@ from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
 from pipeline.leak_guard import UNALIGNED
 from pipeline.progress import Progress
-from pipeline.records import file_digest, replacing
+from pipeline.records import file_digest, replacing, text_digest, write_record
 from pipeline.samples import Sample, find_samples
-from pipeline.training.dataset import Dataset, read_dataset
+from pipeline.training.dataset import Dataset, read_dataset, read_features
 from pipeline.training.options import TrainOptions
 
 WHOLE = "_whole"
@@ -93,6 +93,30 @@ class TrainCnnSummary:
     locations: list[str]
 
 
+def inputs(options: TrainCnnOptions) -> dict[str, str]:
+    """Return the fingerprints of what `train-cnn` would read now, by name.
+
+    Raises
+    ------
+    PipelineError
+        If a file is missing.
+    """
+    work = Workspace(options.work)
+    files = {"labels": options.labels, "groups": options.groups or work.samples}
+    for path in files.values():
+        if not path.is_file():
+            raise PipelineError(f"{path}: no such file; run extract first, or give the right path")
+    samples, _ = find_samples(options.images, options.samples)
+    named = {name: str(getattr(options, name)) for name in ("folds", "seed")}
+    named |= {name: str(value) for name, value in options.settings.model_dump().items() if name != "seed"}
+    return {
+        **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
+        "pictures": text_digest(_digest_of(samples)),
+        "extracted pictures": text_digest(sorted(read_features(work).index)),
+        **{f"option {name}": value for name, value in named.items()},
+    }
+
+
 def train_cnn(options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
     """Train a network without each fold, and one on everything; answer each fold by the one without it.
 
@@ -102,7 +126,7 @@ def train_cnn(options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
         If features, labels or pictures are missing, or the network is unknown.
     """
     name, settings = _checked(options)
-    work = Workspace(options.work)
+    work, now = Workspace(options.work), inputs(options)
     data = read_dataset(
         TrainOptions(
             work=options.work,
@@ -127,6 +151,7 @@ def train_cnn(options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
     whole = embed_pictures(networks[-1], samples, work, options.jobs, progress, options.device)[0]
     path = _write(work, data, answered, whole, networks[-1])
     beside = path.with_stem(path.stem + WHOLE)
+    write_record(work.record(f"train-cnn-{name}"), "train-cnn", options, now)
     losses = [one.loss for one in fitted]
     return TrainCnnSummary(path, beside, len(samples), data.folds, losses, data.trained)
 

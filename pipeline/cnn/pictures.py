@@ -1,8 +1,9 @@
 """Pictures as a network in training sees them, small and on disk: read once, used in every epoch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from pipeline.problems import SampleError
 from pipeline.progress import Progress
 from pipeline.records import replacing, text_digest
 from pipeline.samples import Sample
+from pipeline.workers import blocks_of
 
 _BLOCK = 64
 """Pictures read ahead at most: what is held in memory."""
@@ -26,7 +28,7 @@ _BLOCK = 64
 def stored_pictures(
     folder: Path, samples: Sequence[Sample], preprocessing: Preprocessing, jobs: int, progress: Progress
 ) -> Bytes:
-    """Return all pictures, brought to the network's side; killed and called again it goes on where it was.
+    """Return all pictures, brought to the network's side.
 
     Returns
     -------
@@ -39,17 +41,42 @@ def stored_pictures(
         If a picture cannot be read.
     """
     key = text_digest([[sample.fingerprint() for sample in samples], preprocessing.model_dump(mode="json")])
-    shape = (len(samples), len(CHANNELS), preprocessing.side, preprocessing.side)
-    pixels, done = _open(folder, key, shape)
-    missing = np.flatnonzero(~done).tolist()
-    with ThreadPoolExecutor(jobs) as pool, progress.track("Reading pictures", len(missing)) as advance:
-        for rows in (missing[start : start + _BLOCK] for start in range(0, len(missing), _BLOCK)):
-            read = pool.map(lambda row: _read(samples[row], preprocessing), rows)
-            for row, picture in zip(rows, read, strict=True):
-                pixels[row] = picture
-                done[row] = True
-                advance(1)
-    return pixels
+    store = Store(folder, key, len(samples), preprocessing.side, "Reading pictures")
+    return store.filled(lambda row: _read(samples[row], preprocessing), jobs, progress)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Pictures on disk that are made once; killed and filled again it goes on where it was.
+
+    Attributes
+    ----------
+    folder : Path
+    key : str
+        Digest of all that decides the pixels; with another one, everything is made anew.
+    pictures, side : int
+    title : str
+        Of the progress bar.
+    """
+
+    folder: Path
+    key: str
+    pictures: int
+    side: int
+    title: str
+
+    def filled(self, make: Callable[[int], Bytes], jobs: int, progress: Progress) -> Bytes:
+        """Make the pictures that are missing, each from its number; return all of them."""
+        shape = (self.pictures, len(CHANNELS), self.side, self.side)
+        pixels, done = _open(self.folder, self.key, shape)
+        missing = np.flatnonzero(~done).tolist()
+        with ThreadPoolExecutor(jobs) as pool, progress.track(self.title, len(missing)) as advance:
+            for rows in blocks_of(missing, _BLOCK):
+                for row, picture in zip(rows, pool.map(make, rows), strict=True):
+                    pixels[row] = picture
+                    done[row] = True
+                    advance(1)
+        return pixels
 
 
 def _open(folder: Path, key: str, shape: tuple[int, ...]) -> tuple[Bytes, NDArray[np.bool_]]:
@@ -76,8 +103,12 @@ def _map(
 
 def _read(sample: Sample, preprocessing: Preprocessing) -> Bytes:
     try:
-        planes = prepare(read_picture(sample).pixels, preprocessing)
+        return as_bytes(read_picture(sample).pixels, preprocessing)
     except SampleError as error:
         raise PipelineError(f"{error}; or run extract again, which leaves the sample out") from error
-    picture: Bytes = np.rint(planes * 255).astype(np.uint8)
+
+
+def as_bytes(pixels: NDArray[np.float32], preprocessing: Preprocessing) -> Bytes:
+    """Bring a picture to what the network sees, in steps of 1/255."""
+    picture: Bytes = np.rint(prepare(pixels, preprocessing) * 255).astype(np.uint8)
     return picture

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,8 +150,7 @@ class Trainer:
         targets = torch.from_numpy(self._targets[rows].astype(np.float32)).to(self._device)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(step, self.steps * self.settings.epochs, self.settings.learning_rate)
-        # bfloat16 halves a step's time on devices that multiply it; weights stay float32
-        with torch.autocast(torch.device(self._device).type, torch.bfloat16):
+        with self._arithmetic():
             logits = forward(self.network, pictures)[1]
         loss = loss_of(logits.float(), targets, self._weights, self.settings.loss)
         self._optimizer.zero_grad()
@@ -171,12 +171,23 @@ class Trainer:
         self.network.load_state_dict(state)
         self.network.eval()
         found = []
-        with torch.inference_mode(), torch.autocast(torch.device(self._device).type, torch.bfloat16):
+        with torch.inference_mode(), self._arithmetic():
             for row in rows:
-                picture = torch.from_numpy(plain(self._pixels[row])[None]).to(self._device)
+                picture = torch.from_numpy(plain(self._pixels[row])[None])
+                picture = picture.to(self._device, memory_format=torch.channels_last)
                 found.append(forward(self.network, picture)[1].float().cpu().numpy())
         self.network.load_state_dict(own)
         return np.concatenate(found)
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        """Multiply in bfloat16 on CUDA devices; weights stay float32.
+
+        Processors mostly imitate bfloat16: a step took 13 times as long on one with AVX2.
+        """
+        import torch
+
+        on_cuda = torch.device(self._device).type == "cuda"
+        return torch.autocast("cuda", torch.bfloat16) if on_cuda else nullcontext()
 
     def save(self, path: Path) -> None:
         """Write everything that a resumed run needs."""

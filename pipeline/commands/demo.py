@@ -13,7 +13,7 @@ def demo(
 ) -> None:
     """Run the main job on simulated pictures, offline, in a few minutes.
 
-    Simulates pictures with labels, extracts features, trains, scores, explains, and predicts pictures
+    Simulates pictures with labels, extracts features, embeds, trains, scores, explains, and predicts pictures
     that were never seen; then says where everything is. `make demo` runs this.
 
     Example: python run.py demo --folder demo
@@ -35,9 +35,10 @@ def demo(
     )
     console.print("Next, look at it:")
     work = folder / "work"
+    embedding = summary.files["embeddings of pictures"]
     for command in (
         f"evaluate --work {work}",
-        f"importances '{summary.trained.trained[0]}' --work {work}",
+        f"importances '{summary.trained.trained[0]}' --work {work} --embeddings {embedding}",
         f"overlay --images {folder / 'data' / 'images'} --work {work} --sheet {folder / 'overlay.png'}",
         f"status --work {work}",
     ):

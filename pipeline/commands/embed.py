@@ -33,7 +33,8 @@ def embed(
     network: Annotated[
         str | None,
         typer.Option(
-            help="Architecture of --checkpoint: bestfitting-densenet121, bestfitting-densenet121-large, "
+            help="builtin: the small network that comes with the project, trained on simulated pictures. "
+            "Or the architecture of --checkpoint: bestfitting-densenet121, bestfitting-densenet121-large, "
             "densenet121, resnet18, resnet34 or resnet50; not needed where a card (.json) lies beside it."
         ),
     ] = None,
@@ -79,8 +80,7 @@ def embed(
     of its weights, preprocessing, and the pictures it was trained on. Killed and run again, it goes
     on where it was. Give the table to `train --embeddings`.
 
-    Example: python run.py embed --images demo/data/images --work demo/work --checkpoint densenet.pth
-    --network bestfitting-densenet121
+    Example: python run.py embed --images demo/data/images --work demo/work --network builtin
     """
     from pipeline.console import RichProgress, console
     from pipeline.embed import EmbedOptions

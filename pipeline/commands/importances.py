@@ -17,6 +17,7 @@ class By(StrEnum):
 
     feature = "feature"
     family = "family"
+    block = "block"
     region = "region"
     channel = "channel"
     statistic = "statistic"
@@ -28,7 +29,11 @@ def importances(
         str | None, typer.Argument(help="A location by name or class index; all of them unless given.")
     ] = None,
     by: Annotated[
-        By | None, typer.Option(help="What to sum over; feature for one location, family for all.")
+        By | None,
+        typer.Option(
+            help="What to sum over; feature for one location, family for all. block: handcrafted features "
+            "against each network."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 15,
     plot: Annotated[Path | None, typer.Option(help="Also draw them into this PNG file.")] = None,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.options import Samples
+
 
 def nearest(
     id: Annotated[  # noqa: A002 - the option's name
@@ -31,14 +33,23 @@ def nearest(
     same_group: Annotated[
         bool, typer.Option("--same-group", help="Also show pictures of the picture's own group.")
     ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the picture and those found into this PNG; needs --images."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the labelled pictures.")] = None,
+    samples: Samples = None,
+    query_images: Annotated[
+        Path | None, typer.Option(help="Folder of the picture, if it is not in --images.")
+    ] = None,
 ) -> None:
     """Show the labelled pictures that a network sees as most like one picture.
 
     They are the network's evidence: look at them beside the picture and judge whether they show the same.
     The similarity is 1 for the same embedding and 0 for no more alike than by chance.
 
-    Example: python run.py nearest --id p7 --embeddings demo/work/embeddings/densenet.parquet
-    --labels demo/data/labels.csv --work demo/work
+    Example: python run.py nearest --id protein_00003_1 --embeddings demo/work/embeddings/builtin.parquet
+    --labels demo/data/labels.csv --work demo/work --images demo/data/images --sheet nearest.png
     """
     from rich.table import Table
 
@@ -54,6 +65,10 @@ def nearest(
         work=work,
         top=top,
         same_group=same_group,
+        images=images,
+        samples=samples,
+        query_images=query_images,
+        sheet=sheet,
     )
     found = run(options)
     shown = Table(box=None, padding=(0, 1, 0, 0))
@@ -64,3 +79,5 @@ def nearest(
     console.print(shown)
     votes = ", ".join(f"{name} {share:.2f}" for name, share in found.votes.items())
     console.print(f"Share of the similarity: {votes or 'none is alike'}", markup=False)
+    if sheet is not None:
+        console.print(f"Drawn: {sheet}", soft_wrap=True)

@@ -26,7 +26,7 @@ class Embedder(BaseModel):
     network : str
         Name of the architecture, or of the file.
     weights : Path
-        File of weights.
+        File of weights; a name without a folder is a file that comes with the project.
     sha256 : str
         Digest of that file.
     preprocessing : Preprocessing
@@ -76,6 +76,10 @@ class EmbeddingCard(BaseModel):
         Whether a column means the same in every row; not so where rows come from different networks.
     sha256 : str
         Digest of the table, which the card belongs to.
+    licence, command : str
+        Of weights that come with the project: under which licence they may be used, and what made them.
+    scores : dict of str to float
+        Of such weights, on the pictures that chose them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,6 +92,9 @@ class EmbeddingCard(BaseModel):
     folds: dict[str, int] | None = None
     aligned: bool = True
     sha256: str = ""
+    licence: str = ""
+    command: str = ""
+    scores: dict[str, float] = {}
 
 
 def card_path(table: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.embedding.card import Embedder
+from pipeline.embedding.card import Embedder, Per
 from pipeline.embedding.columns import embedding_row
 from pipeline.embedding.weights import open_network, weights_path
 from pipeline.errors import PipelineError
@@ -61,7 +61,7 @@ def embed_pictures(
         If the weights cannot be used, cells are needed and not segmented, or no picture can be read.
     """
     weights_path(embedder)
-    keys = _keys(embedder, samples, work)
+    keys = picture_keys(embedder.per, samples, work)
     parts = _parts(work, embedder)
     index = parts.index()
     missing = [sample for sample in samples if (sample.id, keys[sample.id]) not in index]
@@ -95,10 +95,16 @@ def _digest(embedder: Embedder) -> str:
     return text_digest([_VERSION, embedder.model_dump(mode="json", exclude={"weights"})])
 
 
-def _keys(embedder: Embedder, samples: Sequence[Sample], work: Workspace) -> dict[str, str]:
-    """Return the key under which each sample's embedding is valid: its pictures, and its cells."""
+def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[str, str]:
+    """Return the key under which each sample's embedding is valid: its pictures, and its cells.
+
+    Raises
+    ------
+    PipelineError
+        If cells are needed and not segmented.
+    """
     keys = {sample.id: [sample.fingerprint()] for sample in samples}
-    if embedder.per == "cell":
+    if per == "cell":
         for sample, key in keys.items():
             if not work.mask(sample).is_file():
                 raise PipelineError(

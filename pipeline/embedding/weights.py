@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch.nn import ModuleDict
 
 
+SHIPPED = Path(__file__).resolve().parents[2] / "data" / "weights"
+"""Folder of the weights that come with the project."""
+
+
 def weights_path(embedder: Embedder) -> Path:
     """Return the file of a network's weights, checked against its digest.
 
@@ -28,7 +32,7 @@ def weights_path(embedder: Embedder) -> Path:
     PipelineError
         If it is missing, or is another file than the one meant.
     """
-    path = embedder.weights
+    path = SHIPPED / embedder.weights  # which an absolute path replaces
     if not path.is_file():
         raise PipelineError(
             f"{path}: the weights of '{embedder.name}' are not there; give --weights {embedder.name}=FILE"

@@ -12,6 +12,7 @@ from pipeline.embed import EmbedOptions, embed
 from pipeline.embedding.card import Embedder, EmbeddingCard, read_card, write_card
 from pipeline.embedding.columns import cell_crops, summarised
 from pipeline.embedding.preprocessing import Preprocessing, prepare
+from pipeline.embedding.weights import SHIPPED
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
 from pipeline.parts import Parts
@@ -132,6 +133,29 @@ def test_weights_with_a_card_beside_them_need_no_further_words(pictures: Path) -
         run(pictures, checkpoint=pictures / "c.pth")
 
 
+def test_the_network_built_in_needs_no_file_and_has_seen_none_of_the_pictures(pictures: Path) -> None:
+    done = run(pictures, network="builtin")
+    table = pd.read_parquet(done.path).set_index("Id")
+    assert list(table.columns[[0, -1]]) == ["cnn__builtin__e0000", "cnn__builtin__logit_rods_rings"]
+    assert table.shape == (3, 128 + 28)
+    assert done.card.trained_on == ()
+    assert "simulated pictures" in done.card.training
+    assert done.card.embedder is not None
+    assert done.card.embedder.weights == Path("builtin.safetensors"), "where the project lies does not matter"
+
+
+def test_the_weights_that_come_with_the_project_are_small_and_have_a_card() -> None:
+    weights = SHIPPED / "builtin.safetensors"
+    card = read_card(weights)
+    assert weights.stat().st_size < 10e6
+    assert card is not None
+    assert card.embedder is not None
+    assert card.embedder.sha256 == file_digest(weights)
+    assert card.licence
+    assert "benchmarks/train_builtin.py" in card.command
+    assert card.scores["log_loss"] < card.scores["log_loss_of_prevalence"]
+
+
 def test_a_broken_picture_is_listed_and_the_others_go_on(pictures: Path) -> None:
     (pictures / "images" / "p1_red.png").write_bytes(b"broken")
     write_onnx(pictures / "net.onnx")
@@ -173,8 +197,12 @@ def test_sources_exclude_each_other_and_pictures_are_needed(tmp_path: Path) -> N
         run(tmp_path, table=tmp_path / "t.csv", onnx=tmp_path / "n.onnx")
     with pytest.raises(PipelineError, match="--images is missing"):
         run(tmp_path, images=None, onnx=tmp_path / "n.onnx")
-    with pytest.raises(PipelineError, match="give one of --table, --onnx and --checkpoint"):
+    with pytest.raises(PipelineError, match="--onnx and --network builtin exclude each other"):
+        run(tmp_path, onnx=tmp_path / "n.onnx", network="builtin")
+    with pytest.raises(PipelineError, match="give --network builtin, --checkpoint, --onnx or --table"):
         run(tmp_path)
+    with pytest.raises(PipelineError, match=r"n.onnx: no such file"):
+        run(tmp_path, onnx=tmp_path / "n.onnx")
 
 
 def test_cells_are_cropped_around_their_centre_with_black_beyond_the_picture() -> None:

@@ -1,0 +1,143 @@
+"""Train the network that comes with the project, on simulated pictures of all 28 locations.
+
+Run from the project's folder: ``nice python benchmarks/train_builtin.py FOLDER``. Killed and run again it
+goes on: with the next picture, or after the last finished epoch. Writes ``data/weights/builtin.safetensors``
+and its card, for ``embed --network builtin``. No benchmark, test or demo simulates from its seed.
+"""
+
+import argparse
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from models.networks import architecture
+from pipeline.cnn.losses import log_loss
+from pipeline.cnn.pictures import Bytes, Store, as_bytes
+from pipeline.cnn.trainer import CnnSettings, State, Trainer
+from pipeline.console import RichProgress
+from pipeline.embedding.card import Embedder, EmbeddingCard, write_card
+from pipeline.embedding.preprocessing import Preprocessing
+from pipeline.embedding.weights import SHIPPED, save_state
+from pipeline.locations import LOCATIONS
+from pipeline.progress import Progress
+from pipeline.records import text_digest
+from pipeline.simulate import VERSION
+from pipeline.simulation.field import simulate_picture
+from pipeline.simulation.proteins import Protein, proteins
+from pipeline.workers import torch_threads
+
+SEED = 770_001
+"""Of the training proteins."""
+
+SIDE = 320
+"""Side in pixels of the pictures: small fields hold fewer cells, but more proteins fit into the time."""
+
+CROP = 224
+"""Side of the random views that it is trained on."""
+
+CHOOSING = 20
+"""Every so many proteins one chooses the epoch."""
+
+
+def simulated(folder: Path, wanted: list[Protein], progress: Progress) -> Bytes:
+    """Return one picture of each protein as the network sees it, made once and kept in the folder."""
+    preprocessing = Preprocessing(side=SIDE, scale="picture")
+
+    def make(row: int) -> Bytes:
+        made = simulate_picture(SEED, wanted[row], size=SIDE, locations=LOCATIONS)
+        return as_bytes(made.picture.pixels, preprocessing)
+
+    key = text_digest([VERSION, SEED, len(wanted), preprocessing.model_dump(mode="json")])
+    return Store(folder, key, len(wanted), SIDE, "Simulating pictures").filled(make, 1, progress)
+
+
+def targets_of(wanted: list[Protein]) -> NDArray[np.bool_]:
+    """Return where each protein is, shape (proteins, 28)."""
+    return np.array([[name in protein.locations for name in LOCATIONS] for protein in wanted])
+
+
+def trained(
+    folder: Path, pixels: Bytes, truth: NDArray[np.bool_], settings: CnnSettings, progress: Progress
+) -> tuple[State, dict[str, float]]:
+    """Return the weights of the best epoch, and how they do on the proteins that chose it."""
+    choosing = np.arange(len(pixels)) % CHOOSING == 0
+    rows = np.flatnonzero(choosing)
+    checkpoint = folder / "checkpoint.pt"
+    with torch_threads(1), progress.track("Training", settings.epochs) as advance:
+        trainer = Trainer(pixels, truth, np.flatnonzero(~choosing), rows, settings)
+        if checkpoint.is_file():
+            trainer.resume(checkpoint)
+            advance(trainer.epoch)
+
+        def finished(epoch: int, loss: float) -> None:
+            advance(1)
+            progress.note(f"epoch {epoch}: validation log-loss {loss:.4f}")
+
+        state = trainer.run(checkpoint, finished)
+    return state, scores(trainer.answers(state, rows), truth[rows])
+
+
+def scores(logits: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """Return log-loss and macro average precision over the locations that occur."""
+    present = truth.any(axis=0)
+    precision = average_precision_score(truth[:, present], logits[:, present], average="macro")
+    found = {"log_loss": log_loss(logits, truth), "macro_average_precision": float(precision)}
+    always = np.clip(truth.mean(axis=0), 1e-3, 1 - 1e-3)
+    prevalence = np.tile(np.log(always / (1 - always)), (len(truth), 1)).astype(np.float32)
+    found["log_loss_of_prevalence"] = log_loss(prevalence, truth)
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def write_network(
+    folder: Path, state: State, pictures: int, settings: CnnSettings, found: dict[str, float]
+) -> Path:
+    """Write weights and their card."""
+    weights = folder / "builtin.safetensors"
+    embedder = Embedder(
+        name="builtin",
+        network=settings.network,
+        weights=Path(weights.name),
+        sha256=save_state(weights, state),
+        preprocessing=Preprocessing(side=architecture(settings.network).side, scale="picture"),
+        outputs=LOCATIONS,
+    )
+    card = EmbeddingCard(
+        name="builtin",
+        columns=0,
+        embedder=embedder,
+        trained_on=(),
+        training=f"{pictures} simulated pictures of {SIDE} px with all 28 locations, one of each of the "
+        f"first proteins of seed {SEED} (every {CHOOSING}th chose the epoch); no real picture",
+        licence="that of the project: pictures and weights are its own",
+        command=f"python benchmarks/train_builtin.py FOLDER --pictures {pictures} --epochs {settings.epochs}",
+        scores=found,
+    )
+    write_card(weights, card)
+    return weights
+
+
+def main() -> None:
+    """Simulate, train, and write weights and card."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=int, default=3000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--output", type=Path, default=SHIPPED, help="Folder of weights and card.")
+    given = parser.parse_args()
+    progress = RichProgress()
+    wanted = list(islice(proteins(SEED, LOCATIONS), given.pictures))
+    pixels = simulated(given.folder, wanted, progress)
+    settings = CnnSettings(
+        network="compact", side=SIDE, crop=CROP, epochs=given.epochs, patience=given.epochs, averaging=0.98
+    )
+    state, found = trained(given.folder, pixels, targets_of(wanted), settings, progress)
+    print(write_network(given.output, state, len(wanted), settings, found), found)
+
+
+if __name__ == "__main__":
+    main()
