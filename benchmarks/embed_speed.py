@@ -2,9 +2,9 @@
 
 Run from the project's folder on an idle machine: ``python benchmarks/embed_speed.py``. Pictures are
 simulated, 512 x 512 x 4 as PNG. First, whole pictures against the plain forward pass of the same network, in
-this process with one thread, one picture at a time, by turns, so that a busy machine slows both alike (the winner's
-weights are random, which changes no time). Then the stage ``embed --network builtin`` as it is, with two processes
-and their start.
+this process with one thread, one picture at a time, by turns, so that a busy machine slows both alike
+(the winner's weights are random, which changes no time). Then the stage ``embed --network builtin`` as it is,
+with its processes and their start.
 """
 
 import argparse

@@ -133,7 +133,13 @@ def main() -> None:
     wanted = list(islice(proteins(SEED, LOCATIONS), given.pictures))
     pixels = simulated(given.folder, wanted, progress)
     settings = CnnSettings(
-        network="compact", side=SIDE, crop=CROP, epochs=given.epochs, patience=given.epochs, averaging=0.98
+        network="compact",
+        side=SIDE,
+        crop=CROP,
+        batch=16,
+        epochs=given.epochs,
+        patience=given.epochs,
+        averaging=0.99,
     )
     state, found = trained(given.folder, pixels, targets_of(wanted), settings, progress)
     print(write_network(given.output, state, len(wanted), settings, found), found)

@@ -89,6 +89,23 @@ def test_views_come_from_the_seed_alone_and_keep_the_channels() -> None:
     assert not np.array_equal(first, other)
 
 
+def test_some_views_are_noisy_and_all_stay_in_range() -> None:
+    flat = np.full((4, 32, 32), 100, np.uint8)
+    views = [augmented(flat, 32, np.random.default_rng(seed)) for seed in range(100)]
+    noisy = [view[0].std() > 1e-3 for view in views]
+    assert 0.15 < np.mean(noisy) < 0.45
+    assert all(view.min() >= 0 and view.max() <= 1 for view in views)
+
+
+def test_some_views_are_out_of_focus() -> None:
+    stripes = np.zeros((4, 32, 32), np.uint8)
+    stripes[:, ::2] = 200
+    views = [augmented(stripes, 32, np.random.default_rng(seed)) for seed in range(100)]
+    contrasts = [np.ptp(view[0][8:-8, 8:-8]) / view[0].max() for view in views]
+    assert min(contrasts) < 0.3
+    assert max(contrasts) > 0.9
+
+
 def test_rare_positives_weigh_more_up_to_a_limit() -> None:
     targets = np.zeros((1000, 3), bool)
     targets[:500, 0] = targets[:100, 1] = targets[:1, 2] = True
