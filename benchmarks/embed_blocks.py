@@ -80,7 +80,8 @@ def report(data: Dataset, answers: Mapping[str, Answers]) -> None:
         f"{len(data.trained)} locations; all answers nested out of fold, no tuning, rule {RULE}"
     )
     for name, reason in data.left_out.items():
-        print(f"left out: {name}: {reason}")
+        if data.targets[name].any():
+            print(f"left out: {name}: {reason}")
     draws = {
         name: resampled_counts(truth, given.chosen, data.groups).macro_f1() for name, given in answers.items()
     }

@@ -37,7 +37,7 @@ SEED = 770_001
 SIDE = 320
 """Side in pixels of the pictures: small fields hold fewer cells, but more proteins fit into the time."""
 
-CROP = 224
+CROP = 192
 """Side of the random views that it is trained on."""
 
 CHOOSING = 20
@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=int, default=3000)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--output", type=Path, default=SHIPPED, help="Folder of weights and card.")
     given = parser.parse_args()
     progress = RichProgress()

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.networks import ARCHITECTURES, architecture
+from pipeline.arithmetic import check_device
 from pipeline.embedding.card import (
     UNKNOWN,
     Embedder,
@@ -162,7 +163,8 @@ def _run(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     assert options.images is not None  # noqa: S101
     samples, problems = find_samples(options.images, options.samples)
     work = Workspace(options.work)
-    table, more = embed_pictures(card.embedder, samples, work, options.jobs, progress, options.device)
+    device = check_device(options.device)
+    table, more = embed_pictures(card.embedder, samples, work, options.jobs, progress, device)
     write_problems(work.problems, "embed", [*problems, *more])
     return _write(work, card, table, [*problems, *more])
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.networks import architecture
 from models.training import MINIMUM_FOLDS
+from pipeline.arithmetic import check_device
 from pipeline.cnn.networks import Fitted, Lesson, fit_network
 from pipeline.cnn.pictures import stored_pictures
 from pipeline.cnn.trainer import CnnSettings
@@ -197,6 +198,7 @@ def _checked(options: TrainCnnOptions) -> tuple[str, CnnSettings]:
         raise PipelineError(str(error)) from error
     if settings.crop > settings.side:
         raise PipelineError(f"crop {settings.crop} is larger than side {settings.side}; lower it")
+    check_device(options.device)
     return name, settings
 
 

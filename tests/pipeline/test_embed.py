@@ -156,6 +156,12 @@ def test_the_weights_that_come_with_the_project_are_small_and_have_a_card() -> N
     assert card.scores["log_loss"] < card.scores["log_loss_of_prevalence"]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there_is_told_in_one_line(pictures: Path) -> None:
+    with pytest.raises(PipelineError, match="device 'cuda': cannot be used here; found: cpu"):
+        run(pictures, network="builtin", device="cuda")
+
+
 def test_a_broken_picture_is_listed_and_the_others_go_on(pictures: Path) -> None:
     (pictures / "images" / "p1_red.png").write_bytes(b"broken")
     write_onnx(pictures / "net.onnx")
