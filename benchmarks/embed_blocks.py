@@ -140,6 +140,7 @@ def composites(
     folder: Annotated[Path, typer.Argument(help="Composites, labels.csv and bestfitting_densenet121.npz.")],
     work: Work,
     folds: int = 4,
+    segmenter: str = "cellpose",
     jobs: int = 2,
 ) -> None:
     """Compare on composites of real cells that mix two patterns at known fractions.
@@ -154,7 +155,8 @@ def composites(
     work.mkdir(parents=True, exist_ok=True)
     groups = work / "groups.csv"
     mixtures.groups.rename_axis("Id").rename("group").to_csv(groups)
-    command("extract", "--images", folder / "images", "--work", work, "--jobs", jobs)
+    source = ["--images", folder / "images", "--work", work, "--segmenter", segmenter]
+    command("extract", *source, "--jobs", jobs)
     embedding = folder / "bestfitting_densenet121.npz"
     data = read_dataset(space, folder / "labels.csv", groups, (embedding,), folds, 0)
     answers = answered(data, space, jobs)
