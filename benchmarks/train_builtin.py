@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.networks import architecture
-from pipeline.cnn.losses import log_loss
+from pipeline.cnn.losses import log_loss, positive_weights, unweighted
 from pipeline.cnn.pictures import Bytes, Store, as_bytes
 from pipeline.cnn.trainer import CnnSettings, State, Trainer
 from pipeline.console import RichProgress
@@ -79,7 +79,8 @@ def trained(
             progress.note(f"epoch {epoch}: validation log-loss {loss:.4f}")
 
         state = trainer.run(checkpoint, finished)
-    return state, scores(trainer.answers(state, rows), truth[rows])
+    weights = positive_weights(truth[~choosing])
+    return state, scores(unweighted(trainer.answers(state, rows), weights), truth[rows])
 
 
 def scores(logits: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, float]:

@@ -58,3 +58,18 @@ def log_loss(logits: NDArray[np.float32], targets: NDArray[np.bool_]) -> float:
     """Return the mean log-loss of log-odds over pictures and locations."""
     signed = np.where(targets, -logits, logits).astype(np.float64)
     return float(np.logaddexp(0, signed).mean())
+
+
+def unweighted(logits: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take out of log-odds what weighing positives put in: a weight of w multiplies the odds by w.
+
+    Without it, log-loss would prefer epochs that are unsure to epochs that tell locations apart.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (pictures, locations)
+    weights : ndarray, shape (locations,)
+        Of positives in the training.
+    """
+    true: NDArray[np.float32] = logits - np.log(weights)
+    return true

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.networks import build_network, forward
 from pipeline.arithmetic import fast_arithmetic
 from pipeline.cnn.augment import augmented, plain
-from pipeline.cnn.losses import Loss, log_loss, loss_of, positive_weights
+from pipeline.cnn.losses import Loss, log_loss, loss_of, positive_weights, unweighted
 from pipeline.errors import PipelineError
 from pipeline.records import replacing
 
@@ -140,7 +140,8 @@ class Trainer:
         """Return the log-loss of the averaged weights on the validation pictures; NaN without any."""
         if not len(self._validation):
             return math.nan
-        return log_loss(self.answers(self.average, self._validation), self._targets[self._validation])
+        logits = unweighted(self.answers(self.average, self._validation), self._weights.cpu().numpy())
+        return log_loss(logits, self._targets[self._validation])
 
     def _step(self, rows: Rows, step: int, rng: np.random.Generator) -> None:
         import torch

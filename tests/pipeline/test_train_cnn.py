@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.cnn.augment import augmented
-from pipeline.cnn.losses import log_loss, loss_of, positive_weights
+from pipeline.cnn.losses import log_loss, loss_of, positive_weights, unweighted
 from pipeline.cnn.networks import split
 from pipeline.cnn.trainer import CnnSettings, Trainer, learning_rate
 from pipeline.embedding.card import read_card
@@ -110,6 +110,15 @@ def test_rare_positives_weigh_more_up_to_a_limit() -> None:
     targets = np.zeros((1000, 3), bool)
     targets[:500, 0] = targets[:100, 1] = targets[:1, 2] = True
     np.testing.assert_allclose(positive_weights(targets), [1.0, 3.0, 8.0])
+
+
+def test_what_weighing_positives_did_to_log_odds_is_taken_out_again() -> None:
+    truth = np.arange(100) < 10
+    weight = positive_weights(truth[:, None])
+    learnt = np.log(weight * 10 / 90) * np.ones((100, 1))  # what makes the weighted loss least
+    told = unweighted(learnt.astype(np.float32), weight)
+    np.testing.assert_allclose(1 / (1 + np.exp(-told)), 0.1, rtol=1e-5)
+    assert log_loss(told, truth[:, None]) < log_loss(learnt.astype(np.float32), truth[:, None])
 
 
 def test_the_focal_loss_forgives_what_is_already_answered_well() -> None:
