@@ -3,9 +3,9 @@
     python benchmarks/embed_blocks.py composites ../shared/real/duloc --work work/composites
     python benchmarks/embed_blocks.py simulated --work work/simulated28 --pictures 2000
 
-Runs the project's own commands and prints what `evaluate --ablation` does: grouped out-of-fold macro-F1 of the
-stack and of each block alone, intervals (95 %, bootstrap over groups) and paired differences. Nothing is tuned. Killed
-and run again, it goes on where it was. Needs the project's folder as current directory.
+Runs the project's own commands and prints what `evaluate --ablation` does: grouped out-of-fold macro-F1 of
+the stack and of each block alone, intervals (95 %, bootstrap over groups) and paired differences. Nothing is
+tuned. Killed and run again, it goes on where it was. Needs the project's folder as current directory.
 """
 
 import subprocess
@@ -90,7 +90,7 @@ def true_fractions(labels: pd.DataFrame) -> pd.DataFrame:
 
 def correlations(work: Workspace, fractions: pd.DataFrame) -> None:
     """Print how the stack's out-of-fold probability follows the true fraction, location by location."""
-    answers = pd.read_parquet(work.out_of_fold).query("model == @STACK")
+    answers = pd.read_parquet(work.out_of_fold).query(f"model == '{STACK}'")
     print(
         "Correlation of the out-of-fold probability with the true fraction, pictures of the location's pairs"
     )
