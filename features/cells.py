@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, TypeVar
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,10 +121,11 @@ class Cell:
 class Region:
     """The pixels of one region of a cell, in all channels; n is their number.
 
+    It knows its cell weakly: a cell that is done with frees all its arrays at once, instead of when
+    the garbage collector comes round, so that memory stays flat.
+
     Attributes
     ----------
-    cell : Cell
-        The cell it is part of.
     name : str
         ``cell``, ``nucleus``, ``cytoplasm``, ….
     mask : ndarray, shape (height, width), bool
@@ -131,9 +133,23 @@ class Region:
     """
 
     def __init__(self, cell: Cell, name: str, mask: Mask) -> None:
-        self.cell = cell
+        self._cell = ref(cell)
         self.name = name
         self.mask = mask
+
+    @property
+    def cell(self) -> Cell:
+        """The cell it is part of.
+
+        Raises
+        ------
+        ReferenceError
+            If nobody holds the cell any more.
+        """
+        cell = self._cell()
+        if cell is None:
+            raise ReferenceError(f"the cell of this {self.name} is gone; keep it while its regions are used")
+        return cell
 
     @cached_property
     def count(self) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.lanes import in_order, total
 
 COUNTS = 9
 
@@ -31,13 +32,17 @@ def adjacency(
     ndarray, shape (3, 9), float64
         Shares of the range's pixels with 0 to 8 neighbours in it; NaN for a range without pixels.
     """
-    first = np.searchsorted(ascending, threshold, side="right")
+    first = len(ascending)
+    while first > 0 and ascending[first - 1] > threshold:
+        first -= 1
     bright = ascending[first:]
     if len(bright) == 0:
         return np.full((3, COUNTS), np.nan)
-    mean = bright.sum() / len(bright)
-    spread = np.sqrt(((bright - mean) ** 2).sum() / len(bright))
-    return _neighbours(_ranges(plane, mask, mean, spread))
+    mean = total(bright) / len(bright)
+    square = 0.0
+    for value in bright:
+        square += (value - mean) ** 2
+    return _neighbours(_ranges(plane, mask, mean, np.sqrt(square / len(bright))))
 
 
 @kernel
@@ -75,7 +80,8 @@ def _neighbours(ranges: NDArray[np.uint32]) -> NDArray[np.float64]:
                     counts[place, (around >> np.uint32(8 * place)) & np.uint32(255)] += 1.0
     shares = np.full((3, COUNTS), np.nan)
     for place in range(3):
-        total = counts[place].sum()
-        if total > 0.0:
-            shares[place] = counts[place] / total
+        pixels = in_order(counts[place])
+        for number in range(COUNTS):
+            if pixels > 0.0:
+                shares[place, number] = counts[place, number] / pixels
     return shares

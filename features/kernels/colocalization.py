@@ -47,12 +47,11 @@ square, their product, and each intensity weighted by how alike the ranks are.""
 def _load(
     chunk: NDArray[np.float64],
     values: NDArray[np.float64],
-    averaged: NDArray[np.float64],
     dense: NDArray[np.int32],
     mean: float,
     low: float,
 ) -> None:
-    """Prepare up to 256 pixels of one channel, shape (6, 256); what is beyond the last is 0."""
+    """Prepare all but the ranks of up to 256 pixels of a channel, shape (6, 256); 0 beyond the last."""
     count = len(values)
     chunk[:, count:] = 0.0
     deviation, number, bright = chunk[DEVIATION], chunk[NUMBER], chunk[BRIGHT]
@@ -62,12 +61,11 @@ def _load(
         bright[index] = values[index] if values[index] >= low else 0.0
     for index in range(count):
         number[index] = dense[index]
-    is_bright, square, rank = chunk[IS_BRIGHT], chunk[SQUARE], chunk[RANK]
+    is_bright, square = chunk[IS_BRIGHT], chunk[SQUARE]
     for index in range(count):
         is_bright[index] = 1.0 if values[index] >= low else 0.0
     for index in range(count):
         square[index] = bright[index] * bright[index]
-    rank[:count] = averaged
 
 
 @kernel
@@ -126,14 +124,18 @@ def _sums(
     lanes, alike = np.zeros((pairs, SUMS, LANES), np.float64), np.zeros(pairs, np.int64)
     own_lanes = np.zeros((channels, 3, LANES), np.float64)
     chunk, room = np.empty((channels, 6, CHUNK), np.float64), np.empty(CHUNK, np.float64)
-    means = np.array([total(row) / count for row in values])
-    highest = np.array([row.max() for row in dense])
+    means, highest = np.empty(channels, np.float64), np.zeros(channels, np.int64)
+    for one in range(channels):
+        means[one] = total(values[one]) / count
+        for number in dense[one]:
+            highest[one] = max(highest[one], number)
     for start in range(0, count, CHUNK):
         end = min(start + CHUNK, count)
         for one in range(channels):
             here = chunk[one]
-            ranks = averaged[one, start:end] - 0.5 * (count - 1)
-            _load(here, values[one, start:end], ranks, dense[one, start:end], means[one], lows[one])
+            _load(here, values[one, start:end], dense[one, start:end], means[one], lows[one])
+            for index in range(start, end):
+                here[RANK, index - start] = averaged[one, index] - 0.5 * (count - 1)
             add_products(own_lanes[one, 0], here[DEVIATION], here[DEVIATION])
             add_products(own_lanes[one, 1], here[RANK], here[RANK])
             add_products(own_lanes[one, 2], here[BRIGHT], here[IS_BRIGHT])
@@ -219,8 +221,11 @@ def colocalize(
     """
     channels, count = values.shape
     out = np.full((channels * (channels - 1) // 2, NUMBERS), np.nan)
-    highest = ascending[:, count - 1]
-    own, shared, alike = _sums(values, averaged, dense, np.where(highest > 0.0, fraction * highest, np.inf))
+    highest, lows = np.empty(channels, np.float64), np.empty(channels, np.float64)
+    for one in range(channels):
+        highest[one] = ascending[one, count - 1]
+        lows[one] = fraction * highest[one] if highest[one] > 0.0 else np.inf
+    own, shared, alike = _sums(values, averaged, dense, lows)
     pair = -1
     for one in range(channels):
         for two in range(one + 1, channels):

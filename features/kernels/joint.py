@@ -4,37 +4,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.lanes import in_order
 
 
 @kernel
 def joint_histogram(one: NDArray[np.uint8], other: NDArray[np.uint8], size: int) -> NDArray[np.float64]:
     """Count pairs of levels of two planes, shape (size, size); level 0 is outside and left out."""
-    counts = np.zeros((size + 1, size + 1), np.float64)
-    height, width = one.shape
-    for row in range(height):
-        for column in range(width):
-            counts[one[row, column], other[row, column]] += 1.0
-    return counts[1:, 1:]
+    counts = np.zeros((size, size), np.float64)
+    for row in range(one.shape[0]):
+        first, second = one[row], other[row]
+        for column in range(len(first)):
+            if first[column] > 0:
+                counts[first[column] - 1, second[column] - 1] += 1.0
+    return counts
 
 
 @kernel
-def entropy_bits(shares: NDArray[np.float64]) -> float:
-    """Return the entropy in bits of a distribution."""
-    total = 0.0
-    for share in shares:
-        if share > 0.0:
-            total -= share * np.log2(share)
-    return total
+def _margins(counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Sum a joint histogram over columns, over rows, and over both."""
+    size = len(counts)
+    rows, columns, total = np.zeros(size), np.zeros(size), 0.0
+    for row in range(size):
+        for column in range(size):
+            rows[row] += counts[row, column]
+            columns[column] += counts[row, column]
+        total += rows[row]
+    return rows, columns, total
+
+
+@kernel
+def _entropy_bits(counts: NDArray[np.float64], total: float) -> float:
+    """Return the entropy in bits of counts that sum up to `total`."""
+    amount = 0.0
+    for count in counts:
+        if count > 0.0:
+            amount -= count / total * np.log2(count / total)
+    return amount
 
 
 @kernel
 def mutual_information(counts: NDArray[np.float64]) -> float:
     """Return twice the mutual information over the sum of both entropies; NaN where both are 0."""
-    shares = counts / counts.sum()
-    first, second = entropy_bits(shares.sum(axis=1)), entropy_bits(shares.sum(axis=0))
-    if first + second <= 0.0:
+    rows, columns, total = _margins(counts)
+    both = _entropy_bits(rows, total) + _entropy_bits(columns, total)
+    if both <= 0.0:
         return np.nan
-    return 2.0 * (first + second - entropy_bits(shares.ravel())) / (first + second)
+    return 2.0 * (both - _entropy_bits(counts.ravel(), total)) / both
+
+
+@kernel
+def _pairs(counts: NDArray[np.float64]) -> float:
+    """Return the number of pairs of equal ones among counts."""
+    amount = 0.0
+    for count in counts:
+        amount += 0.5 * count * (count - 1.0)
+    return amount
 
 
 @kernel
@@ -44,19 +68,17 @@ def kendall(counts: NDArray[np.float64]) -> float:
     concordant, discordant = 0.0, 0.0
     below = np.zeros(size)
     for row in range(size):
-        left = 0.0
-        right = below.sum()
+        left, right = 0.0, in_order(below)
         for column in range(size):
             right -= below[column]
             concordant += counts[row, column] * left
             discordant += counts[row, column] * right
             left += below[column]
-        below += counts[row]
-    total = counts.sum()
-    rows, columns = counts.sum(axis=1), counts.sum(axis=0)
-    pairs = total * (total - 1.0) / 2.0
-    tied_rows, tied_columns = (rows * (rows - 1.0)).sum() / 2.0, (columns * (columns - 1.0)).sum() / 2.0
-    scale = (pairs - tied_rows) * (pairs - tied_columns)
+        for column in range(size):
+            below[column] += counts[row, column]
+    rows, columns, total = _margins(counts)
+    pairs = 0.5 * total * (total - 1.0)
+    scale = (pairs - _pairs(rows)) * (pairs - _pairs(columns))
     return (concordant - discordant) / np.sqrt(scale) if scale > 0.0 else np.nan
 
 
