@@ -97,6 +97,31 @@ def _add_pair(
 
 
 @kernel
+def _means_and_ranks(
+    values: NDArray[np.float64], dense: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return every channel's mean intensity and highest dense rank, shape (channels,) each."""
+    channels, count = values.shape
+    means, highest = np.empty(channels, np.float64), np.zeros(channels, np.int64)
+    for channel in range(channels):
+        means[channel] = total(values[channel]) / count
+        for number in dense[channel]:
+            highest[channel] = max(highest[channel], number)
+    return means, highest
+
+
+@kernel
+def _of_lanes(lanes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum up lanes, shape (rows, sums, 64), to shape (rows, sums)."""
+    rows, sums, _ = lanes.shape
+    out = np.empty((rows, sums), np.float64)
+    for row in range(rows):
+        for number in range(sums):
+            out[row, number] = in_order(lanes[row, number])
+    return out
+
+
+@kernel
 def _sums(
     values: NDArray[np.float64],
     averaged: NDArray[np.float64],
@@ -124,11 +149,7 @@ def _sums(
     lanes, alike = np.zeros((pairs, SUMS, LANES), np.float64), np.zeros(pairs, np.int64)
     own_lanes = np.zeros((channels, 3, LANES), np.float64)
     chunk, room = np.empty((channels, 6, CHUNK), np.float64), np.empty(CHUNK, np.float64)
-    means, highest = np.empty(channels, np.float64), np.zeros(channels, np.int64)
-    for one in range(channels):
-        means[one] = total(values[one]) / count
-        for number in dense[one]:
-            highest[one] = max(highest[one], number)
+    means, highest = _means_and_ranks(values, dense)
     for start in range(0, count, CHUNK):
         end = min(start + CHUNK, count)
         for one in range(channels):
@@ -145,14 +166,7 @@ def _sums(
                 per_rank = 1.0 / (max(highest[one], highest[two]) + 1)
                 alike[pair] += _add_pair(lanes[pair], chunk[one], chunk[two], per_rank, room)
                 pair += 1
-    own, shared = np.empty((channels, 3), np.float64), np.empty((pairs, SUMS), np.float64)
-    for one in range(channels):
-        for number in range(3):
-            own[one, number] = in_order(own_lanes[one, number])
-    for pair in range(pairs):
-        for number in range(SUMS):
-            shared[pair, number] = in_order(lanes[pair, number])
-    return own, shared, alike
+    return _of_lanes(own_lanes), _of_lanes(lanes), alike
 
 
 @kernel
