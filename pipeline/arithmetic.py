@@ -1,6 +1,8 @@
 """Which arithmetic torch uses: bfloat16 where the device multiplies it, single precision elsewhere."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from pipeline.errors import PipelineError
 
@@ -23,7 +25,7 @@ def fast_arithmetic(device: str) -> AbstractContextManager[object]:
     return torch.autocast(kind, torch.bfloat16) if native else nullcontext()
 
 
-def multiplies_bfloat16(capabilities: dict[str, object]) -> bool:
+def multiplies_bfloat16(capabilities: Mapping[str, Any]) -> bool:
     """Return whether a processor has instructions for bfloat16."""
     return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16"))
 

@@ -85,7 +85,7 @@ def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu")
     tiles, corners = _tiles(padded)
     batch = torch.from_numpy(tiles).to(device, memory_format=torch.channels_last)
     with torch.inference_mode(), fast_arithmetic(device):
-        output = torch.cat([network(some)[0].float().cpu() for some in batch.split(BATCH)]).numpy()
+        output = torch.cat([network(some)[0].float().cpu() for some in torch.split(batch, BATCH)]).numpy()
     whole = _join(output, corners, padded.shape[1:])[:, inner[0], inner[1]]
     return Prediction(np.ascontiguousarray(whole[:2]), np.ascontiguousarray(whole[2]))
 
