@@ -29,10 +29,10 @@ def main(folder: Path, name: str) -> None:
     methods = {
         "watershed": lambda field: watershed.find_nuclei(field.planes[0] / 255),
         "network, diameter estimated": lambda field: find_objects(
-            weights, field.planes, estimate_diameter(weights, [field.planes]), "cpu"
+            weights, field.network_planes, estimate_diameter(weights, [field.network_planes]), "cpu"
         ),
         "network, diameter of the truth": lambda field: find_objects(
-            weights, field.planes, median_diameter(field.labels), "cpu"
+            weights, field.network_planes, median_diameter(field.labels), "cpu"
         ),
     }
     scores = {

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import imagecodecs
@@ -26,6 +26,9 @@ VERSION = "9"
 SMALLEST_PICTURE = 128
 """Smallest side in pixels: a field must hold a few cells."""
 
+MOST_CROWDED = 5.0
+"""Above this, cells find no room."""
+
 
 class Settings(BaseModel):
     """What all pictures of a folder share."""
@@ -36,6 +39,7 @@ class Settings(BaseModel):
     seed: int
     size: int
     locations: tuple[str, ...]
+    crowding: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def simulate(
     size: int = 512,
     *,
     locations: Sequence[str] = DEFAULT_LOCATIONS,
+    crowding: float = 1.0,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> None:
@@ -97,6 +102,8 @@ def simulate(
         Side of the square pictures in pixels.
     locations : sequence of str
         Locations that occur.
+    crowding : float
+        See `crowd`; 1 leaves the cell lines as they are.
     jobs : int
         Number of processes; the pictures do not depend on it.
     progress : Progress, optional
@@ -108,9 +115,10 @@ def simulate(
         If a number is out of range or the folder holds pictures of other settings.
     """
     progress = progress or SilentProgress()
-    _check(pictures, seed, size)
-    _claim(out, Settings(version=VERSION, seed=seed, size=size, locations=tuple(locations)))
-    shots = list(_shots(out, pictures, seed, size, tuple(locations)))
+    _check(pictures, seed, size, crowding)
+    settings = Settings(version=VERSION, seed=seed, size=size, locations=tuple(locations), crowding=crowding)
+    _claim(out, settings)
+    shots = list(_shots(out, pictures, settings))
     missing = [shot for shot in shots if not shot.finished]
     with progress.track("simulating", len(shots)) as advance:
         advance(len(shots) - len(missing))
@@ -154,13 +162,26 @@ def take(shot: Shot) -> None:
         tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
 
 
-def _check(pictures: int, seed: int, size: int) -> None:
+def crowd(protein: Protein, seed: int, crowding: float) -> Protein:
+    """Return a protein whose fields hold one to `crowding` times as many cells, a number of its own.
+
+    Fields of the cell lines as they are show glass between the cells; from about 3 on cells fill them.
+    """
+    if crowding == 1:
+        return protein
+    times = float(np.random.default_rng((seed, 3, protein.number)).uniform(1, crowding))
+    return replace(protein, line=replace(protein.line, cells=protein.line.cells * times))
+
+
+def _check(pictures: int, seed: int, size: int, crowding: float) -> None:
     if pictures < 1:
         raise PipelineError(f"pictures {pictures}: give at least 1")
     if seed < 0:
         raise PipelineError(f"seed {seed}: give 0 or more")
     if size < SMALLEST_PICTURE:
         raise PipelineError(f"size {size}: give at least {SMALLEST_PICTURE} pixels")
+    if not 1 <= crowding <= MOST_CROWDED:
+        raise PipelineError(f"crowding {crowding:g}: give 1 to {MOST_CROWDED:g}")
 
 
 def _claim(out: Path, settings: Settings) -> None:
@@ -171,16 +192,19 @@ def _claim(out: Path, settings: Settings) -> None:
         write_record(path, "simulate", settings, {})
         return
     wanted = settings.model_dump(mode="json")
-    if different := [name for name, value in wanted.items() if record.options.get(name) != value]:
+    # folders from before there was a crowding have that of the cell lines
+    held = {"crowding": 1.0, **record.options}
+    if different := [name for name, value in wanted.items() if held.get(name) != value]:
         raise PipelineError(f"{out}: holds pictures of another {', '.join(different)}; give a new folder")
 
 
-def _shots(out: Path, pictures: int, seed: int, size: int, locations: tuple[str, ...]) -> Iterator[Shot]:
+def _shots(out: Path, pictures: int, settings: Settings) -> Iterator[Shot]:
     """List the pictures: all those of the first protein, then of the second, until there are enough."""
     left = pictures
-    for protein in proteins(seed, locations):
+    for protein in proteins(settings.seed, settings.locations):
+        crowded = crowd(protein, settings.seed, settings.crowding)
         for index in range(min(protein.pictures, left)):
-            yield Shot(out, seed, protein, index, size)
+            yield Shot(out, settings.seed, crowded, index, settings.size)
         left -= protein.pictures
         if left <= 0:
             return

@@ -1,7 +1,7 @@
 """The stage `train-segmenter`: annotated fields to weights of a Cellpose 3.1 network."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +17,14 @@ from pipeline.segmentation.cellpose import find_objects
 from pipeline.segmentation.fields import Field, read_fields, split_fields
 from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.scores import score_fields
-from pipeline.segmentation.training import Trainer, TrainingSettings
+from pipeline.segmentation.training import GENTLE, Trainer, TrainingSettings
 from pipeline.segmentation.weights import Weights, find_weights, read_state, save_weights
 
 DIAMETERS = {"nuclei": 17.0, "cells": 30.0}
 """What can be trained, and the object diameter, in pixels, at which Cellpose sees it."""
+
+VERSION = 2
+"""Raise it when the same fields and options give other weights than before."""
 
 ENOUGH_TO_TEST = 10
 """With fewer fields than this all are trained on, and there is no score."""
@@ -94,7 +97,8 @@ def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> Card:
 
 def _recipe(options: TrainSegmenterOptions, fit: list[Field]) -> str:
     """Return a digest of everything that decides the weights."""
-    settings = (options.objects, options.start, options.steps, options.batch, options.side, options.seed)
+    start = find_weights(options.start).digest if options.start is not None else None
+    settings = (VERSION, options.objects, start, options.steps, options.batch, options.side, options.seed)
     content = hashlib.sha256()
     for field in fit:
         content.update(field.name.encode() + field.planes.tobytes() + field.labels.tobytes())
@@ -119,7 +123,10 @@ def _train(options: TrainSegmenterOptions, fit: list[Field], recipe: str, progre
     settings = TrainingSettings(
         DIAMETERS[options.objects], options.steps, options.batch, options.side, seed=options.seed
     )
-    start = read_state(find_weights(options.start).path) if options.start else None
+    start = None
+    if options.start is not None:
+        settings = replace(settings, learning_rate=GENTLE)
+        start = read_state(find_weights(options.start).path)
     trainer = Trainer(TileSampler(fit, settings.diameter, settings.side), settings, start)
     checkpoint = options.output.with_suffix(".checkpoint")
     if checkpoint.exists():
@@ -147,6 +154,6 @@ def score_segmenter(weights: Weights, fields: list[Field], progress: Progress) -
 
 
 def _find(weights: Weights, advance: Advance, field: Field) -> NDArray[np.int32]:
-    diameter = estimate_diameter(weights, [field.planes])
+    diameter = estimate_diameter(weights, [field.network_planes])
     advance(1)
-    return find_objects(weights, field.planes, diameter, "cpu")
+    return find_objects(weights, field.network_planes, diameter, "cpu")

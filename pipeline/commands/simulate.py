@@ -16,6 +16,9 @@ def simulate(
     locations: Annotated[
         str, typer.Option(help="default (14 locations), all (28), or names separated by commas.")
     ] = "default",
+    crowding: Annotated[
+        float, typer.Option(help="Up to so many times as many cells in a field; 3 fills many fields.")
+    ] = 1.0,
     contact_sheet: Annotated[
         Path | None, typer.Option(help="Also draw one example per location, side by side, into this PNG.")
     ] = None,
@@ -42,6 +45,7 @@ def simulate(
         seed,
         size,
         locations=chosen,
+        crowding=crowding,
         jobs=jobs or os.cpu_count() or 1,
         progress=RichProgress(),
     )

@@ -1,4 +1,4 @@
-"""Training tiles: annotated fields turned, scaled, blurred, dimmed and made noisy, with their targets."""
+"""Training tiles: annotated fields turned, scaled, relit cell by cell, blurred, made noisy; their targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pipeline.segmentation.fields import Field
 from pipeline.segmentation.shapes import median_diameter
 
 FloatArray = NDArray[np.float32]
+Labels = NDArray[np.int32]
 
 MARGIN = 24
 """Pixels around a tile in which labels are also drawn, so that flows point to centres outside it."""
@@ -69,8 +70,10 @@ class TileSampler:
         labels = cv2.warpAffine(field.labels.astype(np.float32), matrix, size, flags=cv2.INTER_NEAREST)
         planes = [cv2.warpAffine(plane, matrix, size, flags=cv2.INTER_LINEAR) for plane in field.planes]
         inner = slice(MARGIN, MARGIN + self.side)
-        target = flow_target(labels.astype(np.int32))[:, inner, inner]
-        return Tile(relight(np.stack(planes)[:, inner, inner], rng), np.ascontiguousarray(target))
+        drawn = labels.astype(np.int32)
+        target = flow_target(drawn)[:, inner, inner]
+        seen = two_planes(np.stack(planes)[:, inner, inner], drawn[inner, inner], self._diameter, rng)
+        return Tile(relight(seen, self._diameter, rng), np.ascontiguousarray(target))
 
     def _near(
         self, pixel: int, shape: tuple[int, ...], scale: float, rng: np.random.Generator
@@ -114,21 +117,57 @@ def flow_target(labels: NDArray[np.int32]) -> FloatArray:
     return np.concatenate([flows_of(labels), (labels[None] > 0).astype(np.float32)])
 
 
-def relight(planes: FloatArray, rng: np.random.Generator) -> FloatArray:
+def two_planes(planes: FloatArray, labels: Labels, diameter: float, rng: np.random.Generator) -> FloatArray:
+    """Mix what is seen of the objects into one plane, as bright in each object as chance has it.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (2 or 3, side, side), float32
+        As in `Field`. One of two stains is missing or dim at times, and each object has its own mixture.
+    labels : ndarray, shape (side, side), int32
+    diameter : float
+        Median object diameter in pixels.
+
+    Returns
+    -------
+    ndarray, shape (2, side, side), float32
+    """
+    count = int(labels.max(initial=0)) + 1
+    if len(planes) == 2:
+        body = planes[0]
+    else:
+        whole = rng.choice((0.0, 1.0, rng.uniform(0.2, 0.8)), p=(0.1, 0.1, 0.8))
+        share = np.clip(whole + rng.normal(0, 0.2, count), 0, 1).astype(np.float32)[labels]
+        body = share * planes[0] + (1 - share) * planes[1]
+    if rng.random() < 0.6:
+        gains = np.exp(rng.normal(0, 0.35, count)).astype(np.float32)
+        gains[0] = 1
+        body = body * cv2.GaussianBlur(gains[labels], (0, 0), float(rng.uniform(0.03, 0.15)) * diameter)
+    return np.stack([body, planes[-1]]).astype(np.float32)
+
+
+def relight(planes: FloatArray, diameter: float, rng: np.random.Generator) -> FloatArray:
     """Change brightness, contrast, gamma, evenness of light, sharpness and noise, each plane by itself.
 
-    A plane that is zero (there is no such channel) stays zero.
+    A plane that is zero (there is no such channel) stays zero. Half of the tiles have the objects' plane
+    normalised by themselves, as whole pictures are that show no glass between the cells.
     """
-    return np.stack([_relight_plane(plane, rng) if plane.any() else plane for plane in planes])
+    own = normalise(planes[0]) if rng.random() < 0.5 else planes[0]
+    return np.stack(
+        [_relight_plane(plane, diameter, rng) if plane.any() else plane for plane in (own, planes[1])]
+    )
 
 
-def _relight_plane(plane: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _relight_plane(plane: FloatArray, diameter: float, rng: np.random.Generator) -> FloatArray:
     # exponents mostly below 1: dim objects beside bright ones must stay visible where they are labelled
     lit = np.clip(plane, 0, None) ** np.exp(rng.normal(-0.1, 0.25)) * np.exp(rng.normal(0, 0.2))
     if rng.random() < 0.5:
         lit = lit * _uneven_light(plane.shape[0], rng)
     if rng.random() < 0.3:
-        lit = cv2.GaussianBlur(lit, (0, 0), float(rng.uniform(0.4, 1.5)))
+        lit = cv2.GaussianBlur(lit, (0, 0), float(rng.uniform(0.02, 0.09)) * diameter)
+    if rng.random() < 0.3:
+        haze = cv2.GaussianBlur(lit, (0, 0), 0.4 * diameter)
+        lit = lit + float(rng.uniform(0, 0.6)) * (haze - lit)
     lit = lit + rng.normal(0, 0.05)
     if rng.random() < 0.4:
         lit = lit + rng.normal(0, rng.uniform(0, 0.06), plane.shape)

@@ -32,8 +32,9 @@ class Field:
     ----------
     name : str
         What the files are called, without their endings.
-    planes : ndarray, shape (2, height, width), float32
-        What the network sees before normalisation; zeros for a plane that does not exist.
+    planes : ndarray, shape (2 or 3, height, width), float32
+        What is seen of the objects, in one plane (nuclei) or two (microtubules and ER), and last the nuclei,
+        zeros where the objects are the nuclei.
     labels : ndarray, shape (height, width), int32
         0 is background; every other value is one object.
     """
@@ -41,6 +42,11 @@ class Field:
     name: str
     planes: NDArray[np.float32]
     labels: NDArray[np.int32]
+
+    @property
+    def network_planes(self) -> NDArray[np.float32]:
+        """What the network sees before normalisation, shape (2, height, width)."""
+        return np.stack([self.planes[:-1].mean(axis=0), self.planes[-1]])
 
 
 def read_fields(objects: str, images: Path, labels: Path) -> list[Field]:
@@ -81,7 +87,10 @@ def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
     except SampleError as error:
         raise PipelineError(str(error)) from error
     masks = read_mask(path)
-    planes = network_planes(objects, picture)
+    if objects == "cells":
+        planes = np.stack([picture.plane(channel) for channel in ("microtubules", "er", "nucleus")])
+    else:
+        planes = network_planes(objects, picture)
     labels = masks.cells if objects == "cells" else masks.nuclei
     return _checked(Field(sample.id, planes, labels.astype(np.int32)), path)
 

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 WARM_UP = 100
-"""Steps over which the learning rate rises from 0."""
+"""Steps over which the learning rate rises from 0; a tenth of all where that is fewer."""
 
 DECAY = 0.3
 """Share of the steps, at the end, over which the learning rate falls to 0."""
+
+
+GENTLE = 5e-4
+"""Learning rate at which weights are adapted; that from chance would first undo what they know."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class TrainingSettings:
         Median object diameter, in pixels, at which the network works.
     steps, batch, side : int
         Number of updates, tiles in each, and a tile's side in pixels.
+    learning_rate : float
+        At its highest; `GENTLE` where training begins with given weights.
     """
 
     diameter: float
@@ -174,7 +180,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
     """Return the learning rate of a step: a linear rise, a plateau, a cosine fall."""
-    rise = min(1.0, (step + 1) / WARM_UP)
+    rise = min(1.0, (step + 1) / min(WARM_UP, max(1, settings.steps // 10)))
     begin = settings.steps * (1 - DECAY)
     progress = max(0.0, (step - begin) / max(1.0, settings.steps - begin))
     return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * progress))

@@ -82,7 +82,7 @@ def test_tiles_depend_on_the_generator_alone_and_show_objects():
 
 def test_a_channel_that_does_not_exist_stays_empty():
     planes = np.stack([np.ones((8, 8)), np.zeros((8, 8))]).astype(np.float32)
-    lit = relight(planes, np.random.default_rng(0))
+    lit = relight(planes, 17.0, np.random.default_rng(0))
     assert lit[0].any()
     assert not lit[1].any()
 
@@ -209,6 +209,7 @@ def test_cells_are_read_from_four_channels_and_label_images_of_two_pages(tmp_pat
     write_mask(tmp_path / "x.tif", Segmentation(cells, nuclei))
     (found,) = read_fields("cells", tmp_path, tmp_path)
     body = (images["red"].astype(float) + images["yellow"]) / 2 / 255
-    assert np.allclose(found.planes, [body, images["blue"] / 255], atol=1e-6)
+    assert np.allclose(found.network_planes, [body, images["blue"] / 255], atol=1e-6)
+    assert np.allclose(found.planes[0], images["red"] / 255, atol=1e-6)
     assert np.array_equal(found.labels, cells)
     assert np.array_equal(read_fields("nuclei", tmp_path, tmp_path)[0].labels, nuclei)
