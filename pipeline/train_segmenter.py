@@ -23,6 +23,13 @@ from pipeline.segmentation.weights import Weights, find_weights, read_state, sav
 DIAMETERS = {"nuclei": 17.0, "cells": 30.0}
 """What can be trained, and the object diameter, in pixels, at which Cellpose sees it."""
 
+INSIDE = {"nuclei": -0.5, "cells": 0.0}
+"""Log-odds above which a pixel is inside: 0 is Cellpose's.
+
+Networks for nuclei err by missing: on fields kept to choose by, −0.5 raised the average precision of the
+shipped one from 0.865 to 0.874 at IoU 0.5 and from 0.713 to 0.740 at IoU 0.75. It does not matter for cells.
+"""
+
 VERSION = 2
 """Raise it when the same fields and options give other weights than before."""
 
@@ -136,6 +143,7 @@ def _train(options: TrainSegmenterOptions, fit: list[Field], recipe: str, progre
     card = Card(
         objects=options.objects,
         diameter=settings.diameter,
+        inside=INSIDE[options.objects],
         data=options.data,
         licence=options.licence,
         command=options.command,

@@ -19,6 +19,7 @@ def train_segmenter(
         str | None, typer.Option("--from", help="Weights to adapt: a file or a known name.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Updates; 200 adapt, 2000 teach from chance.")] = 2000,
+    batch: Annotated[int, typer.Option(min=1, help="Tiles in each update: time is steps × tiles.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other tiles.")] = 0,
     data: Annotated[str, typer.Option(help="What the fields are, for the card.")] = "not stated",
     licence: Annotated[str, typer.Option(help="Licence of the fields, for the card.")] = "not stated",
@@ -46,10 +47,11 @@ def train_segmenter(
         output=output,
         start=start,
         steps=steps,
+        batch=batch,
         seed=seed,
         data=data,
         licence=licence,
-        command=f"train-segmenter {objects}{origin} --steps {steps} --seed {seed}",
+        command=f"train-segmenter {objects}{origin} --steps {steps} --batch {batch} --seed {seed}",
         threads=threads,
     )
     card = run(options, RichProgress())

@@ -20,6 +20,8 @@ class Card(BaseModel):
         What the network finds: nuclei or cells.
     diameter : float
         Median object diameter, in pixels, at which it works.
+    inside : float
+        Log-odds above which a pixel is inside an object.
     sha256 : str
         Digest of the file of weights; another file does not load.
     data, licence, command : str
@@ -36,6 +38,7 @@ class Card(BaseModel):
 
     objects: str
     diameter: float = Field(gt=1)
+    inside: float = 0.0
     sha256: str = Field(default=UNSIGNED, pattern="^[0-9a-f]{64}$")
     data: str
     licence: str

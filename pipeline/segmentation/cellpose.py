@@ -87,22 +87,31 @@ class CellposeSegmenter:
             "cells": self.cells.digest,
             "nuclei_diameter": self.nuclei_diameter,
             "cell_diameter": self.cell_diameter,
-            "version": 1,
+            "nuclei_inside": self.nuclei.inside,
+            "cells_inside": self.cells.inside,
+            "version": 2,
         }
 
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; empty where no nucleus is found."""
+        nuclei, cells = self.find(picture)
+        if not nuclei.any():
+            return match(nuclei, nuclei)
+        signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
+        return match(divide_cells(cells, nuclei, foreground(signal, nuclei)), nuclei)
+
+    def find(self, picture: Picture) -> tuple[Labels, Labels]:
+        """Return label images of nuclei without debris, and of cells, as the networks see them: unmatched."""
         nuclei = find_objects(
             self.nuclei, network_planes("nuclei", picture), self.nuclei_diameter or NUCLEUS, self.device
         )
         nuclei = drop_debris(nuclei, picture.pixel_size_um)
         if not nuclei.any():
-            return match(nuclei, nuclei)
+            return nuclei, np.zeros_like(nuclei)
         cells = find_objects(
             self.cells, network_planes("cells", picture), self.cell_diameter or CELL, self.device
         )
-        signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
-        return match(divide_cells(cells, nuclei, foreground(signal, nuclei)), nuclei)
+        return nuclei, cells
 
 
 def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) -> Labels:
@@ -124,5 +133,5 @@ def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) 
 def _at_diameter(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[Labels, float]:
     """Return labels at the network's scale, and their median diameter in pixels of the picture."""
     scale = weights.diameter / diameter
-    labels = follow(predict(load_network(weights, device), planes, scale, device))
+    labels = follow(predict(load_network(weights, device), planes, scale, device), weights.inside)
     return labels, median_diameter(labels) / scale

@@ -61,7 +61,7 @@ def divide_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_] | None =
     if not nuclei.any():
         return np.zeros_like(nuclei)
     away = ndi.distance_transform_edt(nuclei == 0)
-    held = _holders(_overlap(cells, nuclei))[nuclei] == cells
+    held = holders(cells, nuclei)[nuclei] == cells
     seeds = np.where(held & (cells > 0), nuclei, 0).astype(np.int32)
     divided = np.zeros_like(nuclei)
     for cell, box in enumerate(ndi.find_objects(cells), start=1):
@@ -79,15 +79,9 @@ def divide_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_] | None =
     return np.where(nuclei > 0, nuclei, divided).astype(np.int32)
 
 
-def _overlap(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Return how many pixels each nucleus (row) shares with each cell (column); 0 is background."""
-    count, width = int(nuclei.max(initial=0)) + 1, int(cells.max(initial=0)) + 1
-    pairs = nuclei.ravel().astype(np.int64) * width + cells.ravel()
-    return np.bincount(pairs, minlength=count * width).reshape(count, width)
-
-
-def _holders(overlap: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the cell that holds most of each nucleus, 0 where none holds at least half."""
+def holders(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return, by number of nucleus, the cell that holds most of it; 0 where none holds at least half."""
+    overlap = _overlap(cells, nuclei)
     inside = overlap.copy()
     inside[:, 0] = 0
     best = inside.argmax(axis=1)
@@ -96,12 +90,18 @@ def _holders(overlap: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(enough, best, 0)
 
 
+def _overlap(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return how many pixels each nucleus (row) shares with each cell (column); 0 is background."""
+    count, width = int(nuclei.max(initial=0)) + 1, int(cells.max(initial=0)) + 1
+    pairs = nuclei.ravel().astype(np.int64) * width + cells.ravel()
+    return np.bincount(pairs, minlength=count * width).reshape(count, width)
+
+
 def _owners(cells: Labels, nuclei: NDArray[np.integer[Any]]) -> Labels:
     """Return the cell of every nucleus, 0 for none; of several nuclei in a cell the largest has it."""
-    overlap = _overlap(cells, nuclei)
-    owner = _holders(overlap)
+    owner = holders(cells, nuclei)
     seen: set[int] = {0}
-    for nucleus in np.argsort(-overlap.sum(axis=1), kind="stable"):
+    for nucleus in np.argsort(-np.bincount(nuclei.ravel()), kind="stable"):
         if owner[nucleus] in seen:
             owner[nucleus] = 0
         seen.add(int(owner[nucleus]))

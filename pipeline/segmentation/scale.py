@@ -60,7 +60,7 @@ def _quality(weights: Weights, planes: Plane, diameter: float, device: str) -> t
     """
     scale = weights.diameter / diameter
     prediction = predict(load_network(weights, device), _middle(planes, WINDOW / scale), scale, device)
-    labels = follow(prediction)
+    labels = follow(prediction, weights.inside)
     measured = median_diameter(labels) / scale
     if not 1 / BEARABLE < measured / diameter < BEARABLE:
         return 0.0, 0.0

@@ -37,11 +37,14 @@ class Weights:
         sha256 of the file.
     diameter : float
         Median object diameter, in pixels, at which the network works.
+    inside : float
+        Log-odds above which a pixel is inside an object; Cellpose's own is 0.
     """
 
     path: Path
     digest: str
     diameter: float
+    inside: float = 0.0
 
 
 def find_weights(name: str) -> Weights:
@@ -93,7 +96,7 @@ def _checked(path: Path) -> Weights:
             f"{path}: sha256 {digest[:12]}… is not the card's {card.sha256[:12]}…: damaged or changed; "
             "restore the file from where it came"
         )
-    return Weights(path, digest, card.diameter)
+    return Weights(path, digest, card.diameter, card.inside)
 
 
 @lru_cache(maxsize=4)

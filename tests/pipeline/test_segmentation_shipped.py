@@ -1,14 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pipeline.picture import Picture
+from pipeline.picture import CHANNELS, Picture
 from pipeline.segmentation.card import read_card
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.diameter import with_diameters
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.scores import average_precision
 from pipeline.segmentation.weights import SHIPPED, find_weights
-from pipeline.simulation.field import simulate_picture
+from pipeline.simulation.field import scene_of, simulate_picture
+from pipeline.simulation.placement import Divisions
+from pipeline.simulation.proteins import protein
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +72,33 @@ def test_black_and_saturated_pictures_have_no_cells(segmenter, value, shape):
     found = segmenter.segment(Picture(np.full((4, *shape), value, np.float32)))
     assert found.count == 0
     assert found.cells.shape == shape
+
+
+def test_cells_in_division_survive(segmenter):
+    found, seen = 0, 0
+    for index in range(3):
+        described = protein(21, 0, ("Mitotic spindle", "Cytosol"))
+        described = replace(described, divisions=Divisions(metaphase=0.3, anaphase=0.15))
+        scene = scene_of(21, described, index, 320)
+        segmentation = segmenter.segment(simulate_picture(21, described, index, size=320).picture)
+        for number in 1 + np.flatnonzero(scene.population.condensed):
+            chromosomes = scene.nuclei == number
+            if chromosomes.sum() < 40 or chromosomes[[0, -1]].any() or chromosomes[:, [0, -1]].any():
+                continue
+            inside = np.bincount(segmentation.nuclei[chromosomes])
+            best = int(inside[1:].argmax()) + 1 if inside.size > 1 else 0
+            nucleus = segmentation.nuclei == best
+            seen += 1
+            found += bool(best and (chromosomes & nucleus).sum() > 0.5 * (chromosomes | nucleus).sum())
+            assert not best or (segmentation.cells == best).sum() > nucleus.sum()
+    assert seen >= 8
+    assert found >= 0.8 * seen
+
+
+def test_microtubules_or_er_alone_show_the_cells(segmenter):
+    truth = simulate_picture(11, 1, size=256)
+    for missing in ("microtubules", "er"):
+        pixels = truth.picture.pixels.copy()
+        pixels[CHANNELS.index(missing)] = 0
+        found = segmenter.segment(Picture(pixels))
+        assert average_precision(truth.cells, found.cells)[0] > 0.6

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.progress import SilentProgress
-from pipeline.segmentation.augment import TileSampler, flow_target, relight
+from pipeline.segmentation.augment import TileSampler, flow_target, relight, two_planes
 from pipeline.segmentation.card import card_path
 from pipeline.segmentation.fields import Field, read_fields, split_fields
 from pipeline.segmentation.training import Trainer, TrainingSettings, learning_rate
@@ -87,12 +87,26 @@ def test_a_channel_that_does_not_exist_stays_empty():
     assert not lit[1].any()
 
 
+def test_objects_are_mixed_from_two_stains_and_relit_one_by_one():
+    labels = field().labels
+    planes = np.stack([labels > 0, 3.0 * (labels > 0), np.zeros(labels.shape)]).astype(np.float32)
+    rng = np.random.default_rng(1)
+    mixed = [two_planes(planes, labels, 16.0, rng) for _ in range(20)]
+    assert all(one.shape == (2, *labels.shape) for one in mixed)
+    means = np.array([[one[0][labels == number].mean() for number in (1, 2, 3)] for one in mixed])
+    assert means.min() < 1.3
+    assert means.max() > 2.5
+    assert np.median(np.ptp(means, axis=1)) > 0.2
+
+
 def test_the_learning_rate_rises_stays_and_falls_to_nothing():
     settings = TrainingSettings(17.0, steps=1000)
     rates = [learning_rate(step, settings) for step in range(1001)]
     assert rates[0] < rates[50] < rates[100] == rates[699] == settings.learning_rate
     assert np.all(np.diff(rates[701:]) < 0)
     assert rates[1000] == pytest.approx(0)
+    few = TrainingSettings(17.0, steps=50)
+    assert learning_rate(5, few) == few.learning_rate
 
 
 def test_training_learns():

@@ -157,3 +157,16 @@ def test_a_contact_sheet_is_written_as_png(tmp_path):
     path = tmp_path / "new" / "sheet.png"
     write_contact_sheet(path, ("Cytosol", "Nucleoli"), seed=1)
     assert imagecodecs.png_decode(path.read_bytes()).shape[2] == 3
+
+
+def test_crowded_fields_hold_more_cells_and_keep_their_folder_apart(folder, tmp_path):
+    simulate(tmp_path, 5, seed=4, size=SIZE, crowding=4.0)
+    crowded, usual = (
+        [int(tifffile.imread(path)[0].max()) for path in sorted((one / "truth").iterdir())]
+        for one in (tmp_path, folder)
+    )
+    assert sum(crowded) > 1.3 * sum(usual)
+    with pytest.raises(PipelineError, match="holds pictures of another crowding"):
+        simulate(tmp_path, 5, seed=4, size=SIZE)
+    with pytest.raises(PipelineError, match="crowding 9: give 1 to 5"):
+        simulate(tmp_path, 5, seed=4, size=SIZE, crowding=9)
