@@ -143,7 +143,7 @@ def two_planes(planes: FloatArray, labels: Labels, diameter: float, rng: np.rand
         gains = np.exp(rng.normal(0, 0.35, count)).astype(np.float32)
         gains[0] = 1
         body = body * cv2.GaussianBlur(gains[labels], (0, 0), float(rng.uniform(0.03, 0.15)) * diameter)
-    return np.stack([body, planes[-1]]).astype(np.float32)
+    return np.asarray(np.stack([body, planes[-1]]), np.float32)
 
 
 def relight(planes: FloatArray, diameter: float, rng: np.random.Generator) -> FloatArray:
