@@ -150,9 +150,11 @@ def _plan(options: ExtractOptions) -> _Plan:
         raise PipelineError(f"unknown family '{unknown[0]}'; known: {', '.join(known)}")
     settings = dict(segmenter.settings())
     estimated = {name: settings[name] for name in ("nuclei_diameter", "cell_diameter") if name in settings}
+    # where networks run is a matter of this machine, not of how the pictures were measured
+    asked = {name: value for name, value in options.segmenter_options.items() if name != "device"}
     extraction = Extraction(
         segmenter=segmenter.name,
-        options=options.segmenter_options | estimated,
+        options=asked | estimated,
         settings=settings,
         families={family: known[family] for family in families},
     )

@@ -75,7 +75,7 @@ class TrainSegmenterOptions:
 def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> Card:
     """Train or fine-tune a network; return the card of its weights.
 
-    A checkpoint beside the output is written every hundred steps: killed and called again, training goes
+    A checkpoint beside the output is written every 25 steps: killed and called again, training goes
     on there. Where the output already is what would be made, nothing is done.
 
     Raises

@@ -51,6 +51,9 @@ def predict(
         str | None, typer.Option(help="Where cellpose's weights lie now, if not where they did in training.")
     ] = None,
     cell_weights: Annotated[str | None, typer.Option(help="The same, for whole cells.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where cellpose runs: cpu (the default) or cuda.")
+    ] = None,
     jobs: Jobs = None,
 ) -> None:
     """Name the locations of the protein in new pictures.
@@ -65,7 +68,7 @@ def predict(
     from pipeline.predict import PredictOptions, parse_weights
     from pipeline.predict import predict as run
 
-    given = {"nuclei_weights": nuclei_weights, "cell_weights": cell_weights}
+    given = {"nuclei_weights": nuclei_weights, "cell_weights": cell_weights, "device": device}
     options = PredictOptions(
         images=images,
         samples=samples,

@@ -16,7 +16,12 @@ def train_segmenter(
     ],
     output: Annotated[Path, typer.Option(help="File of weights to write (.safetensors); its card too.")],
     start: Annotated[
-        str | None, typer.Option("--from", help="Weights to adapt: a file or a known name.")
+        str | None,
+        typer.Option(
+            "--from",
+            help="Weights to adapt: a file, shipped:nuclei, shipped:cells, or nuclei, cyto2 or cyto3 "
+            "in Cellpose's cache.",
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Updates; 200 adapt, 2000 teach from chance.")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="Tiles in each update: time is steps × tiles.")] = 8,
@@ -31,9 +36,11 @@ def train_segmenter(
     and run again, training goes on at its last checkpoint.
 
     To adapt: correct some of the masks that `extract` wrote (any editor of TIFFs), put them in a
-    folder, and give the weights that made them with --from.
+    folder, and give the weights that made them with --from; shipped:nuclei and shipped:cells come with the
+    project. Then extract with --nuclei-weights (or --cell-weights) my.safetensors.
 
     Example: python run.py train-segmenter nuclei --images fields --labels fields --output my.safetensors
+    --from shipped:nuclei --steps 200
     """
     from pipeline.console import RichProgress, console
     from pipeline.train_segmenter import TrainSegmenterOptions

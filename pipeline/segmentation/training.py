@@ -52,7 +52,7 @@ class TrainingSettings:
     weight_decay: float = 1e-4
     averaging: float = 0.998
     seed: int = 0
-    save_every: int = 100
+    save_every: int = 25
 
 
 State = dict[str, "Tensor"]
