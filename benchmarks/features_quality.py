@@ -41,7 +41,13 @@ from features import CHANNELS, measure
 COLOURS = ("red", "green", "blue", "yellow")
 FOLDS = 5
 DRAWS = 1000
-SETTINGS = {"n_estimators": 200, "learning_rate": 0.05, "num_leaves": 15, "min_child_samples": 10}
+SETTINGS = {
+    "n_estimators": 100,
+    "learning_rate": 0.1,
+    "num_leaves": 15,
+    "min_child_samples": 10,
+    "max_bin": 63,
+}
 SETTINGS |= {"colsample_bytree": 0.3, "subsample": 0.8, "subsample_freq": 1}
 SETTINGS |= {"n_jobs": 1, "verbosity": -1, "deterministic": True, "force_row_wise": True}
 
