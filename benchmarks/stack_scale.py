@@ -48,7 +48,7 @@ def write_features(path: Path, truth: np.ndarray, ids: pd.Index, columns: int) -
     """Write columns that each know a little of one location, in blocks, so that this takes no memory."""
     names = [f"cell__made_up__c{number:04}__protein__mean" for number in range(columns)]
     place = np.arange(columns) % truth.shape[1]
-    strength = 0.6 * 0.97 ** np.arange(columns)
+    strength = 0.3 * 0.999 ** np.arange(columns)
     schema = pa.schema([("Id", pa.string()), *((name, pa.float32()) for name in names)])
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, len(ids), 2048):
