@@ -2,7 +2,7 @@
 
     python benchmarks/stack_scale.py --work DIR                          # 31,072 pictures, 3,000 columns
     python benchmarks/stack_scale.py --work DIR --labels kaggle2018_train.csv
-    python benchmarks/stack_scale.py --work DIR --locations 4 --folds 3  # a part, to extrapolate from
+    python benchmarks/stack_scale.py --work DIR --sample                 # a few boosters, to extrapolate from
 
 Columns are made up: each of 3,000 is noise and a little of the truth of one location. Labels are the given
 ones, or drawn with the competition's prevalences. It runs `python run.py train` and `evaluate` in a
@@ -21,13 +21,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.settings import BINARY_KINDS
+from models.crossfit import Block, Fit, Level0
+from models.settings import BINARY_KINDS, defaults
 from pipeline.labels import read_labels
 from pipeline.layout import Workspace
 from pipeline.locations import LOCATIONS
+from pipeline.training.dataset import read_dataset
+from pipeline.training.options import TrainOptions
 
 COUNTS = (
     12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,
@@ -68,19 +72,44 @@ def prepare(work: Workspace, given: argparse.Namespace) -> Path:
     work.root.mkdir(parents=True, exist_ok=True)
     truth = read_labels(given.labels).targets if given.labels else made_up_labels(given.pictures)
     truth = truth.iloc[: given.pictures]
-    kept = truth.columns[np.argsort(-truth.sum().to_numpy())[:: max(1, len(LOCATIONS) // given.locations)]]
-    kept = list(kept[: given.locations])
-    targets = [
-        " ".join(str(LOCATIONS.index(name)) for name in kept if row[name]) for row in truth.to_dict("records")
-    ]
-    seen = [row for row, text in enumerate(targets) if text]
-    table = pd.DataFrame({"Id": truth.index[seen], "Target": [targets[row] for row in seen]})
+    table = pd.DataFrame(
+        {
+            "Id": truth.index,
+            "Target": [" ".join(map(str, np.flatnonzero(row))) for row in truth.to_numpy()],
+        }
+    )
     groups = pd.DataFrame({"Id": table["Id"], "group": [f"g{number // 3}" for number in range(len(table))]})
     groups.to_parquet(work.samples, index=False)
     work.extraction.write_text(json.dumps({"segmenter": "none"}))
-    write_features(work.features, truth.to_numpy()[seen], truth.index[seen], given.columns)
+    write_features(work.features, truth.to_numpy(), truth.index, given.columns)
     table.to_csv(labels, index=False)
     return labels
+
+
+def sample(options: TrainOptions) -> None:
+    """Fit one location's boosters at their sizes, and work out what all of them take."""
+    data = read_dataset(options)
+    folds, locations = data.folds, len(data.trained)
+    with threadpool_limits(1):
+        start = time.process_time()
+        block = Block.of("features", data.blocks["features"])
+        level0 = Level0([block], data.targets[data.trained].to_numpy(), data.fold)
+        preparing = time.process_time() - start
+        place, total = locations // 2, 0.0
+        sizes = {(0, 1): folds * (folds - 1) // 2, (0,): folds, (): 1}
+        for kind in BINARY_KINDS:
+            for without, number in sizes.items():
+                start = time.process_time()
+                level0.boosters([Fit(0, kind, place, defaults(kind, len(data.fold)), without)])
+                seconds = time.process_time() - start
+                total += number * locations * seconds
+                print(f"{kind} without {len(without)} folds: {seconds:.1f} s, {number * locations} of them")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"{len(data.targets)} pictures, {len(block.columns)} columns, {locations} locations, {folds} folds: "
+        f"peak memory {peak:.2f} GiB; columns ranked in {preparing:.0f} s; all boosters by these: "
+        f"{total / 60:.0f} min of processor time, level 1 not included"
+    )
 
 
 def main() -> None:
@@ -92,12 +121,15 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="csv Id,Target; drawn with real prevalences unless given")
     parser.add_argument("--pictures", type=int, default=31_072)
     parser.add_argument("--columns", type=int, default=3_000)
-    parser.add_argument("--locations", type=int, default=28)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--sample", action="store_true")
     given = parser.parse_args()
     work = Workspace(given.work)
     labels = prepare(work, given)
+    if given.sample:
+        sample(TrainOptions(work=work.root, labels=labels, trials=0, folds=given.folds))
+        return
     start = time.monotonic()
     command = ["train", "--labels", labels, "--work", work.root, "--trials", 0, "--folds", given.folds]
     subprocess.run([sys.executable, "run.py", *map(str, [*command, "--jobs", given.jobs])], check=True)
