@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from models.agreement import agreement_columns
 from models.crossfit import EXTRA, MemoryStore
 from models.folds import stratified_group_folds
 from models.heads import Head, nested_answers
@@ -80,13 +81,20 @@ def read_tables(labels: Path, tables: list[Path]) -> Outputs:
     )
 
 
+def describe(outputs: Outputs) -> pd.DataFrame:
+    """Lay out every network's answers, and how far their sets of locations agree."""
+    names = (outputs.networks, list(LOCATIONS))
+    each = output_columns(outputs.answers, *names)
+    return pd.concat([each, agreement_columns(outputs.answers >= 0.5, *names)], axis=1)
+
+
 def stack(outputs: Outputs, groups: pd.Series, store: Path | None, seed: int) -> NDArray[np.bool_]:
     """Choose locations of the scored rows by nested five-fold cross-validation."""
     fold = np.full(len(outputs.truth), EXTRA, dtype=np.int16)
     fold[outputs.scored] = stratified_group_folds(
         outputs.truth[outputs.scored], groups[outputs.scored], 5, seed=seed
     )
-    columns = output_columns(outputs.answers, outputs.networks, list(LOCATIONS))
+    columns = describe(outputs)
     start = time.monotonic()
 
     def finished(_: int) -> None:

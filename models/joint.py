@@ -2,7 +2,7 @@
 
 Boosters per location see a rare location's few positives and nothing else. A hidden layer that
 all locations share learns from the common ones how networks err together, which is what the rare
-ones need. Torch is imported only where the network runs.
+ones need. A linear way past it does what a linear model does. Torch is imported only where the network runs.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 
 
 class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A multilabel perceptron with one hidden layer; the mean of `members` trainings.
+    """A multilabel perceptron with one hidden layer beside a linear one; the mean of `members` trainings.
 
     Parameters
     ----------
@@ -127,10 +127,20 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     def _network(self, columns: int, locations: int) -> "nn.Module":
         from torch import nn
 
-        return nn.Sequential(
-            nn.Dropout(self.input_dropout),
+        class Beside(nn.Module):
+            """The sum of what two networks answer."""
+
+            def __init__(self, one: nn.Module, other: nn.Module) -> None:
+                super().__init__()
+                self.one, self.other = one, other
+
+            def forward(self, x: Any) -> Any:
+                return self.one(x) + self.other(x)
+
+        hidden = nn.Sequential(
             nn.Linear(columns, self.hidden),
             nn.GELU(),
             nn.Dropout(self.dropout),
             nn.Linear(self.hidden, locations),
         )
+        return nn.Sequential(nn.Dropout(self.input_dropout), Beside(hidden, nn.Linear(columns, locations)))

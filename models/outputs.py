@@ -1,8 +1,9 @@
 """Stack the outputs of other networks: their probabilities or hard labels of every location.
 
 Two members, both fitted without each pair of folds and each single fold as `models.nested`
-describes: a network that learns all locations together, and a linear model per location. The heads
-of `models.heads` join them.
+describes: a network that learns all locations together, and boosted trees per location. The heads
+of `models.heads` join them. Rows of another data set may be learned from; a column tells them apart,
+since networks are right more or less often there.
 """
 
 import hashlib
@@ -22,9 +23,11 @@ from models.settings import Settings
 Floats = NDArray[np.float64]
 
 EXTRA_WEIGHT = 0.5
-"""What an extra row counts: its pictures are alike, but not the ones that are scored."""
+"""What an extra row counts for the network: its pictures are alike, but not the ones that are scored."""
 
-_LINEAR = Settings(columns=64, l2=10.0)
+TREES = Settings(
+    columns=1000, trees=150, leaves=7, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.2, min_rows=5
+)
 
 
 def output_columns(outputs: NDArray[np.float32], networks: list[str], locations: list[str]) -> pd.DataFrame:
@@ -55,7 +58,9 @@ def nested_outputs(
     fold: NDArray[np.int16],
     *,
     joint: JointNetwork | None = None,
+    trees: Settings = TREES,
     store: Store | None = None,
+    jobs: int = 1,
     finished: Callable[[int], None] = lambda _: None,
 ) -> Nested:
     """Answer every row of a fold by members that saw neither it nor, at the inner level, another fold.
@@ -63,21 +68,27 @@ def nested_outputs(
     Parameters
     ----------
     table : DataFrame
-        What `output_columns` gives; without missing values.
+        What `output_columns` and `models.agreement.agreement_columns` give; without missing values.
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
         `models.crossfit.EXTRA` for rows that are only learned from.
+    joint, trees
+        The two members.
     store : Store, optional
         Keeps finished members.
+    jobs : int
+        Boosters fitted at the same time; the result does not depend on it.
     finished : callable
         Called with the number of sets of folds just finished, of ``folds * (folds + 1) / 2``.
 
     Returns
     -------
     Nested
-        Of the rows of folds; sources are the joint network and the linear model.
+        Of the rows of folds; sources are the joint network and the trees.
     """
-    level0 = Level0([Block.of("outputs", table)], targets, fold, store=store)
+    if (fold == EXTRA).any():
+        table = table.assign(extra=(fold == EXTRA).astype(np.float32))
+    level0 = Level0([Block.of("outputs", table)], targets, fold, store=store, jobs=jobs)
     folds = range(level0.folds)
     empty = np.full((*targets.shape, 2), np.nan)
     inner, outer = [empty.copy() for _ in folds], empty.copy()
@@ -85,7 +96,7 @@ def nested_outputs(
         held_out = np.isin(fold, without)
         answers = np.full_like(empty, np.nan)
         answers[held_out, :, 0] = _joint(level0, joint or JointNetwork(), without, store)
-        fits = [Fit(0, "linear", place, _LINEAR, without) for place in range(targets.shape[1])]
+        fits = [Fit(0, "lightgbm", place, trees, without) for place in range(targets.shape[1])]
         answers[held_out, :, 1] = np.column_stack(level0.margins(fits))
         for own in without:
             target = outer if len(without) == 1 else inner[sum(without) - own]
