@@ -17,8 +17,6 @@ from models.ridge import Ridge
 from models.settings import Settings
 
 BINS = 63
-SAMPLED = 5000
-"""Rows from which LightGBM takes the bins' limits: plenty for 63, and binning is a third of a fit."""
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.float32]
@@ -60,7 +58,6 @@ class LightGBMTrees:
             "min_data_in_leaf": settings.min_rows,
             "scale_pos_weight": settings.weight(y),
             "max_bin": BINS,
-            "bin_construct_sample_cnt": SAMPLED,
             "feature_pre_filter": False,
             "deterministic": True,
             "force_row_wise": True,

@@ -35,6 +35,16 @@ def test_it_learns_with_missing_values(kind: Kind, data: tuple[Table, NDArray[np
     assert np.array_equal(booster.predict(X), probability[:, 1] > 0.5)
 
 
+def test_lightgbm_keeps_a_column_that_is_zero_in_all_but_a_few_of_many_rows() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((40_000, 2)).astype(np.float32)
+    X[:, 0] = 0
+    X[rng.permutation(len(X))[:6], 0] = 1
+    y = (rng.random(len(X)) < 0.3) | (X[:, 0] > 0)
+    booster = BinaryBooster("lightgbm", Settings(min_rows=2, row_share=1.0)).fit(X, y)
+    assert booster.decision_function(X)[X[:, 0] > 0].min() > 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_contributions_sum_to_the_log_odds(kind: Kind, data: tuple[Table, NDArray[np.bool_]]) -> None:
     X, y = data
