@@ -1,12 +1,63 @@
 """One way to compile pixel loops: cached on disk, without the global interpreter lock, no fast-math."""
 
+import hashlib
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from functools import cache
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numba
+from numba.core.caching import InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@cache
+def _sources() -> str:
+    """Return a digest of the package's sources."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class _Stamped:
+    """Makes machine code stale when any source of this package changes.
+
+    Numba itself looks at the file of a loop only: a loop that calls one of another file would go on with the
+    other's old machine code.
+    """
+
+    @classmethod
+    def from_function(cls, py_func: object, py_file: str) -> Any:
+        """Return a locator for loops of this package, None for others."""
+        if _PACKAGE not in Path(py_file).resolve().parents:
+            return None
+        return super().from_function(py_func, py_file)  # type: ignore[misc]  # of Numba's locator beside it
+
+    def get_source_stamp(self) -> str:
+        """Return what cached machine code must have been made from."""
+        return _sources()
+
+
+class UserProvided(_Stamped, UserProvidedCacheLocator):  # type: ignore[misc]  # Numba has no types
+    """The folder that the variable NUMBA_CACHE_DIR names."""
+
+
+class InTree(_Stamped, InTreeCacheLocator):  # type: ignore[misc]
+    """The folder beside the sources."""
+
+
+class UserWide(_Stamped, UserWideCacheLocator):  # type: ignore[misc]
+    """The user's cache, where the folder beside the sources cannot be written."""
+
+
+_OURS = [f"{__name__}.{locator.__name__}" for locator in (UserProvided, InTree, UserWide)]
+_NUMBAS = ["UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator"]
+numba.config.CACHE_LOCATOR_CLASSES = ",".join([*_OURS, *_NUMBAS])
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
