@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.locations import LOCATIONS
 
-PICTURES = 30
+PICTURES = 48
 LEARNT = ("nucleoplasm", "cytosol", "nucleoli")
 FAMILIES = "colocalization,intensity,radial"
 
@@ -62,7 +62,7 @@ def test_train_names_what_it_trained_and_what_it_could_not(command_line, folder)
 def test_evaluate_names_its_protocol_and_beats_answering_always(command_line, folder):
     ended = command_line("evaluate", "--work", folder / "work")
     assert ended.status == 0
-    assert "3-fold cross-validation of 30 pictures" in ended.output
+    assert f"3-fold cross-validation of {PICTURES} pictures" in ended.output
     scores = json.loads((folder / "work" / "metrics.json").read_text())
     macro = scores["totals"]["macro-F1 over 3 trained locations"]
     assert macro["low"] <= macro["value"] <= macro["high"]
