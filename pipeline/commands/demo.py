@@ -8,7 +8,7 @@ import typer
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
-    pictures: Annotated[int, typer.Option(min=60, help="Simulated pictures to train on.")] = 120,
+    pictures: Annotated[int, typer.Option(min=60, help="Simulated pictures to train on.")] = 90,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures and model.")] = 1,
 ) -> None:
     """Run the main job on simulated pictures, offline, in a few minutes.
