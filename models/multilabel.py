@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from models.screening import centred_ranks, columns_by_separation, shared_columns, sides
 from models.settings import Settings, defaults
-from models.trees import BINS, Floats, Table
+from models.trees import BINS, Floats, Table, xgboost_parameters
 from models.treeshap import Paths
 
 _SMALLEST_HESSIAN = 1e-16
@@ -44,22 +44,10 @@ class MultilabelTrees:
         weight = _weights(Y, learn, settings)
         prior = logit((weight * Y).sum(axis=0) / weight.sum(axis=0))
         parameters = {
-            "tree_method": "hist",
+            **xgboost_parameters(settings, X.shape[1], seed),
             "multi_strategy": "multi_output_tree",
             "num_target": Y.shape[1],
             "base_score": 0.0,
-            "grow_policy": "lossguide",
-            "max_depth": 0,
-            "max_leaves": settings.leaves,
-            "eta": settings.learning_rate,
-            "lambda": settings.l2,
-            "subsample": settings.row_share,
-            "colsample_bytree": settings.share_of(X.shape[1]),
-            "min_child_weight": settings.min_rows / 10,
-            "max_bin": BINS,
-            "nthread": 1,
-            "seed": seed,
-            "verbosity": 0,
         }
 
         def gradients(margin: NDArray[np.float32], _: xgboost.DMatrix) -> tuple[Floats, Floats]:

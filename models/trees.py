@@ -86,6 +86,25 @@ class LightGBMTrees:
         return cls(lightgbm.Booster(model_str=content.decode()))
 
 
+def xgboost_parameters(settings: Settings, columns: int, seed: int) -> dict[str, float | str]:
+    """Return what every model of XGBoost shares; see `Settings` for the parameters' meaning."""
+    return {
+        "tree_method": "hist",
+        "grow_policy": "lossguide",
+        "max_depth": 0,
+        "max_leaves": settings.leaves,
+        "eta": settings.learning_rate,
+        "lambda": settings.l2,
+        "subsample": settings.row_share,
+        "colsample_bytree": settings.share_of(columns),
+        "min_child_weight": settings.min_rows / 10,
+        "max_bin": BINS,
+        "nthread": 1,
+        "seed": seed,
+        "verbosity": 0,
+    }
+
+
 @dataclass(frozen=True)
 class XGBoostTrees:
     """Trees grown by XGBoost; serialised in its JSON format."""
@@ -97,20 +116,8 @@ class XGBoostTrees:
         """Grow trees; see `Settings` for the parameters' meaning."""
         parameters = {
             "objective": "binary:logistic",
-            "tree_method": "hist",
-            "grow_policy": "lossguide",
-            "max_depth": 0,
-            "max_leaves": settings.leaves,
-            "eta": settings.learning_rate,
-            "lambda": settings.l2,
-            "subsample": settings.row_share,
-            "colsample_bytree": settings.share_of(X.shape[1]),
-            "min_child_weight": settings.min_rows / 10,
+            **xgboost_parameters(settings, X.shape[1], seed),
             "scale_pos_weight": settings.weight(y),
-            "max_bin": BINS,
-            "nthread": 1,
-            "seed": seed,
-            "verbosity": 0,
         }
         data = xgboost.QuantileDMatrix(X, y.astype(np.float32), max_bin=BINS, nthread=1)
         return cls(xgboost.train(parameters, data, num_boost_round=settings.trees))
