@@ -19,11 +19,12 @@ from pipeline.parts import write_blocks, write_table
 from pipeline.problems import Problem, read_problems, write_problems
 from pipeline.progress import Progress
 from pipeline.records import changes, read_record, remove_leftovers, text_digest, write_record
+from pipeline.rehearsal import rehearse
 from pipeline.samples import Sample, find_samples
 from pipeline.segmentation import Segmenter
 from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
-from pipeline.workers import blocks_of, map_chunks, share_out
+from pipeline.workers import blocks_of, share_out, workers
 
 _BLOCKS = {"cells": 256, "pictures": 4096}
 """Samples in a block of a table: what is held in memory while it is written."""
@@ -127,16 +128,28 @@ def extract(options: ExtractOptions, progress: Progress) -> ExtractSummary:
     record = read_record(work.record("extract"))
     if record and not changes(record, now) and work.features.exists() and work.cells.exists():
         return _summary(work, measured=0)
-    remove_leftovers(work.root)
     chunks = _missing(plan, work, options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
     if chunks:
-        with progress.track("Segmenting and measuring pictures", count) as advance:
-            for chunk, _ in map_chunks(measure_chunk, chunks, options.jobs):
-                advance(len(chunk.samples))
+        _measure(chunks, count, plan.families, options.jobs, progress)
     _write_tables(plan, work, progress)
+    remove_leftovers(work.root)  # now, since a process of a run that was killed may live a moment longer
     write_record(work.record("extract"), "extract", options, now)
     return _summary(work, measured=count)
+
+
+def _measure(
+    chunks: list[Chunk], count: int, families: tuple[str, ...], jobs: int, progress: Progress
+) -> None:
+    """Measure chunks in processes, which first share out what has to be compiled."""
+    with workers(jobs if len(chunks) > 1 else 1) as pool:
+        if pool.shared:
+            with progress.track("Loading or compiling feature loops", len(families)) as advance:
+                for _ in pool.map(rehearse, families):
+                    advance(1)
+        with progress.track("Segmenting and measuring pictures", count) as advance:
+            for chunk, _ in pool.map(measure_chunk, chunks):
+                advance(len(chunk.samples))
 
 
 def _plan(options: ExtractOptions) -> _Plan:

@@ -30,40 +30,65 @@ def share_out(items: Sequence[Task], jobs: int) -> list[Sequence[Task]]:
     return blocks_of(items, max(1, min(LARGEST_CHUNK, math.ceil(len(items) / (4 * jobs)))))
 
 
-def map_chunks(
-    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
-) -> Iterator[tuple[Task, Result]]:
-    """Run `function` over `tasks`, yielding each task with its result as it finishes.
+class Workers:
+    """Processes that stay for several rounds of work; see `workers`."""
 
-    Parameters
-    ----------
-    function : callable
-        Importable by name: it runs in other processes, one thread each.
-    tasks : sequence
-        Picklable.
-    jobs : int
-        Number of processes; with 1 everything runs in this process.
+    def __init__(self, pool: ProcessPoolExecutor | None, jobs: int) -> None:
+        self._pool, self._jobs = pool, jobs
 
-    Raises
-    ------
-    PipelineError
-        If the system killed a process (most often for want of memory).
-    """
-    if jobs == 1 or len(tasks) <= 1:
-        yield from ((task, function(task)) for task in tasks)
+    @property
+    def shared(self) -> bool:
+        """Whether there is more than this process."""
+        return self._pool is not None
+
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+        """Run `function` over `tasks`, yielding each task with its result as it finishes.
+
+        Parameters
+        ----------
+        function : callable
+            Importable by name: it runs in other processes, one thread each.
+        tasks : sequence
+            Picklable.
+
+        Raises
+        ------
+        PipelineError
+            If the system killed a process (most often for want of memory).
+        """
+        if self._pool is None:
+            yield from ((task, function(task)) for task in tasks)
+            return
+        try:
+            futures = {self._pool.submit(function, task): task for task in tasks}
+            for future in as_completed(futures):
+                yield futures.pop(future), future.result()
+        except BrokenProcessPool as error:
+            message = f"a process was killed (out of memory?); run again with fewer --jobs than {self._jobs}"
+            raise PipelineError(f"{message}: finished chunks are kept") from error
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Workers]:
+    """Keep so many processes for the time of the block; with 1, everything runs in this process."""
+    if jobs == 1:
+        yield Workers(None, jobs)
         return
     # spawn, not fork: a forked process inherits locks of the threads of numba and torch
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_start)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
     try:
-        futures = {pool.submit(function, task): task for task in tasks}
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
-    except BrokenProcessPool as error:
-        message = f"a process was killed (out of memory?); run again with fewer --jobs than {jobs}"
-        raise PipelineError(f"{message}: finished chunks are kept") from error
+        yield Workers(pool, jobs)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_chunks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
+) -> Iterator[tuple[Task, Result]]:
+    """Do one round of `Workers.map` in at most so many processes, and no more than there are tasks."""
+    with workers(min(jobs, max(1, len(tasks)))) as pool:
+        yield from pool.map(function, tasks)
 
 
 @contextmanager
