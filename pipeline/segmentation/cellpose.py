@@ -89,7 +89,7 @@ class CellposeSegmenter:
             "cell_diameter": self.cell_diameter,
             "nuclei_inside": self.nuclei.inside,
             "cells_inside": self.cells.inside,
-            "version": 3,
+            "version": 4,
         }
 
     def segment(self, picture: Picture) -> Segmentation:

@@ -53,7 +53,8 @@ def follow_flows(flows: Plane, inside: NDArray[np.bool_]) -> Labels:
         Labels; pixels that end in no crowded place, and objects with inconsistent flows, are background.
     """
     rows, columns = np.nonzero(inside)
-    ends = _follow(np.ascontiguousarray(flows * inside, np.float32), rows, columns, STEPS)
+    steps = np.ascontiguousarray(np.moveaxis(flows * inside, 0, -1), np.float32)
+    ends = _follow(steps, rows, columns, STEPS)
     crowd = np.zeros(inside.shape, np.int32)
     np.add.at(crowd, (ends[0], ends[1]), 1)
     places = _claim(crowd, _seeds(crowd))
@@ -106,8 +107,11 @@ def _spread(inside):  # type: ignore[no-untyped-def] # compiled for its argument
 
 @njit(cache=True, nogil=True)
 def _follow(flows, rows, columns, steps):  # type: ignore[no-untyped-def] # compiled for its arguments
-    """Return where pixels end, shape (2, pixels), after Euler steps along bilinearly interpolated flows."""
-    height, width = flows.shape[1:]
+    """Return where pixels end, shape (2, pixels), after Euler steps along bilinearly interpolated flows.
+
+    Flows have the shape (height, width, 2): both parts of one lie side by side in memory.
+    """
+    height, width = flows.shape[:2]
     ends = np.empty((2, rows.size), np.int64)
     for pixel in range(rows.size):
         y, x = np.float32(rows[pixel]), np.float32(columns[pixel])
@@ -117,10 +121,10 @@ def _follow(flows, rows, columns, steps):  # type: ignore[no-untyped-def] # comp
             fy, fx = y - np.float32(top), x - np.float32(left)
             a, b = (1 - fy) * (1 - fx), (1 - fy) * fx
             c, d = fy * (1 - fx), fy * fx
-            dy = a * flows[0, top, left] + b * flows[0, top, right]
-            dy += c * flows[0, bottom, left] + d * flows[0, bottom, right]
-            dx = a * flows[1, top, left] + b * flows[1, top, right]
-            dx += c * flows[1, bottom, left] + d * flows[1, bottom, right]
+            dy = a * flows[top, left, 0] + b * flows[top, right, 0]
+            dy += c * flows[bottom, left, 0] + d * flows[bottom, right, 0]
+            dx = a * flows[top, left, 1] + b * flows[top, right, 1]
+            dx += c * flows[bottom, left, 1] + d * flows[bottom, right, 1]
             y = min(max(y + dy, np.float32(0)), np.float32(height - 1))
             x = min(max(x + dx, np.float32(0)), np.float32(width - 1))
         ends[0, pixel], ends[1, pixel] = int(y), int(x)

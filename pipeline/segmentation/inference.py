@@ -31,8 +31,8 @@ OVERLAP = 32
 BATCH = 4
 """Tiles that are predicted at a time: a bound on memory; more were not faster."""
 
-STEP = 16
-"""Sides must be multiples of this: the network halves them three times, with room to spare."""
+STEP = 8
+"""Sides must be multiples of this: the network halves them three times."""
 
 STEP_FLOW = 5.0
 """What the network predicts for a flow of one pixel per step."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
@@ -64,15 +65,14 @@ def divide_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_] | None =
     """
     if not nuclei.any():
         return np.zeros_like(nuclei)
-    away = ndi.distance_transform_edt(nuclei == 0)
+    away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     held = holders(cells, nuclei)[nuclei] == cells
     seeds = np.where(held & (cells > 0), nuclei, 0).astype(np.int32)
     divided = np.zeros_like(nuclei)
     for cell, box in enumerate(ndi.find_objects(cells), start=1):
         if box is not None:
             inside = cells[box] == cell
-            parts = watershed(away[box], np.where(inside, seeds[box], 0), mask=inside)
-            divided[box][inside] = parts[inside]
+            divided[box][inside] = _parts(inside, np.where(inside, seeds[box], 0), away[box])[inside]
     alone = np.where(np.isin(nuclei, seeds), 0, nuclei)
     radius = np.sqrt(median_area(nuclei) / np.pi)
     rim = away <= ALONE * radius
@@ -81,6 +81,15 @@ def divide_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_] | None =
     rim &= cells == 0
     divided += watershed(away, alone, mask=rim | (alone > 0)) * (divided == 0)
     return np.where(nuclei > 0, nuclei, divided).astype(np.int32)
+
+
+def _parts(inside: NDArray[np.bool_], seeds: Labels, away: NDArray[np.float32]) -> Labels:
+    """Divide the inside of a cell among its nuclei; pieces without one belong to none."""
+    numbers = np.unique(seeds[seeds > 0])
+    if numbers.size == 1:
+        pieces, _ = ndi.label(inside)
+        return np.where(np.isin(pieces, pieces[seeds > 0]), numbers[0], 0).astype(np.int32)
+    return np.asarray(watershed(away, seeds, mask=inside), np.int32)
 
 
 def holders(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from pipeline.picture import Picture
 from pipeline.segmentation.card import Card, card_path
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.inference import Prediction, follow, predict
-from pipeline.segmentation.network import build_network
+from pipeline.segmentation.network import build_network, load_state
 from pipeline.segmentation.weights import find_weights, load_network, read_state, save_weights
 
 CARD = Card(objects="nuclei", diameter=17, data="none", licence="CC0", command="none", steps=0)
@@ -135,11 +135,11 @@ def test_stock_cellpose_predicts_the_same_with_the_same_weights(weights):
     planes = np.stack(
         [(p - np.percentile(p, 1)) / (np.percentile(p, 99) - np.percentile(p, 1)) for p in planes]
     )
-    network = load_network(find_weights(str(weights)))
-    ours = predict(network, planes, 1.0)
-    network.mkldnn = False
+    ours = predict(load_network(find_weights(str(weights))), planes, 1.0)
+    stock = build_network(17.0)
+    load_state(stock, read_state(weights))
     with torch.inference_mode():
-        theirs, _ = run_net(network, planes.transpose(1, 2, 0)[None])
+        theirs, _ = run_net(stock.eval(), planes.transpose(1, 2, 0)[None])
     assert np.allclose(ours.flows, theirs[0, ..., :2].transpose(2, 0, 1), atol=0.05)
     assert np.allclose(ours.logits, theirs[0, ..., 2], atol=0.05)
 
