@@ -2,11 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.options import Jobs, Work
+
+if TYPE_CHECKING:
+    from pipeline.layout import Workspace
+    from pipeline.train import TrainSummary
 
 
 class Rule(StrEnum):
@@ -202,6 +206,14 @@ def train(
     options = TrainOptions.model_validate({name: value for name, value in given.items() if value is not None})
     summary = run(options, RichProgress())
     files = Workspace(work)
+    _print_summary(summary, files)
+    console.print(f"Next: python run.py evaluate --work {work}", soft_wrap=True)
+
+
+def _print_summary(summary: "TrainSummary", files: "Workspace") -> None:
+    """Say what was trained, and what was not and why."""
+    from pipeline.console import console
+
     if not summary.fresh:
         console.print(f"Nothing to do: {files.model} is of these inputs already.", soft_wrap=True)
     console.print(
@@ -224,7 +236,6 @@ def train(
         )
     if files.selection.is_file():
         _print_selection(files.selection)
-    console.print(f"Next: python run.py evaluate --work {work}", soft_wrap=True)
 
 
 def _print_selection(path: Path) -> None:
