@@ -10,6 +10,7 @@ the rows that they answer.
 """
 
 import argparse
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -102,7 +103,9 @@ def stack(outputs: Outputs, groups: pd.Series, store: Path | None, seed: int) ->
 
     keep = MemoryStore() if store is None else FileStore(store)
     with threadpool_limits(1):
-        nested = nested_outputs(columns, outputs.truth, fold, store=keep, finished=finished)
+        nested = nested_outputs(
+            columns, outputs.truth, fold, store=keep, jobs=os.cpu_count() or 1, finished=finished
+        )
         head = Head("stack", tuple(range(len(LOCATIONS))), always=True)
         known = (outputs.truth[outputs.scored], fold[outputs.scored])
         answers = nested_answers(head, nested.inner, nested.outer, *known, "f1_shrunk")

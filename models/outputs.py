@@ -58,7 +58,6 @@ def nested_outputs(
     fold: NDArray[np.int16],
     *,
     joint: JointNetwork | None = None,
-    trees: Settings = TREES,
     store: Store | None = None,
     jobs: int = 1,
     finished: Callable[[int], None] = lambda _: None,
@@ -72,8 +71,8 @@ def nested_outputs(
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
         `models.crossfit.EXTRA` for rows that are only learned from.
-    joint, trees
-        The two members.
+    joint : JointNetwork, optional
+        The member of all locations; the other is `TREES` of each location.
     store : Store, optional
         Keeps finished members.
     jobs : int
@@ -96,7 +95,7 @@ def nested_outputs(
         held_out = np.isin(fold, without)
         answers = np.full_like(empty, np.nan)
         answers[held_out, :, 0] = _joint(level0, joint or JointNetwork(), without, store)
-        fits = [Fit(0, "lightgbm", place, trees, without) for place in range(targets.shape[1])]
+        fits = [Fit(0, "lightgbm", place, TREES, without) for place in range(targets.shape[1])]
         answers[held_out, :, 1] = np.column_stack(level0.margins(fits))
         for own in without:
             target = outer if len(without) == 1 else inner[sum(without) - own]
