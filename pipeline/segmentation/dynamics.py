@@ -109,13 +109,16 @@ def _spread(inside):  # type: ignore[no-untyped-def] # compiled for its argument
 def _follow(flows, rows, columns, steps):  # type: ignore[no-untyped-def] # compiled for its arguments
     """Return where pixels end, shape (2, pixels), after Euler steps along bilinearly interpolated flows.
 
-    Flows have the shape (height, width, 2): both parts of one lie side by side in memory.
+    Flows have the shape (height, width, 2): both parts of one lie side by side in memory. A pixel that comes
+    back to where it was one or two steps before (most do within 50) would do so again and again.
     """
     height, width = flows.shape[:2]
+    last_row, last_column = np.float32(height - 1), np.float32(width - 1)
     ends = np.empty((2, rows.size), np.int64)
     for pixel in range(rows.size):
         y, x = np.float32(rows[pixel]), np.float32(columns[pixel])
-        for _ in range(steps):
+        before_y, before_x = np.float32(-1), np.float32(-1)
+        for step in range(steps):
             top, left = int(y), int(x)
             bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
             fy, fx = y - np.float32(top), x - np.float32(left)
@@ -125,8 +128,16 @@ def _follow(flows, rows, columns, steps):  # type: ignore[no-untyped-def] # comp
             dy += c * flows[bottom, left, 0] + d * flows[bottom, right, 0]
             dx = a * flows[top, left, 1] + b * flows[top, right, 1]
             dx += c * flows[bottom, left, 1] + d * flows[bottom, right, 1]
-            y = min(max(y + dy, np.float32(0)), np.float32(height - 1))
-            x = min(max(x + dx, np.float32(0)), np.float32(width - 1))
+            next_y = min(max(y + dy, np.float32(0)), last_row)
+            next_x = min(max(x + dx, np.float32(0)), last_column)
+            if next_y == y and next_x == x:
+                break
+            returned = next_y == before_y and next_x == before_x
+            if returned and (steps - step) % 2 == 0:  # it ends at this one of the two places
+                break
+            before_y, before_x, y, x = y, x, next_y, next_x
+            if returned:
+                break
         ends[0, pixel], ends[1, pixel] = int(y), int(x)
     return ends
 
