@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,12 @@ def _write_family(work: Workspace, chunk: Chunk, family: str, rows: list[_Measur
     )
 
 
+@cache
+def _family_of(column: str) -> str:
+    """Return a column's family: the same thousands of names are asked for with every picture."""
+    return parse(column).family
+
+
 def _write_hashes(work: Workspace, chunk: Chunk, rows: list[_Measured]) -> None:
     pairs = zip(rows, chunk.keys, strict=True)
     hashes = [
@@ -174,7 +181,7 @@ def _write_hashes(work: Workspace, chunk: Chunk, rows: list[_Measured]) -> None:
 
 def _cells_of(row: _Measured, key: str, family: str) -> pd.DataFrame:
     names = ["label", "touches_border"]
-    names += [name for name in row.cells.columns[2:] if parse(name).family == family]
+    names += [name for name in row.cells.columns[2:] if _family_of(name) == family]
     cells = row.cells[names].copy()
     cells.insert(0, "Id", str(row.summary["Id"]))
     cells.insert(1, "key", key)
@@ -182,5 +189,5 @@ def _cells_of(row: _Measured, key: str, family: str) -> pd.DataFrame:
 
 
 def _picture_of(row: _Measured, key: str, family: str) -> dict[str, object]:
-    values = {name: np.float32(value) for name, value in row.picture.items() if parse(name).family == family}
+    values = {name: np.float32(value) for name, value in row.picture.items() if _family_of(name) == family}
     return {"Id": row.summary["Id"], "key": key, **values}
