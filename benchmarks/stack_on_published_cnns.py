@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.agreement import agreement_columns
 from models.crossfit import EXTRA, MemoryStore
 from models.folds import stratified_group_folds
-from models.heads import Head, nested_answers
+from models.heads import Head, mean_group_size, nested_answers
 from models.metrics import Counts, count, interval, resampled_counts
 from models.outputs import nested_outputs, output_columns
 from pipeline.labels import read_labels
@@ -106,7 +106,8 @@ def stack(outputs: Outputs, groups: pd.Series, store: Path | None, seed: int) ->
         nested = nested_outputs(
             columns, outputs.truth, fold, store=keep, jobs=os.cpu_count() or 1, finished=finished
         )
-        head = Head("stack", tuple(range(len(LOCATIONS))), always=True)
+        size = mean_group_size(groups[outputs.scored].to_numpy())
+        head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
         known = (outputs.truth[outputs.scored], fold[outputs.scored])
         answers = nested_answers(head, nested.inner, nested.outer, *known, "f1_shrunk")
     print(f"members and heads: {time.monotonic() - start:.0f} s")

@@ -30,6 +30,8 @@ class Margins:
     blocks, kinds : sequence of str, length sources
     always : bool
         Whether the stack answers every row.
+    group_size : float
+        Mean number of rows of a group.
     """
 
     inner: Floats
@@ -39,6 +41,7 @@ class Margins:
     blocks: Sequence[str]
     kinds: Sequence[str]
     always: bool
+    group_size: float = 1.0
 
     @property
     def known(self) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
@@ -53,12 +56,12 @@ class Margins:
 
 def ablations(margins: Margins, rule: str) -> Iterator[tuple[str, Answers]]:
     """Yield every variant's name and answers, the whole stack first."""
-    head = Head("stack", tuple(range(margins.targets.shape[1])), margins.always)
+    head = Head("stack", tuple(range(margins.targets.shape[1])), margins.always, margins.group_size)
     everything = outer_folds(head, list(margins.inner), margins.outer, *margins.known)
     yield "the stack", decide(everything, *margins.known, rule, always=head.always)
     yield from _parts(margins, head, rule)
-    yield "level 1 sees its own location only", _own_only(margins, rule)
-    yield "without level 1 (mean of level 0)", _without_level1(margins, rule)
+    yield "level 1 per location", _own_only(margins, rule)
+    yield "mean of level 0, no level 1", _without_level1(margins, rule)
     for name in (*RULES, NESTED):
         if name != rule:
             yield f"thresholds by {name}", decide(everything, *margins.known, name, always=head.always)
@@ -75,10 +78,10 @@ def _parts(margins: Margins, head: Head, rule: str) -> Iterator[tuple[str, Answe
 
 def _own_only(margins: Margins, rule: str) -> Answers:
     """Answer every location by a head that sees no other one."""
-    parts = [
-        outer_folds(Head(str(place), (place,)), list(margins.inner), margins.outer, *margins.known)
-        for place in range(margins.targets.shape[1])
+    heads = [
+        Head(str(place), (place,), group_size=margins.group_size) for place in range(margins.targets.shape[1])
     ]
+    parts = [outer_folds(head, list(margins.inner), margins.outer, *margins.known) for head in heads]
     joined = [
         OuterFold(
             several[0].rest,

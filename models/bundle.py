@@ -8,7 +8,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from models.nested import Member
 from models.stack import Prediction, StackModel
 from models.trees import READ
 
-FORMAT = 2
+FORMAT = 3
 _MANIFEST = "manifest.json"
 _SUFFIX = {"lightgbm": "txt", "xgboost": "json", "linear": "json", "multilabel": "json"}
 
@@ -162,11 +162,11 @@ def _arrays(model: StackModel) -> dict[str, Any]:
 
 
 def _describe(head: Head) -> dict[str, Any]:
-    return {"name": head.name, "locations": list(head.locations), "always": head.always}
+    return asdict(head)
 
 
 def _head(described: Mapping[str, Any], number: int, arrays: Mapping[str, Any]) -> FittedHead:
-    head = Head(described["name"], tuple(described["locations"]), described["always"])
+    head = Head(**{**described, "locations": tuple(described["locations"])})
     pairs = zip(arrays[f"bias_{number}"], arrays[f"weights_{number}"], strict=True)
     linear = [Linear(float(bias), weights) for bias, weights in pairs]
     return FittedHead(head, linear, arrays[f"thresholds_{number}"])

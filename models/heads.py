@@ -8,11 +8,14 @@ other locations' towards 0 and five times as hard.
 What is pulled is not calibrated. Where positives allow, a location's log-odds are therefore stretched
 and shifted by what its out-of-fold log-odds ask for, which leaves them linear in level 0's.
 
+Penalties count independent rows. Rows of one group (pictures of one protein, of one sample) are not: with
+groups of several rows each, penalties are that many times as large.
+
 Source: Platt (1999), Probabilistic outputs for support vector machines, Advances in Large Margin
 Classifiers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +30,13 @@ Floats = NDArray[np.float64]
 OWN = 100.0
 OTHERS = 500.0
 POOLED = 50.0
-"""Penalties in rows (see `models.linear`): on own and others' weights, and on the pooled weights."""
+"""Penalties in independent rows (see `models.linear`): on own and others' weights, and on the pooled ones."""
 
 CALIBRATED = 30
-"""Positives from which a location is calibrated."""
+"""Independent positives from which a location is calibrated."""
 
 _STRETCH = 10.0
-"""Penalty in rows that pulls the stretch of calibration towards 1."""
+"""Penalty in independent rows that pulls the stretch of calibration towards 1."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,19 @@ class Head:
         Positions of its locations on the second axis of level 0's log-odds.
     always : bool
         Whether every row gets at least one location.
+    group_size : float
+        How many rows say as much as one independent row: see `mean_group_size`.
     """
 
     name: str
     locations: tuple[int, ...]
     always: bool = False
+    group_size: float = 1.0
+
+
+def mean_group_size(groups: Sequence[Hashable] | NDArray[np.generic]) -> float:
+    """Return the mean number of rows of a group."""
+    return len(groups) / max(1, len(np.unique(np.asarray(groups))))
 
 
 @dataclass(frozen=True)
@@ -110,8 +121,9 @@ def _fit_calibrated(
         inside[~rest] = np.column_stack([function(inputs) for function in linear])
     linear = _fit_linear(head, margins, targets)
     for place, y in enumerate(targets[:, head.locations].T):
-        if y.sum() >= CALIBRATED:
-            change = fit_logistic(inside[:, [place]], y, np.ones(1), np.full(1, _STRETCH))
+        if y.sum() >= CALIBRATED * head.group_size:
+            pull = np.full(1, _STRETCH * head.group_size)
+            change = fit_logistic(inside[:, [place]], y, np.ones(1), pull)
             inside[:, place] = change(inside[:, [place]])
             linear[place] = linear[place].then(change)
     return linear, expit(inside)
@@ -207,12 +219,12 @@ def _fit_linear(head: Head, margins: Floats, targets: NDArray[np.bool_]) -> list
     sources = own.shape[2]
     weights = np.full(sources, 1 / sources)
     if len(head.locations) > 1:
-        weights = pooled_weights(own, known, weights, POOLED)
+        weights = pooled_weights(own, known, weights, POOLED * head.group_size)
     inputs = _inputs(head, margins)
     models = []
     for position in range(len(head.locations)):
         mine = slice(position * sources, (position + 1) * sources)
         prior, penalty = np.zeros(inputs.shape[1]), np.full(inputs.shape[1], OTHERS)
         prior[mine], penalty[mine] = weights, OWN
-        models.append(fit_logistic(inputs, known[:, position], prior, penalty))
+        models.append(fit_logistic(inputs, known[:, position], prior, penalty * head.group_size))
     return models

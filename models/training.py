@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from models.choosing import Tuning, choose
 from models.crossfit import EXTRA, Block, Labels, Level0, Store
-from models.heads import Answers, Head, fit_head, nested_answers
+from models.heads import Answers, Head, fit_head, mean_group_size, nested_answers
 from models.nested import Chosen, Nested, final_members, fits_needed, nested_margins, sources
 from models.selection import deleted, masks
 from models.settings import BINARY_KINDS, Kind
@@ -89,6 +89,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Y: pd.DataFrame,
         fold: NDArray[np.int16],
         *,
+        groups: NDArray[np.generic] | None = None,
         keep: Mapping[str, Labels] | None = None,
         confident: bool = False,
         random_fold: NDArray[np.int16] | None = None,
@@ -106,6 +107,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         fold : ndarray of int, shape (rows,)
             From 0; at least `MINIMUM_FOLDS` of them. See `models.folds`. Rows of the fold
             `models.crossfit.EXTRA` help every booster, and are neither answered nor scored.
+        groups : ndarray, shape (rows,), optional
+            What no fold splits; unless given, every row counts as independent.
         keep : mapping of str to ndarray of bool, shape (rows, locations), optional
             Filters by name: which labels boosters may learn from. See `models.selection`.
         confident : bool
@@ -133,17 +136,27 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             jobs=self.jobs,
             finished=finished,
         )
+        answered = fold != EXTRA
+        size = 1.0 if groups is None else mean_group_size(groups[answered])
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
-            self._fit(level0, list(Y.columns), keep or {}, confident=confident)
+            self._fit(level0, list(Y.columns), keep or {}, confident=confident, group_size=size)
             if random_fold is not None:
                 self.out_of_fold_[RANDOM_SPLIT] = self._random(level0.dealt(random_fold))
         return self
 
-    def _fit(self, level0: Level0, names: list[str], keep: Mapping[str, Labels], *, confident: bool) -> None:
+    def _fit(
+        self,
+        level0: Level0,
+        names: list[str],
+        keep: Mapping[str, Labels],
+        *,
+        confident: bool,
+        group_size: float,
+    ) -> None:
         order = sources(len(level0.blocks), self.kinds)
         self.choices_ = choose(level0, order, self.tuning or Tuning())
-        heads = self._heads(names, level0)
+        heads = self._heads(names, level0, group_size)
         self.deleted_ = deleted(level0, keep, confident=confident)
         whole = nested_margins(level0, order, self.choices_)
         answers = {}
@@ -188,14 +201,17 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         """Return the stack's choices, rows x locations."""
         return self.model_.predict(X).chosen
 
-    def _heads(self, locations: Sequence[str], level0: Level0) -> dict[str, Head]:
+    def _heads(self, locations: Sequence[str], level0: Level0, size: float) -> dict[str, Head]:
         everywhere = tuple(range(len(locations)))
         covered = level0.targets[level0.fold != EXTRA].any(axis=1).mean() >= COVERED
         always = bool(covered) if self.always == "auto" else self.always == "yes"
-        heads = {STACK: Head(STACK, everywhere, always)}
+        heads = {STACK: Head(STACK, everywhere, always, size)}
         if set(self.top_two) <= set(locations):
-            heads[TOP_TWO] = Head(TOP_TWO, tuple(locations.index(name) for name in self.top_two))
-        return heads | {name: Head(name, (position,)) for position, name in enumerate(locations)}
+            both = tuple(locations.index(name) for name in self.top_two)
+            heads[TOP_TWO] = Head(TOP_TWO, both, group_size=size)
+        return heads | {
+            name: Head(name, (position,), group_size=size) for position, name in enumerate(locations)
+        }
 
     def _check(self, X: Mapping[str, pd.DataFrame], Y: pd.DataFrame, fold: NDArray[np.int16]) -> None:
         folds = np.unique(fold[fold != EXTRA])

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.ablation import Margins, ablations
+from models.heads import mean_group_size
 from models.metrics import count, interval, resampled_counts
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
@@ -54,6 +55,7 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
             blocks=kept["blocks"].tolist(),
             kinds=kept["kinds"].tolist(),
             always=bool(kept["always"]),
+            group_size=mean_group_size(kept["groups"]),
         )
         groups = pd.Series(kept["groups"])
     rows: list[Ablation] = []

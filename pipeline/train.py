@@ -141,6 +141,7 @@ def _fit(
             data.blocks,
             targets,
             data.fold,
+            groups=data.groups.to_numpy(dtype=str),
             keep=keep,
             confident=options.select_confident,
             random_fold=data.random_fold,

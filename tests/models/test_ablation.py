@@ -32,7 +32,7 @@ def test_the_whole_stack_is_the_reported_one_and_every_part_is_named(
     assert np.array_equal(whole.chosen, reported.chosen)
     assert {"block features alone", "block net alone", "members linear alone"} < set(variants)
     assert {"thresholds by f1", "thresholds by nested", "thresholds of 0.5"} < set(variants)
-    assert "without level 1 (mean of level 0)" in variants
+    assert "mean of level 0, no level 1" in variants
     differing = [
         name for name, answers in variants.items() if not np.array_equal(answers.chosen, whole.chosen)
     ]
@@ -40,7 +40,7 @@ def test_the_whole_stack_is_the_reported_one_and_every_part_is_named(
 
 
 def test_a_location_alone_is_its_binary_model(stack: StackedLocations, tables: Tables) -> None:
-    own = dict(ablations(margins(stack, tables), RULE))["level 1 sees its own location only"]
+    own = dict(ablations(margins(stack, tables), RULE))["level 1 per location"]
     binary = stack.out_of_fold_["Vesicles"]
     assert np.array_equal(own.probability[:, 2], binary.probability[:, 0])
 

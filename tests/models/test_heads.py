@@ -1,12 +1,14 @@
 """Level 1 is calibrated where positives allow, and stays linear."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from models import heads
 from models.choosing import normalised_log_loss
-from models.heads import CALIBRATED, Head, fit_head, nested_answers, outer_folds
+from models.heads import CALIBRATED, Head, fit_head, mean_group_size, nested_answers, outer_folds
 
 HEAD = Head("stack", (0, 1))
 
@@ -42,6 +44,19 @@ def test_only_locations_with_enough_positives_are_calibrated(monkeypatch: pytest
     assert not np.array_equal(with_it[0].weights, without[0].weights)
     stretch = with_it[0].weights / without[0].weights
     assert np.allclose(stretch, stretch[0])  # a factor: contributions keep adding up
+
+
+def test_rows_that_come_five_times_say_as_much_as_one() -> None:
+    margins, targets, fold = overconfident(400, -1.0)
+    once = fit_head(HEAD, margins, targets, fold, "half_f1")
+    groups = np.repeat(np.arange(400), 5)
+    several = replace(HEAD, group_size=mean_group_size(groups))
+    repeated = fit_head(several, margins[groups], targets[groups], fold[groups], "half_f1")
+    taken_for_independent = fit_head(HEAD, margins[groups], targets[groups], fold[groups], "half_f1")
+    for one, five, wrong in zip(once.linear, repeated.linear, taken_for_independent.linear, strict=True):
+        assert five.weights == pytest.approx(one.weights, rel=1e-4)
+        assert five.bias == pytest.approx(one.bias, rel=1e-4)
+        assert wrong.weights != pytest.approx(one.weights, rel=1e-2)
 
 
 def test_calibration_of_an_outer_fold_does_not_see_its_labels() -> None:

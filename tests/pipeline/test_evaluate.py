@@ -148,7 +148,7 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
     result = runner.invoke(app, ["evaluate", "--work", str(work.root), "--draws", "100", "--ablation"])
     assert "macro-F1 over 3 trained locations" in result.output
     assert "(B) 30 groups that no fold splits: 0." in result.output
-    assert "without level 1 (mean of level 0)" in result.output
+    assert "mean of level 0, no level 1" in result.output
     assert result.exit_code == 0
     for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], []):
         plot = tmp_path / "plot.png"
