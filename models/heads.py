@@ -27,15 +27,15 @@ from models.thresholds import NESTED, answer, choose_rules, fit_thresholds
 
 Floats = NDArray[np.float64]
 
-OWN = 100.0
-OTHERS = 500.0
-POOLED = 50.0
+OWN = 50.0
+OTHERS = 250.0
+POOLED = 25.0
 """Penalties in independent rows (see `models.linear`): on own and others' weights, and on the pooled ones."""
 
 CALIBRATED = 30
 """Independent positives from which a location is calibrated."""
 
-_STRETCH = 10.0
+_STRETCH = 5.0
 """Penalty in independent rows that pulls the stretch of calibration towards 1."""
 
 

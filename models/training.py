@@ -27,6 +27,9 @@ Every protein is somewhere, but where many are somewhere without a model, an ans
 is mostly wrong.
 """
 
+VERSION = 2
+"""Raised when the same inputs and settings give another model."""
+
 WITHOUT_SELECTION = "without selection"
 RANDOM_SPLIT = "random split"
 """The stack once more: learning from all labels, and in folds that ignore groups."""

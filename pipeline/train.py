@@ -9,7 +9,7 @@ from sqlalchemy import URL
 
 from models.choosing import Tuning
 from models.selection import MINIMUM_FOLDS as CONFIDENT_FOLDS
-from models.training import StackedLocations
+from models.training import VERSION, StackedLocations
 from pipeline.embedding.card import card_path
 from pipeline.errors import PipelineError
 from pipeline.layout import Workspace
@@ -74,7 +74,8 @@ def inputs(options: TrainOptions) -> dict[str, str]:
         if card_path(path).is_file():
             files[f"card of {path.name}"] = card_path(path)
     settings = {f"option {name}": str(value) for name, value in options.settings.items()}
-    return {name: file_digest(path) for name, path in files.items()} | settings
+    method = {"the method of training": str(VERSION)}
+    return {name: file_digest(path) for name, path in files.items()} | settings | method
 
 
 def train(options: TrainOptions, progress: Progress) -> TrainSummary:
