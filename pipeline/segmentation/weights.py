@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.records import file_digest, replacing
 from pipeline.segmentation.card import Card, card_path, read_card, write_card
 from pipeline.segmentation.network import build_network, load_state
+from pipeline.segmentation.upsampling import enlarge_late
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,16 +111,14 @@ def load_network(weights: Weights, device: str = "cpu") -> "Module":
     """
     import torch
 
-    from pipeline.segmentation.upsampling import WayUp
-
     network = build_network(weights.diameter)
     try:
         load_state(network, read_state(weights.path))
     except ValueError as error:
         raise PipelineError(f"{weights.path}: {error}; give weights of Cellpose 3") from error
-    ready: Any = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    ready.upsample = WayUp(ready.upsample).eval()
-    return cast("Module", ready)
+    ready: Module = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    enlarge_late(ready)
+    return ready
 
 
 def save_weights(path: Path, state: "Mapping[str, Tensor]", card: Card) -> Card:
