@@ -74,7 +74,7 @@ def save_model(model: StackModel, folder: Path, card: Mapping[str, Any]) -> None
         "blocks": [{"name": name, "columns": list(columns)} for name, columns in model.blocks.items()],
         "kinds": list(model.kinds),
         "members": [{"source": m.source, "locations": list(m.locations)} for m in model.members],
-        "heads": [_describe(fitted.head) for fitted in model.heads.values()],
+        "heads": [asdict(fitted.head) for fitted in model.heads.values()],
     }
     (folder / "model.json").write_text(json.dumps(described, indent=1))
     (folder / "card.json").write_text(json.dumps(card, indent=1))
@@ -159,10 +159,6 @@ def _arrays(model: StackModel) -> dict[str, Any]:
         arrays[f"weights_{number}"] = np.stack([linear.weights for linear in fitted.linear])
         arrays[f"thresholds_{number}"] = fitted.thresholds
     return arrays
-
-
-def _describe(head: Head) -> dict[str, Any]:
-    return asdict(head)
 
 
 def _head(described: Mapping[str, Any], number: int, arrays: Mapping[str, Any]) -> FittedHead:

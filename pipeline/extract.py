@@ -131,18 +131,17 @@ def extract(options: ExtractOptions, progress: Progress) -> ExtractSummary:
     chunks = _missing(plan, work, options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
     if chunks:
-        _measure(chunks, count, plan.families, options.jobs, progress)
+        _measure(chunks, count, options.jobs, progress)
     _write_tables(plan, work, progress)
     remove_leftovers(work.root)  # now, since a process of a run that was killed may live a moment longer
     write_record(work.record("extract"), "extract", options, now)
     return _summary(work, measured=count)
 
 
-def _measure(
-    chunks: list[Chunk], count: int, families: tuple[str, ...], jobs: int, progress: Progress
-) -> None:
+def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> None:
     """Measure chunks in processes, which first share out what has to be compiled."""
-    with workers(jobs if len(chunks) > 1 else 1) as pool:
+    families = tuple(dict.fromkeys(family for chunk in chunks for family in chunk.families))
+    with workers(min(jobs, len(chunks))) as pool:
         if pool.shared:
             with progress.track("Loading or compiling feature loops", len(families)) as advance:
                 for _ in pool.map(rehearse, families):
