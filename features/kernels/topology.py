@@ -56,26 +56,28 @@ def euler_curve(levels: NDArray[np.int16]) -> tuple[NDArray[np.float64], NDArray
     Returns
     -------
     counts, euler : ndarray, shape (258,), float64
-        Of the pixels of at least each level, 8-connected.
+        Of the pixels of at least each level from 1 on, 8-connected.
 
     Notes
     -----
     Source: the Euler characteristic of closed squares, corners - sides + pixels: each appears with the
-    brightest pixel it belongs to. One pass serves all thresholds.
+    brightest pixel it belongs to. One pass serves all thresholds;
+    each of the four has a table of its own, so that no count waits for the one before.
     """
     height, width = levels.shape
-    counts = np.zeros(LEVELS + 2, np.float64)
-    euler = np.zeros(LEVELS + 2, np.float64)
+    pixels, across, down, corners = np.zeros((4, LEVELS + 2), np.int64)
     for row in range(height - 1):
+        here, below = levels[row], levels[row + 1]
         for column in range(width - 1):
-            here, right = levels[row, column], levels[row, column + 1]
-            below, corner = levels[row + 1, column], levels[row + 1, column + 1]
-            across, down = max(here, right), max(here, below)
-            counts[here] += 1.0
-            euler[here] += 1.0
-            euler[across] -= 1.0
-            euler[down] -= 1.0
-            euler[max(across, below, corner)] += 1.0
+            side = max(here[column], here[column + 1])
+            corner = max(side, below[column], below[column + 1])
+            if corner > 0:  # outside, all four would count at level 0, which nobody asks for
+                pixels[here[column]] += 1
+                across[side] += 1
+                down[max(here[column], below[column])] += 1
+                corners[corner] += 1
+    counts = pixels.astype(np.float64)
+    euler = (pixels - across - down + corners).astype(np.float64)
     for level in range(LEVELS, -1, -1):
         counts[level] += counts[level + 1]
         euler[level] += euler[level + 1]
