@@ -64,7 +64,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a loop over pixels to machine code at its first call; later runs load it from disk.
 
     Sums run in the order they are written (no fast-math, no parallel loops), so that results do
-    not depend on the number of threads.
+    not depend on the number of threads. Division by zero gives infinity or NaN as in NumPy: asking before
+    each division would keep a loop from being done for several pixels at once.
     """
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True)(function)
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from typing import Literal
 
@@ -44,6 +45,13 @@ GAIN = frozenset({"gain"})
 CONTRAST = frozenset({"gain", "offset"})
 """Nothing changes when intensities are multiplied or shifted."""
 INVARIANCES = GEOMETRY | CONTRAST
+
+
+@cache
+def pair_places(channels: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first and the second channel of every pair, in the order of columns."""
+    first, second = np.triu_indices(channels, 1)
+    return first, second
 
 
 @dataclass(frozen=True)

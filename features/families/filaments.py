@@ -32,7 +32,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="filaments", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS)
+@feature(family="filaments", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS, version=2)
 def filaments(region: Region) -> Floats:
     """Describe the skeletons of each channel's bright lines, shape (channels, 11).
 
@@ -51,8 +51,9 @@ def filaments(region: Region) -> Floats:
     nucleus = cell.region("nucleus")
     has_nucleus = nucleus.count > 0
     row, column = nucleus.positions.mean(axis=1) if has_nucleus else (0.0, 0.0)
+    totals = np.ascontiguousarray(region.moments[:, 0])
     numbers = filament_numbers(
-        cell.pixels, cell.once(_ridges), region.mask, region.count, (float(row), float(column))
+        cell.pixels, cell.once(_ridges), totals, region.count, (float(row), float(column))
     )
     if not has_nucleus:
         numbers[:, -1] = np.nan

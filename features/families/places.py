@@ -6,7 +6,7 @@ from features.cells import Cell, Region
 from features.kernels.geometry import centre_of_mass
 from features.kernels.places import pull
 from features.planes import smoothed
-from features.registry import GEOMETRY, LENGTH, Floats, Output, feature
+from features.registry import GEOMETRY, LENGTH, Floats, Output, feature, pair_places
 
 GAIN = GEOMETRY | {"gain"}
 
@@ -63,7 +63,7 @@ def same_side(region: Region) -> Floats:
     vectors = region.cell.once(_pull)
     length = np.hypot(*vectors.T)
     unit = vectors / np.where(length > 1e-9, length, np.nan)[:, None]
-    first, second = np.triu_indices(len(vectors), 1)
+    first, second = pair_places(len(vectors))
     cosines: Floats = (unit[first] * unit[second]).sum(axis=1)[:, None]
     return cosines
 

@@ -7,7 +7,7 @@ import numpy as np
 from features.cells import Cell, Region
 from features.kernels.relations import band_products
 from features.planes import smoothed
-from features.registry import CELL_REGIONS, Floats, Output, feature
+from features.registry import CELL_REGIONS, Floats, Output, feature, pair_places
 
 FLAT = 1e-12
 """A variance below this is rounding: intensities lie in [0, 1]."""
@@ -23,9 +23,7 @@ BANDS = {
 }
 
 
-@feature(
-    family="relations", resampled=True, per="pair", regions=("cell", "nucleus", "cytoplasm"), outputs=BANDS
-)
+@feature(family="relations", resampled=True, per="pair", regions=CELL_REGIONS, outputs=BANDS, version=2)
 def at_each_scale(region: Region) -> Floats:
     """Correlate every pair of channels at three scales, shape (pairs, 3).
 
@@ -37,25 +35,19 @@ def at_each_scale(region: Region) -> Floats:
     Source: Lindeberg 1998 (scales); Manders et al. 1992, "Dynamics of three-dimensional replication patterns
     during the S-phase" (correlation); this project.
     """
-    cell = region.cell
-    upper = np.triu_indices(len(cell.pixels), 1)
-    found = cell.once(_products)
-    sums = {"nucleus": found[:, 0], "cytoplasm": found[:, 1], "cell": found.sum(axis=1)}[region.name]
-    return np.column_stack([_correlation(_covariance(one))[upper] for one in sums])
+    found = region.cell.once(_products)
+    sums = {"nucleus": found[0], "cytoplasm": found[1], "cell": found.sum(axis=0)}[region.name]
+    means = sums / sums[:, -1:, -1:]
+    sides = means[:, :-1, -1]
+    covariance = means[:, :-1, :-1] - sides[:, :, None] * sides[:, None, :]
+    return _correlation(covariance)[:, *pair_places(len(sides[0]))].T
 
 
 def _products(cell: Cell) -> Floats:
-    """Return sums of products in nucleus and cytoplasm, shape (scales, 2, channels + 1, channels + 1)."""
+    """Return sums of products in nucleus and cytoplasm, shape (2, scales, channels + 1, channels + 1)."""
     planes = [cell.pixels, *(cell.once(smoothed, sigma) for sigma in SIGMAS)]
-    mask, nucleus = cell.whole.mask, cell.region("nucleus").mask
-    return np.array([band_products(*pair, mask, nucleus) for pair in pairwise(planes)])
-
-
-def _covariance(sums: Floats) -> Floats:
-    """Return the covariances of all channels but the last, which counts pixels."""
-    means = sums[:-1, -1] / sums[-1, -1]
-    covariance: Floats = sums[:-1, :-1] / sums[-1, -1] - np.outer(means, means)
-    return covariance
+    places = [cell.region(name).positions for name in ("nucleus", "cytoplasm")]
+    return np.array([[band_products(*pair, some) for pair in pairwise(planes)] for some in places])
 
 
 PARTIAL = {"partial": Output("the partial correlation, given all other channels")}
@@ -73,7 +65,7 @@ def beyond_the_others(region: Region) -> Floats:
     correlation matrix).
     """
     partial, _ = region.cell.once(_dependence, region.name)
-    return partial[np.triu_indices(len(partial), 1)][:, None]
+    return partial[pair_places(len(partial))][:, None]
 
 
 EXPLAINED = {"explained": Output("the share of the variance that the other channels explain")}
@@ -93,10 +85,10 @@ def explained(region: Region) -> Floats:
 
 
 def _correlation(covariance: Floats) -> Floats:
-    """Return correlations, NaN for flat channels."""
-    variance = np.diag(covariance)
+    """Return correlations, shape (..., channels, channels), NaN for flat channels."""
+    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
     spread = np.sqrt(np.where(variance > FLAT, variance, np.nan))
-    correlation: Floats = covariance / np.outer(spread, spread)
+    correlation: Floats = covariance / (spread[..., :, None] * spread[..., None, :])
     return correlation
 
 
@@ -105,13 +97,10 @@ def _dependence(cell: Cell, name: str) -> tuple[Floats, Floats]:
     region = cell.region(name)
     centred = region.values - region.moments[:, 1:2]
     correlation = _correlation(centred @ centred.T / region.count)
-    partial = np.full_like(correlation, np.nan)
-    shares = np.full(len(correlation), np.nan)
-    known = np.flatnonzero(np.isfinite(np.diag(correlation)))
-    if len(known):
-        ridged = correlation[np.ix_(known, known)] + RIDGE * np.eye(len(known))
-        precision = np.linalg.inv(ridged)
-        own = np.diag(precision)
-        partial[np.ix_(known, known)] = -precision / np.sqrt(np.outer(own, own))
-        shares[known] = np.maximum(0.0, 1 - 1 / own)
+    known = np.isfinite(correlation)
+    # a flat channel has nothing in common with any other
+    precision = np.linalg.inv(np.where(known, correlation, 0.0) + RIDGE * np.eye(len(known)))
+    own = precision.diagonal()
+    partial = np.where(known, -precision / np.sqrt(own[:, None] * own), np.nan)
+    shares = np.where(known.diagonal(), np.maximum(0.0, 1 - 1 / own), np.nan)
     return partial, shares

@@ -29,7 +29,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="rods", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS)
+@feature(family="rods", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS, version=2)
 def rods_and_rings(region: Region) -> Floats:
     """Describe long and hollow ones among each channel's brightest objects, shape (channels, 9).
 
@@ -48,6 +48,7 @@ def rods_and_rings(region: Region) -> Floats:
     out = np.empty((len(cell.pixels), len(OUTPUTS)))
     least = cell.in_pixels(LEAST_UM, LEAST_PX)
     for channel, plane in enumerate(cell.once(levels, SIGMA, region.name)):
+        whole = (region.count, float(region.moments[channel, 0]))
         labels, found = large_parts(plane >= middle_level(plane), SMALLEST)
-        out[channel] = rod_numbers(labels, found, cell.pixels[channel], region.count, least)
+        out[channel] = rod_numbers(labels, found, cell.pixels[channel], whole, least)
     return out

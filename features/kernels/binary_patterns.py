@@ -8,6 +8,8 @@ from features.jit import kernel
 POINTS = 8
 CODES = POINTS + 2
 OUTSIDE = 255
+STRETCH = 1024
+"""So many pixels are coded at a time, across rows: they stay in the processor's cache for eight samples."""
 
 
 TIE = -1e-12
@@ -57,30 +59,29 @@ def _diagonal(
 
 
 @kernel
-def _row_bits(plane: NDArray[np.float32], row: int, radius: int, bits: NDArray[np.int32]) -> None:
-    """Write which of eight samples are at least as bright for the inner pixels of a row.
+def _bits(flat: NDArray[np.float32], first: int, width: int, radius: int, bits: NDArray[np.int32]) -> None:
+    """Write which of eight samples are at least as bright for a stretch of pixels in reading order.
 
     Diagonal samples lie `whole` and a `part` of a pixel away in both directions.
     """
-    width = len(bits)
+    count = len(bits)
     away = radius * np.sqrt(0.5)
     whole = int(np.floor(away))
-    here = plane[row, radius : radius + width]
+    here = flat[first : first + count]
     bits[:] = 0
-    down, right = 0, 1
+    step, turned = 1, width
     for quarter in range(4):
-        next_down, next_right = -right, down
-        start = radius + radius * right
-        _straight(bits, here, plane[row + radius * down, start : start + width], 1 << (2 * quarter))
-        top, left = row + whole * (down + next_down), radius + whole * (right + next_right)
+        start = first + radius * step
+        _straight(bits, here, flat[start : start + count], 1 << (2 * quarter))
+        start = first + whole * (step + turned)
         around = (
-            plane[top, left : left + width],
-            plane[top + down, left + right : left + right + width],
-            plane[top + next_down, left + next_right : left + next_right + width],
-            plane[top + down + next_down, left + right + next_right : left + right + next_right + width],
+            flat[start : start + count],
+            flat[start + step : start + step + count],
+            flat[start + turned : start + turned + count],
+            flat[start + step + turned : start + step + turned + count],
         )
         _diagonal(bits, here, around, away - whole, 2 << (2 * quarter))
-        down, right = next_down, next_right
+        step, turned = turned, -step
 
 
 @kernel
@@ -121,15 +122,18 @@ def pattern_codes(pixels: NDArray[np.float32], mask: NDArray[np.bool_], radius: 
     codes = np.full((channels, height, width), OUTSIDE, np.uint8)
     if width <= 2 * radius:
         return codes
-    inner = eroded(mask, radius)
-    bits = np.empty(width - 2 * radius, np.int32)
+    inner = eroded(mask, radius).ravel()
+    margin = radius * (width + 1)
+    room = np.empty(STRETCH, np.int32)
     for channel in range(channels):
-        for row in range(radius, height - radius):
-            _row_bits(pixels[channel], row, radius, bits)
-            inside, target = inner[row, radius:], codes[channel, row, radius:]
-            for column in range(len(bits)):
-                if inside[column]:
-                    target[column] = _CODES[bits[column]]
+        flat, coded = pixels[channel].ravel(), codes[channel].ravel()
+        for first in range(margin, len(flat) - margin, STRETCH):
+            bits = room[: min(STRETCH, len(flat) - margin - first)]
+            _bits(flat, first, width, radius, bits)
+            inside, target = inner[first:], coded[first:]
+            for index in range(len(bits)):
+                if inside[index]:
+                    target[index] = _CODES[bits[index]]
     return codes
 
 
@@ -137,14 +141,14 @@ def pattern_codes(pixels: NDArray[np.float32], mask: NDArray[np.bool_], radius: 
 def code_shares(codes: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the share of every code among a region's coded pixels, shape (channels, 10); NaN without any."""
     channels, height, width = codes.shape
-    shares = np.zeros((channels, CODES), np.float64)
+    shares = np.full((channels, CODES), np.nan)
     for channel in range(channels):
-        total = 0
+        counts = np.zeros((2, CODES), np.int64)  # two tables: neighbours do not wait for each other's count
         for row in range(height):
             for column in range(width):
                 if mask[row, column] and codes[channel, row, column] != OUTSIDE:
-                    shares[channel, codes[channel, row, column]] += 1.0
-                    total += 1
-        for code in range(CODES):
-            shares[channel, code] = shares[channel, code] / total if total > 0 else np.nan
+                    counts[column & 1, codes[channel, row, column]] += 1
+        number = counts.sum()
+        if number > 0:
+            shares[channel] = (counts[0] + counts[1]) / number
     return shares

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from features.jit import kernel
 from features.kernels.filaments import reach, skeleton_sums
 from features.kernels.objects import components, elongation, object_sums
+from features.kernels.patterns import euler_numbers
 from features.kernels.ridges import thin
 from features.kernels.topology import LEVELS
 
@@ -191,37 +192,8 @@ def _spacing(sums: NDArray[np.float64]) -> float:
 
 
 @kernel
-def euler_numbers(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """Return 1 minus the number of holes of every 8-connected object, shape (count,).
-
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-        0 along the margin.
-
-    Notes
-    -----
-    Source: Gray 1971 (bit quads); any two pixels of a quad belong to the same object.
-    """
-    height, width = labels.shape
-    quads = np.zeros(count + 1, np.int64)
-    for row in range(height - 1):
-        for column in range(width - 1):
-            a, b = labels[row, column], labels[row, column + 1]
-            c, d = labels[row + 1, column], labels[row + 1, column + 1]
-            filled = int(a > 0) + int(b > 0) + int(c > 0) + int(d > 0)
-            if filled == 1:
-                quads[max(a, b, c, d)] += 1
-            elif filled == 3:
-                quads[max(a, d)] -= 1
-            elif filled == 2 and (a > 0) == (d > 0):
-                quads[max(a, b)] -= 2
-    return quads[1:] // 4
-
-
-@kernel
 def rod_numbers(
-    labels: NDArray[np.int32], found: int, plane: NDArray[np.float32], inside: int, least: float
+    labels: NDArray[np.int32], found: int, plane: NDArray[np.float32], whole: tuple[int, float], least: float
 ) -> NDArray[np.float64]:
     """Describe what is long, and what is hollow, among objects.
 
@@ -230,9 +202,8 @@ def rod_numbers(
     labels : ndarray, shape (height, width), int32
         8-connected objects, from 1 to `found`; 0 along the margin.
     plane : ndarray, shape (height, width), float32
-        0 outside the region.
-    inside : int
-        Pixels of the region.
+    whole : tuple of int and float
+        Pixels of the region, and their intensities summed up.
     least : float
         Length in pixels from which a slender object is a rod.
 
@@ -245,10 +216,10 @@ def rod_numbers(
     out = np.full(ROD_NUMBERS, np.nan)
     sums = object_sums(labels, found, plane)
     euler = euler_numbers(labels, found)
-    thinned = np.where(thin(labels > 0), labels, 0)
+    thinned = np.where(thin(labels > 0), labels, 0).astype(np.int32)
     graph = skeleton_sums(thinned, found)
     traces = object_sums(thinned, found, plane)
-    rods, total, longest, straight, rings, diameters = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    rods, length_of_rods, longest, straight, rings, diameters = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for one in range(found):
         # half a pixel at either end is beyond the last centre
         length = graph[one, 0] + 1.0
@@ -257,14 +228,14 @@ def rod_numbers(
             diameters += 2.0 * np.sqrt(_spread(sums[one]))
         elif length >= least and length >= SLENDER * sums[one, 0] / length:
             rods += 1.0
-            total += length
+            length_of_rods += length
             longest = max(longest, length)
             straight += min(1.0, reach(traces[one]) / length)
-    amount, whole = sums[:, 6].sum(), plane.sum()
+    inside, total = whole
     out[0], out[1], out[3], out[7] = found, sums[:, 0].sum() / inside, rods, rings
-    out[2] = amount / whole if whole > 0.0 else np.nan
+    out[2] = sums[:, 6].sum() / total if total > 0.0 else np.nan
     if rods > 0.0:
-        out[4], out[5], out[6] = total / rods, longest, straight / rods
+        out[4], out[5], out[6] = length_of_rods / rods, longest, straight / rods
     if rings > 0.0:
         out[8] = diameters / rings
     return out

@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.lanes import in_order
 from features.kernels.objects import components, object_sums
+from features.kernels.patterns import places_of
 from features.kernels.ridges import links, thin
 
 SHORTEST = 4.0
@@ -13,42 +15,36 @@ NUMBERS = 11
 
 
 @kernel
-def lines(ridge: NDArray[np.float32], mask: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
-    """Mark pixels whose ridge is stronger than the root mean square over the mask's `count` pixels.
+def lines(ridge: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+    """Mark pixels whose ridge is stronger than the root mean square over a mask of `count` pixels.
 
     Parameters
     ----------
     ridge : ndarray, shape (2, height, width), float32
         One channel of `features.kernels.ridges.ridges`.
     """
-    height, width = mask.shape
-    squares = 0.0
+    _, height, width = ridge.shape
+    strength = np.empty((height, width), np.float64)
+    squares = np.zeros(width, np.float64)
     for row in range(height):
+        x, y, here = ridge[0, row], ridge[1, row], strength[row]
         for column in range(width):
-            squares += float(ridge[0, row, column]) ** 2 + float(ridge[1, row, column]) ** 2
-    least = max(squares / count, 1e-12)
-    out = np.zeros((height, width), np.bool_)
-    for row in range(height):
-        for column in range(width):
-            strength = float(ridge[0, row, column]) ** 2 + float(ridge[1, row, column]) ** 2
-            out[row, column] = strength > least
-    return out
+            here[column] = float(x[column]) ** 2 + float(y[column]) ** 2
+            squares[column] += here[column]
+    return strength > max(in_order(squares) / count, 1e-12)
 
 
 @kernel
 def skeleton_sums(labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
     """Sum up every skeleton: its length, ends and branches, shape (count, 3)."""
     out = np.zeros((count, 3), np.float64)
-    skeleton = labels > 0
-    height, width = labels.shape
-    for row in range(height):
-        for column in range(width):
-            if labels[row, column] > 0:
-                joined, length = links(skeleton, row, column)
-                place = out[labels[row, column] - 1]
-                place[0] += length
-                place[1] += 1.0 if joined == 1 else 0.0
-                place[2] += 1.0 if joined > 2 else 0.0
+    flat, width = labels.ravel(), labels.shape[1]
+    for at in places_of(labels):
+        joined, length = links(flat, at, width)
+        place = out[flat[at] - 1]
+        place[0] += length
+        place[1] += 1.0 if joined == 1 else 0.0
+        place[2] += 1.0 if joined > 2 else 0.0
     return out
 
 
@@ -68,22 +64,20 @@ def _directions(
     ridge: NDArray[np.float32], labels: NDArray[np.int32], centre: tuple[float, float]
 ) -> tuple[float, float]:
     """Return how far skeleton pixels share one direction, and how far they point at a centre."""
-    height, width = labels.shape
+    width = labels.shape[1]
     along, across, weight, towards = 0.0, 0.0, 0.0, 0.0
-    for row in range(height):
-        for column in range(width):
-            if labels[row, column] == 0:
-                continue
-            x, y = float(ridge[0, row, column]), float(ridge[1, row, column])
-            strength = np.hypot(x, y)
-            down, right = row - centre[0], column - centre[1]
-            squared = down * down + right * right
-            if strength > 0.0 and squared > 0.0:
-                along += x / strength
-                across += y / strength
-                weight += 1.0
-                pointing = x * (right * right - down * down) + y * 2.0 * right * down
-                towards += pointing / strength / squared
+    for at in places_of(labels):
+        row, column = at // width, at % width
+        x, y = float(ridge[0, row, column]), float(ridge[1, row, column])
+        strength = np.hypot(x, y)
+        down, right = row - centre[0], column - centre[1]
+        squared = down * down + right * right
+        if strength > 0.0 and squared > 0.0:
+            along += x / strength
+            across += y / strength
+            weight += 1.0
+            pointing = x * (right * right - down * down) + y * 2.0 * right * down
+            towards += pointing / strength / squared
     if weight == 0.0:
         return np.nan, np.nan
     return np.hypot(along, across) / weight, towards / weight
@@ -93,7 +87,7 @@ def _directions(
 def filament_numbers(
     pixels: NDArray[np.float32],
     ridge: NDArray[np.float32],
-    mask: NDArray[np.bool_],
+    totals: NDArray[np.float64],
     count: int,
     centre: tuple[float, float],
 ) -> NDArray[np.float64]:
@@ -103,8 +97,11 @@ def filament_numbers(
     ----------
     pixels : ndarray, shape (channels, height, width), float32
     ridge : ndarray, shape (channels, 2, height, width), float32
-    mask : ndarray, shape (height, width), bool
-        With a margin of one pixel; of `count` pixels.
+        With a margin of one pixel.
+    totals : ndarray, shape (channels,), float64
+        The intensities of the cell's pixels summed up.
+    count : int
+        Number of the cell's pixels.
     centre : tuple of float
         Row and column of what they may point at.
 
@@ -115,10 +112,10 @@ def filament_numbers(
         the intensity and relative brightness on skeletons, straightness, common direction, radial
         direction. NaN without filaments, but for the first two.
     """
-    channels, height, width = pixels.shape
+    channels = len(pixels)
     out = np.full((channels, NUMBERS), np.nan)
     for channel in range(channels):
-        labels, found = components(thin(lines(ridge[channel], mask, count)))
+        labels, found = components(thin(lines(ridge[channel], count)))
         graph = skeleton_sums(labels, found)
         sums = object_sums(labels, found, pixels[channel])
         total, ends, branches, straight, area, amount = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -138,16 +135,16 @@ def filament_numbers(
         out[channel, 0], out[channel, 1] = total / count, number
         if number == 0:
             continue
-        whole = float(pixels[channel].sum())
         out[channel, 2], out[channel, 3] = total / number, longest
         out[channel, 4], out[channel, 5] = ends / total, branches / total
-        if whole > 0.0:
-            out[channel, 6], out[channel, 7] = amount / whole, amount / area / (whole / count)
+        if totals[channel] > 0.0:
+            out[channel, 6] = amount / totals[channel]
+            out[channel, 7] = amount / area / (totals[channel] / count)
         out[channel, 8] = straight / total
-        for row in range(height):
-            for column in range(width):
-                if labels[row, column] > 0 and graph[labels[row, column] - 1, 0] < SHORTEST:
-                    labels[row, column] = 0
+        flat = labels.ravel()
+        for at in places_of(labels):
+            if graph[flat[at] - 1, 0] < SHORTEST:
+                flat[at] = 0
         out[channel, 9], out[channel, 10] = _directions(ridge[channel], labels, centre)
     return out
 

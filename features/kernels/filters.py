@@ -7,6 +7,9 @@ from features.jit import kernel
 from features.kernels.binary_patterns import eroded
 from features.kernels.lanes import in_order
 
+STRETCH = 2048
+"""So many pixels are added up at a time, across rows: they stay in the processor's cache for all weights."""
+
 
 @kernel
 def _weights(sigma: float) -> NDArray[np.float32]:
@@ -35,27 +38,42 @@ def smooth_plane(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32
     height, width = plane.shape
     weights = _weights(sigma)
     reach = len(weights) - 1
-    padded = np.zeros((height + 2 * reach, width), np.float32)
-    padded[reach : reach + height] = plane
-    out = np.empty((height, width), np.float32)
-    down = np.zeros(width + 2 * reach, np.float32)
-    for row in range(height):
-        line = down[reach : reach + width]
-        here = padded[row + reach]
-        for column in range(width):
-            line[column] = weights[0] * here[column]
-        for offset in range(1, reach + 1):
-            above, below = padded[row + reach - offset], padded[row + reach + offset]
-            for column in range(width):
-                line[column] += weights[offset] * (above[column] + below[column])
-        final = out[row]
-        for column in range(width):
-            final[column] = weights[0] * line[column]
-        for offset in range(1, reach + 1):
-            left, right = down[reach - offset :], down[reach + offset :]
-            for column in range(width):
-                final[column] += weights[offset] * (left[column] + right[column])
-    return out
+    stride = width + reach  # what is beyond the end of a row is also beyond the start of the next
+    padded = np.zeros((height + 2 * reach, stride), np.float32)
+    padded[reach : reach + height, :width] = plane
+    down, out = np.zeros(height * stride + 2 * reach, np.float32), np.empty((height, stride), np.float32)
+    _convolve(padded.ravel(), weights, stride, down[reach : len(down) - reach])
+    _convolve(down, weights, 1, out.ravel())
+    return out[:, :width].copy()
+
+
+@kernel
+def _convolve(
+    flat: NDArray[np.float32], weights: NDArray[np.float32], step: int, out: NDArray[np.float32]
+) -> None:
+    """Add up what lies 0, 1, 2, ... steps before and after every pixel, each with its weight.
+
+    Parameters
+    ----------
+    flat : ndarray, shape (n + 2 reach step,), float32
+        The pixels of `out` in reading order, with `reach` steps before and after them.
+    weights : ndarray, shape (reach + 1,), float32
+    step : int
+        1 along rows, the length of a row along columns.
+    out : ndarray, shape (n,), float32
+    """
+    margin = (len(weights) - 1) * step
+    for start in range(0, len(out), STRETCH):
+        some = out[start : start + STRETCH]
+        here = flat[margin + start :]
+        weight = weights[0]
+        for index in range(len(some)):
+            some[index] = weight * here[index]
+        for number in range(1, len(weights)):
+            weight = weights[number]
+            before, after = flat[margin + start - number * step :], flat[margin + start + number * step :]
+            for index in range(len(some)):
+                some[index] += weight * (before[index] + after[index])
 
 
 @kernel
@@ -77,13 +95,14 @@ def smooth(pixels: NDArray[np.float32], mask: NDArray[np.bool_], sigma: float) -
     """
     inside = mask.astype(np.float32)
     weight = smooth_plane(inside, sigma)
-    out = np.zeros_like(pixels)
+    out = np.empty_like(pixels)
     for channel in range(len(pixels)):
         total = smooth_plane(pixels[channel], sigma)
         for row in range(mask.shape[0]):
+            here, around, within, final = total[row], weight[row], mask[row], out[channel, row]
             for column in range(mask.shape[1]):
-                if mask[row, column]:
-                    out[channel, row, column] = total[row, column] / weight[row, column]
+                average = here[column] / around[column]
+                final[column] = average if within[column] else 0.0
     return out
 
 

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
+from features.kernels.outline import euler_number
+from features.kernels.patterns import places_of
 
 
 @kernel
@@ -52,27 +54,29 @@ def components(bright: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
     count : int
         Number of components.
     """
-    height, width = bright.shape
-    labels = np.zeros((height, width), np.int32)
-    stack = np.empty((np.count_nonzero(bright) + 1, 2), np.int64)
+    width = bright.shape[1]
+    labels = np.zeros(bright.shape, np.int32)
+    left, flat = bright.copy().ravel(), labels.ravel()
+    places = places_of(bright)
+    stack = np.empty(len(places) + 1, np.int64)
     count = 0
-    for row in range(height):
-        for column in range(width):
-            if not bright[row, column] or labels[row, column] > 0:
-                continue
-            count += 1
-            labels[row, column] = count
-            stack[0] = row, column
-            waiting = 1
-            while waiting > 0:
-                waiting -= 1
-                y, x = stack[waiting]
-                for near_y in range(y - 1, y + 2):
-                    for near_x in range(x - 1, x + 2):
-                        if bright[near_y, near_x] and labels[near_y, near_x] == 0:
-                            labels[near_y, near_x] = count
-                            stack[waiting] = near_y, near_x
-                            waiting += 1
+    for start in places:
+        if not left[start]:
+            continue
+        count += 1
+        left[start] = False
+        stack[0] = start
+        waiting = 1
+        while waiting > 0:
+            waiting -= 1
+            at = stack[waiting]
+            flat[at] = count
+            for row in (at - width, at, at + width):
+                for near in (row - 1, row, row + 1):
+                    if left[near]:
+                        left[near] = False
+                        stack[waiting] = near
+                        waiting += 1
     return labels, count
 
 
@@ -84,18 +88,17 @@ OBJECT = 7
 def object_sums(labels: NDArray[np.int32], count: int, plane: NDArray[np.float32]) -> NDArray[np.float64]:
     """Sum pixels, positions, their products and intensity over every object, shape (count, 7)."""
     sums = np.zeros((count, OBJECT), np.float64)
-    height, width = labels.shape
-    for row in range(height):
-        for column in range(width):
-            if labels[row, column] > 0:
-                place = sums[labels[row, column] - 1]
-                place[0] += 1.0
-                place[1] += row
-                place[2] += column
-                place[3] += row * row
-                place[4] += column * column
-                place[5] += row * column
-                place[6] += plane[row, column]
+    flat, values, width = labels.ravel(), plane.ravel(), labels.shape[1]
+    for at in places_of(labels):
+        row, column = at // width, at % width
+        place = sums[flat[at] - 1]
+        place[0] += 1.0
+        place[1] += row
+        place[2] += column
+        place[3] += row * row
+        place[4] += column * column
+        place[5] += row * column
+        place[6] += values[at]
     return sums
 
 
@@ -117,52 +120,60 @@ def elongation(sums: NDArray[np.float64]) -> float:
     return np.sqrt(1.0 - short / long) if long > 0.0 else np.nan
 
 
+BODY = 9
+"""Numbers in a row of `bright_objects`."""
+
+
 @kernel
 def bright_objects(
-    plane: NDArray[np.float32], mask: NDArray[np.bool_], threshold: float
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Find the connected pixels above a threshold and describe them.
+    pixels: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    thresholds: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    inside: int,
+) -> NDArray[np.float64]:
+    """Find each channel's connected pixels above a threshold and describe them.
 
     Parameters
     ----------
-    plane : ndarray, shape (height, width), float32
+    pixels : ndarray, shape (channels, height, width), float32
     mask : ndarray, shape (height, width), bool
-        With a margin of one pixel; not empty.
-    threshold : float
+        With a margin of one pixel; of `inside` pixels, at least one.
+    thresholds, totals : ndarray, shape (channels,), float64
+        The thresholds, and the intensities of the mask's pixels summed up.
 
     Returns
     -------
-    bright : ndarray, shape (height, width), bool
-    numbers : ndarray, shape (8,), float64
+    ndarray, shape (channels, 9), float64
         Count; share of the region's pixels and of its intensity in objects; mean and standard
         deviation of area; largest object's share of all objects' pixels; its elongation; mean
-        brightness of objects over that of the rest. NaN where there is nothing to describe.
+        brightness of objects over that of the rest; count minus holes. NaN where there is nothing to
+        describe.
     """
     height, width = mask.shape
-    bright = np.zeros((height, width), np.bool_)
-    inside, total = 0, 0.0
-    for row in range(height):
-        for column in range(width):
-            if mask[row, column]:
-                inside += 1
-                total += plane[row, column]
-                bright[row, column] = plane[row, column] > threshold
-    numbers = np.full(8, np.nan)
-    labels, count = components(bright)
-    numbers[0] = count
-    if count == 0:
-        return bright, numbers
-    sums = object_sums(labels, count, plane)
-    areas = sums[:, 0]
-    area, amount = areas.sum(), sums[:, 6].sum()
-    largest = int(np.argmax(areas))
-    numbers[1], numbers[2] = area / inside, amount / total if total > 0.0 else np.nan
-    numbers[3] = area / count
-    numbers[4] = np.sqrt(max(0.0, (areas * areas).sum() / count - (area / count) ** 2))
-    numbers[5], numbers[6] = areas[largest] / area, elongation(sums[largest])
-    if inside > area and total > amount:
-        numbers[7] = (amount / area) / ((total - amount) / (inside - area))
-    return bright, numbers
+    out = np.full((len(pixels), BODY), np.nan)
+    bright = np.empty((height, width), np.bool_)
+    for channel in range(len(pixels)):
+        for row in range(height):
+            here, within, above = pixels[channel, row], mask[row], bright[row]
+            for column in range(width):
+                above[column] = within[column] & (here[column] > thresholds[channel])
+        labels, count = components(bright)
+        numbers, total = out[channel], totals[channel]
+        numbers[0], numbers[8] = count, euler_number(bright)
+        if count == 0:
+            continue
+        sums = object_sums(labels, count, pixels[channel])
+        areas = sums[:, 0]
+        area, amount = areas.sum(), sums[:, 6].sum()
+        largest = int(np.argmax(areas))
+        numbers[1], numbers[2] = area / inside, amount / total if total > 0.0 else np.nan
+        numbers[3] = area / count
+        numbers[4] = np.sqrt(max(0.0, (areas * areas).sum() / count - (area / count) ** 2))
+        numbers[5], numbers[6] = areas[largest] / area, elongation(sums[largest])
+        if inside > area and total > amount:
+            numbers[7] = (amount / area) / ((total - amount) / (inside - area))
+    return out
 
 
 @kernel

@@ -1,14 +1,12 @@
 """Openings by reconstruction inside a mask: what of a picture is finer than a size.
 
-Floats that are not negative are in the order of their bits, so all comparing is done on integers.
+Comparisons are written out as ``a if a < b else b``, which is one instruction; `min` also asks for NaN.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
-
-BEYOND = np.int32(0x7FFFFFFF)
 
 
 @kernel
@@ -52,10 +50,10 @@ def halve(
 
 
 @kernel
-def erode(plane: NDArray[np.int32], outside: NDArray[np.int32], out: NDArray[np.int32]) -> None:
+def erode(plane: NDArray[np.float32], outside: NDArray[np.float32], out: NDArray[np.float32]) -> None:
     """Write the minimum of every pixel and its side neighbours into `out`.
 
-    `plane`, `outside` and `out` are `BEYOND` outside the mask, so that nothing there counts; `outside` is
+    `plane`, `outside` and `out` are infinite outside the mask, so that nothing there counts; `outside` is
     0 in it.
     """
     height, width = plane.shape
@@ -64,45 +62,55 @@ def erode(plane: NDArray[np.int32], outside: NDArray[np.int32], out: NDArray[np.
         left, middle, right = here[: width - 2], here[1:], here[2:]
         limit, target = outside[row, 1:], out[row, 1:]
         for column in range(width - 2):
-            lowest = min(middle[column], left[column], right[column], above[column], below[column])
-            target[column] = lowest | limit[column]
+            aside = left[column] if left[column] < right[column] else right[column]
+            across = above[column] if above[column] < below[column] else below[column]
+            lowest = aside if aside < across else across
+            lowest = middle[column] if middle[column] < lowest else lowest
+            target[column] = lowest if lowest > limit[column] else limit[column]
 
 
 @kernel
-def _sweep_down(seed: NDArray[np.int32], ceiling: NDArray[np.int32]) -> None:
-    """Let every pixel of `seed` grow from the one above and the one to its left."""
+def _sweep(seed: NDArray[np.float32], ceiling: NDArray[np.float32], first: int, step: int) -> None:
+    """Let row after row of `seed` grow from the row before it, then from side to side.
+
+    Rows are taken from `first` on, `step` (1 or -1) apart. A row grows from its left and from its right at
+    the same time: a processor does both while it would wait for one.
+    """
     height, width = seed.shape
-    for row in range(1, height - 1):
-        above, here, limit = seed[row - 1], seed[row], ceiling[row]
+    grown = np.empty(width, np.float32)
+    back = grown[::-1]
+    for number in range(height - 2):
+        row = first + number * step
+        before, here, limit = seed[row - step], seed[row], ceiling[row]
         for column in range(width):
-            here[column] = min(max(here[column], above[column]), limit[column])
-        reach = np.int32(0)
+            value = here[column] if here[column] > before[column] else before[column]
+            here[column] = value if value < limit[column] else limit[column]
+        here_back, limit_back = here[::-1], limit[::-1]
+        right, left = np.float32(0), np.float32(0)
         for column in range(width):
-            reach = max(here[column], min(reach, limit[column]))
-            here[column] = reach
+            right = right if right < limit[column] else limit[column]
+            right = right if right > here[column] else here[column]
+            left = left if left < limit_back[column] else limit_back[column]
+            left = left if left > here_back[column] else here_back[column]
+            back[column] = left
+            here[column] = right
+        for column in range(width):
+            here[column] = here[column] if here[column] > grown[column] else grown[column]
 
 
 @kernel
-def _sweep_up(seed: NDArray[np.int32], ceiling: NDArray[np.int32], waiting: NDArray[np.int64]) -> int:
-    """Do as `_sweep_down` the other way; list pixels that could still raise one they came after."""
+def _rising(seed: NDArray[np.float32], ceiling: NDArray[np.float32], waiting: NDArray[np.int64]) -> int:
+    """List pixels that could still raise the one below; return their number."""
     height, width = seed.shape
-    rising = np.empty(width, np.bool_)
+    raises = np.empty(width, np.bool_)
     count = 0
-    for row in range(height - 2, 0, -1):
-        below, here, limit = seed[row + 1], seed[row], ceiling[row]
+    for row in range(1, height - 2):
+        here, below, limit = seed[row], seed[row + 1], ceiling[row + 1]
         for column in range(width):
-            here[column] = min(max(here[column], below[column]), limit[column])
-        reach = np.int32(0)
-        for column in range(width - 1, -1, -1):
-            reach = max(here[column], min(reach, limit[column]))
-            here[column] = reach
-        right, right_limit, below_limit = here[1:], limit[1:], ceiling[row + 1]
-        for column in range(width - 1):
-            value = here[column]
-            aside = min(value, right_limit[column]) > right[column]
-            rising[column] = aside | (min(value, below_limit[column]) > below[column])
-        for column in range(width - 1):
-            if rising[column]:
+            value = here[column] if here[column] < limit[column] else limit[column]
+            raises[column] = value > below[column]
+        for column in range(width):
+            if raises[column]:
                 waiting[count] = row * width + column
                 count += 1
     return count
@@ -110,21 +118,22 @@ def _sweep_up(seed: NDArray[np.int32], ceiling: NDArray[np.int32], waiting: NDAr
 
 @kernel
 def reconstruct(
-    seed: NDArray[np.int32],
-    ceiling: NDArray[np.int32],
+    seed: NDArray[np.float32],
+    ceiling: NDArray[np.float32],
     waiting: NDArray[np.int64],
     listed: NDArray[np.bool_],
 ) -> None:
     """Let `seed` grow under `ceiling` from side neighbour to side neighbour until nothing changes.
 
-    Both are not negative, 0 outside the mask and on the margin. `waiting` and `listed`, as long as there
-    are pixels, are room to work in; `listed` is and stays False. Source: Vincent 1993, "Morphological
-    grayscale reconstruction in image analysis": a sweep each way, then only the pixels that can still
-    raise a neighbour.
+    Both are not negative and 0 on the margin. Where `seed` is above `ceiling` it is cut. `waiting` and
+    `listed`, as long as there are pixels, are room to work in; `listed` is and stays False.
+    Source: Vincent 1993, "Morphological grayscale reconstruction in image analysis": a sweep each way, then
+    only the pixels that can still raise a neighbour.
     """
-    width = seed.shape[1]
-    _sweep_down(seed, ceiling)
-    count = _sweep_up(seed, ceiling, waiting)
+    height, width = seed.shape
+    _sweep(seed, ceiling, 1, 1)
+    _sweep(seed, ceiling, height - 2, -1)
+    count = _rising(seed, ceiling, waiting)
     flat, limit = seed.ravel(), ceiling.ravel()
     for index in range(count):
         listed[waiting[index]] = True
@@ -177,24 +186,22 @@ def granularity(planes: NDArray[np.float32], mask: NDArray[np.bool_], steps: int
         where the channel is black.
     """
     out = np.full((len(planes), steps), np.nan)
-    outside = np.where(mask, np.int32(0), BEYOND)
+    outside = np.where(mask, np.float32(0), np.float32(np.inf))
     waiting = np.empty(mask.size, np.int64)
     listed = np.zeros(mask.size, np.bool_)
-    eroded, further = np.empty_like(outside), np.empty_like(outside)
-    opened, seed = np.empty_like(planes[0]), np.empty_like(planes[0])
-    further[:] = BEYOND
+    eroded, further = np.empty_like(outside), np.full_like(outside, np.inf)
+    opened, seed = np.empty_like(outside), np.zeros_like(outside)
     for channel in range(len(planes)):
         before = total = _total(planes[channel])
         if total <= 0.0:
             continue
         opened[:] = planes[channel]
-        eroded[:] = opened.view(np.int32) | outside
+        eroded[:] = np.maximum(opened, outside)
         for step in range(steps):
             erode(eroded, outside, further)
             eroded, further = further, eroded
-            grown = seed.view(np.int32)
-            grown[:] = eroded & ~outside
-            reconstruct(grown, opened.view(np.int32), waiting, listed)
+            seed[1:-1] = eroded[1:-1]
+            reconstruct(seed, opened, waiting, listed)
             opened, seed = seed, opened
             now = _total(opened)
             out[channel, step] = max(0.0, before - now) / total

@@ -5,10 +5,7 @@ from numpy.typing import NDArray
 
 from features.jit import kernel
 from features.kernels.binary_patterns import eroded
-
-NEAR_ROW = np.array([-1, -1, 0, 1, 1, 1, 0, -1])
-NEAR_COLUMN = np.array([0, 1, 1, 1, 0, -1, -1, -1])
-"""The eight neighbours, clockwise from above."""
+from features.kernels.patterns import pattern, places_of
 
 
 def _peels(near: NDArray[np.bool_], phase: int) -> bool:
@@ -75,19 +72,6 @@ def ridges(planes: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.f
 
 
 @kernel
-def listed(bright: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """List rows and columns of the pixels of a mask in reading order, shape (n, 2)."""
-    pixels = np.empty((np.count_nonzero(bright), 2), np.int64)
-    count = 0
-    for row in range(bright.shape[0]):
-        for column in range(bright.shape[1]):
-            if bright[row, column]:
-                pixels[count] = row, column
-                count += 1
-    return pixels
-
-
-@kernel
 def thin(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Thin objects to skeletons one pixel wide that keep their ends, branches and holes.
 
@@ -106,24 +90,21 @@ def thin(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
     `thin`.
     """
     out = bright.copy()
-    pixels = listed(bright)
+    flat, width = out.ravel(), out.shape[1]
+    pixels = places_of(bright)
     count = len(pixels)
     marked = np.empty(count, np.bool_)
     changed = True
     while changed:
         changed = False
         for phase in range(2):
+            peels = _PEELS[phase]
             for index in range(count):
-                row, column = pixels[index]
-                pattern = 0
-                for step in range(8):
-                    if out[row + NEAR_ROW[step], column + NEAR_COLUMN[step]]:
-                        pattern |= 1 << step
-                marked[index] = _PEELS[phase, pattern]
+                marked[index] = peels[pattern(flat, pixels[index], width)]
             kept = 0
             for index in range(count):
                 if marked[index]:
-                    out[pixels[index, 0], pixels[index, 1]] = False
+                    flat[pixels[index]] = False
                     changed = True
                 else:
                     pixels[kept] = pixels[index]
@@ -133,20 +114,27 @@ def thin(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @kernel
-def links(skeleton: NDArray[np.bool_], row: int, column: int) -> tuple[int, float]:
+def links(labels: NDArray[np.int32], at: int, width: int) -> tuple[int, float]:
     """Count a skeleton pixel's links, and add half their lengths.
 
     A corner neighbour is a link only where no side neighbour joins both.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (height * width,), int32
+        0 beside skeletons.
+    at : int
+        The pixel's place in reading order.
     """
     count, length = 0, 0.0
+    around = pattern(labels, at, width)
     for step in range(0, 8, 2):
-        side = skeleton[row + NEAR_ROW[step], column + NEAR_COLUMN[step]]
-        following = (step + 2) % 8
-        beside = skeleton[row + NEAR_ROW[following], column + NEAR_COLUMN[following]]
+        side, corner = around >> step & 1, around >> (step + 1) & 1
+        beside = around >> ((step + 2) % 8) & 1
         if side:
             count += 1
             length += 0.5
-        if not side and not beside and skeleton[row + NEAR_ROW[step + 1], column + NEAR_COLUMN[step + 1]]:
+        elif corner and not beside:
             count += 1
             length += 0.5 * np.sqrt(2.0)
     return count, length

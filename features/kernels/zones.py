@@ -1,115 +1,14 @@
-"""Grey-level run, zone, dependence and neighbourhood-difference matrices inside a mask.
-
-Matrices are kept as lists of (level, size, count): the numbers that summarise runs, zones and
-dependences are the same sums over such a list.
-"""
+"""Grey-level zones, dependences and neighbourhood differences inside a mask; their and the runs' numbers."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.jit import kernel
-
-EMPHASIS = 16
-"""Numbers in a summary, in the order of `emphasis`."""
+from features.kernels.emphasis import EMPHASIS, emphasis, entries_of
+from features.kernels.runs import DIRECTIONS, run_lengths
 
 STEPS = np.array([[0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-1, -1], [-1, 0], [-1, 1]])
-"""The eight neighbours; the first four are the directions of runs."""
-
-
-@kernel
-def emphasis(entries: NDArray[np.int64], pixels: int) -> NDArray[np.float64]:
-    """Summarise a list of (level, size, count) as the Image Biomarker Standardisation Initiative does.
-
-    Parameters
-    ----------
-    entries : ndarray, shape (n, 3), int64
-        Distinct pairs of level and size, with their counts; n >= 1.
-    pixels : int
-        Number of pixels in the region.
-
-    Returns
-    -------
-    ndarray, shape (16,), float64
-        Emphasis of small and large sizes, of low and high levels, of small-low, small-high, large-low
-        and large-high; non-uniformity of levels and of sizes, each plain and normalised; number over
-        pixels; variance of levels and of sizes; entropy in bits.
-    """
-    out = np.zeros(EMPHASIS, np.float64)
-    total = entries[:, 2].sum()
-    by_level = np.zeros(entries[:, 0].max() + 1, np.float64)
-    by_size = np.zeros(entries[:, 1].max() + 1, np.float64)
-    mean_level, mean_size = 0.0, 0.0
-    for index in range(len(entries)):
-        level, size, share = entries[index, 0], entries[index, 1], entries[index, 2] / total
-        by_level[level] += entries[index, 2]
-        by_size[size] += entries[index, 2]
-        mean_level += level * share
-        mean_size += size * share
-        low, high = 1.0 / (level * level), 1.0 * level * level
-        small, large = 1.0 / (1.0 * size * size), 1.0 * size * size
-        out[0] += small * share
-        out[1] += large * share
-        out[2] += low * share
-        out[3] += high * share
-        out[4] += small * low * share
-        out[5] += small * high * share
-        out[6] += large * low * share
-        out[7] += large * high * share
-        out[15] -= share * np.log2(share)
-    for index in range(len(entries)):
-        level, size, share = entries[index, 0], entries[index, 1], entries[index, 2] / total
-        out[13] += (level - mean_level) ** 2 * share
-        out[14] += (size - mean_size) ** 2 * share
-    levels, sizes = (by_level**2).sum(), (by_size**2).sum()
-    out[8], out[9] = levels / total, levels / (1.0 * total * total)
-    out[10], out[11] = sizes / total, sizes / (1.0 * total * total)
-    out[12] = total / pixels
-    return out
-
-
-@kernel
-def _entries(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """List the entries of a dense matrix (level, size) that are not 0."""
-    entries = np.empty((np.count_nonzero(counts), 3), np.int64)
-    found = 0
-    for level in range(counts.shape[0]):
-        for size in range(counts.shape[1]):
-            if counts[level, size] > 0:
-                entries[found] = level, size, counts[level, size]
-                found += 1
-    return entries
-
-
-@kernel
-def run_lengths(levels: NDArray[np.uint8], down: int, right: int, size: int) -> NDArray[np.int64]:
-    """Count runs of equal levels along one direction.
-
-    Parameters
-    ----------
-    levels : ndarray, shape (height, width), uint8
-        1 to `size`; 0 outside; with a margin of one pixel.
-    down, right : int
-        The direction, one of `STEPS`.
-
-    Returns
-    -------
-    ndarray, shape (n, 3), int64
-        Level, length and count.
-    """
-    height, width = levels.shape
-    counts = np.zeros((size + 1, max(height, width) + 1), np.int64)
-    flat = levels.ravel()
-    step = down * width + right
-    for at in range(width + 1, flat.size - width - 1):
-        level = flat[at]
-        if level == 0 or flat[at - step] == level:
-            continue
-        length, end = 1, at + step
-        while flat[end] == level:
-            length += 1
-            end += step
-        counts[level, length] += 1
-    return _entries(counts)
+"""The eight neighbours."""
 
 
 @kernel
@@ -222,7 +121,7 @@ def neighbourhoods(
             if inside > 1:
                 counts[level] += 1.0
                 differences[level] += abs(level - (total - level) / (inside - 1))
-    return _entries(dependences), differences, counts
+    return entries_of(dependences), differences, counts
 
 
 @kernel
@@ -288,9 +187,8 @@ def matrices_of_planes(levels: NDArray[np.uint8], size: int) -> NDArray[np.float
     for channel in range(channels):
         plane = levels[channel]
         pixels = np.count_nonzero(plane)
-        for direction in range(4):
-            runs = run_lengths(plane, STEPS[direction, 0], STEPS[direction, 1], size)
-            out[channel, :EMPHASIS] += emphasis(runs, pixels) / 4.0
+        for runs in run_lengths(plane, size):
+            out[channel, :EMPHASIS] += emphasis(entries_of(runs), pixels) / DIRECTIONS
         out[channel, EMPHASIS : 2 * EMPHASIS] = emphasis(zones(plane, size), pixels)
         dependences, differences, counts = neighbourhoods(plane, size)
         out[channel, 2 * EMPHASIS : 3 * EMPHASIS] = emphasis(dependences, pixels)

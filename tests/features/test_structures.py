@@ -8,8 +8,9 @@ from skimage.filters import threshold_otsu
 from skimage.measure import euler_number, label
 from skimage.morphology import thin as thinned
 
-from features.kernels.bodies import euler_numbers, middle_level, otsu_level
+from features.kernels.bodies import middle_level, otsu_level
 from features.kernels.contours import bending, outline, smooth_closed
+from features.kernels.patterns import euler_numbers
 from features.kernels.ridges import ridges, thin
 from features.kernels.topology import LEVELS, euler_curve, levels_of
 

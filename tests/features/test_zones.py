@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from features.families.zones import EMPHASES, MATRICES, TONES
-from features.kernels.zones import matrices_of_planes, run_lengths, zones
+from features.kernels.emphasis import entries_of
+from features.kernels.runs import run_lengths
+from features.kernels.zones import matrices_of_planes, zones
 
 IBSI = Path(__file__).resolve().parents[3] / "shared" / "design" / "ibsi_reference.json"
 
@@ -61,8 +63,9 @@ def as_set(entries: np.ndarray) -> set[tuple[int, ...]]:
 
 
 def test_runs_of_a_small_picture_are_those_counted_by_hand():
-    assert as_set(run_lengths(LEVELS, 0, 1, 2)) == {(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 1)}
-    assert as_set(run_lengths(LEVELS, 1, 0, 2)) == {(1, 2, 1), (1, 1, 3), (2, 1, 1), (2, 2, 1)}
+    along, _, down, _ = run_lengths(LEVELS, 2)
+    assert as_set(entries_of(along)) == {(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 1)}
+    assert as_set(entries_of(down)) == {(1, 2, 1), (1, 1, 3), (2, 1, 1), (2, 2, 1)}
 
 
 def test_zones_are_eight_connected():
