@@ -1,5 +1,7 @@
 """Edges: how much of a channel lies where its intensity changes most, and in how many directions."""
 
+import numpy as np
+
 from features.cells import Region
 from features.kernels.edges import edge_numbers
 from features.planes import smoothed
@@ -18,7 +20,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="edges", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS)
+@feature(family="edges", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS, version=2)
 def edges(region: Region) -> Floats:
     """Describe the edges in each channel, shape (channels, 7).
 
@@ -31,4 +33,5 @@ def edges(region: Region) -> Floats:
     Source: Boland and Murphy 2001 (SLF1.9 to 1.13, features of edges: share of pixels and intensity,
     homogeneity of directions); Canny 1986 (largest along the gradient).
     """
-    return edge_numbers(region.cell.once(smoothed, SIGMA), region.cell.pixels, region.mask)
+    cell, totals = region.cell, np.ascontiguousarray(region.moments[:, 0])
+    return edge_numbers(cell.once(smoothed, SIGMA), cell.pixels, region.mask, totals)

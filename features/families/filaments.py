@@ -50,7 +50,7 @@ def filaments(region: Region) -> Floats:
     cell = region.cell
     nucleus = cell.region("nucleus")
     has_nucleus = nucleus.count > 0
-    row, column = nucleus.positions.mean(axis=1) if has_nucleus else (0.0, 0.0)
+    row, column = nucleus.centre if has_nucleus else (0.0, 0.0)
     totals = np.ascontiguousarray(region.moments[:, 0])
     numbers = filament_numbers(
         cell.pixels, cell.once(_ridges), totals, region.count, (float(row), float(column))
@@ -68,7 +68,7 @@ ALIGNED = {
 }
 
 
-@feature(family="filaments", resampled=True, per="pair", regions=("cell",), outputs=ALIGNED)
+@feature(family="filaments", resampled=True, per="pair", regions=("cell",), outputs=ALIGNED, version=2)
 def parallel(region: Region) -> Floats:
     """Compare the directions of the lines of every pair of channels, shape (pairs, 1).
 

@@ -29,7 +29,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="nucleoli", resampled=True, per="channel", regions=("nucleus",), outputs=OUTPUTS)
+@feature(family="nucleoli", resampled=True, per="channel", regions=("nucleus",), outputs=OUTPUTS, version=2)
 def bright_bodies(region: Region) -> Floats:
     """Describe the nucleolus-like bodies that are bright in each channel, shape (channels, 10).
 

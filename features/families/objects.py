@@ -1,11 +1,13 @@
 """Things in a channel: bright bodies and spots, and where in the cell they lie."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.cells import Cell, Region
+from features.cells import Region
 from features.kernels.filters import band_numbers
-from features.kernels.objects import bright_objects, local_maxima, mean_spacing
+from features.kernels.geometry import centre_of_mass
+from features.kernels.objects import bright_objects
+from features.kernels.places import around, brightest
+from features.kernels.spots import spot_numbers
 from features.planes import smoothed
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Floats, Output, feature
 
@@ -57,10 +59,9 @@ SPOTS = {
     "brightest_from_nucleus": Output("the distance from the strongest spot to the nucleus", LENGTH),
     "brightest_from_border": Output("the distance from the strongest spot to the border", LENGTH),
 }
-STRONG = 2.0
 
 
-@feature(family="objects", resampled=True, per="channel", regions=("cell",), outputs=SPOTS)
+@feature(family="objects", resampled=True, per="channel", regions=("cell",), outputs=SPOTS, version=2)
 def spots(region: Region) -> Floats:
     """Describe each channel's spots, shape (channels, 9).
 
@@ -74,29 +75,8 @@ def spots(region: Region) -> Floats:
     """
     cell = region.cell
     finer, coarser = cell.once(smoothed, 1), cell.once(smoothed, 2)
-    band = finer - coarser
     spreads = np.sqrt(band_numbers(finer, coarser, region.mask)[:, 0] / region.count)
-    out = np.full((len(band), len(SPOTS)), np.nan)
-    for channel, (plane, spread) in enumerate(zip(band, spreads, strict=True)):
-        points = local_maxima(plane, region.mask, max(STRONG * spread, 1e-6))
-        out[channel, :2] = len(points), len(points) / region.count
-        if len(points):
-            out[channel, 2:] = _places(cell, points, plane, spread)
-    return out
-
-
-def _places(cell: Cell, points: NDArray[np.int64], band: NDArray[np.float32], spread: float) -> list[float]:
-    """Say how high spots are and where they lie."""
-    at = tuple(points.T)
-    heights = band[at]
-    top = int(np.argmax(heights))
-    depth = cell.depth[at]
-    has_nucleus = cell.region("nucleus").count > 0
-    away = cell.from_nucleus[at] if has_nucleus else np.full(len(points), np.nan)
-    inside = float(np.mean(away == 0)) if has_nucleus else np.nan
-    strength = float(heights.mean(dtype=np.float64)) / spread
-    means = [strength, mean_spacing(points), float(away.mean()), float(depth.mean()), inside]
-    return [*means, float(away[top]), float(depth[top])]
+    return spot_numbers((finer, coarser), region.mask, spreads, cell.depth, cell.from_nucleus)
 
 
 CENTRE = {
@@ -121,6 +101,7 @@ NEAR_UM, NEAR_PX = 2.0, 6.0
     regions=("cell",),
     channels=("microtubules", "protein"),
     outputs=CENTRE,
+    version=2,
 )
 def microtubule_centre(region: Region) -> Floats:
     """Measure where the protein lies from the microtubule organising centre, shape (3,).
@@ -135,15 +116,14 @@ def microtubule_centre(region: Region) -> Floats:
     """
     cell = region.cell
     tubules, protein = (cell.channels.index(name) for name in ("microtubules", "protein"))
-    values = cell.once(smoothed, 2)[tubules][region.mask]
     total = region.moments[protein, 0]
     if region.moments[tubules, 2] == 0:
         return np.full(3, np.nan)
-    centre = region.positions[:, int(np.argmax(values))]
+    centre = region.positions[:, brightest(cell.once(smoothed, 2)[tubules], region.positions)]
     away = cell.from_nucleus[tuple(centre)] if cell.region("nucleus").count else np.nan
     if total <= 0:
         return np.array([away, np.nan, np.nan])
-    mass = region.positions @ region.values[protein] / total
-    distance = np.hypot(*(region.positions - centre[:, None]))
-    near = region.values[protein][distance <= cell.in_pixels(NEAR_UM, NEAR_PX)].mean()
+    values = region.values[protein : protein + 1]
+    mass = centre_of_mass(values, region.positions)[0]
+    _, _, near = around(values[0], region.positions, centre, cell.in_pixels(NEAR_UM, NEAR_PX))
     return np.array([away, np.hypot(*(mass - centre)), near * region.count / total])

@@ -4,7 +4,7 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.kernels.geometry import centre_of_mass
-from features.kernels.places import pull
+from features.kernels.places import around, brightest, pull
 from features.planes import smoothed
 from features.registry import GEOMETRY, LENGTH, Floats, Output, feature, pair_places
 
@@ -21,7 +21,7 @@ OUTPUTS = {
 }
 
 
-@feature(family="places", per="channel", regions=("cell",), outputs=OUTPUTS)
+@feature(family="places", per="channel", regions=("cell",), outputs=OUTPUTS, version=2)
 def sides(region: Region) -> Floats:
     """Measure where each channel's mass lies relative to nucleus and border, shape (channels, 3).
 
@@ -40,7 +40,7 @@ def sides(region: Region) -> Floats:
     depth[known] = cell.depth[at[:, 0], at[:, 1]]
     away = np.full(len(mass), np.nan)
     if cell.region("nucleus").count:
-        away = np.hypot(*(mass - cell.region("nucleus").positions.mean(axis=1)).T)
+        away = np.hypot(*(mass - cell.region("nucleus").centre).T)
     return np.column_stack([away, depth, np.hypot(*cell.once(_pull).T)])
 
 
@@ -51,7 +51,7 @@ TOGETHER = {
 }
 
 
-@feature(family="places", per="pair", regions=("cell",), outputs=TOGETHER)
+@feature(family="places", per="pair", regions=("cell",), outputs=TOGETHER, version=2)
 def same_side(region: Region) -> Floats:
     """Compare on which side of the nucleus two channels lie, shape (pairs, 1).
 
@@ -73,7 +73,7 @@ def _pull(cell: Cell) -> Floats:
     nucleus, cytoplasm = cell.region("nucleus"), cell.region("cytoplasm")
     if nucleus.count == 0 or cytoplasm.count == 0:
         return np.full((len(cell.pixels), 2), np.nan)
-    row, column = nucleus.positions.mean(axis=1)
+    row, column = nucleus.centre
     return pull(cytoplasm.values, cytoplasm.positions, float(row), float(column))
 
 
@@ -95,6 +95,7 @@ FROM_CENTRE = {
     regions=("cell",),
     channels=("microtubules", "protein"),
     outputs=FROM_CENTRE,
+    version=2,
 )
 def from_microtubule_centre(region: Region) -> Floats:
     """Measure how far the protein lies from the microtubule organising centre, shape (2,).
@@ -109,10 +110,8 @@ def from_microtubule_centre(region: Region) -> Floats:
     tubules, protein = (region.cell.channels.index(name) for name in ("microtubules", "protein"))
     if region.moments[tubules, 2] == 0 or region.moments[protein, 0] <= 0:
         return np.full(2, np.nan)
-    planes = region.cell.once(smoothed, 2)
-    row, column = region.positions
-    top, place = (int(np.argmax(planes[channel][row, column])) for channel in (tubules, protein))
-    distance = np.hypot(row - row[top], column - column[top])
-    brightest = distance[place] if region.moments[protein, 2] > 0 else np.nan
-    mean = distance @ region.values[protein] / region.moments[protein, 0]
-    return np.array([brightest, mean / distance.mean() if distance.any() else np.nan])
+    planes, positions = region.cell.once(smoothed, 2), region.positions
+    centre, place = (positions[:, brightest(planes[channel], positions)] for channel in (tubules, protein))
+    mean, weighted, _ = around(region.values[protein], positions, centre, 0.0)
+    apart = np.hypot(*(place - centre)) if region.moments[protein, 2] > 0 else np.nan
+    return np.array([apart, weighted / mean if mean > 0 else np.nan])

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from features.jit import kernel
 from features.kernels.filaments import reach, skeleton_sums
+from features.kernels.geometry import mean_spacing
 from features.kernels.objects import components, elongation, object_sums
 from features.kernels.patterns import euler_numbers
 from features.kernels.ridges import thin
@@ -160,7 +161,7 @@ def body_numbers(
     out[6] = _contrast(body_amount, body, amount - body_amount, inside - body)
     out[7] = _contrast(rim_amount, rim, core_amount, core)
     out[8] = body_deep / body / (deep / inside)
-    out[9] = _spacing(sums) / np.sqrt(inside / np.pi)
+    out[9] = mean_spacing(sums[:, 1:3] / sums[:, :1]) / np.sqrt(inside / np.pi)
     return out
 
 
@@ -171,24 +172,6 @@ def _contrast(one: float, one_count: float, other: float, other_count: float) ->
         return np.nan
     a, b = one / one_count, max(0.0, other / other_count)
     return (a - b) / (a + b) if a + b > 0.0 else np.nan
-
-
-@kernel
-def _spacing(sums: NDArray[np.float64]) -> float:
-    """Return the mean distance from a body's centre to the next, NaN for fewer than two."""
-    count = len(sums)
-    if count < 2:
-        return np.nan
-    total = 0.0
-    for one in range(count):
-        nearest = np.inf
-        for other in range(count):
-            if other != one:
-                down = sums[one, 1] / sums[one, 0] - sums[other, 1] / sums[other, 0]
-                right = sums[one, 2] / sums[one, 0] - sums[other, 2] / sums[other, 0]
-                nearest = min(nearest, np.hypot(down, right))
-        total += nearest
-    return total / count
 
 
 @kernel

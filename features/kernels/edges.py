@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from features.jit import kernel
 from features.kernels.binary_patterns import eroded
+from features.kernels.lanes import in_order
 
 BINS = 8
 NUMBERS = 7
@@ -18,21 +19,23 @@ def _gradient(
     inner: NDArray[np.bool_],
     down: NDArray[np.float32],
     right: NDArray[np.float32],
-) -> tuple[int, float]:
-    """Write central differences into `down` and `right`; count pixels and sum the squares."""
+) -> float:
+    """Write central differences into `down` and `right`, 0 where not `inner`; sum up their squares."""
     height, width = plane.shape
-    count, squares = 0, 0.0
+    squares = np.zeros(width - 2, np.float64)
     for row in range(1, height - 1):
-        for column in range(1, width - 1):
-            if inner[row, column]:
-                vertical = 0.5 * (plane[row + 1, column] - plane[row - 1, column])
-                horizontal = 0.5 * (plane[row, column + 1] - plane[row, column - 1])
-                down[row, column], right[row, column] = vertical, horizontal
-                count += 1
-                squares += float(vertical) ** 2 + float(horizontal) ** 2
-            else:
-                down[row, column], right[row, column] = 0.0, 0.0
-    return count, squares
+        above, below, within = plane[row - 1, 1:], plane[row + 1, 1:], inner[row, 1:]
+        before, after = plane[row], plane[row, 2:]
+        vertical, horizontal = down[row, 1:], right[row, 1:]
+        for column in range(width - 2):
+            change = np.float32(0.5) * (below[column] - above[column])
+            vertical[column] = change if within[column] else 0.0
+        for column in range(width - 2):
+            change = np.float32(0.5) * (after[column] - before[column])
+            horizontal[column] = change if within[column] else 0.0
+        for column in range(width - 2):
+            squares[column] += float(vertical[column]) ** 2 + float(horizontal[column]) ** 2
+    return in_order(squares)
 
 
 @kernel
@@ -53,7 +56,10 @@ def _is_crest(
 
 @kernel
 def edge_numbers(
-    planes: NDArray[np.float32], pixels: NDArray[np.float32], mask: NDArray[np.bool_]
+    planes: NDArray[np.float32],
+    pixels: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    totals: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Find the crests of each channel's gradient and describe them.
 
@@ -62,8 +68,9 @@ def edge_numbers(
     planes : ndarray, shape (channels, height, width), float32
         Smoothed; with a margin of one pixel.
     pixels : ndarray, shape (channels, height, width), float32
-        0 outside the mask.
     mask : ndarray, shape (height, width), bool
+    totals : ndarray, shape (channels,), float64
+        The intensities of the mask's pixels summed up.
 
     Returns
     -------
@@ -77,16 +84,16 @@ def edge_numbers(
     out = np.full((channels, NUMBERS), np.nan)
     inner = eroded(mask, 1)
     down, right = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    count = np.count_nonzero(inner)
+    if count == 0:
+        return out
     for channel in range(channels):
-        count, squares = _gradient(planes[channel], inner, down, right)
-        if count == 0:
-            continue
+        squares = _gradient(planes[channel], inner, down, right)
         least = max(squares / count, 1e-12)
         bins = np.zeros(BINS, np.float64)
-        edges, amount, strength, along, across, whole = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        edges, amount, strength, along, across = 0.0, 0.0, 0.0, 0.0, 0.0
         for row in range(1, height - 1):
             for column in range(1, width - 1):
-                whole += pixels[channel, row, column]
                 y, x = float(down[row, column]), float(right[row, column])
                 squared = y * y + x * x
                 if squared <= least or not _is_crest(down, right, row, column, squared):
@@ -99,7 +106,7 @@ def edge_numbers(
                 bins[_bin(y, x)] += 1.0
         out[channel, 0] = edges / count
         if edges > 0.0:
-            out[channel, 1] = amount / whole if whole > 0.0 else np.nan
+            out[channel, 1] = amount / totals[channel] if totals[channel] > 0.0 else np.nan
             out[channel, 2] = strength / edges / np.sqrt(squares / count)
             out[channel, 3:6] = _histogram(bins / edges)
             out[channel, 6] = np.hypot(along, across) / edges

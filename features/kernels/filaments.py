@@ -162,19 +162,23 @@ def alignment(ridge: NDArray[np.float32]) -> NDArray[np.float64]:
     ndarray, shape (pairs,), float64
         Mean cosine of twice the angle between them; NaN where no pixel lies on lines of both.
     """
-    channels = len(ridge)
+    channels, _, height, width = ridge.shape
+    strength = np.sqrt(ridge[:, 0] ** 2 + ridge[:, 1] ** 2)
     out = np.full(channels * (channels - 1) // 2, np.nan)
+    products, weights = np.empty(width, np.float64), np.empty(width, np.float64)
     pair = 0
     for first in range(channels):
         for second in range(first + 1, channels):
-            one, other = ridge[first].reshape(2, -1), ridge[second].reshape(2, -1)
-            product, weight = 0.0, 0.0
-            for at in range(one.shape[1]):
-                ax, ay, bx, by = one[0, at], one[1, at], other[0, at], other[1, at]
-                if (ax != 0.0 or ay != 0.0) and (bx != 0.0 or by != 0.0):
-                    product += ax * bx + ay * by
-                    weight += np.sqrt((ax * ax + ay * ay) * (bx * bx + by * by))
+            products[:], weights[:] = 0.0, 0.0
+            for row in range(height):
+                ax, ay, a = ridge[first, 0, row], ridge[first, 1, row], strength[first, row]
+                bx, by, b = ridge[second, 0, row], ridge[second, 1, row], strength[second, row]
+                for column in range(width):
+                    products[column] += ax[column] * bx[column] + ay[column] * by[column]
+                for column in range(width):
+                    weights[column] += a[column] * b[column]
+            weight = in_order(weights)
             if weight > 0.0:
-                out[pair] = product / weight
+                out[pair] = in_order(products) / weight
             pair += 1
     return out

@@ -1,4 +1,6 @@
-"""Moments of a set of pixels."""
+"""Moments of a set of pixels, and spacing of points."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +64,25 @@ def centre_of_mass(values: NDArray[np.float64], positions: NDArray[np.int64]) ->
             out[channel, 0] = down / total
             out[channel, 1] = right / total
     return out
+
+
+@kernel
+def mean_spacing(points: NDArray[Any]) -> float:
+    """Return the mean distance from every point to its nearest other one, NaN for less than two.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 2)
+    """
+    count = len(points)
+    if count < 2:
+        return np.nan
+    total = 0.0
+    for one in range(count):
+        nearest = np.inf
+        for other in range(count):
+            if other != one:
+                down, right = points[one, 0] - points[other, 0], points[one, 1] - points[other, 1]
+                nearest = min(nearest, float(down * down + right * right))
+        total += np.sqrt(nearest)
+    return total / count

@@ -59,7 +59,8 @@ def _powers_of_gaps(row: NDArray[np.float64], mean: float) -> tuple[float, float
 def median_deviation(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median absolute deviation from the median of every row of sorted values.
 
-    Deviations grow to both sides of the median, so their middle is found by walking outwards.
+    Deviations grow to both sides of the median, so their middle is found by halving: how many of the
+    smaller half lie on the left?
 
     Parameters
     ----------
@@ -74,18 +75,24 @@ def median_deviation(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
     for channel in range(channels):
         row = ascending[channel]
         median = 0.5 * (row[(count - 1) // 2] + row[count // 2])
-        right = count // 2
-        left = right - 1
-        lower, upper = 0.0, 0.0
-        for _ in range(count // 2 + 1):
-            below = median - row[left] if left >= 0 else np.inf
-            above = row[right] - median if right < count else np.inf
-            lower, upper = upper, min(below, above)
-            if below < above:
-                left -= 1
+        middle, smaller = count // 2, count // 2 + 1
+        least, most = max(0, smaller - (count - middle)), middle
+        while least < most:
+            left = (least + most) // 2
+            if median - row[middle - 1 - left] < row[middle + smaller - left - 1] - median:
+                least = left + 1
             else:
-                right += 1
-        out[channel] = upper if count % 2 == 1 else 0.5 * (lower + upper)
+                most = left
+        left, right = least, smaller - least
+        below = median - row[middle - left] if left > 0 else -1.0
+        above = row[middle + right - 1] - median if right > 0 else -1.0
+        out[channel] = max(below, above)
+        if count % 2 == 0:
+            if below > above:
+                below = median - row[middle - left + 1] if left > 1 else -1.0
+            else:
+                above = row[middle + right - 2] - median if right > 1 else -1.0
+            out[channel] = 0.5 * (max(below, above) + out[channel])
     return out
 
 

@@ -7,7 +7,9 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 
-from features.kernels.objects import components, local_maxima, mean_spacing, otsu
+from features.kernels.geometry import mean_spacing
+from features.kernels.objects import components, otsu
+from features.kernels.spots import local_maxima
 
 SHAPE = (60, 96)
 
