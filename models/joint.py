@@ -2,7 +2,11 @@
 
 Boosters per location see a rare location's few positives and nothing else. A hidden layer that
 all locations share learns from the common ones how networks err together, which is what the rare
-ones need. A linear way past it does what a linear model does. Torch is imported only where the network runs.
+ones need. A linear way past it does what a linear model does.
+
+What it learns is which *set* of locations a row has, among all sets that it has seen: locations come in
+combinations, and one that never came is unlikely however likely its parts. Torch is imported only where
+the network runs.
 """
 
 from collections.abc import Iterator
@@ -11,12 +15,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 Floats = NDArray[np.float64]
+
+BEYOND = 1e-6
+"""Least probability of a location, and of its absence."""
+
+_ROWS = 4096
+"""Rows answered at a time."""
 
 
 @contextmanager
@@ -33,11 +45,14 @@ def _one_thread() -> Iterator[None]:
 
 
 class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A multilabel perceptron with one hidden layer beside a linear one; the mean of `members` trainings.
+    """A perceptron with one hidden layer beside a linear one, over sets of locations.
+
+    The log-odds of a set are the sum of its locations' own, a bias, and what `directions` numbers of the row
+    say along the set's own direction.
 
     Parameters
     ----------
-    hidden, epochs, batch, members : int
+    hidden, directions, epochs, batch : int
     dropout, input_dropout : float
         Shares of hidden units, and of inputs, that a training step does not see.
     learning_rate : float
@@ -48,10 +63,10 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
 
     def __init__(
         self,
-        hidden: int = 384,
+        hidden: int = 1024,
+        directions: int = 64,
         epochs: int = 10,
         batch: int = 1024,
-        members: int = 1,
         dropout: float = 0.4,
         input_dropout: float = 0.15,
         learning_rate: float = 4e-3,
@@ -59,9 +74,9 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         seed: int = 0,
     ) -> None:
         self.hidden = hidden
+        self.directions = directions
         self.epochs = epochs
         self.batch = batch
-        self.members = members
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.learning_rate = learning_rate
@@ -69,7 +84,7 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self.seed = seed
 
     def fit(self, X: NDArray[np.float32], Y: NDArray[np.bool_], weight: NDArray[np.float32]) -> Self:
-        """Train the members.
+        """Train the network.
 
         Parameters
         ----------
@@ -81,33 +96,35 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         """
         import torch
 
+        sets, known, counts = np.unique(Y, axis=0, return_inverse=True, return_counts=True)
+        self.sets_ = sets.astype(np.float32)
         with _one_thread(), torch.random.fork_rng(devices=[]):
-            self.members_ = []
-            for member in range(self.members):
-                torch.manual_seed(self.seed * 1000 + member)
-                self.members_.append(self._train(X, Y, weight))
+            torch.manual_seed(self.seed)
+            self.network_ = self._network(X.shape[1], counts / len(Y))
+            self._train(X, known.ravel(), weight)
         return self
 
     def decision_function(self, X: NDArray[np.float32]) -> Floats:
         """Return log-odds, shape (rows, locations)."""
         import torch
 
+        answers = []
         with _one_thread(), torch.no_grad():
-            rows = torch.from_numpy(np.ascontiguousarray(X))
-            answers = [member(rows).numpy().astype(np.float64) for member in self.members_]
-        return np.asarray(np.mean(answers, axis=0))
+            for start in range(0, len(X), _ROWS):
+                rows = torch.from_numpy(np.ascontiguousarray(X[start : start + _ROWS]))
+                likely = torch.softmax(self.network_(rows), dim=1).numpy().astype(np.float64)
+                answers.append(likely @ self.sets_)
+        probability = np.concatenate(answers) if answers else np.empty((0, self.sets_.shape[1]))
+        return np.asarray(logit(np.clip(probability, BEYOND, 1 - BEYOND)))
 
-    def _train(
-        self, X: NDArray[np.float32], Y: NDArray[np.bool_], weight: NDArray[np.float32]
-    ) -> "nn.Module":
+    def _train(self, X: NDArray[np.float32], known: NDArray[np.intp], weight: NDArray[np.float32]) -> None:
         import torch
         from torch import nn
 
-        rows, known = torch.from_numpy(np.ascontiguousarray(X)), torch.from_numpy(Y.astype(np.float32))
-        counts = torch.from_numpy(np.ascontiguousarray(weight))[:, None]
-        network = self._network(X.shape[1], Y.shape[1])
+        rows, truth = torch.from_numpy(np.ascontiguousarray(X)), torch.from_numpy(known)
+        counts = torch.from_numpy(np.ascontiguousarray(weight))
         optimiser: Any = torch.optim.AdamW(
-            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+            self.network_.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
         steps = self.epochs * -(-len(X) // self.batch)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, total_steps=steps)
@@ -116,16 +133,34 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
             for start in range(0, len(X), self.batch):
                 some = order[start : start + self.batch]
                 optimiser.zero_grad()
-                losses: Any = nn.functional.binary_cross_entropy_with_logits(
-                    network(rows[some]), known[some], counts[some], reduction="sum"
+                losses: Any = nn.functional.cross_entropy(
+                    self.network_(rows[some]), truth[some], reduction="none"
                 )
-                (losses / len(some)).backward()
+                (losses * counts[some]).mean().backward()
                 optimiser.step()
                 schedule.step()
-        return network.eval()
+        self.network_.eval()
 
-    def _network(self, columns: int, locations: int) -> "nn.Module":
+    def _network(self, columns: int, shares: Floats) -> "nn.Module":
+        import torch
         from torch import nn
+
+        sets = torch.from_numpy(self.sets_)
+        numbers = sets.shape[1] + self.directions
+
+        class OverSets(nn.Module):
+            """Turns numbers of a row into log-odds of every set, up to a constant."""
+
+            def __init__(self, row: nn.Module, directions: int) -> None:
+                super().__init__()
+                self.row = row
+                self.directions = nn.Parameter(0.02 * torch.randn(len(sets), directions))
+                self.bias = nn.Parameter(0.5 * torch.log(torch.from_numpy(shares.astype(np.float32))))
+
+            def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+                own, along = self.row(x).split([sets.shape[1], self.directions.shape[1]], dim=1)
+                answer: torch.Tensor = own @ sets.T + along @ self.directions.T + self.bias
+                return answer
 
         class Beside(nn.Module):
             """The sum of what two networks answer."""
@@ -141,6 +176,7 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
             nn.Linear(columns, self.hidden),
             nn.GELU(),
             nn.Dropout(self.dropout),
-            nn.Linear(self.hidden, locations),
+            nn.Linear(self.hidden, numbers),
         )
-        return nn.Sequential(nn.Dropout(self.input_dropout), Beside(hidden, nn.Linear(columns, locations)))
+        row = nn.Sequential(nn.Dropout(self.input_dropout), Beside(hidden, nn.Linear(columns, numbers)))
+        return OverSets(row, self.directions)

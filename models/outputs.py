@@ -12,10 +12,12 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import logit
+from sklearn.base import clone
 
-from models.crossfit import EXTRA, Block, Fit, Level0, Store
+from models.crossfit import EXTRA, Block, Fit, Level0, MemoryStore, Store
 from models.joint import JointNetwork
 from models.nested import Nested
 from models.settings import Settings
@@ -76,9 +78,10 @@ def nested_outputs(
     store : Store, optional
         Keeps finished members.
     jobs : int
-        Boosters fitted at the same time; the result does not depend on it.
+        Members fitted at the same time; the result does not depend on it.
     finished : callable
-        Called with the number of sets of folds just finished, of ``folds * (folds + 1) / 2``.
+        Called with 1 for each of the ``folds * (folds + 1) / 2`` sets of folds that a member was just
+        fitted without.
 
     Returns
     -------
@@ -91,10 +94,12 @@ def nested_outputs(
     folds = range(level0.folds)
     empty = np.full((*targets.shape, 2), np.nan)
     inner, outer = [empty.copy() for _ in folds], empty.copy()
-    for without in [*combinations(folds, 2), *((number,) for number in folds)]:
+    left_out = [*combinations(folds, 2), *((number,) for number in folds)]
+    together = _joint(level0, joint or JointNetwork(), left_out, store, jobs, finished)
+    for without, joined in zip(left_out, together, strict=True):
         held_out = np.isin(fold, without)
         answers = np.full_like(empty, np.nan)
-        answers[held_out, :, 0] = _joint(level0, joint or JointNetwork(), without, store)
+        answers[held_out, :, 0] = joined
         fits = [Fit(0, "lightgbm", place, TREES, without) for place in range(targets.shape[1])]
         answers[held_out, :, 1] = np.column_stack(level0.margins(fits))
         for own in without:
@@ -104,16 +109,38 @@ def nested_outputs(
     return Nested(inner, outer, outer).rows(fold != EXTRA)
 
 
-def _joint(level0: Level0, joint: JointNetwork, without: tuple[int, ...], store: Store | None) -> Floats:
-    described = f"{level0.digest} {without} {sorted(joint.get_params().items())}"
-    key = hashlib.sha256(described.encode()).hexdigest()
-    kept = None if store is None else store.get(key)
-    held_out = np.isin(level0.fold, without)
-    shape = (int(held_out.sum()), level0.targets.shape[1])
-    if kept is None:
-        table, weight = level0.blocks[0].table, np.where(level0.fold == EXTRA, EXTRA_WEIGHT, 1.0)
-        joint.fit(table[~held_out], level0.targets[~held_out], weight[~held_out].astype(np.float32))
-        kept = joint.decision_function(table[held_out]).tobytes()
-        if store is not None:
-            store.put(key, kept)
-    return np.frombuffer(kept, dtype=np.float64).reshape(shape)
+def _joint(
+    level0: Level0,
+    joint: JointNetwork,
+    left_out: list[tuple[int, ...]],
+    store: Store | None,
+    jobs: int,
+    finished: Callable[[int], None],
+) -> list[Floats]:
+    """Answer the rows of each set of folds by a network that saw none of them, several networks at once."""
+    kept = MemoryStore() if store is None else store
+    settings = sorted(joint.get_params().items())
+    described = [f"{level0.digest} {without} {settings}" for without in left_out]
+    keys = [hashlib.sha256(words.encode()).hexdigest() for words in described]
+    answers = {key: content for key in keys if (content := kept.get(key)) is not None}
+    missing = [(key, without) for key, without in zip(keys, left_out, strict=True) if key not in answers]
+    weight = np.where(level0.fold == EXTRA, EXTRA_WEIGHT, 1.0).astype(np.float32)
+    known = (level0.blocks[0].table, level0.targets, weight)
+    tasks = (delayed(_answers)(joint, *known, np.isin(level0.fold, without)) for _, without in missing)
+    for (key, _), content in zip(missing, Parallel(jobs, return_as="generator")(tasks), strict=True):
+        kept.put(key, content)
+        answers[key] = content
+        finished(1)
+    return [np.frombuffer(answers[key]).reshape(-1, level0.targets.shape[1]) for key in keys]
+
+
+def _answers(
+    joint: JointNetwork,
+    table: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    weight: NDArray[np.float32],
+    held_out: NDArray[np.bool_],
+) -> bytes:
+    network = clone(joint).fit(table[~held_out], targets[~held_out], weight[~held_out])
+    log_odds: Floats = network.decision_function(table[held_out])
+    return log_odds.tobytes()
