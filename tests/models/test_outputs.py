@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from sklearn.base import clone
 
 from models.crossfit import EXTRA, MemoryStore
 from models.folds import stratified_group_folds
@@ -78,3 +79,15 @@ def test_extra_rows_are_not_answered_and_an_interrupted_run_goes_on() -> None:
     assert again.outer.shape == (90, 3, 2)
     assert np.array_equal(again.outer, whole.outer)
     assert not np.isnan(whole.outer).any()
+
+
+def test_locations_that_never_come_together_are_not_both_likely() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(400) < 0.5
+    truth = np.stack([first, ~first], axis=1)
+    seen = (truth + rng.normal(0, 0.7, truth.shape)).astype(np.float32)
+    network = clone(SMALL).fit(seen, truth, np.ones(400, np.float32))
+    both = np.full((1, 2), 1.0, np.float32)
+    probability = expit(network.decision_function(np.concatenate([seen, both])))
+    np.testing.assert_allclose(probability.sum(axis=1), 1.0, atol=1e-5)
+    assert ((probability[:400] > 0.5) == truth).mean() > 0.8
