@@ -29,6 +29,7 @@ from models.folds import stratified_group_folds
 from models.heads import Head, mean_group_size, nested_answers
 from models.metrics import Counts, count, interval, resampled_counts
 from models.outputs import nested_outputs, output_columns
+from models.thresholds import NESTED
 from pipeline.labels import read_labels
 from pipeline.locations import LOCATIONS
 from pipeline.training.store import FileStore
@@ -109,7 +110,7 @@ def stack(outputs: Outputs, groups: pd.Series, store: Path | None, seed: int) ->
         size = mean_group_size(groups[outputs.scored].to_numpy())
         head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
         known = (outputs.truth[outputs.scored], fold[outputs.scored])
-        answers = nested_answers(head, nested.inner, nested.outer, *known, "f1_shrunk")
+        answers = nested_answers(head, nested.inner, nested.outer, *known, NESTED)
     print(f"members and heads: {time.monotonic() - start:.0f} s")
     return answers.chosen
 

@@ -1,13 +1,14 @@
 """Stack the outputs of other networks: their probabilities or hard labels of every location.
 
 Two members, both fitted without each pair of folds and each single fold as `models.nested`
-describes: a network that learns all locations together, and boosted trees per location. The heads
+describes: networks that learn all locations together, averaged because rare locations come out
+differently from each training, and boosted trees per location. The heads
 of `models.heads` join them. Rows of another data set may be learned from; a column tells them apart,
 since networks are right more or less often there.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -26,6 +27,8 @@ Floats = NDArray[np.float64]
 
 EXTRA_WEIGHT = 0.5
 """What an extra row counts for the network: its pictures are alike, but not the ones that are scored."""
+
+JOINT = tuple(JointNetwork(seed=seed) for seed in range(3))
 
 TREES = Settings(
     columns=1000, trees=150, leaves=7, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.2, min_rows=5
@@ -59,7 +62,7 @@ def nested_outputs(
     targets: NDArray[np.bool_],
     fold: NDArray[np.int16],
     *,
-    joint: JointNetwork | None = None,
+    joint: Sequence[JointNetwork] = JOINT,
     store: Store | None = None,
     jobs: int = 1,
     finished: Callable[[int], None] = lambda _: None,
@@ -73,8 +76,8 @@ def nested_outputs(
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
         `models.crossfit.EXTRA` for rows that are only learned from.
-    joint : JointNetwork, optional
-        The member of all locations; the other is `TREES` of each location.
+    joint : sequence of JointNetwork
+        Their mean is the member of all locations; the other is `TREES` of each location.
     store : Store, optional
         Keeps finished members.
     jobs : int
@@ -95,11 +98,11 @@ def nested_outputs(
     empty = np.full((*targets.shape, 2), np.nan)
     inner, outer = [empty.copy() for _ in folds], empty.copy()
     left_out = [*combinations(folds, 2), *((number,) for number in folds)]
-    together = _joint(level0, joint or JointNetwork(), left_out, store, jobs, finished)
-    for without, joined in zip(left_out, together, strict=True):
+    together = [_joint(level0, network, left_out, store, jobs, finished) for network in joint]
+    for without, *joined in zip(left_out, *together, strict=True):
         held_out = np.isin(fold, without)
         answers = np.full_like(empty, np.nan)
-        answers[held_out, :, 0] = joined
+        answers[held_out, :, 0] = np.mean(joined, axis=0)
         fits = [Fit(0, "lightgbm", place, TREES, without) for place in range(targets.shape[1])]
         answers[held_out, :, 1] = np.column_stack(level0.margins(fits))
         for own in without:
