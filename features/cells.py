@@ -206,6 +206,11 @@ class Region:
         return moments(self.values)
 
     @cached_property
+    def totals(self) -> Floats:
+        """Sum of intensities, shape (channels,), contiguous as loops want it."""
+        return np.ascontiguousarray(self.moments[:, 0])
+
+    @cached_property
     def box(self) -> tuple[slice, slice]:
         """Rows and columns of the crop that hold the region and a margin of one pixel."""
         rows, columns = self.positions

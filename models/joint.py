@@ -108,13 +108,12 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         """Return log-odds, shape (rows, locations)."""
         import torch
 
-        answers = []
+        probability = np.empty((len(X), self.sets_.shape[1]))
         with _one_thread(), torch.no_grad():
             for start in range(0, len(X), _ROWS):
                 rows = torch.from_numpy(np.ascontiguousarray(X[start : start + _ROWS]))
                 likely = torch.softmax(self.network_(rows), dim=1).numpy().astype(np.float64)
-                answers.append(likely @ self.sets_)
-        probability = np.concatenate(answers) if answers else np.empty((0, self.sets_.shape[1]))
+                probability[start : start + len(rows)] = likely @ self.sets_
         return np.asarray(logit(np.clip(probability, BEYOND, 1 - BEYOND)))
 
     def _train(self, X: NDArray[np.float32], known: NDArray[np.intp], weight: NDArray[np.float32]) -> None:

@@ -1,7 +1,5 @@
 """Edges: how much of a channel lies where its intensity changes most, and in how many directions."""
 
-import numpy as np
-
 from features.cells import Region
 from features.kernels.edges import edge_numbers
 from features.planes import smoothed
@@ -33,5 +31,5 @@ def edges(region: Region) -> Floats:
     Source: Boland and Murphy 2001 (SLF1.9 to 1.13, features of edges: share of pixels and intensity,
     homogeneity of directions); Canny 1986 (largest along the gradient).
     """
-    cell, totals = region.cell, np.ascontiguousarray(region.moments[:, 0])
-    return edge_numbers(cell.once(smoothed, SIGMA), cell.pixels, region.mask, totals)
+    cell = region.cell
+    return edge_numbers(cell.once(smoothed, SIGMA), cell.pixels, region.mask, region.totals)

@@ -51,9 +51,8 @@ def filaments(region: Region) -> Floats:
     nucleus = cell.region("nucleus")
     has_nucleus = nucleus.count > 0
     row, column = nucleus.centre if has_nucleus else (0.0, 0.0)
-    totals = np.ascontiguousarray(region.moments[:, 0])
     numbers = filament_numbers(
-        cell.pixels, cell.once(_ridges), totals, region.count, (float(row), float(column))
+        cell.pixels, cell.once(_ridges), region.totals, region.count, (float(row), float(column))
     )
     if not has_nucleus:
         numbers[:, -1] = np.nan

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cells import Region
-from features.kernels.filters import band_numbers, derivative_numbers
-from features.planes import smoothed
+from features.kernels.filters import derivative_numbers
+from features.planes import band, smoothed
 from features.registry import Floats, Output, feature
 
 SIGMAS = (1, 2, 4)
@@ -47,14 +47,13 @@ def filter_energies(region: Region) -> Floats:
     Gabor filters: orders 0 to 2 answer to blobs, edges and lines of any direction.
     """
     cell = region.cell
-    planes = [cell.pixels, *(cell.once(smoothed, sigma) for sigma in SIGMAS)]
     variance = region.moments[:, 2] ** 2
     variance = np.where(variance > 0, variance, np.nan)[:, None]
     out = []
-    for finer, coarser in pairwise(planes):
-        energy, skewness = band_numbers(finer, coarser, region.mask).T
+    for scales in pairwise((0, *SIGMAS)):
+        energy, skewness = cell.once(band, *scales).T
         out += [energy[:, None] / region.count / variance, skewness[:, None]]
-    out += [_derived(planes[SIGMAS.index(sigma) + 1], region, variance) for sigma in DERIVED]
+    out += [_derived(cell.once(smoothed, sigma), region, variance) for sigma in DERIVED]
     return np.hstack(out)
 
 

@@ -143,7 +143,7 @@ def nuclear_share(region: Region) -> Floats:
     """
     nucleus = region.cell.region("nucleus")
     cytoplasm = region.cell.region("cytoplasm")
-    total = np.where(region.moments[:, 0] > 0, region.moments[:, 0], np.nan)
+    total = np.where(region.totals > 0, region.totals, np.nan)
     share = _mean(nucleus) * nucleus.count / total
     inner, outer = _mean(nucleus), _mean(cytoplasm)
     both = inner + outer
@@ -206,7 +206,7 @@ def ring_shares(region: Region) -> Floats:
     """
     parts = {name: region.cell.region(name) for name in PLACES}
     means = {name: _mean(part) for name, part in parts.items()}
-    total = region.moments[:, 0]
+    total = region.totals
     out = [means[ring] * parts[ring].count / np.where(total > 0, total, np.nan) for ring in WORDS]
     for name in list(RING_SHARES)[len(WORDS) :]:
         one, other = name.split("_to_")

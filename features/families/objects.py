@@ -3,12 +3,11 @@
 import numpy as np
 
 from features.cells import Region
-from features.kernels.filters import band_numbers
 from features.kernels.geometry import centre_of_mass
 from features.kernels.objects import bright_objects
-from features.kernels.places import around, brightest
+from features.kernels.places import mean_within
 from features.kernels.spots import spot_numbers
-from features.planes import smoothed
+from features.planes import band, brightest_place, smoothed
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Floats, Output, feature
 
 GAIN = GEOMETRY | {"gain"}
@@ -44,8 +43,7 @@ def bodies(region: Region) -> Floats:
     Source: Boland and Murphy 2001 (SLF1.1 to 1.8: number, Euler number and sizes of fluorescent objects);
     rods and rings show as elongated objects and as holes.
     """
-    totals = np.ascontiguousarray(region.moments[:, 0])
-    return bright_objects(region.cell.pixels, region.mask, region.otsu, totals, region.count)
+    return bright_objects(region.cell.pixels, region.mask, region.otsu, region.totals, region.count)
 
 
 SPOTS = {
@@ -74,9 +72,9 @@ def spots(region: Region) -> Floats:
     Gaussians), at one scale.
     """
     cell = region.cell
-    finer, coarser = cell.once(smoothed, 1), cell.once(smoothed, 2)
-    spreads = np.sqrt(band_numbers(finer, coarser, region.mask)[:, 0] / region.count)
-    return spot_numbers((finer, coarser), region.mask, spreads, cell.depth, cell.from_nucleus)
+    planes = (cell.once(smoothed, 1), cell.once(smoothed, 2))
+    spreads = np.sqrt(cell.once(band, 1, 2)[:, 0] / region.count)
+    return spot_numbers(planes, region.mask, spreads, cell.depth, cell.from_nucleus)
 
 
 CENTRE = {
@@ -116,14 +114,14 @@ def microtubule_centre(region: Region) -> Floats:
     """
     cell = region.cell
     tubules, protein = (cell.channels.index(name) for name in ("microtubules", "protein"))
-    total = region.moments[protein, 0]
+    total = region.totals[protein]
     if region.moments[tubules, 2] == 0:
         return np.full(3, np.nan)
-    centre = region.positions[:, brightest(cell.once(smoothed, 2)[tubules], region.positions)]
+    centre = cell.once(brightest_place, "microtubules")
     away = cell.from_nucleus[tuple(centre)] if cell.region("nucleus").count else np.nan
     if total <= 0:
         return np.array([away, np.nan, np.nan])
     values = region.values[protein : protein + 1]
     mass = centre_of_mass(values, region.positions)[0]
-    _, _, near = around(values[0], region.positions, centre, cell.in_pixels(NEAR_UM, NEAR_PX))
+    near = mean_within(cell.in_pixels(NEAR_UM, NEAR_PX), values[0], region.positions, centre)
     return np.array([away, np.hypot(*(mass - centre)), near * region.count / total])

@@ -4,8 +4,8 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.kernels.geometry import centre_of_mass
-from features.kernels.places import around, brightest, pull
-from features.planes import smoothed
+from features.kernels.places import mean_distances, pull
+from features.planes import brightest_place
 from features.registry import GEOMETRY, LENGTH, Floats, Output, feature, pair_places
 
 GAIN = GEOMETRY | {"gain"}
@@ -108,10 +108,9 @@ def from_microtubule_centre(region: Region) -> Floats:
     pixel).
     """
     tubules, protein = (region.cell.channels.index(name) for name in ("microtubules", "protein"))
-    if region.moments[tubules, 2] == 0 or region.moments[protein, 0] <= 0:
+    if region.moments[tubules, 2] == 0 or region.totals[protein] <= 0:
         return np.full(2, np.nan)
-    planes, positions = region.cell.once(smoothed, 2), region.positions
-    centre, place = (positions[:, brightest(planes[channel], positions)] for channel in (tubules, protein))
-    mean, weighted, _ = around(region.values[protein], positions, centre, 0.0)
+    centre, place = (region.cell.once(brightest_place, name) for name in ("microtubules", "protein"))
+    mean, weighted = mean_distances(region.values[protein], region.positions, centre)
     apart = np.hypot(*(place - centre)) if region.moments[protein, 2] > 0 else np.nan
     return np.array([apart, weighted / mean if mean > 0 else np.nan])

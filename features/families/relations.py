@@ -45,7 +45,7 @@ def at_each_scale(region: Region) -> Floats:
 
 def _products(cell: Cell) -> Floats:
     """Return sums of products in nucleus and cytoplasm, shape (2, scales, channels + 1, channels + 1)."""
-    planes = [cell.pixels, *(cell.once(smoothed, sigma) for sigma in SIGMAS)]
+    planes = [cell.once(smoothed, sigma) for sigma in (0, *SIGMAS)]
     places = [cell.region(name).positions for name in ("nucleus", "cytoplasm")]
     return np.array([[band_products(*pair, some) for pair in pairwise(planes)] for some in places])
 

@@ -48,7 +48,7 @@ def rods_and_rings(region: Region) -> Floats:
     out = np.empty((len(cell.pixels), len(OUTPUTS)))
     least = cell.in_pixels(LEAST_UM, LEAST_PX)
     for channel, plane in enumerate(cell.once(levels, SIGMA, region.name)):
-        whole = (region.count, float(region.moments[channel, 0]))
+        whole = (region.count, float(region.totals[channel]))
         labels, found = large_parts(plane >= middle_level(plane), SMALLEST)
         out[channel] = rod_numbers(labels, found, cell.pixels[channel], whole, least)
     return out

@@ -56,10 +56,10 @@ def brightest(plane: NDArray[np.float32], positions: NDArray[np.int64]) -> int:
 
 
 @kernel
-def around(
-    values: NDArray[np.float64], positions: NDArray[np.int64], centre: NDArray[np.int64], near: float
-) -> tuple[float, float, float]:
-    """Describe how pixels lie around one of them.
+def mean_distances(
+    values: NDArray[np.float64], positions: NDArray[np.int64], centre: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the mean distance of pixels from one of them, plain and weighted by intensity.
 
     Parameters
     ----------
@@ -67,22 +67,30 @@ def around(
         Intensities, of which one is more than 0.
     positions : ndarray, shape (2, n), int64
     centre : ndarray, shape (2,), int64
-    near : float
-
-    Returns
-    -------
-    mean, weighted, close : float
-        The mean distance from the centre, the one weighted by intensity, and the mean intensity of the
-        pixels that are not farther than `near`.
     """
-    count, total, far, weighted, close, amount = len(values), 0.0, 0.0, 0.0, 0, 0.0
-    for index in range(count):
-        down, right = positions[0, index] - centre[0], positions[1, index] - centre[1]
-        distance, value = np.sqrt(float(down * down + right * right)), values[index]
-        total += value
+    total, far, weighted = 0.0, 0.0, 0.0
+    for index in range(len(values)):
+        distance = _distance(positions, index, centre)
+        total += values[index]
         far += distance
-        weighted += distance * value
-        if distance <= near:
-            close += 1
-            amount += value
-    return far / count, weighted / total, amount / close
+        weighted += distance * values[index]
+    return far / len(values), weighted / total
+
+
+@kernel
+def mean_within(
+    near: float, values: NDArray[np.float64], positions: NDArray[np.int64], centre: NDArray[np.int64]
+) -> float:
+    """Return the mean intensity of pixels not farther than `near` from one; else as `mean_distances`."""
+    count, amount = 0, 0.0
+    for index in range(len(values)):
+        if _distance(positions, index, centre) <= near:
+            count += 1
+            amount += values[index]
+    return amount / count
+
+
+@kernel
+def _distance(positions: NDArray[np.int64], index: int, centre: NDArray[np.int64]) -> float:
+    down, right = positions[0, index] - centre[0], positions[1, index] - centre[1]
+    return float(np.sqrt(float(down * down + right * right)))
