@@ -144,7 +144,7 @@ def main() -> None:
     else:
         print(f"left out without {real}: folds, copies, experts, published networks")
     if given.published and real.is_dir():
-        script(HERE / "stack_on_published_cnns.py", "--store", work / "published")
+        script(HERE / "stack_on_published_cnns.py", "--real", real, "--store", work / "published")
     if given.scale:
         known = ["--labels", real / "labels" / "kaggle2018_train.csv"] if real.is_dir() else []
         script(HERE / "stack_scale.py", "--work", work / "scale", *known)

@@ -4,9 +4,11 @@
     python benchmarks/stack_on_published_cnns.py --rows hpa_v18      # in antibody groups
     python benchmarks/stack_on_published_cnns.py --labels L.csv --tables a.parquet b.csv ...
 
-Tables hold Id and one column per location, in the competition's order: probabilities or 0 and 1. Every
-number comes from nested cross-validation: members, weights and thresholds are fitted without
-the rows that they answer.
+Tables are those that `python run.py train --outputs` takes: Id, and a column per location of
+probabilities or of 0 and 1, or label sets. Pictures that all networks answered are scored. Every number
+comes from nested cross-validation: members, weights and thresholds are fitted without the rows that they
+answer. Networks that give probabilities are scored both at 0.5 and with thresholds chosen as the
+stack's are; the better of the two is what the stack has to beat.
 """
 
 import argparse
@@ -26,16 +28,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.agreement import agreement_columns
 from models.crossfit import EXTRA, MemoryStore
 from models.folds import stratified_group_folds
-from models.heads import Head, mean_group_size, nested_answers
+from models.heads import Head, mean_group_size, nested_answers, thresholds_by
 from models.metrics import Counts, count, interval, resampled_counts
-from models.outputs import nested_outputs, output_columns
-from models.thresholds import NESTED
+from models.outputs import JOINT, nested_outputs, output_columns
+from models.thresholds import NESTED, answer
+from pipeline.console import RichProgress
+from pipeline.errors import PipelineError
 from pipeline.labels import read_labels
 from pipeline.locations import LOCATIONS
+from pipeline.training.outputs import read_networks
 from pipeline.training.store import FileStore
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 RAREST = 5
+FOLDS = 5
 OTHERS = ("target_bits", "published_ensemble_bits")
 
 
@@ -55,10 +61,13 @@ def unpack(bits: pd.Series) -> NDArray[np.bool_]:
     return (bits.to_numpy()[:, None] >> np.arange(len(LOCATIONS), dtype=np.uint32) & 1).astype(bool)
 
 
-def read_published(rows: str) -> Outputs:
+def read_published(real: Path, rows: str) -> Outputs:
     """Read the seven networks' label sets; the rows of the other data set are extra, or left out."""
-    table = pd.read_parquet(REAL / "cnn_oof" / "out_of_fold_labels.parquet")
-    kaggle = table["Id"].isin(pd.read_csv(REAL / "labels" / "kaggle2018_train.csv")["Id"]).to_numpy()
+    path = real / "cnn_oof" / "out_of_fold_labels.parquet"
+    if not path.is_file():
+        raise PipelineError(f"{path}: missing; give the folder of real data as --real, or --tables")
+    table = pd.read_parquet(path)
+    kaggle = table["Id"].isin(pd.read_csv(real / "labels" / "kaggle2018_train.csv")["Id"]).to_numpy()
     if rows == "hpa_v18":  # Kaggle's pictures show some of the same antibodies, so they do not help here
         table, kaggle = table[~kaggle].reset_index(drop=True), np.zeros(int((~kaggle).sum()), dtype=bool)
     names = [name for name in table.columns if name.endswith("_bits") and name not in OTHERS]
@@ -69,18 +78,16 @@ def read_published(rows: str) -> Outputs:
 
 
 def read_tables(labels: Path, tables: list[Path]) -> Outputs:
-    """Read one table of probabilities per network, for the pictures that all of them and the labels hold."""
-    truth = read_labels(labels).targets
-    read = [pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path) for path in tables]
-    read = [table.set_index("Id").astype(np.float32) for table in read]
-    ids = truth.index
-    for table in read:
-        ids = ids.intersection(table.index)
-    values = np.stack([table.loc[ids].to_numpy() for table in read], axis=1)
+    """Read one table of answers per network, for the labelled pictures that all of them answer."""
+    truth, networks = read_labels(labels).targets, read_networks(tables)
+    answered = networks.ids[~np.isnan(networks.answers).any(axis=(1, 2))]
+    ids = truth.index.intersection(answered)
+    if ids.empty:
+        raise PipelineError(f"{labels}: no picture of it is answered by every network; ids must be the same")
+    print(f"{len(ids)} of {len(truth)} labelled pictures are answered by every network")
+    values = networks.answers[networks.ids.get_indexer(ids)]
     everything = np.ones(len(ids), dtype=bool)
-    return Outputs(
-        pd.Series(ids), [path.stem for path in tables], values, truth.loc[ids].to_numpy(), everything
-    )
+    return Outputs(pd.Series(ids), networks.names, values, truth.loc[ids].to_numpy(), everything)
 
 
 def describe(outputs: Outputs) -> pd.DataFrame:
@@ -90,50 +97,79 @@ def describe(outputs: Outputs) -> pd.DataFrame:
     return pd.concat([each, agreement_columns(outputs.answers >= 0.5, *names)], axis=1)
 
 
-def stack(outputs: Outputs, groups: pd.Series, store: Path | None, seed: int) -> NDArray[np.bool_]:
-    """Choose locations of the scored rows by nested five-fold cross-validation."""
+def deal(outputs: Outputs, groups: pd.Series, seed: int) -> NDArray[np.int16]:
+    """Deal scored rows to five folds; the others are only learned from."""
     fold = np.full(len(outputs.truth), EXTRA, dtype=np.int16)
     fold[outputs.scored] = stratified_group_folds(
-        outputs.truth[outputs.scored], groups[outputs.scored], 5, seed=seed
+        outputs.truth[outputs.scored], groups[outputs.scored], FOLDS, seed=seed
     )
+    return fold
+
+
+def stack(
+    outputs: Outputs, groups: pd.Series, fold: NDArray[np.int16], store: Path | None
+) -> NDArray[np.bool_]:
+    """Choose locations of the scored rows by nested five-fold cross-validation."""
     columns = describe(outputs)
     start = time.monotonic()
-
-    def finished(_: int) -> None:
-        print(f"  {time.monotonic() - start:.0f} s", end="\r", flush=True)
-
     keep = MemoryStore() if store is None else FileStore(store)
+    size = mean_group_size(groups[outputs.scored].to_numpy())
+    head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
+    known = (outputs.truth[outputs.scored], fold[outputs.scored])
+    jobs = os.cpu_count() or 1
+    members = FOLDS * (FOLDS + 1) // 2 * (1 + len(JOINT))
     with threadpool_limits(1):
-        nested = nested_outputs(
-            columns, outputs.truth, fold, store=keep, jobs=os.cpu_count() or 1, finished=finished
-        )
-        size = mean_group_size(groups[outputs.scored].to_numpy())
-        head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
-        known = (outputs.truth[outputs.scored], fold[outputs.scored])
+        with RichProgress().track("Members", members) as finished:
+            nested = nested_outputs(columns, outputs.truth, fold, store=keep, jobs=jobs, finished=finished)
         answers = nested_answers(head, nested.inner, nested.outer, *known, NESTED)
     print(f"members and heads: {time.monotonic() - start:.0f} s")
     return answers.chosen
 
 
-def report(outputs: Outputs, chosen: NDArray[np.bool_], groups: pd.Series) -> None:
+def own_thresholds(
+    probability: NDArray[np.float32], truth: NDArray[np.bool_], fold: NDArray[np.int16]
+) -> NDArray[np.bool_]:
+    """Answer every row by thresholds chosen without its fold, as those of the stack are."""
+    chosen = np.zeros_like(truth)
+    for number in np.unique(fold):
+        rest = fold != number
+        thresholds = thresholds_by(NESTED, probability[rest].astype(np.float64), truth[rest], fold[rest])
+        chosen[~rest] = answer(probability[~rest].astype(np.float64), thresholds)
+    return chosen
+
+
+def rivals(outputs: Outputs, fold: NDArray[np.int16]) -> dict[str, NDArray[np.bool_]]:
+    """Return what every network alone answers; probabilities in two ways."""
+    values, known = outputs.answers[outputs.scored], (outputs.truth[outputs.scored], fold[outputs.scored])
+    answers = {}
+    for place, name in enumerate(outputs.networks):
+        answers[name] = values[:, place] >= 0.5
+        if not np.isin(values[:, place], (0, 1)).all():
+            answers[f"{name}, own thresholds"] = own_thresholds(values[:, place], *known)
+    return answers
+
+
+def report(
+    outputs: Outputs, alone: dict[str, NDArray[np.bool_]], chosen: NDArray[np.bool_], groups: pd.Series
+) -> None:
     """Print the stack beside its inputs, with intervals paired over groups."""
-    truth, values = outputs.truth[outputs.scored], outputs.answers[outputs.scored] >= 0.5
-    drawn = groups[outputs.scored]
+    truth, drawn = outputs.truth[outputs.scored], groups[outputs.scored]
     rarest = np.argsort(truth.sum(axis=0))[:RAREST]
-    answers = {name: values[:, place] for place, name in enumerate(outputs.networks)}
-    answers["majority vote"] = values.mean(axis=1) > 0.5
-    answers["stack"] = chosen
+    votes = (outputs.answers[outputs.scored] >= 0.5).mean(axis=1)
+    answers = alone | {"majority vote": votes > 0.5, "stack": chosen}
     counts = {name: count(truth, some) for name, some in answers.items()}
     spread = {name: resampled_counts(truth, some, drawn, draws=1000) for name, some in answers.items()}
     print(f"{len(truth)} pictures in {drawn.nunique()} groups; macro-F1 over {len(LOCATIONS)} locations")
+    width = max(map(len, answers))
     for name, some in counts.items():
         low, high = interval(spread[name].macro_f1())
         rare = some.f1()[rarest].mean()
-        print(f"{name:24} {some.macro_f1():.4f} ({low:.4f} to {high:.4f})  five rarest {rare:.3f}")
-    best = max(outputs.networks, key=lambda name: counts[name].macro_f1())
+        print(f"{name:{width}} {some.macro_f1():.4f} ({low:.4f} to {high:.4f})  five rarest {rare:.3f}")
+    best = max(alone, key=lambda name: counts[name].macro_f1())
     low, high = interval(spread["stack"].macro_f1() - spread[best].macro_f1())
     gain = counts["stack"].macro_f1() - counts[best].macro_f1()
     print(f"stack over {best}: {gain:+.4f} ({low:+.4f} to {high:+.4f}), paired bootstrap")
+    print(f"  {'F1':30} stack   best")
     _per_location(counts["stack"], counts[best], truth)
 
 
@@ -147,18 +183,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--real", type=Path, default=REAL, help="folder of real data")
     parser.add_argument("--rows", choices=("kaggle", "hpa_v18"), default="kaggle")
-    parser.add_argument("--labels", type=Path)
-    parser.add_argument("--tables", type=Path, nargs="+")
+    parser.add_argument("--labels", type=Path, help="csv Id,Target for --tables")
+    parser.add_argument("--tables", type=Path, nargs="+", help="one per network, instead of the published")
     parser.add_argument(
         "--store", type=Path, help="folder that keeps finished members, to go on after a stop"
     )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    outputs = read_tables(given.labels, given.tables) if given.tables else read_published(given.rows)
+    if bool(given.tables) != bool(given.labels):
+        parser.error("--labels and --tables belong together")
+    try:
+        outputs = (
+            read_tables(given.labels, given.tables)
+            if given.tables
+            else read_published(given.real, given.rows)
+        )
+    except PipelineError as error:
+        parser.error(str(error))
     grouped = given.rows == "hpa_v18" and not given.tables
     groups = outputs.ids.str.split("_").str[0] if grouped else outputs.ids
-    report(outputs, stack(outputs, groups, given.store, given.seed), groups)
+    fold = deal(outputs, groups, given.seed)
+    chosen = stack(outputs, groups, fold, given.store)
+    report(outputs, rivals(outputs, fold), chosen, groups)
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ def nested_outputs(
     jobs : int
         Members fitted at the same time; the result does not depend on it.
     finished : callable
-        Called with 1 for each of the ``folds * (folds + 1) / 2`` sets of folds that a member was just
-        fitted without.
+        Called with the number of members just ready; there are ``1 + len(joint)`` for each of the
+        ``folds * (folds + 1) / 2`` sets of folds.
 
     Returns
     -------
@@ -126,6 +126,8 @@ def _joint(
     described = [f"{level0.digest} {without} {settings}" for without in left_out]
     keys = [hashlib.sha256(words.encode()).hexdigest() for words in described]
     answers = {key: content for key in keys if (content := kept.get(key)) is not None}
+    if answers:
+        finished(len(answers))
     missing = [(key, without) for key, without in zip(keys, left_out, strict=True) if key not in answers]
     weight = np.where(level0.fold == EXTRA, EXTRA_WEIGHT, 1.0).astype(np.float32)
     known = (level0.blocks[0].table, level0.targets, weight)

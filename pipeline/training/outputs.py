@@ -1,6 +1,7 @@
 """Read what other networks answered: probabilities, 0 and 1, or label sets, one table per network."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,26 @@ OUTPUTS = "outputs"
 _SETS = ("Target", "Predicted")
 
 
-def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read networks' answers as one table of columns for boosters.
+@dataclass(frozen=True)
+class Networks:
+    """What networks answered about pictures.
+
+    Attributes
+    ----------
+    names : list of str
+    ids : Index of str
+        Sorted; every picture that any network answered.
+    answers : ndarray of float32, shape (pictures, networks, locations)
+        Probabilities, or 0 and 1; NaN where a network did not answer.
+    """
+
+    names: list[str]
+    ids: pd.Index
+    answers: NDArray[np.float32]
+
+
+def read_networks(paths: Sequence[Path]) -> Networks:
+    """Read one table of answers per network.
 
     Parameters
     ----------
@@ -30,12 +49,6 @@ def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
         Each a csv or parquet table with ``Id`` and either one column per location (by name, or all 28 in
         the competition's order) of probabilities or of 0 and 1, or a column ``Target`` or ``Predicted``
         of class indices separated by spaces, which may be empty.
-
-    Returns
-    -------
-    DataFrame of float32
-        Index ``Id``, sorted: every network's answers as log-odds scaled to [0, 1], and their means. Pictures
-        that a network did not answer have missing values.
 
     Raises
     ------
@@ -47,16 +60,32 @@ def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
     if len(set(names)) < len(names):
         twice = next(path for place, path in enumerate(paths) if names[place] in names[:place])
         raise PipelineError(f"{twice}: another network has the same file name; rename one")
-    ids = pd.Index(
-        np.unique(np.concatenate([table.index.to_numpy(dtype=str) for table in tables])), name="Id"
-    )
-    values = np.stack([table.reindex(ids).to_numpy(dtype=np.float32) for table in tables], axis=1)
-    columns = output_columns(values, names, list(LOCATIONS))
+    known = np.unique(np.concatenate([table.index.to_numpy(dtype=str) for table in tables]))
+    ids = pd.Index(known, name="Id")
+    answers = np.stack([table.reindex(ids).to_numpy(dtype=np.float32) for table in tables], axis=1)
+    return Networks(names, ids, answers)
+
+
+def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read networks' answers as one table of columns for boosters.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        See `read_networks`, also for errors.
+
+    Returns
+    -------
+    DataFrame of float32
+        Index ``Id``, sorted: every network's answers as log-odds scaled to [0, 1], and their means. Pictures
+        that a network did not answer have missing values.
+    """
+    networks = read_networks(paths)
+    columns = output_columns(networks.answers, networks.names, list(LOCATIONS))
     places = [slug(location) for location in LOCATIONS]
-    each = [f"cnn__{name}__output_{place}" for name in names for place in places]
-    return columns.set_axis([*each, *(f"cnn__{OUTPUTS}__mean_{place}" for place in places)], axis=1).set_axis(
-        ids
-    )
+    each = [f"cnn__{name}__output_{place}" for name in networks.names for place in places]
+    means = [f"cnn__{OUTPUTS}__mean_{place}" for place in places]
+    return columns.set_axis([*each, *means], axis=1).set_axis(networks.ids)
 
 
 def _read(path: Path) -> pd.DataFrame:
