@@ -25,12 +25,11 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.agreement import agreement_columns
 from models.crossfit import EXTRA, MemoryStore
 from models.folds import stratified_group_folds
 from models.heads import Head, mean_group_size, nested_answers, thresholds_by
 from models.metrics import Counts, count, interval, resampled_counts
-from models.outputs import JOINT, nested_outputs, output_columns
+from models.outputs import JOINT, describe, nested_outputs
 from models.thresholds import NESTED, answer
 from pipeline.console import RichProgress
 from pipeline.errors import PipelineError
@@ -90,13 +89,6 @@ def read_tables(labels: Path, tables: list[Path]) -> Outputs:
     return Outputs(pd.Series(ids), networks.names, values, truth.loc[ids].to_numpy(), everything)
 
 
-def describe(outputs: Outputs) -> pd.DataFrame:
-    """Lay out every network's answers, and how far their sets of locations agree."""
-    names = (outputs.networks, list(LOCATIONS))
-    each = output_columns(outputs.answers, *names)
-    return pd.concat([each, agreement_columns(outputs.answers >= 0.5, *names)], axis=1)
-
-
 def deal(outputs: Outputs, groups: pd.Series, seed: int) -> NDArray[np.int16]:
     """Deal scored rows to five folds; the others are only learned from."""
     fold = np.full(len(outputs.truth), EXTRA, dtype=np.int16)
@@ -110,17 +102,17 @@ def stack(
     outputs: Outputs, groups: pd.Series, fold: NDArray[np.int16], store: Path | None
 ) -> NDArray[np.bool_]:
     """Choose locations of the scored rows by nested five-fold cross-validation."""
-    columns = describe(outputs)
     start = time.monotonic()
+    described = describe(outputs.answers, outputs.networks, list(LOCATIONS), ~outputs.scored)
     keep = MemoryStore() if store is None else FileStore(store)
     size = mean_group_size(groups[outputs.scored].to_numpy())
     head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
     known = (outputs.truth[outputs.scored], fold[outputs.scored])
     jobs = os.cpu_count() or 1
-    members = FOLDS * (FOLDS + 1) // 2 * (1 + len(JOINT))
+    members = FOLDS * (FOLDS + 1) // 2 * (2 + len(JOINT))
     with threadpool_limits(1):
         with RichProgress().track("Members", members) as finished:
-            nested = nested_outputs(columns, outputs.truth, fold, store=keep, jobs=jobs, finished=finished)
+            nested = nested_outputs(described, outputs.truth, fold, store=keep, jobs=jobs, finished=finished)
         answers = nested_answers(head, nested.inner, nested.outer, *known, NESTED)
     print(f"members and heads: {time.monotonic() - start:.0f} s")
     return answers.chosen

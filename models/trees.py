@@ -45,8 +45,10 @@ class LightGBMTrees:
     booster: lightgbm.Booster
 
     @classmethod
-    def grow(cls, X: Table, y: NDArray[np.bool_], settings: Settings, seed: int) -> Self:
-        """Grow trees; see `Settings` for the parameters' meaning."""
+    def grow(
+        cls, X: Table, y: NDArray[np.bool_], settings: Settings, seed: int, weight: Table | None = None
+    ) -> Self:
+        """Grow trees; see `Settings` for the parameters' meaning. `weight` is what each row counts."""
         parameters = {
             "objective": "binary",
             "learning_rate": settings.learning_rate,
@@ -65,7 +67,7 @@ class LightGBMTrees:
             "seed": seed,
             "verbosity": -1,
         }
-        data = lightgbm.Dataset(X, y.astype(np.float32), params=parameters)
+        data = lightgbm.Dataset(X, y.astype(np.float32), weight=weight, params=parameters)
         return cls(lightgbm.train(parameters, data, num_boost_round=settings.trees))
 
     def margin(self, X: Table) -> Floats:

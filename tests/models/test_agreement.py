@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.agreement import agreement_columns
+from models.agreement import agreement, agreement_columns
 
 SETS = np.array(
     [
@@ -15,7 +15,7 @@ SETS = np.array(
 
 
 def columns(sets: np.ndarray = SETS) -> dict[str, list[float]]:
-    return agreement_columns(sets, ["a", "b", "c"], ["x", "y", "z"]).to_dict("list")
+    return agreement_columns(agreement(sets), ["a", "b", "c"], ["x", "y", "z"]).to_dict("list")
 
 
 def test_sets_are_counted_and_compared() -> None:

@@ -11,7 +11,7 @@ from models.folds import stratified_group_folds
 from models.heads import Head, nested_answers
 from models.joint import JointNetwork
 from models.metrics import count
-from models.outputs import nested_outputs, output_columns
+from models.outputs import Described, describe, nested_outputs, output_columns
 
 SMALL = JointNetwork(hidden=16, epochs=4, batch=64)
 HEAD = Head("stack", (0, 1, 2), always=False)
@@ -29,6 +29,11 @@ def columns(outputs: np.ndarray) -> pd.DataFrame:
     return output_columns(outputs, ["a", "b", "c"], ["x", "y", "z"])
 
 
+def described(outputs: np.ndarray, extra: np.ndarray | None = None) -> Described:
+    none = np.zeros(len(outputs), dtype=bool)
+    return describe(outputs, ["a", "b", "c"], ["x", "y", "z"], none if extra is None else extra)
+
+
 def test_columns_are_every_output_and_the_mean_of_each_location() -> None:
     outputs, _ = published(5)
     hard = columns((outputs > 0.5).astype(np.float32))
@@ -43,7 +48,7 @@ def test_columns_are_every_output_and_the_mean_of_each_location() -> None:
 def test_it_beats_the_best_of_its_inputs() -> None:
     outputs, truth = published()
     fold = stratified_group_folds(truth, pd.Series(np.arange(300)), 3)
-    nested = nested_outputs(columns(outputs), truth, fold, joint=[SMALL])
+    nested = nested_outputs(described(outputs), truth, fold, joint=[SMALL])
     answers = nested_answers(HEAD, nested.inner, nested.outer, truth, fold, "f1_shrunk")
     best = max(count(truth, outputs[:, place] > 0.5).macro_f1() for place in range(3))
     assert count(truth, answers.chosen).macro_f1() > best + 0.03
@@ -56,7 +61,7 @@ def test_answers_of_a_fold_do_not_depend_on_its_labels() -> None:
     shuffled[fold == 1] = np.roll(truth[fold == 1], 7, axis=0)
     chosen = []
     for labels in (truth, shuffled):
-        nested = nested_outputs(columns(outputs), labels, fold, joint=[SMALL])
+        nested = nested_outputs(described(outputs), labels, fold, joint=[SMALL])
         chosen.append(nested_answers(HEAD, nested.inner, nested.outer, labels, fold, "f1_shrunk"))
     assert np.array_equal(chosen[0].probability[fold == 1], chosen[1].probability[fold == 1])
     assert not np.array_equal(chosen[0].probability[fold == 0], chosen[1].probability[fold == 0])
@@ -65,7 +70,7 @@ def test_answers_of_a_fold_do_not_depend_on_its_labels() -> None:
 def test_extra_rows_are_not_answered_and_an_interrupted_run_goes_on() -> None:
     outputs, truth = published(150)
     fold = np.where(np.arange(150) < 60, EXTRA, np.arange(150) % 3).astype(np.int16)
-    store = MemoryStore()
+    known, store = described(outputs, fold == EXTRA), MemoryStore()
     stops = iter(range(2))
 
     def stop(_: int) -> None:
@@ -73,10 +78,10 @@ def test_extra_rows_are_not_answered_and_an_interrupted_run_goes_on() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        nested_outputs(columns(outputs), truth, fold, joint=[SMALL], store=store, finished=stop)
-    again = nested_outputs(columns(outputs), truth, fold, joint=[SMALL], store=store)
-    whole = nested_outputs(columns(outputs), truth, fold, joint=[SMALL])
-    assert again.outer.shape == (90, 3, 2)
+        nested_outputs(known, truth, fold, joint=[SMALL], store=store, finished=stop)
+    again = nested_outputs(known, truth, fold, joint=[SMALL], store=store)
+    whole = nested_outputs(known, truth, fold, joint=[SMALL])
+    assert again.outer.shape == (90, 3, 3)
     assert np.array_equal(again.outer, whole.outer)
     assert not np.isnan(whole.outer).any()
 
