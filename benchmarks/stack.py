@@ -2,9 +2,9 @@
 
     python benchmarks/stack.py --real ../shared/real --work work/stack
 
-Folds, copies and experts take a minute. `--published` adds the stack of published networks (ten minutes the
-first time), `--scale` the training at full size (an hour or more); both go on where they were. What needs
-data that are not there is left out, and said.
+Folds, copies and experts take a minute. `--published` adds the stack of published networks on both sets of
+rows (an hour and a half the first time), `--scale` the training at full size (an hour); both go on where
+they were. What needs data that are not there is left out, and said.
 """
 
 import argparse
@@ -144,7 +144,9 @@ def main() -> None:
     else:
         print(f"left out without {real}: folds, copies, experts, published networks")
     if given.published and real.is_dir():
-        script(HERE / "stack_on_published_cnns.py", "--real", real, "--store", work / "published")
+        for rows in ("kaggle", "hpa_v18"):
+            options = ["--real", real, "--rows", rows, "--store", work / rows]
+            script(HERE / "stack_on_published_cnns.py", *options)
     if given.scale:
         known = ["--labels", real / "labels" / "kaggle2018_train.csv"] if real.is_dir() else []
         script(HERE / "stack_scale.py", "--work", work / "scale", *known)

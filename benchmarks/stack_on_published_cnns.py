@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.crossfit import EXTRA, MemoryStore
+from models.crossfit import MemoryStore
 from models.folds import stratified_group_folds
 from models.heads import Head, mean_group_size, nested_answers, thresholds_by
 from models.metrics import Counts, count, interval, resampled_counts
@@ -46,13 +46,12 @@ OTHERS = ("target_bits", "published_ensemble_bits")
 
 @dataclass(frozen=True)
 class Outputs:
-    """Networks' outputs, the truth, and which rows are scored."""
+    """Networks' outputs, shape (rows, networks, locations), and the truth."""
 
     ids: pd.Series
     networks: list[str]
     answers: NDArray[np.float32]
     truth: NDArray[np.bool_]
-    scored: NDArray[np.bool_]
 
 
 def unpack(bits: pd.Series) -> NDArray[np.bool_]:
@@ -61,19 +60,17 @@ def unpack(bits: pd.Series) -> NDArray[np.bool_]:
 
 
 def read_published(real: Path, rows: str) -> Outputs:
-    """Read the seven networks' label sets; the rows of the other data set are extra, or left out."""
+    """Read the seven networks' label sets for the rows of one data set."""
     path = real / "cnn_oof" / "out_of_fold_labels.parquet"
     if not path.is_file():
         raise PipelineError(f"{path}: missing; give the folder of real data as --real, or --tables")
     table = pd.read_parquet(path)
-    kaggle = table["Id"].isin(pd.read_csv(real / "labels" / "kaggle2018_train.csv")["Id"]).to_numpy()
-    if rows == "hpa_v18":  # Kaggle's pictures show some of the same antibodies, so they do not help here
-        table, kaggle = table[~kaggle].reset_index(drop=True), np.zeros(int((~kaggle).sum()), dtype=bool)
+    kaggle = table["Id"].isin(pd.read_csv(real / "labels" / "kaggle2018_train.csv")["Id"])
+    table = table[kaggle if rows == "kaggle" else ~kaggle].reset_index(drop=True)
     names = [name for name in table.columns if name.endswith("_bits") and name not in OTHERS]
     values = np.stack([unpack(table[name]) for name in names], axis=1).astype(np.float32)
-    scored = kaggle if rows == "kaggle" else ~kaggle
     networks = [name.removesuffix("_bits") for name in names]
-    return Outputs(table["Id"], networks, values, unpack(table["target_bits"]), scored)
+    return Outputs(table["Id"], networks, values, unpack(table["target_bits"]))
 
 
 def read_tables(labels: Path, tables: list[Path]) -> Outputs:
@@ -85,35 +82,24 @@ def read_tables(labels: Path, tables: list[Path]) -> Outputs:
         raise PipelineError(f"{labels}: no picture of it is answered by every network; ids must be the same")
     print(f"{len(ids)} of {len(truth)} labelled pictures are answered by every network")
     values = networks.answers[networks.ids.get_indexer(ids)]
-    everything = np.ones(len(ids), dtype=bool)
-    return Outputs(pd.Series(ids), networks.names, values, truth.loc[ids].to_numpy(), everything)
-
-
-def deal(outputs: Outputs, groups: pd.Series, seed: int) -> NDArray[np.int16]:
-    """Deal scored rows to five folds; the others are only learned from."""
-    fold = np.full(len(outputs.truth), EXTRA, dtype=np.int16)
-    fold[outputs.scored] = stratified_group_folds(
-        outputs.truth[outputs.scored], groups[outputs.scored], FOLDS, seed=seed
-    )
-    return fold
+    return Outputs(pd.Series(ids), networks.names, values, truth.loc[ids].to_numpy())
 
 
 def stack(
     outputs: Outputs, groups: pd.Series, fold: NDArray[np.int16], store: Path | None
 ) -> NDArray[np.bool_]:
-    """Choose locations of the scored rows by nested five-fold cross-validation."""
+    """Choose locations of all rows by nested five-fold cross-validation."""
     start = time.monotonic()
-    described = describe(outputs.answers, outputs.networks, list(LOCATIONS), ~outputs.scored)
+    described = describe(outputs.answers, outputs.networks, list(LOCATIONS))
     keep = MemoryStore() if store is None else FileStore(store)
-    size = mean_group_size(groups[outputs.scored].to_numpy())
+    size = mean_group_size(groups.to_numpy())
     head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
-    known = (outputs.truth[outputs.scored], fold[outputs.scored])
     jobs = os.cpu_count() or 1
-    members = FOLDS * (FOLDS + 1) // 2 * (2 + len(JOINT))
+    members = FOLDS * (FOLDS + 1) // 2 * (len(JOINT) + 1)
     with threadpool_limits(1):
         with RichProgress().track("Members", members) as finished:
             nested = nested_outputs(described, outputs.truth, fold, store=keep, jobs=jobs, finished=finished)
-        answers = nested_answers(head, nested.inner, nested.outer, *known, NESTED)
+        answers = nested_answers(head, nested.inner, nested.outer, outputs.truth, fold, NESTED)
     print(f"members and heads: {time.monotonic() - start:.0f} s")
     return answers.chosen
 
@@ -132,12 +118,11 @@ def own_thresholds(
 
 def rivals(outputs: Outputs, fold: NDArray[np.int16]) -> dict[str, NDArray[np.bool_]]:
     """Return what every network alone answers; probabilities in two ways."""
-    values, known = outputs.answers[outputs.scored], (outputs.truth[outputs.scored], fold[outputs.scored])
-    answers = {}
+    values, answers = outputs.answers, {}
     for place, name in enumerate(outputs.networks):
         answers[name] = values[:, place] >= 0.5
         if not np.isin(values[:, place], (0, 1)).all():
-            answers[f"{name}, own thresholds"] = own_thresholds(values[:, place], *known)
+            answers[f"{name}, own thresholds"] = own_thresholds(values[:, place], outputs.truth, fold)
     return answers
 
 
@@ -145,13 +130,13 @@ def report(
     outputs: Outputs, alone: dict[str, NDArray[np.bool_]], chosen: NDArray[np.bool_], groups: pd.Series
 ) -> None:
     """Print the stack beside its inputs, with intervals paired over groups."""
-    truth, drawn = outputs.truth[outputs.scored], groups[outputs.scored]
+    truth = outputs.truth
     rarest = np.argsort(truth.sum(axis=0))[:RAREST]
-    votes = (outputs.answers[outputs.scored] >= 0.5).mean(axis=1)
+    votes = (outputs.answers >= 0.5).mean(axis=1)
     answers = alone | {"majority vote": votes > 0.5, "stack": chosen}
     counts = {name: count(truth, some) for name, some in answers.items()}
-    spread = {name: resampled_counts(truth, some, drawn, draws=1000) for name, some in answers.items()}
-    print(f"{len(truth)} pictures in {drawn.nunique()} groups; macro-F1 over {len(LOCATIONS)} locations")
+    spread = {name: resampled_counts(truth, some, groups, draws=1000) for name, some in answers.items()}
+    print(f"{len(truth)} pictures in {groups.nunique()} groups; macro-F1 over {len(LOCATIONS)} locations")
     width = max(map(len, answers))
     for name, some in counts.items():
         low, high = interval(spread[name].macro_f1())
@@ -196,7 +181,7 @@ def main() -> None:
         parser.error(str(error))
     grouped = given.rows == "hpa_v18" and not given.tables
     groups = outputs.ids.str.split("_").str[0] if grouped else outputs.ids
-    fold = deal(outputs, groups, given.seed)
+    fold = stratified_group_folds(outputs.truth, groups, FOLDS, seed=given.seed)
     chosen = stack(outputs, groups, fold, given.store)
     report(outputs, rivals(outputs, fold), chosen, groups)
 

@@ -83,7 +83,7 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self.weight_decay = weight_decay
         self.seed = seed
 
-    def fit(self, X: NDArray[np.float32], Y: NDArray[np.bool_], weight: NDArray[np.float32]) -> Self:
+    def fit(self, X: NDArray[np.float32], Y: NDArray[np.bool_]) -> Self:
         """Train the network.
 
         Parameters
@@ -91,8 +91,6 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         X : ndarray, shape (rows, columns)
             Without missing values.
         Y : ndarray of bool, shape (rows, locations)
-        weight : ndarray, shape (rows,)
-            What each row counts in the loss.
         """
         import torch
 
@@ -101,7 +99,7 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         with _one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self.network_ = self._network(X.shape[1], counts / len(Y))
-            self._train(X, known.ravel(), weight)
+            self._train(X, known.ravel())
         return self
 
     def decision_function(self, X: NDArray[np.float32]) -> Floats:
@@ -116,12 +114,11 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
                 probability[start : start + len(rows)] = likely @ self.sets_
         return np.asarray(logit(np.clip(probability, BEYOND, 1 - BEYOND)))
 
-    def _train(self, X: NDArray[np.float32], known: NDArray[np.intp], weight: NDArray[np.float32]) -> None:
+    def _train(self, X: NDArray[np.float32], known: NDArray[np.intp]) -> None:
         import torch
         from torch import nn
 
         rows, truth = torch.from_numpy(np.ascontiguousarray(X)), torch.from_numpy(known)
-        counts = torch.from_numpy(np.ascontiguousarray(weight))
         optimiser: Any = torch.optim.AdamW(
             self.network_.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
@@ -132,10 +129,8 @@ class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
             for start in range(0, len(X), self.batch):
                 some = order[start : start + self.batch]
                 optimiser.zero_grad()
-                losses: Any = nn.functional.cross_entropy(
-                    self.network_(rows[some]), truth[some], reduction="none"
-                )
-                (losses * counts[some]).mean().backward()
+                loss: Any = nn.functional.cross_entropy(self.network_(rows[some]), truth[some])
+                loss.backward()
                 optimiser.step()
                 schedule.step()
         self.network_.eval()

@@ -1,11 +1,9 @@
 """Stack the outputs of other networks: their probabilities or hard labels of every location.
 
-Three members, all fitted without each pair of folds and each single fold as `models.nested`
+Two members, both fitted without each pair of folds and each single fold as `models.nested`
 describes: networks that learn all locations together, averaged because rare locations come out
-differently from each training; boosted trees per location; and boosted trees over pairs of a row and a
-location, from which rare locations learn how far votes can be trusted. The heads
-of `models.heads` join them. Rows of another data set may be learned from; a column tells them apart,
-since networks are right more or less often there.
+differently from each training; and boosted trees over pairs of a row and a location, from which rare
+locations learn how far votes can be trusted. The heads of `models.heads` join them.
 """
 
 import hashlib
@@ -22,25 +20,17 @@ from scipy.special import logit
 from sklearn.base import clone
 
 from models.agreement import agreement, agreement_columns
-from models.crossfit import EXTRA, Block, Fit, Level0, MemoryStore, Store
+from models.crossfit import MemoryStore, Store
 from models.joint import JointNetwork
 from models.nested import Nested
 from models.pooled import PooledTrees, Votes
-from models.settings import Settings
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.float32]
 
-EXTRA_WEIGHT = 0.5
-"""What an extra row counts for members of all locations: its pictures are alike, but not those scored."""
-
 JOINT = tuple(JointNetwork(seed=seed) for seed in range(3))
 
 POOLED = PooledTrees()
-
-TREES = Settings(
-    columns=1000, trees=150, leaves=7, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.2, min_rows=5
-)
 
 
 def scaled(outputs: Numbers) -> Numbers:
@@ -75,23 +65,16 @@ def output_columns(outputs: Numbers, networks: list[str], locations: list[str]) 
 class Described:
     """Networks' outputs as members see them: a table of columns, and votes."""
 
-    table: pd.DataFrame
+    table: Numbers
     votes: Votes
 
 
-def describe(
-    outputs: Numbers, networks: list[str], locations: list[str], extra: NDArray[np.bool_]
-) -> Described:
-    """Lay out outputs and how far the sets of locations agree; parameters as of `output_columns`.
-
-    `extra` tells rows of another data set, shape (rows,); if there are any, a column does too.
-    """
+def describe(outputs: Numbers, networks: list[str], locations: list[str]) -> Described:
+    """Lay out outputs and how far the sets of locations agree; parameters as of `output_columns`."""
     found = agreement(outputs >= 0.5)
     columns = output_columns(outputs, networks, locations)
     table = pd.concat([columns, agreement_columns(found, networks, locations)], axis=1)
-    if extra.any():
-        table = table.assign(extra=extra.astype(np.float32))
-    return Described(table, Votes.of(scaled(outputs), found, extra))
+    return Described(table.to_numpy(np.float32), Votes.of(scaled(outputs), found))
 
 
 def nested_outputs(
@@ -113,83 +96,81 @@ def nested_outputs(
         Without missing values.
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
-        `models.crossfit.EXTRA` for rows that are only learned from.
+        From 0.
     joint : sequence of JointNetwork
-        Their mean is one member; another is `TREES` of each location.
+        Their mean is one member.
     pooled : PooledTrees
-        The third member.
+        The other member.
     store : Store, optional
         Keeps finished members.
     jobs : int
         Members fitted at the same time; the result does not depend on it.
     finished : callable
-        Called with the number of members just ready; there are ``2 + len(joint)`` for each of the
+        Called with the number of members just ready; there are ``len(joint) + 1`` for each of the
         ``folds * (folds + 1) / 2`` sets of folds.
 
     Returns
     -------
     Nested
-        Of the rows of folds; sources are the joint network, the trees and the pooled trees.
+        Sources are the joint network and the pooled trees.
     """
-    block = Block.of("outputs", described.table)
-    level0 = Level0([block], targets, fold, store=store, jobs=jobs)
-    folds = range(level0.folds)
-    empty = np.full((*targets.shape, 3), np.nan)
+    folds = range(int(fold.max()) + 1)
+    empty = np.full((*targets.shape, 2), np.nan)
     inner, outer = [empty.copy() for _ in folds], empty.copy()
     left_out = [*combinations(folds, 2), *((number,) for number in folds)]
-    run = partial(_answered, level0, left_out, store=store, jobs=jobs, finished=finished)
-    networks = [run(network, block.table) for network in joint]
+    kept = MemoryStore() if store is None else store
+    run = partial(_answered, targets, fold, left_out, store=kept, jobs=jobs, finished=finished)
+    networks = [run(network, described.table) for network in joint]
     alike = run(pooled, described.votes)
     for place, without in enumerate(left_out):
-        held_out = np.isin(fold, without)
-        fits = [Fit(0, "lightgbm", location, TREES, without) for location in range(targets.shape[1])]
-        answers = np.full_like(empty, np.nan)
-        answers[held_out, :, 0] = np.mean([each[place] for each in networks], axis=0)
-        answers[held_out, :, 1] = np.column_stack(level0.margins(fits))
-        answers[held_out, :, 2] = alike[place]
-        for own in without:
-            target = outer if len(without) == 1 else inner[sum(without) - own]
-            target[fold == own] = answers[fold == own]
-        finished(1)
-    return Nested(inner, outer, outer).rows(fold != EXTRA)
+        together = np.mean([each[place] for each in networks], axis=0)
+        answers = np.stack([together, alike[place]], axis=2)
+        own = fold[np.isin(fold, without)]
+        for number in without:
+            target = outer if len(without) == 1 else inner[sum(without) - number]
+            target[fold == number] = answers[own == number]
+    return Nested(inner, outer, outer)
 
 
 def _answered(
-    level0: Level0,
+    targets: NDArray[np.bool_],
+    fold: NDArray[np.int16],
     left_out: list[tuple[int, ...]],
     member: JointNetwork | PooledTrees,
     known: Numbers | Votes,
     *,
-    store: Store | None,
+    store: Store,
     jobs: int,
     finished: Callable[[int], None],
 ) -> list[Floats]:
     """Answer the rows of each set of folds by a member that saw none of them, several at once."""
-    kept = MemoryStore() if store is None else store
+    data = hashlib.sha256(b"".join([_content(known), targets.tobytes(), fold.tobytes()])).hexdigest()
     settings = sorted(member.get_params().items())
-    described = [f"{level0.digest} {without} {settings}" for without in left_out]
+    described = [f"{data} {without} {settings}" for without in left_out]
     keys = [hashlib.sha256(words.encode()).hexdigest() for words in described]
-    answers = {key: content for key in keys if (content := kept.get(key)) is not None}
+    answers = {key: content for key in keys if (content := store.get(key)) is not None}
     if answers:
         finished(len(answers))
     missing = [(key, without) for key, without in zip(keys, left_out, strict=True) if key not in answers]
-    weight = np.where(level0.fold == EXTRA, EXTRA_WEIGHT, 1.0).astype(np.float32)
-    data = (known, level0.targets, weight)
-    tasks = (delayed(_answers)(member, *data, np.isin(level0.fold, without)) for _, without in missing)
+    tasks = (delayed(_answers)(member, known, targets, np.isin(fold, without)) for _, without in missing)
     for (key, _), content in zip(missing, Parallel(jobs, return_as="generator")(tasks), strict=True):
-        kept.put(key, content)
+        store.put(key, content)
         answers[key] = content
         finished(1)
-    return [np.frombuffer(answers[key]).reshape(-1, level0.targets.shape[1]) for key in keys]
+    return [np.frombuffer(answers[key]).reshape(-1, targets.shape[1]) for key in keys]
+
+
+def _content(known: Numbers | Votes) -> bytes:
+    tables = (known.outputs, known.about, known.rows) if isinstance(known, Votes) else (known,)
+    return b"".join(table.tobytes() for table in tables)
 
 
 def _answers(
     member: JointNetwork | PooledTrees,
     known: Numbers | Votes,
     targets: NDArray[np.bool_],
-    weight: Numbers,
     held_out: NDArray[np.bool_],
 ) -> bytes:
-    fitted = clone(member).fit(known[~held_out], targets[~held_out], weight[~held_out])
+    fitted = clone(member).fit(known[~held_out], targets[~held_out])
     log_odds: Floats = fitted.decision_function(known[held_out])
     return log_odds.tobytes()

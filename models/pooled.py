@@ -53,10 +53,9 @@ class Votes:
     rows: Numbers
 
     @classmethod
-    def of(cls, outputs: Numbers, agreement: Agreement, extra: NDArray[np.bool_]) -> "Votes":
-        """Put outputs, agreement and whether a row is of another data set together."""
-        about = np.stack([agreement.commonest, agreement.central], axis=2)
-        return cls(outputs, about, np.column_stack([agreement.rows, extra]).astype(np.float32))
+    def of(cls, outputs: Numbers, agreement: Agreement) -> "Votes":
+        """Put outputs and agreement together."""
+        return cls(outputs, np.stack([agreement.commonest, agreement.central], axis=2), agreement.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,21 +108,13 @@ class PooledTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         self.settings = settings
         self.seed = seed
 
-    def fit(self, X: Votes, Y: NDArray[np.bool_], weight: Numbers) -> Self:
-        """Grow the trees.
-
-        Parameters
-        ----------
-        X : Votes
-        Y : ndarray of bool, shape (rows, locations)
-        weight : ndarray, shape (rows,)
-            What each row counts in the loss.
-        """
+    def fit(self, X: Votes, Y: NDArray[np.bool_]) -> Self:
+        """Grow the trees; `Y` is of bool, shape (rows, locations)."""
         self.trust_ = _Trust.learn(X.outputs >= 0.5, Y)
         share = np.clip(2 * X.outputs.max(axis=1), UNNAMED, 1)
         drawn = np.random.default_rng(self.seed).random(share.shape) < share
         row, location = np.nonzero(drawn)
-        counts = (weight[row] / share[row, location]).astype(np.float32)
+        counts = (1 / share[row, location]).astype(np.float32)
         table = self._examples(X, row, location)
         self.trees_ = LightGBMTrees.grow(table, Y[row, location], self.settings, self.seed, counts)
         return self

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit
 from sklearn.base import clone
 
-from models.crossfit import EXTRA, MemoryStore
+from models.crossfit import MemoryStore
 from models.folds import stratified_group_folds
 from models.heads import Head, nested_answers
 from models.joint import JointNetwork
@@ -29,9 +29,8 @@ def columns(outputs: np.ndarray) -> pd.DataFrame:
     return output_columns(outputs, ["a", "b", "c"], ["x", "y", "z"])
 
 
-def described(outputs: np.ndarray, extra: np.ndarray | None = None) -> Described:
-    none = np.zeros(len(outputs), dtype=bool)
-    return describe(outputs, ["a", "b", "c"], ["x", "y", "z"], none if extra is None else extra)
+def described(outputs: np.ndarray) -> Described:
+    return describe(outputs, ["a", "b", "c"], ["x", "y", "z"])
 
 
 def test_columns_are_every_output_and_the_mean_of_each_location() -> None:
@@ -67,10 +66,10 @@ def test_answers_of_a_fold_do_not_depend_on_its_labels() -> None:
     assert not np.array_equal(chosen[0].probability[fold == 0], chosen[1].probability[fold == 0])
 
 
-def test_extra_rows_are_not_answered_and_an_interrupted_run_goes_on() -> None:
+def test_an_interrupted_run_goes_on() -> None:
     outputs, truth = published(150)
-    fold = np.where(np.arange(150) < 60, EXTRA, np.arange(150) % 3).astype(np.int16)
-    known, store = described(outputs, fold == EXTRA), MemoryStore()
+    fold = (np.arange(150) % 3).astype(np.int16)
+    known, store = described(outputs), MemoryStore()
     stops = iter(range(2))
 
     def stop(_: int) -> None:
@@ -81,7 +80,7 @@ def test_extra_rows_are_not_answered_and_an_interrupted_run_goes_on() -> None:
         nested_outputs(known, truth, fold, joint=[SMALL], store=store, finished=stop)
     again = nested_outputs(known, truth, fold, joint=[SMALL], store=store)
     whole = nested_outputs(known, truth, fold, joint=[SMALL])
-    assert again.outer.shape == (90, 3, 3)
+    assert again.outer.shape == (150, 3, 2)
     assert np.array_equal(again.outer, whole.outer)
     assert not np.isnan(whole.outer).any()
 
@@ -91,7 +90,7 @@ def test_locations_that_never_come_together_are_not_both_likely() -> None:
     first = rng.random(400) < 0.5
     truth = np.stack([first, ~first], axis=1)
     seen = (truth + rng.normal(0, 0.7, truth.shape)).astype(np.float32)
-    network = clone(SMALL).fit(seen, truth, np.ones(400, np.float32))
+    network = clone(SMALL).fit(seen, truth)
     both = np.full((1, 2), 1.0, np.float32)
     probability = expit(network.decision_function(np.concatenate([seen, both])))
     np.testing.assert_allclose(probability.sum(axis=1), 1.0, atol=1e-5)

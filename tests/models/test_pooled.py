@@ -23,11 +23,11 @@ def published(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def votes(outputs: np.ndarray) -> Votes:
-    return Votes.of(outputs, agreement(outputs >= 0.5), np.zeros(len(outputs), dtype=bool))
+    return Votes.of(outputs, agreement(outputs >= 0.5))
 
 
 def fitted(outputs: np.ndarray, truth: np.ndarray) -> PooledTrees:
-    return PooledTrees().fit(votes(outputs), truth, np.ones(len(truth), np.float32))
+    return PooledTrees().fit(votes(outputs), truth)
 
 
 def test_a_rare_location_learns_which_network_to_trust_from_the_others() -> None:
@@ -46,17 +46,6 @@ def test_it_is_repeatable_and_knows_nothing_of_other_rows() -> None:
     whole = trees.decision_function(votes(outputs))
     assert np.array_equal(whole, fitted(outputs, truth).decision_function(votes(outputs)))
     assert np.array_equal(whole[40:50], trees.decision_function(votes(outputs[40:50])))
-
-
-def test_rows_that_count_nothing_change_nothing() -> None:
-    outputs, truth = published(400, seed=11)
-    both = np.concatenate([outputs, outputs]), np.concatenate([truth, ~truth])
-    weight = np.repeat([1.0, 0.0], 400).astype(np.float32)
-    weighed = PooledTrees().fit(votes(both[0]), both[1], weight).decision_function(votes(outputs))
-    misled = PooledTrees().fit(votes(both[0]), both[1], np.ones(800, np.float32))
-    wrong = misled.decision_function(votes(outputs))
-    assert average_precision_score(truth[:, 0], weighed[:, 0]) > 0.8
-    assert average_precision_score(truth[:, 0], wrong[:, 0]) < 0.7
 
 
 def test_unnamed_examples_are_sampled_without_shifting_probabilities() -> None:
