@@ -24,7 +24,7 @@ POOLED = Settings(
     trees=200, leaves=31, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.5, min_rows=50
 )
 
-UNNAMED = 0.05
+UNNAMED = 0.2
 """Share of the examples that are learned from where no network says anything; they count that much more."""
 
 PULL = 20.0
