@@ -3,7 +3,7 @@
     python benchmarks/stack.py --real ../shared/real --work work/stack
 
 Folds, copies and experts take a minute. `--published` adds the stack of published networks on both sets of
-rows (an hour and a half the first time), `--scale` the training at full size (an hour); both go on where
+rows (half an hour the first time), `--scale` the training at full size (an hour); both go on where
 they were. What needs data that are not there is left out, and said.
 """
 

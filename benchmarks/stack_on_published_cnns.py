@@ -7,8 +7,9 @@
 Tables are those that `python run.py train --outputs` takes: Id, and a column per location of
 probabilities or of 0 and 1, or label sets. Pictures that all networks answered are scored. Every number
 comes from nested cross-validation: members, weights and thresholds are fitted without the rows that they
-answer. Networks that give probabilities are scored both at 0.5 and with thresholds chosen as the
-stack's are; the better of the two is what the stack has to beat.
+answer. The stack is calibrated and answers from half the F1 that its probabilities promise. Networks that
+give probabilities need not be calibrated; they are scored both at 0.5 and with thresholds fitted without the
+fold, by rules chosen so too, and the better of the two is what the stack has to beat.
 """
 
 import argparse
@@ -41,6 +42,8 @@ from pipeline.training.store import FileStore
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 RAREST = 5
 FOLDS = 5
+RULE = "half_f1"
+"""Thresholds of the stack: the rule that takes least from a location's few positives."""
 OTHERS = ("target_bits", "published_ensemble_bits")
 
 
@@ -99,7 +102,7 @@ def stack(
     with threadpool_limits(1):
         with RichProgress().track("Members", members) as finished:
             nested = nested_outputs(described, outputs.truth, fold, store=keep, jobs=jobs, finished=finished)
-        answers = nested_answers(head, nested.inner, nested.outer, outputs.truth, fold, NESTED)
+        answers = nested_answers(head, nested.inner, nested.outer, outputs.truth, fold, RULE)
     print(f"members and heads: {time.monotonic() - start:.0f} s")
     return answers.chosen
 
@@ -107,7 +110,7 @@ def stack(
 def own_thresholds(
     probability: NDArray[np.float32], truth: NDArray[np.bool_], fold: NDArray[np.int16]
 ) -> NDArray[np.bool_]:
-    """Answer every row by thresholds chosen without its fold, as those of the stack are."""
+    """Answer every row by thresholds, and rules, chosen without its fold."""
     chosen = np.zeros_like(truth)
     for number in np.unique(fold):
         rest = fold != number
