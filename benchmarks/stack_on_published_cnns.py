@@ -26,12 +26,11 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.crossfit import MemoryStore
 from models.folds import stratified_group_folds
-from models.heads import Head, mean_group_size, nested_answers, thresholds_by
+from models.heads import Head, OuterFold, decide, mean_group_size, nested_answers
 from models.metrics import Counts, count, interval, resampled_counts
 from models.outputs import JOINT, describe, nested_outputs
-from models.thresholds import NESTED, answer
+from models.thresholds import NESTED
 from pipeline.console import RichProgress
 from pipeline.errors import PipelineError
 from pipeline.labels import read_labels
@@ -94,7 +93,7 @@ def stack(
     """Choose locations of all rows by nested five-fold cross-validation."""
     start = time.monotonic()
     described = describe(outputs.answers, outputs.networks, list(LOCATIONS))
-    keep = MemoryStore() if store is None else FileStore(store)
+    keep = None if store is None else FileStore(store)
     size = mean_group_size(groups.to_numpy())
     head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
     jobs = os.cpu_count() or 1
@@ -111,12 +110,10 @@ def own_thresholds(
     probability: NDArray[np.float32], truth: NDArray[np.bool_], fold: NDArray[np.int16]
 ) -> NDArray[np.bool_]:
     """Answer every row by thresholds, and rules, chosen without its fold."""
-    chosen = np.zeros_like(truth)
-    for number in np.unique(fold):
-        rest = fold != number
-        thresholds = thresholds_by(NESTED, probability[rest].astype(np.float64), truth[rest], fold[rest])
-        chosen[~rest] = answer(probability[~rest].astype(np.float64), thresholds)
-    return chosen
+    values = probability.astype(np.float64)
+    outside = [fold != number for number in np.unique(fold)]
+    parts = [OuterFold(rest, values[rest], values[~rest]) for rest in outside]
+    return decide(parts, truth, fold, NESTED, always=True).chosen
 
 
 def rivals(outputs: Outputs, fold: NDArray[np.int16]) -> dict[str, NDArray[np.bool_]]:

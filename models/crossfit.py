@@ -143,7 +143,7 @@ class Level0:
         self._orders: dict[tuple[int, tuple[int, ...]], NDArray[np.int32]] = {}
         self._ordering = threading.Lock()
         digests = [block.digest for block in self.blocks]
-        self.digest = _digest(digests, targets.tobytes(), fold.tobytes(), seed)
+        self.digest = key_of(digests, targets.tobytes(), fold.tobytes(), seed)
 
     def restricted(self, learn: Mapping[tuple[int, ...], Labels]) -> "Level0":
         """Return the same with labels that may not be learned from."""
@@ -187,7 +187,7 @@ class Level0:
         def one(fit: Fit) -> bytes:
             learn = self._learn.get(fit.without)
             seen = [] if learn is None else [learn.tobytes()]
-            key = _digest(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
+            key = key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
             content = self.store.get(key)
             if content is None:
                 content = make(fit)
@@ -247,7 +247,8 @@ class Level0:
         return binary.restore(READ[fit.kind](content), kept, columns)
 
 
-def _digest(*parts: object) -> str:
+def key_of(*parts: object) -> str:
+    """Return a key for a `Store`: the same for equal bytes, numbers and texts."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())

@@ -6,7 +6,6 @@ differently from each training; and boosted trees over pairs of a row and a loca
 locations learn how far votes can be trusted. The heads of `models.heads` join them.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from scipy.special import logit
 from sklearn.base import clone
 
 from models.agreement import agreement, agreement_columns
-from models.crossfit import MemoryStore, Store
+from models.crossfit import MemoryStore, Store, key_of
 from models.joint import JointNetwork
 from models.nested import Nested
 from models.pooled import PooledTrees, Votes
@@ -144,10 +143,9 @@ def _answered(
     finished: Callable[[int], None],
 ) -> list[Floats]:
     """Answer the rows of each set of folds by a member that saw none of them, several at once."""
-    data = hashlib.sha256(b"".join([_content(known), targets.tobytes(), fold.tobytes()])).hexdigest()
-    settings = sorted(member.get_params().items())
-    described = [f"{data} {without} {settings}" for without in left_out]
-    keys = [hashlib.sha256(words.encode()).hexdigest() for words in described]
+    data = key_of(known.tobytes(), targets.tobytes(), fold.tobytes())
+    settings = [type(member).__name__, str(sorted(member.get_params().items()))]
+    keys = [key_of(data, without, *settings) for without in left_out]
     answers = {key: content for key in keys if (content := store.get(key)) is not None}
     if answers:
         finished(len(answers))
@@ -158,11 +156,6 @@ def _answered(
         answers[key] = content
         finished(1)
     return [np.frombuffer(answers[key]).reshape(-1, targets.shape[1]) for key in keys]
-
-
-def _content(known: Numbers | Votes) -> bytes:
-    tables = (known.outputs, known.about, known.rows) if isinstance(known, Votes) else (known,)
-    return b"".join(table.tobytes() for table in tables)
 
 
 def _answers(

@@ -63,6 +63,10 @@ class Votes:
     def __getitem__(self, wanted: NDArray[np.bool_] | slice) -> "Votes":
         return Votes(self.outputs[wanted], self.about[wanted], self.rows[wanted])
 
+    def tobytes(self) -> bytes:
+        """Return the content of all arrays."""
+        return b"".join(table.tobytes() for table in (self.outputs, self.about, self.rows))
+
 
 @dataclass(frozen=True)
 class _Trust:

@@ -78,7 +78,9 @@ def test_an_interrupted_run_goes_on() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         nested_outputs(known, truth, fold, joint=[SMALL], store=store, finished=stop)
-    again = nested_outputs(known, truth, fold, joint=[SMALL], store=store)
+    ready: list[int] = []
+    again = nested_outputs(known, truth, fold, joint=[SMALL], store=store, finished=ready.append)
+    assert ready == [3] + [1] * 9  # three were kept, nine of twelve are fitted
     whole = nested_outputs(known, truth, fold, joint=[SMALL])
     assert again.outer.shape == (150, 3, 2)
     assert np.array_equal(again.outer, whole.outer)

@@ -1,11 +1,14 @@
 """Trees over pairs of a row and a location: rare locations learn from common ones."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
 from models.agreement import agreement
-from models.pooled import PooledTrees, Votes
+from models.pooled import POOLED, PooledTrees, Votes
+from models.trees import LightGBMTrees
 
 SHARES = np.array([0.4, 0.3, 0.2, 0.01])
 """The last location has a handful of positives."""
@@ -48,9 +51,28 @@ def test_it_is_repeatable_and_knows_nothing_of_other_rows() -> None:
     assert np.array_equal(whole[40:50], trees.decision_function(votes(outputs[40:50])))
 
 
+def test_examples_that_count_nothing_change_nothing() -> None:
+    outputs, truth = published(2000, seed=11)
+    seen, known = outputs[:, :, 0], truth[:, 0]
+    both = np.concatenate([seen, seen]), np.concatenate([known, ~known])
+    weight = np.repeat([1.0, 0.0], 2000).astype(np.float32)
+    weighed = LightGBMTrees.grow(*both, POOLED, 0, weight).margin(seen)
+    misled = LightGBMTrees.grow(*both, POOLED, 0).margin(seen)
+    assert average_precision_score(known, weighed) > 0.8
+    assert average_precision_score(known, misled) < 0.7
+
+
 def test_unnamed_examples_are_sampled_without_shifting_probabilities() -> None:
     rng = np.random.default_rng(13)
     truth = rng.random((4000, 4)) < 0.2
     silent = np.zeros((4000, 3, 4), np.float32)
     answer = expit(fitted(silent, truth).decision_function(votes(silent)))
     assert np.abs(answer.mean() - 0.2) < 0.03
+
+
+def test_sampled_examples_stand_for_those_left_out() -> None:
+    outputs, truth = published(4000, seed=11)
+    stump = PooledTrees(replace(POOLED, min_rows=10**6))  # cannot split: all it learns is the share
+    answer = expit(stump.fit(votes(outputs), truth).decision_function(votes(outputs[:10])))
+    assert np.ptp(answer) < 1e-9
+    assert abs(answer.mean() - truth.mean()) < 0.01
