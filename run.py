@@ -22,8 +22,8 @@ from pipeline.commands import (
     train_segmenter,
 )
 from pipeline.commands import features as feature_catalogue
-from pipeline.console import errors
-from pipeline.errors import PipelineError
+from pipeline.commands.console import errors
+from pipeline.core.errors import PipelineError
 
 app = typer.Typer(
     name="run.py",

@@ -20,8 +20,8 @@ from scipy.stats import pearsonr, spearmanr
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.stack import STACK
-from pipeline.layout import Workspace
-from pipeline.locations import LOCATIONS
+from pipeline.core.workspace import Workspace
+from pipeline.data.locations import LOCATIONS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Work = Annotated[Path, typer.Option(help="Folder for everything computed; what is there is not repeated.")]

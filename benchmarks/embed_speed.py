@@ -19,17 +19,17 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from models.networks import architecture, build_network, forward
-from pipeline.embed import BUILTIN, EmbedOptions, embed
-from pipeline.embedding.card import Embedder, read_card
-from pipeline.embedding.columns import embedding_row
-from pipeline.embedding.preprocessing import Preprocessing
-from pipeline.embedding.weights import SHIPPED, load_network, open_network, save_state, weights_path
-from pipeline.images import read_picture
-from pipeline.locations import LOCATIONS
-from pipeline.progress import SilentProgress
-from pipeline.samples import Sample, find_samples
-from pipeline.simulate import simulate
+from pipeline.core.progress import SilentProgress
+from pipeline.data.locations import LOCATIONS
+from pipeline.data.pictures import read_picture
+from pipeline.data.samples import Sample, find_samples
+from pipeline.networks.architectures import architecture, build_network, forward
+from pipeline.networks.card import Embedder, read_card
+from pipeline.networks.columns import embedding_row
+from pipeline.networks.preprocessing import Preprocessing
+from pipeline.networks.weights import SHIPPED, load_network, open_network, save_state, weights_path
+from pipeline.stages.embed import BUILTIN, EmbedOptions, embed
+from pipeline.stages.simulate import simulate
 
 WINNER = "bestfitting-densenet121"
 

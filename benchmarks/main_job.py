@@ -21,15 +21,15 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import features
-from pipeline.console import RichProgress
-from pipeline.evaluate import EvaluateOptions, evaluate
-from pipeline.images import read_picture
-from pipeline.layout import Workspace
-from pipeline.parts import write_table
-from pipeline.samples import find_samples
+from pipeline.commands.console import RichProgress
+from pipeline.core.parts import write_table
+from pipeline.core.workspace import Workspace
+from pipeline.data.pictures import read_picture
+from pipeline.data.samples import find_samples
 from pipeline.segmentation.masks import read_mask
-from pipeline.train import train
-from pipeline.training.options import TrainOptions
+from pipeline.stages.evaluate import EvaluateOptions, evaluate
+from pipeline.stages.train import train
+from pipeline.stages.train_options import TrainOptions
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Work = Annotated[Path, typer.Option(help="Folder for everything computed; what is there is not repeated.")]

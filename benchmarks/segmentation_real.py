@@ -18,9 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.images import read_picture
-from pipeline.picture import Picture
-from pipeline.samples import find_samples
+from pipeline.data.picture import Picture
+from pipeline.data.pictures import read_picture
+from pipeline.data.samples import find_samples
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.diameter import estimate_both, some_pictures, with_diameters
 from pipeline.segmentation.factory import make_segmenter

@@ -27,16 +27,16 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.folds import stratified_group_folds
-from models.heads import Head, OuterFold, decide, mean_group_size, nested_answers
+from models.meta_learner import Head, OuterFold, decide, mean_group_size, nested_answers
 from models.metrics import Counts, count, interval, resampled_counts
 from models.outputs import JOINT, describe, nested_outputs
 from models.thresholds import NESTED
-from pipeline.console import RichProgress
-from pipeline.errors import PipelineError
-from pipeline.labels import read_labels
-from pipeline.locations import LOCATIONS
-from pipeline.training.outputs import read_networks
-from pipeline.training.store import FileStore
+from pipeline.commands.console import RichProgress
+from pipeline.core.errors import PipelineError
+from pipeline.core.file_store import FileStore
+from pipeline.data.labels import read_labels
+from pipeline.data.locations import LOCATIONS
+from pipeline.data.prediction_tables import read_networks
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 RAREST = 5

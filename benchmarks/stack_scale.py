@@ -25,13 +25,13 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.crossfit import Block, Fit, Level0
-from models.settings import BINARY_KINDS, defaults
-from pipeline.labels import read_labels
-from pipeline.layout import Workspace
-from pipeline.locations import LOCATIONS
-from pipeline.training.dataset import read_dataset
-from pipeline.training.options import TrainOptions
+from models.cross_fitting import Block, Fit, Level0
+from models.hyperparameters import BINARY_KINDS, defaults
+from pipeline.core.workspace import Workspace
+from pipeline.data.dataset import read_dataset
+from pipeline.data.labels import read_labels
+from pipeline.data.locations import LOCATIONS
+from pipeline.stages.train_options import TrainOptions
 
 COUNTS = (
     12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,

@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from models.networks import architecture
-from pipeline.cnn.losses import log_loss, positive_weights, unweighted
-from pipeline.cnn.pictures import Bytes, Store, as_bytes
-from pipeline.cnn.trainer import CnnSettings, State, Trainer
-from pipeline.console import RichProgress
-from pipeline.embedding.card import Embedder, EmbeddingCard, write_card
-from pipeline.embedding.preprocessing import Preprocessing
-from pipeline.embedding.weights import SHIPPED, save_state
-from pipeline.locations import LOCATIONS
-from pipeline.progress import Progress
-from pipeline.records import text_digest
-from pipeline.simulate import VERSION
+from pipeline.commands.console import RichProgress
+from pipeline.core.progress import Progress
+from pipeline.core.records import text_digest
+from pipeline.core.workers import torch_threads
+from pipeline.data.locations import LOCATIONS
+from pipeline.networks.architectures import architecture
+from pipeline.networks.card import Embedder, EmbeddingCard, write_card
+from pipeline.networks.losses import log_loss, positive_weights, unweighted
+from pipeline.networks.preprocessing import Preprocessing
+from pipeline.networks.trainer import CnnSettings, State, Trainer
+from pipeline.networks.training_pictures import Bytes, Store, as_bytes
+from pipeline.networks.weights import SHIPPED, save_state
 from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import Protein, proteins
-from pipeline.workers import torch_threads
+from pipeline.stages.simulate import VERSION
 
 SEED = 770_001
 """Of the training proteins."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.heads import Answers, Head, OuterFold, decide, nested_answers, outer_folds
+from models.meta_learner import Answers, Head, OuterFold, decide, nested_answers, outer_folds
 from models.thresholds import NESTED, RULES
 
 Floats = NDArray[np.float64]

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.boosters import BinaryBooster
-from models.heads import FittedHead, Head
+from models.base_learners.boosters import BinaryBooster
+from models.base_learners.multilabel import MultilabelBooster, MultilabelTrees
+from models.base_learners.trees import READ
 from models.linear import Linear
-from models.multilabel import MultilabelBooster, MultilabelTrees
+from models.meta_learner import FittedHead, Head
 from models.nested import Member
 from models.stack import Prediction, StackModel
-from models.trees import READ
 
 FORMAT = 3
 _MANIFEST = "manifest.json"

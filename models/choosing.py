@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 from sklearn.metrics import average_precision_score
 
-from models.crossfit import Level0
+from models.cross_fitting import Level0
+from models.hyperparameters import BINARY_KINDS, Settings
 from models.nested import Chosen, Source, fill_pairs
-from models.settings import BINARY_KINDS, Settings
 from models.tuning import Candidate, Study, best, strata, tune
 
 Floats = NDArray[np.float64]

@@ -13,8 +13,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crossfit import Booster, Fit, Level0
-from models.settings import BINARY_KINDS, Kind, Settings
+from models.cross_fitting import Booster, Fit, Level0
+from models.hyperparameters import BINARY_KINDS, Kind, Settings
 
 Floats = NDArray[np.float64]
 Source = tuple[int, Kind]

@@ -3,7 +3,7 @@
 Two members, both fitted without each pair of folds and each single fold as `models.nested`
 describes: networks that learn all locations together, averaged because rare locations come out
 differently from each training; and boosted trees over pairs of a row and a location, from which rare
-locations learn how far votes can be trusted. The heads of `models.heads` join them.
+locations learn how far votes can be trusted. The heads of `models.meta_learner` join them.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ from scipy.special import logit
 from sklearn.base import clone
 
 from models.agreement import agreement, agreement_columns
-from models.crossfit import MemoryStore, Store, key_of
-from models.joint import JointNetwork
+from models.base_learners.label_powerset import JointNetwork
+from models.base_learners.pooled_trees import PooledTrees, Votes
+from models.cross_fitting import MemoryStore, Store, key_of
 from models.nested import Nested
-from models.pooled import PooledTrees, Votes
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.float32]

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.heads import FittedHead
+from models.hyperparameters import Kind
+from models.meta_learner import FittedHead
 from models.nested import Member, Source, sources
-from models.settings import Kind
 
 Floats = NDArray[np.float64]
 

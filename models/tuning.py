@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from models.settings import Kind, Settings, defaults, space
+from models.hyperparameters import Kind, Settings, defaults, space
 
 Floats = NDArray[np.float64]
 Rounds = Callable[[int, NDArray[np.bool_]], Floats]

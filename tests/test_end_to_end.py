@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.locations import LOCATIONS
+from pipeline.data.locations import LOCATIONS
 
 PICTURES = 48
 LEARNT = ("nucleoplasm", "cytosol", "nucleoli")

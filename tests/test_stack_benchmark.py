@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from benchmarks import stack_on_published_cnns as benchmark
-from pipeline.locations import LOCATIONS
+from pipeline.data.locations import LOCATIONS
 
 PICTURES = 240
 

@@ -28,9 +28,9 @@ def baseline(
 
     Example: python run.py baseline --labels labels.csv --answers expert_guesses.csv
     """
-    from pipeline.baseline import BaselineOptions
-    from pipeline.baseline import baseline as run
-    from pipeline.console import console
+    from pipeline.commands.console import console
+    from pipeline.stages.baseline import BaselineOptions
+    from pipeline.stages.baseline import baseline as run
 
     found = run(BaselineOptions(labels=labels, answers=answers, work=work, draws=draws, seed=seed))
     for name, row in found.annotators.iterrows():
@@ -55,7 +55,7 @@ def baseline(
 def _print(table: "pd.DataFrame") -> None:
     from rich.table import Table
 
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     shown = Table(box=None, padding=(0, 1, 0, 0))
     shown.add_column("location", no_wrap=True)

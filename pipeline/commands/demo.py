@@ -20,8 +20,8 @@ def demo(
     """
     from rich.table import Table
 
-    from pipeline.console import RichProgress, console
-    from pipeline.demo import demo as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.demo import demo as run
 
     summary = run(folder, pictures, seed, RichProgress())
     table = Table("what", "where", box=None, title="Everything is here", title_justify="left")

@@ -82,9 +82,9 @@ def embed(
 
     Example: python run.py embed --images demo/data/images --work demo/work --network builtin
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.embed import EmbedOptions
-    from pipeline.embed import embed as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.embed import EmbedOptions
+    from pipeline.stages.embed import embed as run
 
     options = EmbedOptions(
         work=work,

@@ -9,8 +9,8 @@ from pipeline.commands.options import Work
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.ablation import Ablation
-    from pipeline.protocols import Protocol, Selection
+    from pipeline.stages.ablation import Ablation
+    from pipeline.stages.protocols import Protocol, Selection
 
 
 def evaluate(
@@ -39,10 +39,10 @@ def evaluate(
 
     Example: python run.py evaluate --work demo/work
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.evaluate import EvaluateOptions
-    from pipeline.evaluate import evaluate as run
-    from pipeline.layout import Workspace
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.core.workspace import Workspace
+    from pipeline.stages.evaluate import EvaluateOptions
+    from pipeline.stages.evaluate import evaluate as run
 
     options = EvaluateOptions(work=work, draws=draws, seed=seed, kaggle_score=kaggle_score, ablation=ablation)
     scores = run(options, RichProgress())
@@ -92,7 +92,7 @@ def _with_score(protocol: "Protocol") -> str:
 
 
 def _print_selection(selection: "Selection") -> None:
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     change = selection.difference
     console.print(
@@ -105,7 +105,7 @@ def _print_selection(selection: "Selection") -> None:
 def _print_ablation(variants: "list[Ablation]") -> None:
     from rich.table import Table
 
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     shown = Table(box=None, padding=(0, 1, 0, 0))
     shown.add_column("\nAblation")  # wraps where the window is narrow, so that no number is cut
@@ -125,7 +125,7 @@ def _print_ablation(variants: "list[Ablation]") -> None:
 def _print(table: "pd.DataFrame", columns: dict[str, str]) -> None:
     from rich.table import Table
 
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     shown = Table(box=None, padding=(0, 1, 0, 0))
     shown.add_column("location", no_wrap=True)

@@ -42,9 +42,9 @@ def extract(
 
     Example: python run.py extract --images demo/data/images --work demo/work
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.extract import ExtractOptions
-    from pipeline.extract import extract as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.extract import ExtractOptions
+    from pipeline.stages.extract import extract as run
 
     given = {
         "nuclei_weights": nuclei_weights,

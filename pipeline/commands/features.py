@@ -6,8 +6,8 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from pipeline.console import console
-from pipeline.errors import PipelineError
+from pipeline.commands.console import console
+from pipeline.core.errors import PipelineError
 
 Row = tuple[str, ...]
 

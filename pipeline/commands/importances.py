@@ -52,9 +52,9 @@ def importances(
 
     Example: python run.py importances Nucleoplasm --work demo/work --plot nucleoplasm.png
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.importances import ImportancesOptions, grouped, of_location
-    from pipeline.importances import importances as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.importances import ImportancesOptions, grouped, of_location
+    from pipeline.stages.importances import importances as run
 
     options = ImportancesOptions(work=work, embeddings=tuple(embeddings or ()), outputs=tuple(outputs or ()))
     shares = run(options, RichProgress())
@@ -66,7 +66,7 @@ def importances(
         values = of_location(shares, location, wanted.value, top)
         _print_location(values, explained=wanted is By.feature)
     if plot is not None:
-        from pipeline.plots import plot_shares
+        from pipeline.stages.plots import plot_shares
 
         plot_shares(table if location is None else values, plot)
         console.print(f"Drawn: {plot}", soft_wrap=True)
@@ -75,7 +75,7 @@ def importances(
 def _print_table(table: "pd.DataFrame") -> None:
     from rich.table import Table
 
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     shown = Table(box=None, padding=(0, 1, 0, 0))
     shown.add_column("location", no_wrap=True)
@@ -89,7 +89,7 @@ def _print_table(table: "pd.DataFrame") -> None:
 def _print_location(values: "pd.Series[float]", *, explained: bool) -> None:
     from rich.table import Table
 
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     shown = Table("share", str(values.index.name), box=None)
     for name, value in values.items():
@@ -99,6 +99,6 @@ def _print_location(values: "pd.Series[float]", *, explained: bool) -> None:
 
 
 def _words(column: str) -> str:
-    from pipeline.importances import in_words
+    from pipeline.stages.importances import in_words
 
     return f"{column}\n[dim]{in_words(column)}[/dim]"

@@ -53,9 +53,9 @@ def nearest(
     """
     from rich.table import Table
 
-    from pipeline.console import console
-    from pipeline.nearest import NearestOptions
-    from pipeline.nearest import nearest as run
+    from pipeline.commands.console import console
+    from pipeline.stages.nearest import NearestOptions
+    from pipeline.stages.nearest import nearest as run
 
     options = NearestOptions(
         id=id,

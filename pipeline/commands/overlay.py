@@ -28,9 +28,9 @@ def overlay(
 
     Example: python run.py overlay --images demo/data/images --work demo/work --sheet sheet.png --columns 5
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.overlay import OverlayOptions
-    from pipeline.overlay import overlay as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.overlay import OverlayOptions
+    from pipeline.stages.overlay import overlay as run
 
     options = OverlayOptions(
         images=images,

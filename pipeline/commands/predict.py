@@ -64,9 +64,9 @@ def predict(
 
     Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.predict import PredictOptions, parse_weights
-    from pipeline.predict import predict as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.predict import PredictOptions, parse_weights
+    from pipeline.stages.predict import predict as run
 
     given = {"nuclei_weights": nuclei_weights, "cell_weights": cell_weights, "device": device}
     options = PredictOptions(

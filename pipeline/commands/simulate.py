@@ -34,9 +34,9 @@ def simulate(
     """
     import os
 
-    from pipeline.console import RichProgress, console
-    from pipeline.simulate import parse_locations, write_contact_sheet
-    from pipeline.simulate import simulate as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.simulate import parse_locations, write_contact_sheet
+    from pipeline.stages.simulate import simulate as run
 
     chosen = parse_locations(locations)
     run(

@@ -13,8 +13,8 @@ def status(work: Work) -> None:
     """
     from rich.table import Table
 
-    from pipeline.console import console
-    from pipeline.status import status as look
+    from pipeline.commands.console import console
+    from pipeline.stages.status import status as look
 
     colours = {"done": "green", "stale": "yellow", "missing": "red"}
     table = Table("stage", "state", "why", box=None)

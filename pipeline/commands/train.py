@@ -9,8 +9,8 @@ import typer
 from pipeline.commands.options import Jobs, Work
 
 if TYPE_CHECKING:
-    from pipeline.layout import Workspace
-    from pipeline.train import TrainSummary
+    from pipeline.core.workspace import Workspace
+    from pipeline.stages.train import TrainSummary
 
 
 class Rule(StrEnum):
@@ -174,10 +174,10 @@ def train(
 
     Example: python run.py train --labels demo/data/labels.csv --work demo/work
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.layout import Workspace
-    from pipeline.train import train as run
-    from pipeline.training.options import TrainOptions
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.core.workspace import Workspace
+    from pipeline.stages.train import train as run
+    from pipeline.stages.train_options import TrainOptions
 
     given = {
         "work": work,
@@ -212,7 +212,7 @@ def train(
 
 def _print_summary(summary: "TrainSummary", files: "Workspace") -> None:
     """Say what was trained, and what was not and why."""
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     if not summary.fresh:
         console.print(f"Nothing to do: {files.model} is of these inputs already.", soft_wrap=True)
@@ -242,7 +242,7 @@ def _print_selection(path: Path) -> None:
     """Print what filters took from every location's training."""
     import pandas as pd
 
-    from pipeline.console import console
+    from pipeline.commands.console import console
 
     table = pd.read_csv(path, index_col=0)
     filters = [name.removesuffix("_positives") for name in table.columns if name.endswith("_positives")]

@@ -55,10 +55,10 @@ def train_cnn(
     Example: python run.py train-cnn --images demo/data/images --labels demo/data/labels.csv --work demo/work
     --network compact
     """
-    from pipeline.cnn.trainer import CnnSettings
-    from pipeline.console import RichProgress, console
-    from pipeline.train_cnn import TrainCnnOptions
-    from pipeline.train_cnn import train_cnn as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.networks.trainer import CnnSettings
+    from pipeline.stages.train_cnn import TrainCnnOptions
+    from pipeline.stages.train_cnn import train_cnn as run
 
     options = TrainCnnOptions(
         images=images,

@@ -42,9 +42,9 @@ def train_segmenter(
     Example: python run.py train-segmenter nuclei --images fields --labels fields --output my.safetensors
     --from shipped:nuclei --steps 200
     """
-    from pipeline.console import RichProgress, console
-    from pipeline.train_segmenter import TrainSegmenterOptions
-    from pipeline.train_segmenter import train_segmenter as run
+    from pipeline.commands.console import RichProgress, console
+    from pipeline.stages.train_segmenter import TrainSegmenterOptions
+    from pipeline.stages.train_segmenter import train_segmenter as run
 
     origin = f" --from {start}" if start else ""
     options = TrainSegmenterOptions(

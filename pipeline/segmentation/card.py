@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import PipelineError
-from pipeline.records import replacing
+from pipeline.core.errors import PipelineError
+from pipeline.core.records import replacing
 
 UNSIGNED = "0" * 64
 """Digest of a card that has no file yet."""

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arithmetic import check_device
-from pipeline.errors import PipelineError
-from pipeline.picture import Picture
+from pipeline.core.errors import PipelineError
+from pipeline.core.torch_runtime import check_device
+from pipeline.data.picture import Picture
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.matching import divide_cells, match

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import PipelineError
-from pipeline.images import read_picture
-from pipeline.picture import Picture
-from pipeline.problems import SampleError
-from pipeline.records import replacing
-from pipeline.samples import Sample
+from pipeline.core.errors import PipelineError
+from pipeline.core.problems import SampleError
+from pipeline.core.records import replacing
+from pipeline.data.picture import Picture
+from pipeline.data.pictures import read_picture
+from pipeline.data.samples import Sample
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.protocol import Segmenter

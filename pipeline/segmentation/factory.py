@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from inspect import signature
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.segmentation.protocol import Segmenter
 
 SEGMENTERS = ("watershed", "cellpose")

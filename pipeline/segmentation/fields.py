@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import PipelineError
-from pipeline.images import read_picture
-from pipeline.picture import Picture
-from pipeline.problems import SampleError
-from pipeline.samples import Sample, find_samples
+from pipeline.core.errors import PipelineError
+from pipeline.core.problems import SampleError
+from pipeline.data.picture import Picture
+from pipeline.data.pictures import read_picture
+from pipeline.data.samples import Sample, find_samples
 from pipeline.segmentation.masks import read_mask
 from pipeline.segmentation.shapes import median_diameter
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arithmetic import fast_arithmetic
+from pipeline.core.torch_runtime import fast_arithmetic
 from pipeline.segmentation.augment import normalise
 from pipeline.segmentation.dynamics import follow_flows
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import PipelineError
-from pipeline.records import replacing
+from pipeline.core.errors import PipelineError
+from pipeline.core.records import replacing
 from pipeline.segmentation.protocol import Segmentation
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.picture import Picture
+from pipeline.data.picture import Picture
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.locations import LOCATIONS
+from pipeline.data.locations import LOCATIONS
 from pipeline.simulation.lines import CELL_LINES, CellLine
 from pipeline.simulation.optics import Exposure
 from pipeline.simulation.placement import Divisions, Phase
@@ -77,7 +77,7 @@ class Protein:
     divisions : Divisions
         How many of the cells divide.
     exposures : tuple of Exposure
-        How the four channels are taken, in the order of `pipeline.picture.CHANNELS`.
+        How the four channels are taken, in the order of `pipeline.data.picture.CHANNELS`.
     """
 
     number: int

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from pipeline.commands.features import features
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

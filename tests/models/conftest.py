@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from models.training import StackedLocations
+from models.stacking import StackedLocations
 from tests.models.tables import Tables, make_tables
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from models.ablation import Margins, ablations
 from models.stack import STACK
-from models.training import StackedLocations
+from models.stacking import StackedLocations
 from tests.models.tables import Tables
 
 RULE = "f1_shrunk"

@@ -9,7 +9,7 @@ import pytest
 
 from models.bundle import load_model, save_model
 from models.stack import STACK, TOP_TWO
-from models.training import StackedLocations
+from models.stacking import StackedLocations
 
 
 @pytest.fixture

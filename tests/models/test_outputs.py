@@ -6,10 +6,10 @@ import pytest
 from scipy.special import expit
 from sklearn.base import clone
 
-from models.crossfit import MemoryStore
+from models.base_learners.label_powerset import JointNetwork
+from models.cross_fitting import MemoryStore
 from models.folds import stratified_group_folds
-from models.heads import Head, nested_answers
-from models.joint import JointNetwork
+from models.meta_learner import Head, nested_answers
 from models.metrics import count
 from models.outputs import Described, describe, nested_outputs, output_columns
 

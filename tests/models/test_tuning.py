@@ -5,9 +5,9 @@ import optuna
 import pytest
 
 from models.choosing import Metric, Tuning, choose, normalised_log_loss, precision_loss
-from models.crossfit import Block, Level0, MemoryStore
+from models.cross_fitting import Block, Level0, MemoryStore
+from models.hyperparameters import KINDS, LARGE, Kind, Settings, defaults
 from models.nested import sources
-from models.settings import KINDS, LARGE, Kind, Settings, defaults
 from models.tuning import Candidate, Rounds, Study, best, strata, tune
 from tests.models.tables import make_tables
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 import features
-from pipeline.layout import Workspace
+from pipeline.core.workspace import Workspace
 
 CLASSES = (0, 25, 2, 15)
 """Nucleoplasm, Cytosol, Nucleoli, and Microtubule ends, which is too rare to be trained."""

@@ -1,0 +1,1 @@
+"""Base learners of the stack, behind one interface."""

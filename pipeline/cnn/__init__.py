@@ -1,1 +1,0 @@
-"""Parts of the stage `train-cnn`: augmentation, losses, and the training of one network."""

@@ -1,0 +1,1 @@
+"""What every other room stands on: errors, records, processes, progress. Knows nothing of cells."""

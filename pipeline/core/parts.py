@@ -1,0 +1,126 @@
+"""Finished chunks of `extract`: small parquet files, one folder per table, never changed once written.
+
+A row is valid for one sample under one key (a digest of its pictures and of the segmentation), so a part
+written for pictures that have changed since, or that are gone, is simply not read.
+
+All float32 columns of a part lie in one list column, ``values``, their names in the file's metadata: parquet
+spends some hundred bytes on every column of every file, and a part has thousands of columns and few rows.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.records import replacing, text_digest
+
+
+class Parts:
+    """The finished chunks of one table.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the part files lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, rows: pd.DataFrame) -> None:
+        """Write rows with the columns ``Id`` and ``key`` as one part, all or nothing."""
+        name = text_digest(rows[["Id", "key"]].to_numpy().tolist())[:24]
+        with replacing(self.folder / f"{name}.parquet") as temporary:
+            pq.write_table(_pack(rows), temporary, compression="zstd")
+
+    def index(self) -> dict[tuple[str, str], Path]:
+        """Return which part holds which (Id, key)."""
+        found: dict[tuple[str, str], Path] = {}
+        for path in sorted(self.folder.glob("[!.]*.parquet")):
+            keys = pq.read_table(path, columns=["Id", "key"])
+            pairs = zip(keys["Id"].to_pylist(), keys["key"].to_pylist(), strict=True)
+            found.update(dict.fromkeys(pairs, path))
+        return found
+
+    def read(self, wanted: Mapping[str, str], index: Mapping[tuple[str, str], Path]) -> pd.DataFrame:
+        """Read the rows of some samples.
+
+        Parameters
+        ----------
+        wanted : mapping of str to str
+            Id to key; the rows come back in this order of ids.
+        index : mapping
+            What `index` returned.
+
+        Raises
+        ------
+        PipelineError
+            If a sample is in no part.
+        """
+        lost = [sample for sample, key in wanted.items() if (sample, key) not in index]
+        if lost:
+            raise PipelineError(
+                f"{lost[0]}: its pictures changed while they were measured; run extract again"
+            )
+        paths = sorted({index[pair] for pair in wanted.items()})
+        rows = pd.concat([self._rows(path, wanted, index) for path in paths], ignore_index=True)
+        place = {sample: number for number, sample in enumerate(wanted)}
+        order = rows["Id"].map(place).sort_values(kind="stable").index
+        return rows.loc[order].reset_index(drop=True)
+
+    @staticmethod
+    def _rows(path: Path, wanted: Mapping[str, str], index: Mapping[tuple[str, str], Path]) -> pd.DataFrame:
+        """Read one part's wanted rows; a row that a killed run left in two parts counts in one of them."""
+        rows = _unpack(pq.read_table(path))
+        pairs = zip(rows["Id"], rows["key"], strict=True)
+        return rows[[wanted.get(pair[0]) == pair[1] and index[pair] == path for pair in pairs]]
+
+
+def _pack(rows: pd.DataFrame) -> pa.Table:
+    """Put the float32 columns of a table into one list column."""
+    names = [name for name, dtype in rows.dtypes.items() if dtype == np.float32]
+    table = pa.Table.from_pandas(rows.drop(columns=names), preserve_index=False)
+    if not names:
+        return table
+    values = pa.array(rows[names].to_numpy().ravel(), pa.float32())
+    table = table.append_column("values", pa.FixedSizeListArray.from_arrays(values, len(names)))
+    return table.replace_schema_metadata({"names": json.dumps(names)})
+
+
+def _unpack(table: pa.Table) -> pd.DataFrame:
+    """Undo `_pack`."""
+    if "values" not in table.column_names:
+        return pd.DataFrame(table.to_pandas())
+    names = json.loads(table.schema.metadata[b"names"])
+    values = table["values"].combine_chunks().flatten().to_numpy().reshape(-1, len(names))
+    rows: pd.DataFrame = table.drop_columns(["values"]).to_pandas(ignore_metadata=True)
+    return pd.concat([rows, pd.DataFrame(values, columns=names)], axis=1)
+
+
+def write_table(path: Path, rows: pd.DataFrame) -> None:
+    """Write a parquet file, all or nothing."""
+    write_blocks(path, [rows])
+
+
+def write_blocks(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
+    """Write a parquet file block by block, so that memory stays flat; all or nothing."""
+    with replacing(path) as temporary:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for block in blocks:
+                table = pa.Table.from_pandas(block, preserve_index=False)
+                writer = writer or _writer(temporary, table.schema)
+                writer.write_table(table.cast(writer.schema))
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # measurements hardly repeat: a dictionary of them is only slower
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["Id"])

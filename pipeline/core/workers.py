@@ -1,0 +1,119 @@
+"""Run chunks of work in processes that end with their parent and share the processor fairly."""
+
+import math
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection
+from typing import TypeVar
+
+from pipeline.core.errors import PipelineError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+LARGEST_CHUNK = 16
+"""Items in a chunk at most: what a process that is killed loses."""
+
+
+def blocks_of(items: Sequence[Task], size: int) -> list[Sequence[Task]]:
+    """Cut a sequence into blocks of at most `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def share_out(items: Sequence[Task], jobs: int) -> list[Sequence[Task]]:
+    """Cut items into chunks: about four for each process, so that none waits long for the last one."""
+    return blocks_of(items, max(1, min(LARGEST_CHUNK, math.ceil(len(items) / (4 * jobs)))))
+
+
+class Workers:
+    """Processes that stay for several rounds of work; see `workers`."""
+
+    def __init__(self, pool: ProcessPoolExecutor | None, jobs: int) -> None:
+        self._pool, self._jobs = pool, jobs
+
+    @property
+    def shared(self) -> bool:
+        """Whether there is more than this process."""
+        return self._pool is not None
+
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+        """Run `function` over `tasks`, yielding each task with its result as it finishes.
+
+        Parameters
+        ----------
+        function : callable
+            Importable by name: it runs in other processes, one thread each.
+        tasks : sequence
+            Picklable.
+
+        Raises
+        ------
+        PipelineError
+            If the system killed a process (most often for want of memory).
+        """
+        if self._pool is None:
+            yield from ((task, function(task)) for task in tasks)
+            return
+        try:
+            futures = {self._pool.submit(function, task): task for task in tasks}
+            for future in as_completed(futures):
+                yield futures.pop(future), future.result()
+        except BrokenProcessPool as error:
+            message = f"a process was killed (out of memory?); run again with fewer --jobs than {self._jobs}"
+            raise PipelineError(f"{message}: finished chunks are kept") from error
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Workers]:
+    """Keep so many processes for the time of the block; with 1, everything runs in this process."""
+    if jobs == 1:
+        yield Workers(None, jobs)
+        return
+    # spawn, not fork: a forked process inherits locks of the threads of numba and torch
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
+    try:
+        yield Workers(pool, jobs)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_chunks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
+) -> Iterator[tuple[Task, Result]]:
+    """Do one round of `Workers.map` in at most so many processes, and no more than there are tasks."""
+    with workers(min(jobs, max(1, len(tasks)))) as pool:
+        yield from pool.map(function, tasks)
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads; with one, sums keep their order and processes share the processor."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _start() -> None:
+    """Prepare a new process: one thread per library (set before they load), and no life after the parent."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[variable] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the parent is gone, even by `kill -9`."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""What comes in: pictures, samples, labels, tables of other programs, and the data set made of them."""

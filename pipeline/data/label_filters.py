@@ -1,0 +1,143 @@
+"""Filters of labels that boosters learn from: expert answers, and HPA's reliability by gene."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.annotators import majority_vote, unanimous
+from pipeline.stages.baseline import read_annotations
+from pipeline.networks.columns import slug
+from pipeline.core.errors import PipelineError
+from pipeline.data.labels import read_table
+from pipeline.data.locations import LOCATIONS
+from pipeline.core.problems import Problem
+from pipeline.stages.train_options import TrainOptions
+
+AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
+
+LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
+"""HPA's levels of reliability, the best first."""
+
+HPA_NAMES = {
+    "nucleus": ("Nucleoplasm",),
+    "vesicles": ("Peroxisomes", "Endosomes", "Lysosomes", "Lipid droplets"),
+}
+"""HPA's names of locations that the 28 do not have, and which of the 28 they may stand for."""
+
+
+def read_filters(options: TrainOptions, targets: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    """Return, by filter that was asked for, which labels it keeps; shape of `targets`.
+
+    Raises
+    ------
+    PipelineError
+        If a table cannot be used.
+    """
+    keep = {}
+    if options.select_agreement is not None:
+        keep[AGREEMENT] = agreeing(
+            options.select_agreement, targets, with_label=options.agree_with == "label"
+        )
+    if options.select_reliability is not None:
+        if options.genes is None:
+            raise PipelineError(
+                f"{options.select_reliability}: is by gene; give the pictures' genes as --genes (Id,Gene)"
+            )
+        keep[RELIABILITY] = reliable(options.select_reliability, options.genes, targets, options.reliability)
+    return keep
+
+
+def agreeing(path: Path, targets: pd.DataFrame, *, with_label: bool) -> NDArray[np.bool_]:
+    """Keep labels on which experts agree: their majority with the label, or all of them with each other.
+
+    Labels of pictures that no expert saw are kept; so are, among annotators, those that one alone saw.
+    """
+    everything = pd.DataFrame(False, index=targets.index, columns=list(LOCATIONS))
+    everything[targets.columns] = targets
+    annotations, _ = read_annotations(path, targets.index)
+    vote = majority_vote(annotations)
+    agreed = vote == everything.loc[vote.index] if with_label else unanimous(annotations)
+    keep = pd.DataFrame(True, index=targets.index, columns=targets.columns)
+    keep.loc[agreed.index] = agreed[targets.columns]
+    result: NDArray[np.bool_] = keep.to_numpy(dtype=bool)
+    return result
+
+
+def reliable(table: Path, genes: Path, targets: pd.DataFrame, least: str) -> NDArray[np.bool_]:
+    """Keep labels that HPA's table supports.
+
+    Of a picture whose gene the table lists, a location that is labelled is kept where the table has it
+    at level `least` or a better one, and one that is not labelled where the table does not have it at
+    all. Labels of other pictures are kept.
+    """
+    known = _levels(table)
+    of_picture = read_table(genes, ("Id", "Gene")).drop_duplicates("Id").set_index("Id")["Gene"]
+    of_picture = of_picture.reindex(targets.index)
+    if not of_picture.isin(known.keys()).any():
+        raise PipelineError(
+            f"{genes}: no picture has a gene that {table.name} lists; give Ensembl ids or names"
+        )
+    keep = np.ones(targets.shape, dtype=bool)
+    bar, none = LEVELS.index(least), len(LEVELS)
+    for row, gene in enumerate(of_picture):
+        if gene not in known:
+            continue
+        level = np.array([known[gene].get(name, none) for name in targets.columns])
+        keep[row] = np.where(targets.iloc[row].to_numpy(), level <= bar, level == none)
+    return keep
+
+
+def _levels(path: Path) -> dict[str, dict[str, int]]:
+    """Read, by gene (id and name), every location's level as a place in `LEVELS`."""
+    if not path.is_file():
+        raise PipelineError(f"{path}: no such file; give HPA's subcellular_location.tsv")
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    missing = [name for name in ("Gene", *LEVELS) if name not in table.columns]
+    if missing:
+        raise PipelineError(f"{path}: no column {missing[0]}; give HPA's subcellular_location.tsv")
+    known: dict[str, dict[str, int]] = {}
+    for row in table.to_dict("records"):
+        levels: dict[str, int] = {}
+        for place, level in enumerate(LEVELS):
+            for location in _ours(str(row[level])):
+                levels.setdefault(location, place)
+        for key in ("Gene", "Gene name"):
+            if row.get(key):
+                known[str(row[key])] = levels
+    return known
+
+
+def _ours(names: str) -> Iterator[str]:
+    """Yield the 28 locations that HPA's names, separated by semicolons, stand for."""
+    by_slug = {slug(location): location for location in LOCATIONS}
+    for name in names.split(";"):
+        yield from HPA_NAMES.get(slug(name), ())
+        if slug(name) in by_slug:
+            yield by_slug[slug(name)]
+
+
+def deletions(
+    deleted: dict[str, NDArray[np.bool_]], targets: pd.DataFrame
+) -> "tuple[pd.DataFrame, list[Problem]]":
+    """Count what each filter takes from every location's training, and list the labels.
+
+    Returns
+    -------
+    DataFrame
+        One row per location: ``positives``, and per filter ``<filter>_positives`` and ``<filter>_negatives``.
+    list of Problem
+        Every positive label that boosters do not learn.
+    """
+    truth = targets.to_numpy()
+    table = pd.DataFrame({"positives": truth.sum(axis=0)}, index=pd.Index(targets.columns, name="location"))
+    problems = []
+    for name, gone in deleted.items():
+        table[f"{name}_positives"] = (gone & truth).sum(axis=0)
+        table[f"{name}_negatives"] = (gone & ~truth).sum(axis=0)
+        for row, column in zip(*np.nonzero(gone & truth), strict=True):
+            reason = f"{targets.columns[column]} is not learned from: doubted by {name}"
+            problems.append(Problem(str(targets.index[row]), "labels", reason, "look at the picture"))
+    return table, problems

@@ -1,0 +1,105 @@
+"""Read label tables: ``Id,Target`` with class indices separated by spaces."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.errors import PipelineError
+from pipeline.data.locations import LOCATIONS
+from pipeline.core.problems import Problem
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Known locations of samples.
+
+    Attributes
+    ----------
+    targets : DataFrame of bool
+        One row per sample (index ``Id``, sorted), one column per location in the order of `LOCATIONS`.
+    problems : list of Problem
+        Rows that could not be used.
+    """
+
+    targets: pd.DataFrame
+    problems: list[Problem]
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a csv table as text, with the named columns.
+
+    Raises
+    ------
+    PipelineError
+        If the file is missing, is not a csv table, or lacks one of the columns.
+    """
+    if not path.is_file():
+        raise PipelineError(f"{path}: no such file; give the path of a csv table with {', '.join(columns)}")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (ValueError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise PipelineError(f"{path}: not a readable csv table ({reason}); save it as UTF-8 csv") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        found = ", ".join(table.columns)
+        raise PipelineError(f"{path}: no column {', '.join(missing)} (found: {found}); add or rename it")
+    return table
+
+
+def parse_target(text: str) -> frozenset[int]:
+    """Parse class indices separated by spaces.
+
+    Raises
+    ------
+    ValueError
+        If the text is empty, not made of whole numbers, or names a class outside 0-27.
+    """
+    words = text.split()
+    if not words:
+        raise ValueError("no label")
+    wrong = [word for word in words if not word.isdecimal() or int(word) >= len(LOCATIONS)]
+    if wrong:
+        raise ValueError(f"label '{wrong[0]}' is not one of 0-{len(LOCATIONS) - 1}")
+    return frozenset(int(word) for word in words)
+
+
+def read_labels(path: Path) -> Labels:
+    """Read a label table; rows that cannot be used become problems.
+
+    Parameters
+    ----------
+    path : Path
+        csv with the columns ``Id`` and ``Target``.
+
+    Raises
+    ------
+    PipelineError
+        If the file cannot be used at all.
+    """
+    table = read_table(path, ("Id", "Target"))
+    problems = []
+    rows: dict[str, frozenset[int]] = {}
+    repeated = set(table["Id"][table["Id"].duplicated()])
+    for sample, target in zip(table["Id"], table["Target"], strict=True):
+        if sample in repeated:
+            problems.append(Problem(sample, path.name, "duplicate id", "keep one row per Id"))
+            continue
+        try:
+            rows[sample] = parse_target(target)
+        except ValueError as error:
+            remedy = "write class indices 0-27 separated by spaces"
+            problems.append(Problem(sample, path.name, str(error), remedy))
+    if not rows:
+        raise PipelineError(f"{path}: no usable row; write Id and class indices 0-27 separated by spaces")
+    return Labels(_to_table(rows), problems)
+
+
+def _to_table(rows: dict[str, frozenset[int]]) -> pd.DataFrame:
+    ids = sorted(rows)
+    matrix = np.zeros((len(ids), len(LOCATIONS)), dtype=bool)
+    for position, sample in enumerate(ids):
+        matrix[position, list(rows[sample])] = True
+    return pd.DataFrame(matrix, index=pd.Index(ids, name="Id"), columns=list(LOCATIONS))

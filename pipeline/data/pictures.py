@@ -1,0 +1,168 @@
+"""Read the pictures of a sample: PNG, TIFF, OME-TIFF and JPEG, 8 or 16 bit grey."""
+
+import io
+import logging
+import struct
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.picture import CHANNELS, COLOURS, Picture
+from pipeline.core.problems import Problem, SampleError
+from pipeline.data.samples import Sample
+
+_TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0}
+
+
+_BROKEN = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    struct.error,
+)
+"""What decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile any."""
+
+
+class _UnusableError(Exception):
+    """A file holds no usable plane: why, and what would mend it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+def read_picture(sample: Sample) -> Picture:
+    """Read the four planes of a sample at full depth.
+
+    Parameters
+    ----------
+    sample : Sample
+        Where its files are, and its pixel size where the user gave one.
+
+    Returns
+    -------
+    Picture
+        Intensities in [0, 1]: an 8-bit value over 255, a 16-bit one over 65535, so that the same scene
+        gives the same picture at either depth. The pixel size is the user's, else the one an OME-TIFF or
+        ImageJ TIFF states, else None.
+
+    Raises
+    ------
+    SampleError
+        If a file is missing, unreadable, not grey, of another size than the rest, or all planes are flat.
+    """
+    planes, sizes = zip(*(_read(sample, channel) for channel in CHANNELS), strict=True)
+    first = planes[0].shape
+    for channel, plane in zip(CHANNELS, planes, strict=True):
+        if plane.shape != first:
+            reason = f"{_size(plane.shape)}, but {COLOURS[CHANNELS[0]]} is {_size(first)}"
+            raise _error(sample, channel, _UnusableError(reason, "export all channels at one size"))
+    if all(plane.min() == plane.max() for plane in planes):
+        raise _error(
+            sample, "protein", _UnusableError("the picture is empty (all channels flat)", "export it again")
+        )
+    known = [size for size in (sample.pixel_size_um, *sizes) if size]
+    return Picture(np.stack(planes), known[0] if known else None)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(str(side) for side in reversed(shape))
+
+
+def _error(sample: Sample, channel: str, cause: _UnusableError) -> SampleError:
+    name = sample.path(channel).name
+    return SampleError(Problem(sample.id, name, cause.reason, cause.remedy))
+
+
+def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], float | None]:
+    path = sample.path(channel)
+    if not path.is_file():
+        missing = _UnusableError(
+            f"no {COLOURS[channel]} ({channel}) picture", "add the file or leave the sample out"
+        )
+        raise _error(sample, channel, missing)
+    try:
+        plane, pixel_size = _READERS[path.suffix.lower()](path)
+        return _scale(plane), pixel_size
+    except _UnusableError as cause:
+        raise _error(sample, channel, cause) from cause
+    except _BROKEN as cause:
+        detail = str(cause).partition("\n")[0] or type(cause).__name__
+        reason = f"unreadable or truncated ({detail})"
+        raise _error(sample, channel, _UnusableError(reason, "copy or export the file again")) from cause
+
+
+def _scale(plane: NDArray[np.generic]) -> NDArray[np.float32]:
+    if plane.ndim != 2:
+        reason = f"not one grey plane but an array of shape {plane.shape}"
+        raise _UnusableError(reason, "save each channel as its own grey picture")
+    if plane.dtype not in (np.uint8, np.uint16):
+        raise _UnusableError(f"pixels are {plane.dtype}", "save the picture as 8- or 16-bit grey")
+    if plane.size == 0:
+        raise _UnusableError("the picture has no pixels", "export it again")
+    top = 255 if plane.dtype == np.uint8 else 65535
+    scaled: NDArray[np.float32] = (plane.astype(np.float64) / top).astype(np.float32)
+    return scaled
+
+
+def _read_png(path: Path) -> tuple[NDArray[np.generic], None]:
+    import imagecodecs
+
+    return imagecodecs.png_decode(path.read_bytes()), None
+
+
+def _read_jpeg(path: Path) -> tuple[NDArray[np.generic], None]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(path.read_bytes()), formats=("JPEG",)) as picture:
+        return np.asarray(picture), None
+
+
+def _read_tiff(path: Path) -> tuple[NDArray[np.generic], float | None]:
+    import tifffile
+
+    # the reason of a damaged file is told once, in problems.csv
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    with tifffile.TiffFile(path) as file:
+        plane = file.series[0].asarray() if file.series else np.empty((0, 0), np.uint8)
+        return np.squeeze(plane), _tiff_pixel_size(file.ome_metadata, file.imagej_metadata, file.pages)
+
+
+def _ome_pixel_size(header: str) -> float | None:
+    try:
+        pixels = ET.fromstring(header).find("{*}Image/{*}Pixels")  # noqa: S314 - expat limits entities
+    except ET.ParseError:
+        return None  # the picture is fine, only its description is not: as good as none
+    if pixels is None or "PhysicalSizeX" not in pixels.attrib:
+        return None
+    factor = _TO_UM.get(pixels.get("PhysicalSizeXUnit", "µm"))
+    return float(pixels.attrib["PhysicalSizeX"]) * factor if factor else None
+
+
+def _tiff_pixel_size(ome: str | None, imagej: dict[str, object] | None, pages: object) -> float | None:
+    if ome:
+        return _ome_pixel_size(ome)
+    unit = str((imagej or {}).get("unit", "")).replace("\\u00B5", "µ")
+    if unit in _TO_UM:
+        tag = pages[0].tags.get("XResolution")  # type: ignore[index]
+        if tag is not None and tag.value[0]:
+            return float(tag.value[1] / tag.value[0] * _TO_UM[unit])
+    return None
+
+
+_READERS: dict[str, Callable[[Path], tuple[NDArray[np.generic], float | None]]] = {
+    ".png": _read_png,
+    ".tif": _read_tiff,
+    ".tiff": _read_tiff,
+    ".jpg": _read_jpeg,
+    ".jpeg": _read_jpeg,
+}

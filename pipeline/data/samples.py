@@ -1,0 +1,212 @@
+"""Find the samples of a folder, or read them from a table."""
+
+import math
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from pipeline.core.errors import PipelineError
+from pipeline.data.labels import read_table
+from pipeline.data.picture import CHANNELS, COLOURS
+from pipeline.core.problems import Problem
+from pipeline.core.records import text_digest
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+"""File types that are read, in any case."""
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,199}")
+_CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
+_NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{'|'.join(COLOURS.values())})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Four pictures of the same cells.
+
+    Attributes
+    ----------
+    id : str
+        Name that is safe as a file name.
+    paths : tuple of Path
+        One file per channel, in the order of `CHANNELS`.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres, where the user gave it.
+    group : str or None
+        Samples of one group (antibody, protein, duplicates) never straddle folds.
+    """
+
+    id: str
+    paths: tuple[Path, ...]
+    pixel_size_um: float | None = None
+    group: str | None = None
+
+    def path(self, channel: str) -> Path:
+        """Return the file of one channel."""
+        return self.paths[CHANNELS.index(channel)]
+
+    def fingerprint(self) -> str:
+        """Return a digest of the files (name, size, time of change) and the pixel size.
+
+        The content is not read: looking at 100,000 pictures has to stay cheap.
+        """
+        files = [(path.name, *_size_and_time(path)) for path in self.paths]
+        return text_digest([files, self.pixel_size_um])
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def is_safe_id(sample_id: str) -> bool:
+    """Say whether an id can be a file name: letters, digits and ``_ . + = -``, not starting with a dot."""
+    return _SAFE_ID.fullmatch(sample_id) is not None
+
+
+def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample], list[Problem]]:
+    """List the samples of a folder, by name or as a table says.
+
+    Parameters
+    ----------
+    images : Path
+        Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .jpg, .jpeg).
+    table : Path, optional
+        csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
+        holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``.
+
+    Returns
+    -------
+    samples : list of Sample
+        Sorted by id.
+    problems : list of Problem
+        What was found but cannot be used.
+
+    Raises
+    ------
+    PipelineError
+        If the folder or table is missing or holds no sample.
+    """
+    if not images.is_dir():
+        raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
+    samples, problems = _from_folder(images) if table is None else _from_table(images, table)
+    if not samples:
+        first = f"; first problem: {problems[0].file}: {problems[0].reason}" if problems else ""
+        where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
+        raise PipelineError(f"no usable sample in {where}{first}")
+    return sorted(samples, key=lambda sample: sample.id), problems
+
+
+def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
+    files: dict[str, dict[str, Path]] = defaultdict(dict)
+    problems = []
+    with os.scandir(images) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    for name in names:
+        path = images / name
+        match = _NAME.fullmatch(path.stem)
+        if match is None or path.suffix.lower() not in SUFFIXES:
+            continue
+        channel = _CHANNEL_OF[match["colour"].lower()]
+        if channel in files[match["id"]]:
+            other = files[match["id"]][channel].name
+            problems.append(
+                Problem(match["id"], name, f"second {channel} picture beside {other}", "keep one")
+            )
+        else:
+            files[match["id"]][channel] = path
+    ambiguous = {problem.sample for problem in problems}
+    samples = []
+    for sample_id, channels in files.items():
+        problem = _check(sample_id, images, channels)
+        if problem:
+            problems.append(problem)
+        elif sample_id not in ambiguous:
+            samples.append(Sample(sample_id, tuple(channels[channel] for channel in CHANNELS)))
+    return samples, problems
+
+
+def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Problem | None:
+    if not is_safe_id(sample_id):
+        return _unsafe(sample_id, next(iter(channels.values())).name)
+    missing = [channel for channel in CHANNELS if channel not in channels]
+    if missing:
+        names = ", ".join(f"{sample_id}_{COLOURS[channel]}.png" for channel in missing)
+        return Problem(sample_id, names, f"missing in {images}", "add the file or leave the sample out")
+    return None
+
+
+def _unsafe(sample_id: str, file: str) -> Problem:
+    reason = "the id cannot be a file name"
+    return Problem(sample_id, file, reason, "use letters, digits and _ . + = - (no / and no leading dot)")
+
+
+def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
+    table = read_table(path, ("Id",))
+    columns = _channel_columns(path, table.columns)
+    repeated = set(table["Id"][table["Id"].duplicated()])
+    samples, problems = [], []
+    for row in table.to_dict("records"):
+        sample_id = str(row["Id"])
+        if sample_id in repeated:
+            problems.append(Problem(sample_id, path.name, "duplicate id", "keep one row per Id"))
+            continue
+        try:
+            samples.append(_from_row(images, {str(key): str(value) for key, value in row.items()}, columns))
+        except ValueError as error:
+            reason, _, remedy = str(error).partition("; ")
+            problems.append(Problem(sample_id, path.name, reason, remedy))
+    return samples, problems
+
+
+def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
+    """Map each channel to its column: its name or its colour."""
+    known = set(found)
+    columns = {}
+    for channel in CHANNELS:
+        named = [name for name in (channel, COLOURS[channel]) if name in known]
+        if len(named) != 1:
+            raise PipelineError(
+                f"{path}: needs one column '{channel}' or '{COLOURS[channel]}' with the paths of that channel"
+            )
+        columns[channel] = named[0]
+    return columns
+
+
+def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> Sample:
+    sample_id = row["Id"]
+    if not is_safe_id(sample_id):
+        problem = _unsafe(sample_id, "")
+        raise ValueError(f"{problem.reason}; {problem.remedy}")
+    paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
+    size = _pixel_size(row.get("pixel_size_um", ""))
+    return Sample(sample_id, paths, size, row.get("group", "").strip() or None)
+
+
+def _inside(images: Path, text: str) -> Path:
+    name = text.strip()
+    relative = PurePosixPath(name)
+    if not name:
+        raise ValueError("a channel has no path; fill in the path of every channel")
+    if relative.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in relative.parts:
+        raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
+    if relative.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
+    return images / relative
+
+
+def _pixel_size(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not 0 < size < 1000:
+        raise ValueError(f"pixel_size_um '{text}' is not a positive number; give micrometres per pixel")
+    return size

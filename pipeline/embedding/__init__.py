@@ -1,1 +1,0 @@
-"""Parts of the stage `embed`: cards, preprocessing, and where embeddings come from."""

@@ -1,0 +1,1 @@
+"""Convolutional networks: architectures, weights, training, embeddings."""

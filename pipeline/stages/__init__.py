@@ -1,0 +1,1 @@
+"""What the commands do: each stage turns artefacts into artefacts."""

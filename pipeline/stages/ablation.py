@@ -1,0 +1,73 @@
+"""Ablations of a trained stack, from the log-odds of level 0 that `train` left."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.ablation import Margins, ablations
+from models.meta_learner import mean_group_size
+from models.metrics import count, interval, resampled_counts
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Progress
+from pipeline.core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One variant beside the stack.
+
+    Attributes
+    ----------
+    name : str
+    macro_f1, low, high : float
+        Over trained locations, with its 95 % interval.
+    difference, worst, most : float
+        Of the variant's macro-F1 to the stack's, and the paired interval.
+    """
+
+    name: str
+    macro_f1: float
+    low: float
+    high: float
+    difference: float
+    worst: float
+    most: float
+
+
+def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress) -> list[Ablation]:
+    """Fit level 1 and thresholds again on parts of level 0, and score them on the same groups.
+
+    Raises
+    ------
+    PipelineError
+        If the log-odds of level 0 are not there.
+    """
+    if not work.level0.is_file():
+        raise PipelineError(f"{work.level0}: missing; run train again with --work {work.root}")
+    with np.load(work.level0, allow_pickle=False) as kept:
+        margins = Margins(
+            inner=kept["inner"],
+            outer=kept["outer"],
+            targets=kept["targets"],
+            fold=kept["fold"],
+            blocks=kept["blocks"].tolist(),
+            kinds=kept["kinds"].tolist(),
+            always=bool(kept["always"]),
+            group_size=mean_group_size(kept["groups"]),
+        )
+        groups = pd.Series(kept["groups"])
+    rows: list[Ablation] = []
+    whole: tuple[float, NDArray[np.float64]] | None = None
+    with progress.track("Leaving parts out", 1) as advance:
+        for name, answers in ablations(margins, rule):
+            value = float(count(margins.targets, answers.chosen).macro_f1())
+            drawn = resampled_counts(margins.targets, answers.chosen, groups, draws=draws, seed=seed)
+            spread = np.asarray(drawn.macro_f1())
+            whole = whole or (value, spread)
+            low, high = interval(spread)
+            worst, most = interval(spread - whole[1])
+            rows.append(Ablation(name, value, low, high, value - whole[0], worst, most))
+        advance(1)
+    return rows

@@ -1,0 +1,254 @@
+"""The stage `evaluate`: out-of-fold answers in, scores with their protocol and intervals out."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
+from models.stack import STACK, TOP_TWO
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Progress
+from pipeline.core.records import file_digest, replacing, write_record
+from pipeline.core.workspace import Workspace
+from pipeline.data.locations import LOCATIONS
+from pipeline.stages.ablation import Ablation, ablate
+from pipeline.stages.protocols import Answered, Protocol, Score, Selection, protocols, selection
+
+
+class EvaluateOptions(BaseModel):
+    """What `evaluate` is asked to do.
+
+    Attributes
+    ----------
+    work : Path
+        Folder of a finished `train`.
+    draws : int
+        Bootstrap samples of groups.
+    seed : int
+    kaggle_score : float, optional
+        Private score of a submission, to stand beside the others.
+    ablation : bool
+        Also say what each part of the stack is worth.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    work: Path
+    draws: int = Field(default=1000, ge=100)
+    seed: int = Field(default=0, ge=0)
+    kaggle_score: float | None = Field(default=None, ge=0, le=1)
+    ablation: bool = False
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    protocol : str
+        Which pictures, folds and classes the scores are of.
+    table : DataFrame
+        One row per trained location: F1 of the stack (with ``low`` and ``high``), precision, recall,
+        average precision, support, and F1 of the location's binary model.
+    totals : dict
+        Name to `Score`.
+    baselines : dict
+        Macro-F1 of knowing nothing: answering every location, or at random by prevalence.
+    protocols : list of Protocol
+        The four protocols side by side.
+    selection : Selection or None
+        What selecting labels changed.
+    ablation : list of Ablation
+        Empty unless asked for.
+    top_two : DataFrame or None
+        The two-location model, its F1 beside answering always.
+    left_out : dict
+        Locations without a model, with the reason.
+    """
+
+    protocol: str
+    table: pd.DataFrame
+    totals: Mapping[str, Score]
+    baselines: Mapping[str, float]
+    protocols: list[Protocol]
+    selection: Selection | None
+    top_two: pd.DataFrame | None
+    left_out: Mapping[str, str]
+    ablation: list[Ablation]
+
+
+def inputs(options: EvaluateOptions) -> dict[str, str]:
+    """Return the fingerprints of what `evaluate` would read now, by name.
+
+    Raises
+    ------
+    PipelineError
+        If nothing has been trained.
+    """
+    work = Workspace(options.work)
+    _check(work)
+    settings = {
+        f"option {name}": str(getattr(options, name))
+        for name in ("draws", "seed", "kaggle_score", "ablation")
+    }
+    return {"out-of-fold answers": file_digest(work.out_of_fold)} | settings
+
+
+def evaluate(options: EvaluateOptions, progress: Progress) -> Scores:
+    """Score the out-of-fold answers and write metrics.json.
+
+    Raises
+    ------
+    PipelineError
+        If nothing has been trained.
+    """
+    work = Workspace(options.work)
+    now = inputs(options)
+    answers = read_answers(work)
+    card = json.loads((work.model / "card.json").read_text())
+    if "positives" not in card:
+        raise PipelineError(f"{work.model}: was trained by an older version; run train again")
+    with progress.track("Scoring", 1) as advance:
+        scores = _marked(score(answers, card, options), card.get("leaks", []))
+        advance(1)
+    if options.ablation:
+        parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
+        scores = replace(scores, ablation=parts)
+    with replacing(work.metrics) as temporary:
+        temporary.write_text(json.dumps(_as_json(scores), indent=1))
+    write_record(work.record("evaluate"), "evaluate", options, now)
+    return scores
+
+
+def read_answers(work: Workspace) -> dict[str, Answered]:
+    """Read the outer out-of-fold answers of every model: the stack, the top two, each location's binary."""
+    table = pd.read_parquet(work.out_of_fold)
+    answers = {}
+    for name, part in table.groupby("model", observed=True):
+        order = list(dict.fromkeys(part["location"]))
+        wide = {
+            value: part.set_index(["Id", "location"])[value].unstack()[order]  # noqa: PD010 - keeps the types
+            for value in ("truth", "probability", "chosen")
+        }
+        groups = part.drop_duplicates("Id").set_index("Id")["group"].loc[wide["truth"].index]
+        folds = int(part["fold"].max()) + 1
+        answers[str(name)] = Answered(wide["truth"], wide["probability"], wide["chosen"], groups, folds)
+    return answers
+
+
+def score(answers: Mapping[str, Answered], card: Mapping[str, Any], options: EvaluateOptions) -> Scores:
+    """Score the answers of all models, given the model's card; see `Scores`."""
+    stack = answers[STACK]
+    truth, chosen = stack.truth.to_numpy(), stack.chosen.to_numpy()
+    resampled = resampled_counts(truth, chosen, stack.groups, draws=options.draws, seed=options.seed)
+    exact = count(truth, chosen)
+    table = per_location(stack.truth, stack.chosen, stack.probability)
+    bounds = np.quantile(resampled.f1(), [0.025, 0.975], axis=0)
+    table.insert(1, "low", bounds[0])
+    table.insert(2, "high", bounds[1])
+    table["binary_f1"] = [_f1(answers[name]) for name in table.index]
+    trained = f"{len(table)} trained locations"
+    always = all_positive_macro_f1(truth)
+    share = len(table) / len(LOCATIONS)
+    baselines = {
+        f"answering every location, over {trained}": always,
+        f"answering every location, over all {len(LOCATIONS)}": always * share,
+        f"answering at random by prevalence, over {trained}": float(truth.mean()),
+    }
+    draws, seed = options.draws, options.seed
+    four = protocols(answers, grouped=card["grouped"], kaggle=options.kaggle_score, draws=draws, seed=seed)
+    return Scores(
+        protocol=_protocol(stack, grouped=card["grouped"]),
+        table=table,
+        totals=_totals(exact, resampled, trained, sum(number > 0 for number in card["positives"].values())),
+        baselines=baselines,
+        protocols=four,
+        selection=selection(answers, draws, seed),
+        top_two=_top_two(answers[TOP_TWO]) if TOP_TWO in answers else None,
+        left_out=card["left_out"],
+        ablation=[],
+    )
+
+
+def _totals(exact: Counts, resampled: Counts, trained: str, occurring: int) -> dict[str, Score]:
+    """Return macro-F1 in its conventions, and micro-F1; `occurring` counts the locations in the labels."""
+    macro, drawn = exact.macro_f1(), resampled.macro_f1()
+    answered, everywhere = exact.hit.shape[-1], len(LOCATIONS)
+    some, whole = answered / occurring, answered / everywhere
+    return {
+        f"macro-F1 over {trained}": _with_interval(macro, drawn),
+        f"macro-F1 over the {occurring} locations that occur (undefined skipped), missing ones 0": (
+            _with_interval(macro * some, drawn * some)
+        ),
+        f"macro-F1 over all {everywhere} (undefined 0), missing ones 0": (
+            _with_interval(macro * whole, drawn * whole)
+        ),
+        f"micro-F1 over {trained}": _with_interval(exact.micro_f1(), resampled.micro_f1()),
+    }
+
+
+def _marked(scores: Scores, leaks: list[str]) -> Scores:
+    """Say with every score which embeddings may have answered from memory."""
+    return replace(scores, protocol=" ".join([scores.protocol, *(f"MARKED: {leak}." for leak in leaks)]))
+
+
+def _f1(answered: Answered) -> float:
+    return float(count(answered.truth.to_numpy(), answered.chosen.to_numpy()).f1()[0])
+
+
+def _with_interval(value: Any, resampled: Any) -> Score:
+    return Score(float(value), *interval(resampled))
+
+
+def _top_two(answered: Answered) -> pd.DataFrame:
+    table = per_location(answered.truth, answered.chosen, answered.probability)
+    truth = answered.truth.to_numpy()
+    table["always_f1"] = count(truth, np.ones_like(truth)).f1()
+    return table
+
+
+def _protocol(stack: Answered, *, grouped: bool) -> str:
+    pictures, groups = len(stack.truth), stack.groups.nunique()
+    if grouped:
+        kind = f"(B) in {groups} groups that no fold splits"
+    else:
+        kind = "(C) without groups but near-duplicates: optimistic if pictures of one antibody are among them"
+    return (
+        f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. Every answer comes from "
+        "boosters, settings, weights and thresholds that saw nothing of the picture's fold. "
+        "Intervals: 95 %, bootstrap over groups."
+    )
+
+
+def _as_json(scores: Scores) -> dict[str, Any]:
+    return {
+        "protocol": scores.protocol,
+        "totals": {name: vars(score) for name, score in scores.totals.items()},
+        "baseline_macro_f1": dict(scores.baselines),
+        "protocols": [asdict(protocol) for protocol in scores.protocols],
+        "selection": None if scores.selection is None else asdict(scores.selection),
+        "ablation": [asdict(variant) for variant in scores.ablation],
+        "locations": _records(scores.table),
+        "top_two": None if scores.top_two is None else _records(scores.top_two),
+        "left_out": dict(scores.left_out),
+    }
+
+
+def _records(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Return rows by name; NaN, which JSON does not know, becomes null."""
+    return {
+        str(name): {str(key): None if pd.isna(value) else float(value) for key, value in row.items()}
+        for name, row in table.iterrows()
+    }
+
+
+def _check(work: Workspace) -> None:
+    if not work.out_of_fold.is_file() or not (work.model / "card.json").is_file():
+        raise PipelineError(f"{work.root}: no trained model there; run train with --work {work.root} first")

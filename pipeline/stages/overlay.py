@@ -1,0 +1,195 @@
+"""Outlines of cells and nuclei drawn on the composite of a picture: for looking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.problems import SampleError
+from pipeline.core.progress import Progress
+from pipeline.core.records import replacing
+from pipeline.core.workspace import Workspace
+from pipeline.data.picture import Picture
+from pipeline.data.pictures import read_picture
+from pipeline.data.samples import Sample, find_samples
+from pipeline.segmentation.masks import read_mask
+from pipeline.segmentation.protocol import Segmentation
+
+RGB = NDArray[np.uint8]
+
+CELL_COLOUR = (255, 255, 255)
+NUCLEUS_COLOUR = (255, 225, 0)
+
+GAP = 4
+"""Pixels between the pictures of a contact sheet."""
+
+BRIGHTEST = 99.7
+"""Percentile of a channel that is drawn at full brightness."""
+
+
+def composite(picture: Picture, er: bool = False) -> RGB:
+    """Return a picture's channels in the Human Protein Atlas' colours.
+
+    Parameters
+    ----------
+    picture : Picture
+    er : bool
+        Whether to add the endoplasmic reticulum, in yellow.
+
+    Returns
+    -------
+    ndarray, shape (height, width, 3), uint8
+        Red microtubules, green protein, blue nucleus; each channel stretched by itself.
+    """
+    planes = [_stretch(picture.plane(channel)) for channel in ("microtubules", "protein", "nucleus")]
+    colours = np.stack(planes, axis=-1)
+    if er:
+        colours[..., :2] += 0.6 * _stretch(picture.plane("er"))[..., None]
+    return (255 * np.clip(colours, 0, 1)).astype(np.uint8)
+
+
+def _stretch(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = np.percentile(plane, (1, BRIGHTEST))
+    if high <= low:
+        return np.zeros_like(plane)
+    return np.asarray(np.clip((plane - low) / (high - low), 0, 1), dtype=np.float32)
+
+
+def draw_outlines(image: RGB, segmentation: Segmentation) -> RGB:
+    """Draw the outlines of cells (white) and nuclei (yellow) into a copy of an image.
+
+    Outlines lie inside what they surround, so that neighbours' outlines stay apart.
+    """
+    from skimage.segmentation import find_boundaries
+
+    drawn = image.copy()
+    drawn[find_boundaries(segmentation.cells, mode="inner")] = CELL_COLOUR
+    drawn[find_boundaries(segmentation.nuclei, mode="inner")] = NUCLEUS_COLOUR
+    return drawn
+
+
+@dataclass(frozen=True)
+class OverlayOptions:
+    """What to draw, and where to.
+
+    Attributes
+    ----------
+    images, samples : Path
+        Where the pictures are, as for `extract`.
+    work : Path
+        Folder in which `extract` left its label images.
+    ids : tuple of str
+        Samples to draw, in this order; all that have a label image where empty.
+    sheet : Path or None
+        One picture with all samples, instead of a picture per sample.
+    columns, tile : int
+        Samples in a row of the sheet, and the side of one, in pixels.
+    er : bool
+        Whether to add the endoplasmic reticulum.
+    """
+
+    images: Path
+    work: Path
+    samples: Path | None = None
+    ids: tuple[str, ...] = ()
+    sheet: Path | None = None
+    columns: int = 4
+    tile: int = 512
+    er: bool = False
+
+
+def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
+    """Write pictures with the outlines of cells and nuclei; return their paths.
+
+    Raises
+    ------
+    PipelineError
+        Where there is no label image to draw, or an id is unknown or was not segmented.
+    """
+    work = Workspace(options.work)
+    samples = _chosen(options, work)
+    with progress.track("overlay", len(samples)) as advance:
+        if options.sheet is not None:
+            drawn = []
+            for sample in samples:
+                drawn.append((sample.id, fit(_draw(sample, work, options.er), options.tile)))
+                advance(1)
+            write_png(options.sheet, contact_sheet(drawn, options.columns))
+            return [options.sheet]
+        paths = []
+        for sample in samples:
+            paths.append(work.overlays / f"{sample.id}.png")
+            write_png(paths[-1], _draw(sample, work, options.er))
+            advance(1)
+    return paths
+
+
+def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
+    found, _ = find_samples(options.images, options.samples)
+    known = {sample.id: sample for sample in found}
+    unknown = [name for name in options.ids if name not in known]
+    if unknown:
+        raise PipelineError(f"unknown sample '{unknown[0]}' in {options.images}; give ids of its pictures")
+    unsegmented = [name for name in options.ids if not work.mask(name).is_file()]
+    if unsegmented:
+        raise PipelineError(f"{work.mask(unsegmented[0])}: missing; run extract on {options.images} first")
+    chosen = options.ids or tuple(name for name in known if work.mask(name).is_file())
+    if not chosen:
+        raise PipelineError(f"{work.masks}: holds no label image of {options.images}; run extract first")
+    return [known[name] for name in chosen]
+
+
+def _draw(sample: Sample, work: Workspace, er: bool) -> RGB:
+    segmentation = read_mask(work.mask(sample.id))
+    try:
+        picture = read_picture(sample)
+    except SampleError as error:
+        raise PipelineError(str(error)) from error
+    if picture.shape != segmentation.cells.shape:
+        raise PipelineError(f"{work.mask(sample.id)}: not of its picture's size; run extract again")
+    return draw_outlines(composite(picture, er), segmentation)
+
+
+def contact_sheet(pictures: Sequence[tuple[str, RGB]], columns: int) -> RGB:
+    """Return named pictures side by side, row by row; smaller ones on black.
+
+    Parameters
+    ----------
+    pictures : sequence of (name, ndarray of shape (height, width, 3))
+    columns : int
+        Pictures in a row.
+    """
+    height = max(picture.shape[0] for _, picture in pictures)
+    width = max(picture.shape[1] for _, picture in pictures)
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    sheet = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), np.uint8)
+    for place, (name, picture) in enumerate(pictures):
+        top, left = (place // columns) * (height + GAP), (place % columns) * (width + GAP)
+        window = sheet[top : top + picture.shape[0], left : left + picture.shape[1]]
+        window[:] = picture
+        size = min(0.5, picture.shape[1] / 1000)
+        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(window, name, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+    return sheet
+
+
+def fit(picture: RGB, side: int) -> RGB:
+    """Shrink a picture to a largest side; never enlarge it."""
+    factor = side / max(picture.shape[:2])
+    if factor >= 1:
+        return picture
+    size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def write_png(path: Path, picture: RGB) -> None:
+    """Write a picture as PNG."""
+    import imagecodecs
+
+    with replacing(path) as temporary:
+        temporary.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(picture)))

@@ -1,0 +1,133 @@
+"""The four protocols side by side: what a score means depends on which pictures share a fold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from models.metrics import balanced_f1, count, interval, resampled_counts
+from models.stack import STACK
+from models.stacking import RANDOM_SPLIT, WITHOUT_SELECTION
+
+ALWAYS_YES = 2 / 3
+"""F1 of answering yes where positives and negatives are equally many."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Out-of-fold answers of one model; tables are rows x locations, in the order of `groups`."""
+
+    truth: pd.DataFrame
+    probability: pd.DataFrame
+    chosen: pd.DataFrame
+    groups: pd.Series
+    folds: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One protocol.
+
+    Attributes
+    ----------
+    letter, about : str
+    score : Score or None
+        None where it was not measured; `about` says how it would be.
+    beside : float or None
+        What knowing nothing scores.
+    """
+
+    letter: str
+    about: str
+    score: Score | None = None
+    beside: float | None = None
+
+
+def macro_f1(answered: Answered, draws: int, seed: int) -> Score:
+    """Return macro-F1 over the answered locations, with its interval over groups."""
+    truth, chosen = answered.truth.to_numpy(), answered.chosen.to_numpy()
+    drawn = resampled_counts(truth, chosen, answered.groups, draws=draws, seed=seed)
+    return Score(float(count(truth, chosen).macro_f1()), *interval(np.asarray(drawn.macro_f1())))
+
+
+def protocols(
+    answers: Mapping[str, Answered], *, grouped: bool, kaggle: float | None, draws: int, seed: int
+) -> list[Protocol]:
+    """Return protocols A to D; macro-F1 of B and C is over trained locations.
+
+    Parameters
+    ----------
+    answers : mapping
+        Name of a model to its answers.
+    grouped : bool
+        Whether groups were given.
+    kaggle : float, optional
+        Private score of a submission, as the user has it.
+    """
+    stack = answers[STACK]
+    always = float(count(stack.truth.to_numpy(), np.ones(stack.truth.shape, dtype=bool)).macro_f1())
+    here = macro_f1(stack, draws, seed)
+    number = stack.groups.nunique()
+    b = Protocol("B", "no groups were given (train --groups)")
+    c = Protocol("C", "folds that ignore groups, optimistic: not measured (train --random-split)")
+    if grouped:
+        b = Protocol("B", f"{number} groups that no fold splits", here, always)
+    if RANDOM_SPLIT in answers:
+        random = macro_f1(answers[RANDOM_SPLIT], draws, seed)
+        c = Protocol("C", "folds that ignore groups, optimistic", random, always)
+    elif not grouped:
+        c = Protocol("C", "no groups known but near-duplicates, optimistic", here, always)
+    a = Protocol("A", "private score of a Kaggle submission: not given (evaluate --kaggle-score)")
+    if kaggle is not None:
+        a = Protocol("A", "private score of a Kaggle submission, as given", Score(kaggle, kaggle, kaggle))
+    return [a, b, c, _balanced(answers, draws, seed)]
+
+
+def _balanced(answers: Mapping[str, Answered], draws: int, seed: int) -> Protocol:
+    """Return the binary models' mean F1 at 1:1, with its interval over groups."""
+    names = list(answers[STACK].truth.columns)
+    truth = np.column_stack([answers[name].truth.to_numpy()[:, 0] for name in names])
+    probability = np.column_stack([answers[name].probability.to_numpy()[:, 0] for name in names])
+    pairs = list(zip(truth.T, probability.T, strict=True))
+    chosen = np.column_stack([chance >= known.mean() for known, chance in pairs])
+    drawn = resampled_counts(truth, chosen, answers[STACK].groups, draws=draws, seed=seed)
+    rows = np.asarray(resampled_counts(truth, ~chosen, answers[STACK].groups, draws=draws, seed=seed).false)
+    recall = drawn.hit / np.maximum(drawn.hit + drawn.missed, 1)
+    alarm = drawn.false / np.maximum(drawn.false + rows, 1)
+    spread = (2 * recall / (1 + recall + alarm)).mean(axis=1)
+    value = float(np.mean([balanced_f1(known, chance) for known, chance in pairs]))
+    score = Score(value, *interval(spread))
+    return Protocol("D", "binary models, as many positives as negatives (1:1)", score, ALWAYS_YES)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The stack learning from selected labels, beside the same learning from all; all labels are scored."""
+
+    chosen: Score
+    everything: Score
+    difference: Score
+
+
+def selection(answers: Mapping[str, Answered], draws: int, seed: int) -> Selection | None:
+    """Compare with and without the selection of labels, where there is one."""
+    if WITHOUT_SELECTION not in answers:
+        return None
+    both = answers[STACK], answers[WITHOUT_SELECTION]
+    values = [macro_f1(answered, draws, seed) for answered in both]
+    drawn = [
+        resampled_counts(a.truth.to_numpy(), a.chosen.to_numpy(), a.groups, draws=draws, seed=seed).macro_f1()
+        for a in both
+    ]
+    difference = values[0].value - values[1].value
+    return Selection(values[0], values[1], Score(difference, *interval(np.asarray(drawn[0] - drawn[1]))))

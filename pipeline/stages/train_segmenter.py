@@ -1,0 +1,167 @@
+"""The stage `train-segmenter`: annotated fields to weights of a Cellpose 3.1 network."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Advance, Progress
+from pipeline.core.records import text_digest
+from pipeline.segmentation.augment import TileSampler
+from pipeline.segmentation.card import Card, read_card, write_card
+from pipeline.segmentation.cellpose import find_objects
+from pipeline.segmentation.fields import Field, read_fields, split_fields
+from pipeline.segmentation.scale import estimate_diameter
+from pipeline.segmentation.scores import score_fields
+from pipeline.segmentation.training import GENTLE, Trainer, TrainingSettings
+from pipeline.segmentation.weights import Weights, find_weights, read_state, save_weights
+
+DIAMETERS = {"nuclei": 17.0, "cells": 30.0}
+"""What can be trained, and the object diameter, in pixels, at which Cellpose sees it."""
+
+INSIDE = {"nuclei": -0.5, "cells": 0.0}
+"""Log-odds above which a pixel is inside: 0 is Cellpose's.
+
+Networks for nuclei err by missing: on fields kept to choose by, −0.5 raised the average precision of the
+shipped one from 0.865 to 0.874 at IoU 0.5 and from 0.713 to 0.740 at IoU 0.75. It does not matter for cells.
+"""
+
+VERSION = 2
+"""Raise it when the same fields and options give other weights than before."""
+
+ENOUGH_TO_TEST = 10
+"""With fewer fields than this all are trained on, and there is no score."""
+
+
+@dataclass(frozen=True)
+class TrainSegmenterOptions:
+    """What to train, from what, into which file.
+
+    Attributes
+    ----------
+    objects : str
+        ``nuclei`` or ``cells``.
+    images, labels : Path
+        See `pipeline.segmentation.fields.read_fields`.
+    output : Path
+        File of weights to write (.safetensors), with its card beside it.
+    start : str or None
+        Weights to begin with; None begins from chance.
+    data, licence, command : str
+        What the card says about the fields, and how the weights were made.
+    threads : int or None
+        Processor threads; torch decides where None.
+    """
+
+    objects: str
+    images: Path
+    labels: Path
+    output: Path
+    start: str | None = None
+    steps: int = 2000
+    batch: int = 8
+    side: int = 112
+    seed: int = 0
+    data: str = "not stated"
+    licence: str = "not stated"
+    command: str = "not stated"
+    threads: int | None = None
+
+
+def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> Card:
+    """Train or fine-tune a network; return the card of its weights.
+
+    A checkpoint beside the output is written every 25 steps: killed and called again, training goes
+    on there. Where the output already is what would be made, nothing is done.
+
+    Raises
+    ------
+    PipelineError
+        Where the fields or the weights to start from cannot be used, or the output is something else.
+    """
+    if options.objects not in DIAMETERS:
+        raise PipelineError(f"cannot train '{options.objects}'; known: {', '.join(DIAMETERS)}")
+    if options.output.suffix != ".safetensors":
+        raise PipelineError(f"{options.output}: name the file of weights *.safetensors")
+    fields = read_fields(options.objects, options.images, options.labels)
+    fit, test = split_fields(fields) if len(fields) >= ENOUGH_TO_TEST else (fields, [])
+    recipe = _recipe(options, fit)
+    if options.output.exists():
+        card = _made_before(options.output, recipe)
+    else:
+        progress.note(f"{len(fit)} fields to train on, {len(test)} kept for testing")
+        card = _train(options, fit, recipe, progress)
+    if test and not card.scores:
+        scores = score_segmenter(find_weights(str(options.output)), test, progress)
+        card = card.model_copy(update={"scores": scores})
+        write_card(options.output, card)
+    return card
+
+
+def _recipe(options: TrainSegmenterOptions, fit: list[Field]) -> str:
+    """Return a digest of everything that decides the weights."""
+    start = find_weights(options.start).digest if options.start is not None else None
+    settings = (VERSION, options.objects, start, options.steps, options.batch, options.side, options.seed)
+    content = hashlib.sha256()
+    for field in fit:
+        content.update(field.name.encode() + field.planes.tobytes() + field.labels.tobytes())
+    return text_digest([settings, content.hexdigest()])
+
+
+def _made_before(output: Path, recipe: str) -> Card:
+    card = read_card(output)
+    if card.recipe != recipe:
+        raise PipelineError(f"{output}: exists and was made otherwise; remove it or give another --output")
+    return card
+
+
+def _train(options: TrainSegmenterOptions, fit: list[Field], recipe: str, progress: Progress) -> Card:
+    """Train to the last step, write the weights, and remove the checkpoint."""
+    import torch
+
+    if not any(field.labels.any() for field in fit):
+        raise PipelineError(f"{options.labels}: no object in any label image; annotate some first")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    settings = TrainingSettings(
+        DIAMETERS[options.objects], options.steps, options.batch, options.side, seed=options.seed
+    )
+    start = None
+    if options.start is not None:
+        settings = replace(settings, learning_rate=GENTLE)
+        start = read_state(find_weights(options.start).path)
+    trainer = Trainer(TileSampler(fit, settings.diameter, settings.side), settings, start)
+    checkpoint = options.output.with_suffix(".checkpoint")
+    if checkpoint.exists():
+        trainer.resume(checkpoint)
+        progress.note(f"going on at step {trainer.step} of {checkpoint}")
+    state = trainer.run(progress, checkpoint)
+    card = Card(
+        objects=options.objects,
+        diameter=settings.diameter,
+        inside=INSIDE[options.objects],
+        data=options.data,
+        licence=options.licence,
+        command=options.command,
+        steps=options.steps,
+        recipe=recipe,
+    )
+    signed = save_weights(options.output, state, card)
+    checkpoint.unlink(missing_ok=True)
+    return signed
+
+
+def score_segmenter(weights: Weights, fields: list[Field], progress: Progress) -> dict[str, float]:
+    """Return the mean average precision over fields, each at the diameter estimated from itself."""
+    with progress.track("score", len(fields)) as advance:
+        return score_fields(fields, partial(_find, weights, advance))
+
+
+def _find(weights: Weights, advance: Advance, field: Field) -> NDArray[np.int32]:
+    diameter = estimate_diameter(weights, [field.network_planes])
+    advance(1)
+    return find_objects(weights, field.network_planes, diameter, "cpu")

@@ -1,0 +1,18 @@
+"""The list of skipped samples."""
+
+from pipeline.core.problems import Problem, read_problems, write_problems
+
+CUT = Problem("b", "b_red.png", "truncated", "copy the file again")
+ODD = Problem("a, or b", 'say "c".png', "unreadable", "rename it")
+UNKNOWN = Problem("z", "labels.csv", "no features", "extract its picture")
+
+
+def test_each_stage_replaces_its_own_problems_only(tmp_path):
+    path = tmp_path / "problems.csv"
+    assert read_problems(path) == []
+    write_problems(path, "train", [UNKNOWN])
+    write_problems(path, "extract", [CUT, ODD, CUT])
+    assert read_problems(path) == [("extract", ODD), ("extract", CUT), ("train", UNKNOWN)]
+    write_problems(path, "extract", [])
+    assert read_problems(path) == [("train", UNKNOWN)]
+    assert path.read_text().splitlines()[0] == "stage,sample,file,reason,remedy"

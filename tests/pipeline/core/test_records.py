@@ -1,0 +1,21 @@
+"""Temporary files of killed runs."""
+
+import os
+import subprocess
+import sys
+
+from pipeline.core.records import remove_leftovers
+
+
+def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    stale = folder / f".a.parquet.{gone.pid}.tmp"
+    running = folder / f".b.parquet.{os.getpid()}.tmp"
+    finished = folder / "c.parquet"
+    for path in (stale, running, finished):
+        path.write_bytes(b"x")
+    remove_leftovers(tmp_path)
+    assert sorted(folder.iterdir()) == sorted([running, finished])

@@ -1,0 +1,68 @@
+"""Tables of embeddings in three formats, good and bad."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.data.embedding_tables import read_embedding
+from pipeline.core.errors import PipelineError
+
+IDS = ["b", "a"]
+VALUES = np.array([[1.5, 2.0], [3.0, 4.0]])
+
+
+def write(path: Path) -> None:
+    table = pd.DataFrame(VALUES, columns=["x", "cnn__other__e0007"])
+    table.insert(0, "Id", IDS)
+    if path.suffix == ".csv":
+        table.to_csv(path, index=False)
+    elif path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        np.savez(path, ids=np.array(IDS), embedding=VALUES[:, :1], probability=VALUES[:, 1])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+def test_a_table_is_read_by_id(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"DenseNet-121{suffix}"
+    write(path)
+    table = read_embedding(path)
+    assert list(table.index) == ["a", "b"]
+    assert table.to_numpy().tolist() == [[3.0, 4.0], [1.5, 2.0]]
+    assert table.columns[0] == "cnn__densenet_121__e0000"
+    assert table.columns[1] == ("cnn__densenet_121__e0001" if suffix == ".npz" else "cnn__other__e0007")
+
+
+def test_ids_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Id,x\n007,1\n010,2\n")
+    assert list(read_embedding(tmp_path / "t.csv").index) == ["007", "010"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Id,x\na,1\na,2\n", "Id 'a' occurs twice"),
+        ("Name,x\na,1\n", "no column Id"),
+        ("Id,x\na,red\n", "column 'x' does not hold numbers"),
+        ("Id\na\n", "holds no numbers"),
+        ("", "not a readable table"),
+    ],
+)
+def test_a_bad_table_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(PipelineError, match=message):
+        read_embedding(tmp_path / "t.csv")
+
+
+def test_files_that_are_not_tables_are_refused(tmp_path: Path) -> None:
+    for name in ("t.parquet", "t.npz"):
+        (tmp_path / name).write_bytes(b"not a table")
+        with pytest.raises(PipelineError, match="not a readable table"):
+            read_embedding(tmp_path / name)
+    with pytest.raises(PipelineError, match="no such file"):
+        read_embedding(tmp_path / "absent.csv")
+    (tmp_path / "t.txt").touch()
+    with pytest.raises(PipelineError, match=r"cannot read '.txt' files"):
+        read_embedding(tmp_path / "t.txt")

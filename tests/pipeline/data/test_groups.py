@@ -1,0 +1,68 @@
+"""Pictures without a group go with their near-duplicates; groups that are given stay as they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.workspace import Workspace
+from pipeline.core.progress import SilentProgress
+from pipeline.stages.train import train
+from pipeline.data.groups import read_groups
+from pipeline.stages.train_options import TrainOptions
+from tests.pipeline.workfolder import make_workfolder
+
+IDS = pd.Index(["a", "b", "c", "d"], name="Id")
+
+
+def samples(work: Workspace, groups: list[str | None], hashes: list[str]) -> None:
+    work.root.mkdir(exist_ok=True)
+    pd.DataFrame({"Id": IDS, "group": pd.array(groups, dtype="string"), "hash": hashes}).to_parquet(
+        work.samples
+    )
+
+
+def of_bits(seed: int) -> str:
+    return np.random.default_rng(seed).bytes(64).hex()
+
+
+COPIES = [of_bits(0), of_bits(1), of_bits(0), of_bits(2)]
+
+
+def test_copies_are_one_group_where_none_is_given(tmp_path: Path) -> None:
+    samples(Workspace(tmp_path), [None] * 4, COPIES)
+    grouping = read_groups(Workspace(tmp_path), None, IDS)
+    assert grouping.groups.tolist() == ["picture a", "picture b", "picture a", "picture d"]
+    assert (grouping.given, grouping.copies) == (False, 2)
+
+
+def test_a_copy_joins_the_group_of_its_original(tmp_path: Path) -> None:
+    samples(Workspace(tmp_path), [None, "x", "y", None], COPIES)
+    grouping = read_groups(Workspace(tmp_path), None, IDS)
+    assert grouping.groups.tolist() == ["y", "x", "y", "picture d"]
+    assert (grouping.given, grouping.copies) == (True, 1)
+
+
+def test_groups_that_are_given_are_not_joined(tmp_path: Path) -> None:
+    samples(Workspace(tmp_path), ["x", "x", "y", "z"], COPIES)
+    assert read_groups(Workspace(tmp_path), None, IDS).groups.tolist() == ["x", "x", "y", "z"]
+
+
+def test_samples_of_an_older_version_have_no_copies(tmp_path: Path) -> None:
+    work = Workspace(tmp_path)
+    pd.DataFrame({"Id": IDS, "group": ["x", "", None, None]}).to_parquet(work.samples)
+    assert read_groups(work, None, IDS).groups.tolist() == ["x", "picture b", "picture c", "picture d"]
+
+
+def test_training_keeps_copies_in_one_fold_and_says_so(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    table = pd.read_parquet(work.samples).drop(columns="group")
+    table["hash"] = [of_bits(number // 2) for number in range(60)]
+    table.to_parquet(work.samples)
+    options = TrainOptions(
+        work=work.root, labels=tmp_path / "labels.csv", trials=0, folds=3, jobs=1, boosters=("linear",)
+    )
+    summary = train(options, SilentProgress())
+    assert (summary.groups, summary.copies) == (30, 60)
+    fold = pd.read_parquet(work.folds)["fold"].to_numpy()
+    assert np.array_equal(fold[::2], fold[1::2])

@@ -1,0 +1,96 @@
+"""Experts scored as a model."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pipeline.commands.baseline import baseline as command
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import SilentProgress
+from pipeline.stages.baseline import BaselineOptions, baseline
+from pipeline.stages.train import train
+from pipeline.stages.train_options import TrainOptions
+from tests.pipeline.workfolder import make_workfolder
+
+LABELS = "Id,Target\na,0\nb,0 25\nc,2\nd,25\n"
+ANSWERS = """Id,Annotator,Target
+a,Ann,0
+b,Ann,0 25
+c,Ann,2
+d,Ann,0
+a,Bob,0
+b,Bob,25
+c,Bob,25
+"""
+
+
+def write(folder: Path, labels: str = LABELS, answers: str = ANSWERS) -> BaselineOptions:
+    (folder / "labels.csv").write_text(labels)
+    (folder / "answers.csv").write_text(answers)
+    return BaselineOptions(labels=folder / "labels.csv", answers=folder / "answers.csv")
+
+
+def test_the_published_guesses_of_three_biologists_score_as_published(real: Path) -> None:
+    folder = real / "labels"
+    options = BaselineOptions(labels=folder / "kaggle2018_train.csv", answers=folder / "expert_guesses.csv")
+    row = baseline(options).annotators.loc["experts"]
+    assert (round(row["macro_f1"], 3), row["over"]) == (0.322, 27)
+    assert round(row["macro_f1_all"], 3) == 0.311
+    assert round(row["micro_f1"], 3) == 0.415
+    assert round(row["exact"], 2) == 0.24
+
+
+def test_every_annotator_the_vote_and_the_pool_are_scored(tmp_path: Path) -> None:
+    found = baseline(write(tmp_path)).annotators
+    assert list(found.index) == ["Ann", "Bob", "majority vote", "pooled"]
+    assert found.loc["Ann", "macro_f1"] == pytest.approx((4 / 5 + 1 + 2 / 3) / 3)
+    assert found.loc["Bob", "exact"] == pytest.approx(1 / 3)
+    assert found.loc["pooled", "pictures"] == 7
+    assert found.loc["majority vote", "pictures"] == 4
+
+
+def test_agreement_is_1_where_all_say_the_same_and_undefined_where_nobody_answers(tmp_path: Path) -> None:
+    same = "Id,Annotator,Target\na,Ann,0\nb,Ann,25\na,Bob,0\nb,Bob,25\n"
+    locations = baseline(write(tmp_path, answers=same)).locations
+    assert locations.loc["Nucleoplasm", "alpha_annotators"] == 1.0
+    assert pd.isna(locations.loc["Peroxisomes", "alpha_annotators"])
+    assert locations.loc["Nucleoplasm", "alpha_labels"] < 1.0  # the label of b has it, its answers do not
+    assert locations.loc["Cytosol", "alpha_labels"] == 1.0
+
+
+def test_answers_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
+    bad = ANSWERS + "z,Bob,1\nd,Bob,99\na,Ann,3\n"
+    reasons = [problem.reason for problem in baseline(write(tmp_path, answers=bad)).problems]
+    assert reasons == ["no label", "label '99' is not one of 0-27", "answered twice by Ann"]
+
+
+def test_tables_without_answers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="no column Target or Guess"):
+        baseline(write(tmp_path, answers="Id,Annotator\na,Ann\n"))
+    with pytest.raises(PipelineError, match="no answer about a labelled picture"):
+        baseline(write(tmp_path, answers="Id,Guess\nz,1\n"))
+
+
+def test_a_trained_model_is_compared_on_the_same_pictures(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    labels = tmp_path / "labels.csv"
+    train(TrainOptions(work=work.root, labels=labels, trials=0, folds=3, jobs=1), SilentProgress())
+    guesses = pd.read_csv(labels, dtype=str).iloc[:40].rename(columns={"Target": "Guess"})
+    guesses.to_csv(tmp_path / "answers.csv", index=False)
+    found = baseline(BaselineOptions(labels=labels, answers=tmp_path / "answers.csv", work=work.root))
+    assert found.comparison is not None
+    assert (found.comparison.pictures, found.comparison.locations) == (40, 3)
+    assert found.comparison.difference.high <= 0  # nobody beats answers copied from the labels
+
+
+def test_the_command_prints_both_conventions(tmp_path: Path) -> None:
+    options = write(tmp_path)
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, ["--labels", str(options.labels), "--answers", str(options.answers)])
+    assert result.exit_code == 0
+    assert "(undefined skipped)" in result.output
+    assert "Nucleoplasm" in result.output

@@ -1,0 +1,166 @@
+"""The stages `evaluate` and `importances`, and their commands, on a small trained work folder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+from typer.testing import CliRunner
+
+from models.bundle import load_model
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import SilentProgress
+from pipeline.core.workspace import Workspace
+from pipeline.stages.evaluate import EvaluateOptions, evaluate, inputs
+from pipeline.stages.importances import ImportancesOptions, grouped, importances, in_words, of_location
+from pipeline.stages.train import train
+from pipeline.stages.train_options import TrainOptions
+from run import app
+from tests.pipeline.workfolder import make_workfolder
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("evaluate")
+    made = make_workfolder(folder)
+    train(
+        TrainOptions(work=made.root, labels=folder / "labels.csv", trials=0, folds=3, jobs=1),
+        SilentProgress(),
+    )
+    return made
+
+
+def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200), SilentProgress())
+    table = pd.read_parquet(work.out_of_fold)
+    for name in scores.table.index:
+        stack = table[(table["model"] == "stack") & (table["location"] == name)]
+        binary = table[table["model"] == name]
+        assert scores.table.loc[name, "f1"] == pytest.approx(f1_score(stack["truth"], stack["chosen"]))
+        assert scores.table.loc[name, "binary_f1"] == pytest.approx(
+            f1_score(binary["truth"], binary["chosen"])
+        )
+    macro, of_occurring, of_all, _ = scores.totals.values()
+    assert macro.value == pytest.approx(scores.table["f1"].mean())
+    assert of_occurring.value == pytest.approx(scores.table["f1"].sum() / 4)  # Microtubule ends, too
+    assert of_all.value == pytest.approx(scores.table["f1"].sum() / 28)
+    assert macro.low < macro.value < macro.high
+    assert list(scores.top_two.index) == ["Nucleoplasm", "Cytosol"]
+    assert "3-fold cross-validation of 60 pictures, (B) in 30 groups" in scores.protocol
+
+
+def test_metrics_are_written_without_what_json_does_not_know(work: Workspace) -> None:
+    evaluate(EvaluateOptions(work=work.root, draws=200), SilentProgress())
+    written = json.loads(work.metrics.read_text(), parse_constant=pytest.fail)
+    assert len(written["left_out"]) == 25
+    assert written["locations"]["Cytosol"]["support"] > 0
+    assert len(written["baseline_macro_f1"]) == 3
+    assert written["selection"] is None
+    assert written["ablation"] == []
+
+
+def test_the_four_protocols_stand_side_by_side_with_what_knowing_nothing_scores(work: Workspace) -> None:
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200, kaggle_score=0.5), SilentProgress())
+    a, b, c, d = scores.protocols
+    assert "".join(protocol.letter for protocol in scores.protocols) == "ABCD"
+    assert a.score.value == 0.5
+    assert b.score.value == pytest.approx(scores.table["f1"].mean())
+    assert b.beside == pytest.approx(next(iter(scores.baselines.values())))
+    assert c.score is None
+    assert "train --random-split" in c.about
+    assert d.beside == pytest.approx(2 / 3)
+    assert 0.5 < d.score.low < d.score.value < d.score.high <= 1
+    not_given = evaluate(EvaluateOptions(work=work.root, draws=200), SilentProgress()).protocols[0]
+    assert not_given.score is None
+
+
+def test_ablations_are_scored_on_the_same_groups_as_the_stack(work: Workspace) -> None:
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200, ablation=True), SilentProgress())
+    whole, *others = scores.ablation
+    macro = next(iter(scores.totals.values()))
+    assert (whole.macro_f1, whole.low, whole.high) == pytest.approx((macro.value, macro.low, macro.high))
+    assert (whole.difference, whole.worst, whole.most) == (0, 0, 0)
+    assert {"members linear alone", "thresholds by f1", "thresholds of 0.5"} < {row.name for row in others}
+    for row in others:
+        assert row.worst <= row.difference <= row.most
+
+
+def test_a_model_of_an_older_version_is_refused(work: Workspace, tmp_path: Path) -> None:
+    for path in (work.out_of_fold, work.model / "card.json"):
+        copy = tmp_path / path.relative_to(work.root)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    del card["positives"]
+    (tmp_path / "model" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(PipelineError, match="was trained by an older version; run train again"):
+        evaluate(EvaluateOptions(work=tmp_path), SilentProgress())
+
+
+def test_evaluate_needs_a_model(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="no trained model there; run train"):
+        inputs(EvaluateOptions(work=tmp_path))
+
+
+def test_shares_sum_to_1_and_are_read_back_without_computing(work: Workspace) -> None:
+    first = importances(ImportancesOptions(work=work.root), SilentProgress())
+    assert np.allclose(first.sum(), 1)
+    assert list(first.index) == load_model(work.model).columns
+    work.importances.touch()
+    stamp = work.importances.stat().st_mtime_ns
+    again = importances(ImportancesOptions(work=work.root), SilentProgress())
+    assert work.importances.stat().st_mtime_ns == stamp
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_shares_are_summed_by_what_columns_have_in_common() -> None:
+    shares = pd.DataFrame(
+        {"Cytosol": [0.1, 0.2, 0.3, 0.4]},
+        index=["cell__a__x__er__mean", "cell__b__x__er__protein__mean", "field__a__x__er", "cnn__net__e0001"],
+    )
+    assert grouped(shares, "family")["Cytosol"].to_dict() == pytest.approx({"a": 0.4, "net": 0.4, "b": 0.2})
+    assert grouped(shares, "region")["Cytosol"].to_dict() == pytest.approx(
+        {"cnn": 0.4, "cell": 0.3, "field": 0.3}
+    )
+    channels = grouped(shares, "channel")["Cytosol"]
+    assert channels.to_dict() == pytest.approx({"er": 0.4, "no channel": 0.4, "er and protein": 0.2})
+    assert grouped(shares, "statistic")["Cytosol"].to_dict() == pytest.approx(
+        {"no statistic": 0.7, "mean": 0.3}
+    )
+    assert of_location(shares, "25", "feature", 2).to_dict() == {
+        "cnn__net__e0001": 0.4,
+        "field__a__x__er": 0.3,
+    }
+
+
+def test_an_unknown_grouping_or_location_lists_the_known_ones() -> None:
+    shares = pd.DataFrame({"Cytosol": [1.0]}, index=["field__a__x__er"])
+    with pytest.raises(PipelineError, match="unknown grouping 'colour'; known: feature, family"):
+        grouped(shares, "colour")
+    with pytest.raises(PipelineError, match="unknown location 'Nucleoli'; known: Cytosol"):
+        of_location(shares, "Nucleoli", "family", 3)
+
+
+def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp_path: Path) -> None:
+    runner = CliRunner()
+    result = runner.invoke(app, ["evaluate", "--work", str(work.root), "--draws", "100", "--ablation"])
+    assert "macro-F1 over 3 trained locations" in result.output
+    assert "(B) 30 groups that no fold splits: 0." in result.output
+    assert "mean of level 0, no level 1" in result.output
+    assert result.exit_code == 0
+    for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], []):
+        plot = tmp_path / "plot.png"
+        result = runner.invoke(
+            app, ["importances", *arguments, "--work", str(work.root), "--plot", str(plot)]
+        )
+        assert result.exit_code == 0
+        assert "%" in result.output
+        assert plot.read_bytes().startswith(b"\x89PNG")
+        plot.unlink()
+
+
+def test_columns_of_an_older_version_are_named_all_the_same() -> None:
+    assert "not measured" not in in_words("cnn__net__e0001")
+    assert in_words("cell__gone__x__er__mean") == "not measured by this version; extract again"

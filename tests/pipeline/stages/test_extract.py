@@ -1,0 +1,195 @@
+"""Extraction: what it writes, what it skips, what a kill costs, and that processes leave no trace."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pandas as pd
+import pytest
+
+import features
+from pipeline.core.errors import PipelineError
+from pipeline.core.problems import read_problems
+from pipeline.core.progress import SilentProgress
+from pipeline.core.workspace import Workspace
+from pipeline.segmentation.masks import read_mask
+from pipeline.stages.extract import ExtractOptions, extract, inputs
+from pipeline.stages.simulate import simulate
+
+ROOT = Path(__file__).resolve().parents[3]
+FAMILIES = ("intensity", "morphology")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Six small simulated pictures."""
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate(folder, pictures=6, seed=3, size=192)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pictures, tmp_path_factory) -> Path:
+    """Extract in one go with one process."""
+    work = tmp_path_factory.mktemp("undisturbed")
+    run(pictures, work)
+    return work
+
+
+def run(pictures: Path, work: Path, **options):
+    settings = {"images": pictures / "images", "segmenter": "watershed", "families": FAMILIES, "jobs": 1}
+    return extract(ExtractOptions(work=work, **settings | options), SilentProgress())
+
+
+def tables(work: Path) -> dict[str, bytes]:
+    """Return the bytes of everything a later stage reads."""
+    space = Workspace(work)
+    files = [space.features, space.cells, space.samples, space.problems, *sorted(space.masks.iterdir())]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def test_every_picture_and_cell_has_its_row_with_the_declared_columns(undisturbed):
+    work = Workspace(undisturbed)
+    pictures, cells = pd.read_parquet(work.features), pd.read_parquet(work.cells)
+    assert list(pictures.columns) == ["Id", *features.picture_columns(FAMILIES)]
+    assert list(cells.columns) == ["Id", "label", "touches_border", *features.cell_columns(FAMILIES)]
+    assert pictures["Id"].is_monotonic_increasing
+    for sample, rows in cells.groupby("Id"):
+        mask = read_mask(work.mask(sample))
+        assert rows["label"].tolist() == list(range(1, mask.count + 1))
+        assert np.array_equal(np.unique(mask.nuclei), np.unique(mask.cells))
+    assert pd.read_parquet(work.samples).set_index("Id")["cells"].sum() == len(cells)
+
+
+def test_a_second_run_does_nothing(pictures, undisturbed):
+    before = {file: file.stat().st_mtime_ns for file in undisturbed.rglob("*") if file.is_file()}
+    assert run(pictures, undisturbed).measured == 0
+    assert {file: file.stat().st_mtime_ns for file in undisturbed.rglob("*") if file.is_file()} == before
+
+
+def test_results_do_not_depend_on_the_number_of_processes(pictures, undisturbed, tmp_path):
+    run(pictures, tmp_path, jobs=2)
+    assert tables(tmp_path) == tables(undisturbed)
+
+
+def test_networks_find_the_same_cells_whatever_the_number_of_processes(pictures, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(pictures, one, segmenter="cellpose", families=FAMILIES[:1])
+    run(pictures, two, segmenter="cellpose", families=FAMILIES[:1], jobs=2)
+    assert tables(one) == tables(two)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(pictures, undisturbed, tmp_path):
+    options = ["--images", pictures / "images", "--work", tmp_path, "--jobs", "2"]
+    options += ["--segmenter", "watershed", "--families", ",".join(FAMILIES)]
+    command = [sys.executable, "run.py", "extract", *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not list(Workspace(tmp_path).parts.glob("segmentation/*.parquet")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not Workspace(tmp_path).features.exists()
+    finished = len(list(Workspace(tmp_path).parts.glob("segmentation/*.parquet")))
+    again = run(pictures, tmp_path)
+    assert 0 < finished <= 6 - again.measured
+    assert not list(tmp_path.rglob(".*.tmp"))
+    assert tables(tmp_path) == tables(undisturbed)
+
+
+def test_a_new_family_adds_its_file_and_nothing_else_is_measured_again(pictures, undisturbed, tmp_path):
+    run(pictures, tmp_path, families=FAMILIES[:1])
+    parts = Workspace(tmp_path).parts
+    old = {file: file.stat().st_mtime_ns for file in parts.rglob("*.parquet")}
+    assert run(pictures, tmp_path).measured == 6
+    assert {file: file.stat().st_mtime_ns for file in old} == old
+    new = {file.relative_to(parts).parts[:2] for file in parts.rglob("*.parquet") if file not in old}
+    assert {family.split("-")[0] for _, family in new} == {"morphology"}
+    assert tables(tmp_path) == tables(undisturbed)
+
+
+def test_only_a_changed_picture_is_measured_again(tmp_path, write_sample):
+    for name in ("a", "b"):
+        write_sample(tmp_path / "images", name, size=(40, 40))
+    run(tmp_path, tmp_path / "work")
+    write_sample(tmp_path / "images", "b", size=(48, 40))
+    assert run(tmp_path, tmp_path / "work").measured == 1
+
+
+def test_bad_samples_are_skipped_and_listed_with_file_and_remedy(tmp_path, write_sample):
+    images = tmp_path / "images"
+    for name in ("cut", "good", "lacking", "rgb", "size"):
+        write_sample(images, name, size=(40, 40))
+    (images / "cut_red.png").write_bytes((images / "cut_red.png").read_bytes()[:-300])
+    (images / "lacking_blue.png").unlink()
+    (images / "rgb_green.png").write_bytes(imagecodecs.png_encode(np.zeros((40, 40, 3), np.uint8)))
+    (images / "size_yellow.png").write_bytes(imagecodecs.png_encode(np.zeros((40, 41), np.uint8)))
+    summary = run(tmp_path, tmp_path / "work")
+    assert (summary.pictures, summary.measured) == (1, 4)
+    assert [(problem.sample, problem.file) for problem in summary.problems] == [
+        ("cut", "cut_red.png"),
+        ("lacking", "lacking_blue.png"),
+        ("rgb", "rgb_green.png"),
+        ("size", "size_yellow.png"),
+    ]
+    assert all(problem.remedy for problem in summary.problems)
+    assert run(tmp_path, tmp_path / "work").measured == 0
+
+
+def test_a_picture_without_cells_has_a_row_of_whole_field_features(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 3, (64, 64)).astype(np.uint8)
+    for colour in ("red", "green", "blue", "yellow"):
+        plane = np.zeros_like(noise) if colour == "blue" else noise
+        (tmp_path / f"a_{colour}.png").write_bytes(imagecodecs.png_encode(plane))
+    summary = run(tmp_path, tmp_path / "work", images=tmp_path)
+    assert (summary.pictures, summary.cells) == (1, 0)
+    row = pd.read_parquet(Workspace(tmp_path / "work").features).iloc[0]
+    assert row["field__intensity__mean__protein"] == pytest.approx(noise.mean() / 255, rel=0.05)
+    assert np.isnan(row["cell__morphology__area__mean"])
+    cells = pd.read_parquet(Workspace(tmp_path / "work").cells)
+    assert list(cells.columns[3:]) == features.cell_columns(FAMILIES)
+
+
+def test_nothing_readable_is_one_clear_error_after_listing_the_problems(tmp_path, write_sample):
+    write_sample(tmp_path / "images", "a")
+    (tmp_path / "images" / "a_red.png").write_bytes(b"")
+    with pytest.raises(PipelineError, match=r"no picture could be read; see .*problems\.csv"):
+        run(tmp_path, tmp_path / "work")
+    assert [problem.file for _, problem in read_problems(Workspace(tmp_path / "work").problems)] == [
+        "a_red.png"
+    ]
+
+
+def test_an_unknown_family_or_segmenter_lists_the_known_ones(pictures, tmp_path):
+    with pytest.raises(PipelineError, match=r"unknown family 'shape'; known: .*morphology"):
+        run(pictures, tmp_path, families=("shape",))
+    with pytest.raises(PipelineError, match=r"unknown segmenter 'magic'; known: watershed, cellpose"):
+        run(pictures, tmp_path, segmenter="magic")
+
+
+def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
+    images = pictures / "images"
+    options = ExtractOptions(images=images, work=tmp_path, segmenter="watershed", families=FAMILIES)
+    families = [f"family {family}" for family in FAMILIES]
+    names = ["pictures", "groups of the samples", "segmenter", "perceptual hash", *families]
+    assert list(inputs(options)) == names
+
+
+def test_hashes_that_an_older_version_did_not_make_are_added_without_measuring_cells(
+    pictures, undisturbed, tmp_path
+):
+    run(pictures, tmp_path)
+    parts = Workspace(tmp_path).parts
+    shutil.rmtree(parts / "hashes-v1")
+    Workspace(tmp_path).record("extract").unlink()
+    old = {file: file.stat().st_mtime_ns for file in parts.rglob("*.parquet")}
+    assert run(pictures, tmp_path).measured == 6
+    assert {file: file.stat().st_mtime_ns for file in old} == old
+    assert tables(tmp_path) == tables(undisturbed)
+    hashes = pd.read_parquet(Workspace(tmp_path).samples)["hash"]
+    assert hashes.str.fullmatch("[0-9a-f]{128}").all()
+    assert hashes.is_unique

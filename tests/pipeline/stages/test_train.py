@@ -1,0 +1,165 @@
+"""The stage `train`, on a small work folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from models.bundle import load_model
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import SilentProgress
+from pipeline.core.workspace import Workspace
+from pipeline.stages.train import inputs, train
+from pipeline.stages.train_options import TrainOptions
+from tests.pipeline.workfolder import make_workfolder, write_embedding
+
+TABLES = ("folds.parquet", "out_of_fold.parquet", "model/manifest.json")
+TRAINED = ["Nucleoplasm", "Nucleoli", "Cytosol"]
+
+
+def options(work: Workspace, **given: object) -> TrainOptions:
+    settings = {"trials": 0, "folds": 3, "jobs": 1} | given
+    return TrainOptions(work=work.root, labels=work.root.parent / "labels.csv", **settings)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    work = make_workfolder(tmp_path_factory.mktemp("train"))
+    train(options(work, trials=1), SilentProgress())
+    return work
+
+
+def content(work: Workspace) -> list[bytes]:
+    return [(work.root / name).read_bytes() for name in TABLES]
+
+
+def test_every_artefact_is_there_and_nothing_unfinished_is_left(trained: Workspace) -> None:
+    for path in (trained.folds, trained.out_of_fold, trained.tuning, trained.model, trained.record("train")):
+        assert path.exists()
+    assert not trained.boosters.exists()
+    assert not list(trained.root.glob(".*"))
+
+
+def test_locations_that_cannot_be_cross_validated_are_named_with_the_reason(trained: Workspace) -> None:
+    card = load_model(trained.model).card
+    assert list(card["locations"]) == TRAINED
+    assert len(card["left_out"]) == 25
+    assert card["left_out"]["Golgi apparatus"] == "no picture with it"
+    assert card["left_out"]["Microtubule ends"].endswith("in 2 groups, 3 folds need 3")
+    assert card["extraction"] == {"segmenter": "watershed", "families": {"intensity": 1}}
+
+
+def test_no_group_straddles_folds(trained: Workspace) -> None:
+    folds = pd.read_parquet(trained.folds)
+    assert folds.groupby("group")["fold"].nunique().max() == 1
+    assert folds["group"].nunique() == 30
+
+
+def test_out_of_fold_answers_are_those_of_every_model_for_every_picture(trained: Workspace) -> None:
+    table = pd.read_parquet(trained.out_of_fold)
+    counts = table["model"].value_counts().to_dict()
+    assert counts == {"stack": 180, "top two": 120, "Nucleoplasm": 60, "Nucleoli": 60, "Cytosol": 60}
+    assert table["probability"].between(0, 1).all()
+
+
+def test_run_again_without_changes_it_does_nothing_and_says_so(trained: Workspace) -> None:
+    before = content(trained)
+    assert not train(options(trained, trials=1, jobs=2), SilentProgress()).fresh
+    assert content(trained) == before
+
+
+def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
+    names = inputs(options(trained)).keys()
+    assert {"features", "labels labels.csv", "groups and copies of the samples"} < set(names)
+    assert {name.removeprefix("option ") for name in names if name.startswith("option ")} == {
+        "boosters", "rule", "always", "trials", "tune_by", "timeout", "folds", "seed", "random_split",
+        "agree_with", "reliability", "select_confident", "accept_leak",
+    }  # fmt: skip
+
+
+def test_killed_and_run_again_it_ends_with_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    script = (
+        "import sys; from pathlib import Path; from pipeline.core.progress import SilentProgress;"
+        "from pipeline.stages.train import train; from pipeline.stages.train_options import TrainOptions;"
+        "given = {'work': Path(sys.argv[1]), 'labels': Path(sys.argv[2])};"
+        "train(TrainOptions(**given, trials=1, folds=3, jobs=2), SilentProgress())"
+    )
+    command = [sys.executable, "-c", script, str(work.root), str(tmp_path / "labels.csv")]
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
+    deadline = time.monotonic() + 400  # a busy machine takes its time to start
+    while (
+        len(list(work.boosters.glob("*/*"))) < 15 and process.poll() is None and time.monotonic() < deadline
+    ):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not work.model.exists()
+    assert list(work.boosters.glob("*/*"))
+    assert train(options(work, trials=1), SilentProgress()).fresh
+    assert content(work) == content(trained)
+
+
+def test_embeddings_are_one_more_block(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    write_embedding(tmp_path / "My net.csv", pictures=58)
+    summary = train(options(work, embeddings=(tmp_path / "My net.csv",)), SilentProgress())
+    model = load_model(work.model)
+    assert list(model.stack.blocks) == ["features", "my_net"]
+    assert model.columns[-4:] == [f"cnn__my_net__e000{place}" for place in range(4)]
+    assert summary.problems == 2
+    assert "p059,My net.csv,no embedding" in work.problems.read_text()
+
+
+def test_pictures_without_label_or_features_are_listed_and_left_out(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    labels = pd.read_csv(tmp_path / "labels.csv", dtype=str)
+    labels["Id"] = labels["Id"].replace("p007", "elsewhere")
+    labels.loc[8, "Target"] = "99"
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    assert train(options(work), SilentProgress()).pictures == 58
+    problems = work.problems.read_text()
+    assert "p007,features.parquet,no label" in problems
+    assert "elsewhere,labels.csv,no features" in problems
+    assert "p008,labels.csv,label '99'" in problems
+
+
+def test_groups_of_a_file_replace_those_of_the_samples(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    ids = [f"p{number:03}" for number in range(50)]
+    groups = pd.DataFrame({"Id": ids, "group": [number // 5 for number in range(50)]})
+    groups.to_csv(tmp_path / "groups.csv", index=False)
+    assert train(options(work, groups=tmp_path / "groups.csv"), SilentProgress()).groups == 20
+
+
+def test_labels_of_other_pictures_are_refused(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    (tmp_path / "labels.csv").write_text("Id,Target\nx,0\n")
+    with pytest.raises(PipelineError, match="none of its 1 ids is among the 60 pictures"):
+        train(options(work), SilentProgress())
+
+
+def test_too_few_groups_are_refused(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path, pictures=4)
+    with pytest.raises(
+        PipelineError, match="no location has pictures with and without it in 3 different groups"
+    ):
+        train(options(work), SilentProgress())
+
+
+def test_without_features_it_says_to_extract(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    work.features.unlink()
+    with pytest.raises(PipelineError, match=r"features.parquet: no such file; run extract first"):
+        train(options(work), SilentProgress())
+
+
+def test_a_model_is_not_stale_when_only_the_number_of_jobs_differs(trained: Workspace) -> None:
+    record = json.loads(trained.record("train").read_text())
+    assert "option jobs" not in record["inputs"]
