@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.data.picture import Picture
+from pipeline.data.pictures import Picture
 from pipeline.networks.card import Embedder
 from pipeline.networks.onnx import Answer
 from pipeline.networks.preprocessing import prepare
