@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing
+from pipeline.core.files import replacing
 from pipeline.segmentation.protocol import Segmentation
 
 
