@@ -11,9 +11,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import is_safe_id
 from pipeline.data.labels import read_table
-from pipeline.data.picture import CHANNELS, COLOURS
 from pipeline.core.problems import Problem
 from pipeline.core.files import text_digest
+
+CHANNELS = ("microtubules", "protein", "nucleus", "er")
+"""Channels in the order of a picture's planes, named by what they show."""
+
+COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
+"""The Human Protein Atlas' colour, and file ending, of each channel."""
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """File types that are read, in any case."""

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.core.names import slug
-from pipeline.data.picture import Picture
+from pipeline.data.pictures import Picture
 from pipeline.networks.card import Embedder
 from pipeline.networks.onnx import Answer
 from pipeline.networks.preprocessing import prepare

@@ -15,9 +15,8 @@ from pipeline.core.files import replacing, text_digest
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
 from pipeline.core.workers import blocks_of
-from pipeline.data.picture import CHANNELS
 from pipeline.data.pictures import read_picture
-from pipeline.data.samples import Sample
+from pipeline.data.samples import CHANNELS, Sample
 from pipeline.networks.preprocessing import Preprocessing, prepare
 from pipeline.networks.trainer import Bytes
 

@@ -10,8 +10,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.problems import SampleError
-from pipeline.data.picture import Picture
-from pipeline.data.pictures import read_picture
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import network_planes

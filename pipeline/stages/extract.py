@@ -19,9 +19,9 @@ from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.near_duplicates import HASH_VERSION
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation import Segmenter
 from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
+from pipeline.segmentation.protocol import Segmenter
 from pipeline.stages.extraction import Extraction, SegmenterOption
 from pipeline.stages.jit_warm_up import rehearse
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict
 import features
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
-from pipeline.segmentation import Segmenter
 from pipeline.segmentation.factory import make_segmenter
+from pipeline.segmentation.protocol import Segmenter
 
 SegmenterOption = str | float | int | None
 

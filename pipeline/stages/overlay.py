@@ -13,11 +13,9 @@ from pipeline.core.files import replacing
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
 from pipeline.core.workspace import Workspace
-from pipeline.data.picture import Picture
-from pipeline.data.pictures import read_picture
+from pipeline.data.masks import Segmentation, read_mask
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation.masks import read_mask
-from pipeline.segmentation.protocol import Segmentation
 
 RGB = NDArray[np.uint8]
 
