@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
 from pipeline.core.progress import Progress
-from pipeline.core.records import replacing
 from pipeline.core.weights import read_torch_file
 
 if TYPE_CHECKING:

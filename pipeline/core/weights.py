@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest, replacing
+from pipeline.core.files import file_digest, replacing, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,8 +63,7 @@ def card_path(file: Path) -> Path:
 
 def write_card(file: Path, card: BaseModel) -> None:
     """Write the card of a file."""
-    with replacing(card_path(file)) as temporary:
-        temporary.write_text(card.model_dump_json(indent=1) + "\n")
+    write_text(card_path(file), card.model_dump_json(indent=1) + "\n")
 
 
 def read_card(file: Path, kind: type[Card]) -> Card | None:

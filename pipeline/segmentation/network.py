@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest
+from pipeline.core.files import file_digest
 from pipeline.core.weights import (
     SHIPPED,
     WeightsCard,
