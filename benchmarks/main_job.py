@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import features
 from pipeline.commands.console import RichProgress
-from pipeline.core.parts import write_table
+from pipeline.core.files import write_table
 from pipeline.core.workspace import Workspace
+from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
-from pipeline.segmentation.masks import read_mask
 from pipeline.stages.evaluate import EvaluateOptions, evaluate
 from pipeline.stages.train import train
 from pipeline.stages.train_options import TrainOptions

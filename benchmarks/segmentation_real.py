@@ -18,8 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.data.picture import Picture
-from pipeline.data.pictures import read_picture
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import find_samples
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.diameter import estimate_both, some_pictures, with_diameters

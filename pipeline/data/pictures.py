@@ -5,14 +5,14 @@ import logging
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.picture import CHANNELS, COLOURS, Picture
 from pipeline.core.problems import Problem, SampleError
-from pipeline.data.samples import Sample
+from pipeline.data.samples import CHANNELS, COLOURS, Sample
 
 _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0}
 
@@ -29,6 +29,33 @@ _BROKEN = (
     struct.error,
 )
 """What decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile any."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The four planes of one field of view.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (4, height, width), float32
+        Intensities in [0, 1]: the stored value over the largest its file format can hold.
+        Planes are in the order of `CHANNELS`.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres; None where unknown.
+    """
+
+    pixels: NDArray[np.float32]
+    pixel_size_um: float | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+    def plane(self, channel: str) -> NDArray[np.float32]:
+        """Return one channel's plane, shape (height, width)."""
+        plane: NDArray[np.float32] = self.pixels[CHANNELS.index(channel)]
+        return plane
 
 
 class _UnusableError(Exception):

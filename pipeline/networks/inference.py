@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.parts import Parts
+from pipeline.core.files import text_digest
 from pipeline.core.problems import Problem, SampleError
 from pipeline.core.progress import Progress
-from pipeline.core.records import text_digest
+from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
+from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample
 from pipeline.networks.card import Embedder, Per
 from pipeline.networks.columns import embedding_row
 from pipeline.networks.weights import open_network, weights_path
-from pipeline.segmentation.masks import read_mask
 
 _WHY = ("file", "reason", "remedy")
 _VERSION = 1

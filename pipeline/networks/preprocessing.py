@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.data.picture import CHANNELS
+from pipeline.data.samples import CHANNELS
 
 BRIGHTEST = 99.8
 """Percentile of a plane that becomes 1 where each picture is scaled by itself."""

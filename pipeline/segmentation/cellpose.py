@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.torch_runtime import check_device
-from pipeline.data.picture import Picture
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.matching import divide_cells, match
-from pipeline.segmentation.protocol import Segmentation
 from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.shapes import drop_debris, enlarge_labels, median_diameter
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground

@@ -1,33 +1,10 @@
-"""What a segmenter is and what it gives back."""
+"""What a segmenter is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.data.picture import Picture
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """Cells and nuclei of one picture, matched: the same number is the same cell.
-
-    Attributes
-    ----------
-    cells, nuclei : ndarray, shape (height, width), uint16
-        Label images, 0 is background; labels run from 1 to the number of cells without gaps.
-        Every cell holds exactly one nucleus with the cell's own label.
-    """
-
-    cells: NDArray[np.uint16]
-    nuclei: NDArray[np.uint16]
-
-    @property
-    def count(self) -> int:
-        """Number of cells."""
-        return int(self.cells.max(initial=0))
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 
 
 class Segmenter(Protocol):

@@ -13,9 +13,9 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import reconstruction, remove_small_holes
 from skimage.segmentation import watershed
 
-from pipeline.data.picture import Picture
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 from pipeline.segmentation.matching import match
-from pipeline.segmentation.protocol import Segmentation
 from pipeline.segmentation.shapes import drop_debris, median_area, smooth_labels
 
 Plane = NDArray[np.float32]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.picture import CHANNELS
+from pipeline.data.samples import CHANNELS
 from pipeline.simulation.drawing import blur
 from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.lines import CELL_LINES

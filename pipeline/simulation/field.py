@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.picture import Picture
+from pipeline.data.pictures import Picture
 from pipeline.simulation import markers
 from pipeline.simulation.drawing import Plane, blur, speckle
 from pipeline.simulation.optics import illumination, photograph

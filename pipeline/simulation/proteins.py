@@ -77,7 +77,7 @@ class Protein:
     divisions : Divisions
         How many of the cells divide.
     exposures : tuple of Exposure
-        How the four channels are taken, in the order of `pipeline.data.picture.CHANNELS`.
+        How the four channels are taken, in the order of `pipeline.data.samples.CHANNELS`.
     """
 
     number: int

@@ -11,17 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import features
 from pipeline.core.errors import PipelineError
-from pipeline.core.parts import write_blocks, write_table
+from pipeline.core.files import remove_leftovers, text_digest, write_blocks, write_table
 from pipeline.core.problems import Problem, read_problems, write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.records import changes, read_record, remove_leftovers, text_digest, write_record
+from pipeline.core.stage import changes, read_record, write_record
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.near_duplicates import HASH_VERSION
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation import Segmenter
 from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
+from pipeline.segmentation.protocol import Segmenter
 from pipeline.stages.extraction import Extraction, SegmenterOption
 from pipeline.stages.jit_warm_up import rehearse
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 import features
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing
-from pipeline.segmentation import Segmenter
+from pipeline.core.files import replacing
 from pipeline.segmentation.factory import make_segmenter
+from pipeline.segmentation.protocol import Segmenter
 
 SegmenterOption = str | float | int | None
 

@@ -11,16 +11,15 @@ from threadpoolctl import threadpool_limits
 
 import features
 from features.naming import parse
-from pipeline.core.parts import Parts
 from pipeline.core.problems import SampleError
+from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
+from pipeline.data.masks import Segmentation, read_mask, write_mask
 from pipeline.data.near_duplicates import HASH_VERSION, perceptual_hash
-from pipeline.data.picture import Picture
-from pipeline.data.pictures import read_picture
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
-from pipeline.segmentation import Segmentation, Segmenter
-from pipeline.segmentation.masks import read_mask, write_mask
+from pipeline.segmentation.protocol import Segmenter
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
-from pipeline.core.records import replacing
 from pipeline.core.workspace import Workspace
-from pipeline.data.picture import Picture
-from pipeline.data.pictures import read_picture
+from pipeline.data.masks import Segmentation, read_mask
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation.masks import read_mask
-from pipeline.segmentation.protocol import Segmentation
 
 RGB = NDArray[np.uint8]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.picture import CHANNELS
+from pipeline.data.samples import CHANNELS
 from pipeline.data.samples import find_samples, is_safe_id
 
 

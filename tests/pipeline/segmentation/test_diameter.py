@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage as ndi
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.picture import Picture
+from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation import diameter as module
 from pipeline.segmentation import scale

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.data.picture import CHANNELS, Picture
+from pipeline.data.pictures import Picture
+from pipeline.data.samples import CHANNELS
 from pipeline.segmentation.card import read_card
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.diameter import with_diameters

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.picture import Picture
+from pipeline.data.pictures import Picture
 from pipeline.segmentation.factory import make_segmenter
 
 

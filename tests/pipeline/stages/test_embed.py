@@ -8,17 +8,16 @@ import pytest
 import torch
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.parts import Parts
+from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
-from pipeline.core.records import file_digest
+from pipeline.core.store import Parts
 from pipeline.core.workspace import Workspace
+from pipeline.data.masks import Segmentation, write_mask
 from pipeline.networks.architectures import build_network
 from pipeline.networks.card import Embedder, EmbeddingCard, read_card, write_card
 from pipeline.networks.columns import cell_crops, summarised
 from pipeline.networks.preprocessing import Preprocessing, prepare
 from pipeline.networks.weights import SHIPPED
-from pipeline.segmentation import Segmentation
-from pipeline.segmentation.masks import write_mask
 from pipeline.stages.embed import EmbedOptions, embed
 from tests.pipeline.onnx_net import TOML, write_onnx
 

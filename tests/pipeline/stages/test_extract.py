@@ -17,7 +17,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.problems import read_problems
 from pipeline.core.progress import SilentProgress
 from pipeline.core.workspace import Workspace
-from pipeline.segmentation.masks import read_mask
+from pipeline.data.masks import read_mask
 from pipeline.stages.extract import ExtractOptions, extract, inputs
 from pipeline.stages.simulate import simulate
 

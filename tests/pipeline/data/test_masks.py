@@ -4,8 +4,8 @@ import tifffile
 from PIL import Image
 
 from pipeline.core.errors import PipelineError
-from pipeline.segmentation.masks import read_mask, write_mask
-from pipeline.segmentation.protocol import Segmentation
+from pipeline.data.masks import read_mask, write_mask
+from pipeline.data.masks import Segmentation
 
 
 @pytest.fixture

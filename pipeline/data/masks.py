@@ -1,12 +1,33 @@
-"""Label images on disk: a TIFF of two uint16 pages, cells and nuclei, that any viewer opens."""
+"""Label images, in memory and on disk: a TIFF of two uint16 pages, cells and nuclei, that any viewer opens."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing
-from pipeline.segmentation.protocol import Segmentation
+from pipeline.core.files import replacing
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Cells and nuclei of one picture, matched: the same number is the same cell.
+
+    Attributes
+    ----------
+    cells, nuclei : ndarray, shape (height, width), uint16
+        Label images, 0 is background; labels run from 1 to the number of cells without gaps.
+        Every cell holds exactly one nucleus with the cell's own label.
+    """
+
+    cells: NDArray[np.uint16]
+    nuclei: NDArray[np.uint16]
+
+    @property
+    def count(self) -> int:
+        """Number of cells."""
+        return int(self.cells.max(initial=0))
 
 
 def write_mask(path: Path, segmentation: Segmentation) -> None:
