@@ -19,9 +19,7 @@ from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.near_duplicates import HASH_VERSION
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation.diameter import calibrate
-from pipeline.segmentation.factory import make_segmenter
-from pipeline.segmentation.protocol import Segmenter
+from pipeline.segmentation.protocol import Segmenter, make_segmenter
 from pipeline.stages.extraction import Extraction, SegmenterOption
 from pipeline.stages.jit_warm_up import rehearse
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
@@ -154,7 +152,7 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
 def _plan(options: ExtractOptions) -> _Plan:
     samples, problems = find_samples(options.images, options.samples)
     made = make_segmenter(options.segmenter, **options.segmenter_options)
-    segmenter = calibrate(made, samples, Workspace(options.work).diameters)
+    segmenter = made.calibrated(samples, Workspace(options.work).diameters)
     known = features.family_versions()
     families = tuple(known) if options.families is None else options.families
     unknown = [family for family in families if family not in known]

@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict
 import features
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
-from pipeline.segmentation.factory import make_segmenter
-from pipeline.segmentation.protocol import Segmenter
+from pipeline.segmentation.protocol import Segmenter, make_segmenter
 
 SegmenterOption = str | float | int | None
 
