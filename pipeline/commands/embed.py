@@ -102,8 +102,8 @@ def embed(
         **({} if jobs is None else {"jobs": jobs}),
     )
     done = run(options, RichProgress())
-    console.print(f"{done.pictures} pictures, {done.card.columns} columns: {done.path}", soft_wrap=True)
-    console.print(f"Its network was trained on: {done.card.training}", markup=False, soft_wrap=True)
+    console.print(f"{done.pictures} pictures, {done.columns} columns: {done.path}", soft_wrap=True)
+    console.print(f"Its network was trained on: {done.training}", markup=False, soft_wrap=True)
     if done.constant:
         console.print(f"{len(done.constant)} constant columns left out: {', '.join(done.constant[:5])} …")
     if done.problems:

@@ -56,7 +56,7 @@ def train_cnn(
     --network compact
     """
     from pipeline.commands.console import RichProgress, console
-    from pipeline.networks.trainer import CnnSettings
+    from pipeline.networks.training import CnnHyperparameters
     from pipeline.stages.train_cnn import TrainCnnOptions
     from pipeline.stages.train_cnn import train_cnn as run
 
@@ -70,7 +70,7 @@ def train_cnn(
         seed=seed,
         name=name,
         device=device.value,
-        settings=CnnSettings(
+        settings=CnnHyperparameters(
             network=network,
             side=side,
             crop=crop,

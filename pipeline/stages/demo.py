@@ -57,7 +57,7 @@ def demo(folder: Path, pictures: int, seed: int, progress: Progress) -> DemoSumm
     jobs = os.cpu_count() or 1
     simulate(known, pictures, seed, jobs=jobs, progress=progress)
     simulate(new, NEW_PICTURES, seed + 1, jobs=jobs, progress=progress)
-    progress.note("2/5 Extracting: cells and nuclei, then features; embedding by the network built in")
+    progress.note("2/5 Extracting: cells and nuclei, then features; embedding by the shipped network")
     images, samples = known / "images", known / "samples.csv"
     extract(ExtractOptions(images=images, samples=samples, work=work.root), progress)
     embedded = embed(EmbedOptions(images=images, samples=samples, work=work.root, network=BUILTIN), progress)

@@ -47,11 +47,15 @@ def stages(work: Workspace) -> dict[str, Stage]:
     return {
         "extract": Stage(extract.ExtractOptions, extract.inputs, (work.features, work.cells)),
         **{
-            name: Stage(train_cnn.TrainCnnOptions, train_cnn.inputs, (_embedding(work, name, "train-cnn-"),))
+            name: Stage(
+                train_cnn.TrainCnnOptions,
+                train_cnn.TrainCnn().inputs,
+                (_embedding(work, name, "train-cnn-"),),
+            )
             for name in _named(work, "train-cnn-")
         },
         **{
-            name: Stage(embed.EmbedOptions, embed.inputs, (_embedding(work, name, "embed-"),))
+            name: Stage(embed.EmbedOptions, embed.Embed().inputs, (_embedding(work, name, "embed-"),))
             for name in _named(work, "embed-")
         },
         "train": Stage(TrainOptions, train.inputs, (work.model, work.out_of_fold, work.level0)),

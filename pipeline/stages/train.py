@@ -16,11 +16,11 @@ from pipeline.core.problems import write_problems
 from pipeline.core.progress import Progress
 from pipeline.core.stage import changes, read_record, write_record
 from pipeline.core.store import Store
+from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset
 from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.locations import TOP_TWO
-from pipeline.networks.card import card_path
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.stages.train_artefacts import make_card, save, write_tables
 from pipeline.stages.train_options import TrainOptions
