@@ -7,7 +7,7 @@ import optuna
 import pandas as pd
 from sqlalchemy import URL
 
-from models.choosing import Tuning
+from models.tuning import Tuning
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import VERSION, StackedLocations
 from pipeline.core.errors import PipelineError

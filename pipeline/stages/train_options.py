@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.choosing import Metric
+from models.tuning import Metric
 from models.hyperparameters import BINARY_KINDS, Kind
 from models.stacking import MINIMUM_FOLDS, Always
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.ablation import Margins, ablations
-from models.stack import STACK
+from models.stacking import STACK
 from models.stacking import StackedLocations
 from tests.models.tables import Tables
 

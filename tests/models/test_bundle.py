@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from models.bundle import load_model, save_model
-from models.stack import STACK, TOP_TWO
+from models.stacking import STACK, TOP_TWO
 from models.stacking import StackedLocations
 
 

@@ -6,7 +6,7 @@ from sklearn.metrics import average_precision_score
 
 from models.cross_fitting import Block, Level0
 from models.label_noise import deleted, doubted, masks, subsets
-from models.stack import STACK
+from models.stacking import STACK
 from models.stacking import WITHOUT_SELECTION, StackedLocations
 from tests.models.tables import Tables, make_tables
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from models import meta_learner as heads
-from models.choosing import normalised_log_loss
+from models.tuning import normalised_log_loss
 from models.meta_learner import CALIBRATED, Head, fit_head, mean_group_size, nested_answers, outer_folds
 
 HEAD = Head("stack", (0, 1))

@@ -7,11 +7,11 @@ import optuna
 import pandas as pd
 import pytest
 
-from models.choosing import Tuning
+from models.tuning import Tuning
 from models.cross_fitting import EXTRA, MemoryStore
 from models.hyperparameters import KINDS
 from models.metrics import all_positive_macro_f1, count
-from models.stack import STACK, TOP_TWO
+from models.stacking import STACK, TOP_TWO
 from models.stacking import StackedLocations, crossed
 from tests.models.tables import LOCATIONS, Tables
 

@@ -4,10 +4,10 @@ import numpy as np
 import optuna
 import pytest
 
-from models.choosing import Metric, Tuning, choose, normalised_log_loss, precision_loss
+from models.tuning import Metric, Tuning, choose, normalised_log_loss, precision_loss
 from models.cross_fitting import Block, Level0, MemoryStore
 from models.hyperparameters import KINDS, LARGE, Kind, Settings, defaults
-from models.nested import sources
+from models.cross_fitting import sources
 from models.tuning import Candidate, Rounds, Study, best, strata, tune
 from tests.models.tables import make_tables
 

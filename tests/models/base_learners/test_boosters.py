@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from models.base_learners.boosters import BinaryBooster
+from models.base_learners.trees import BinaryBooster
 from models.base_learners.trees import READ
 from models.feature_selection import centred_ranks, columns_by_separation, sides
 from models.hyperparameters import BINARY_KINDS as KINDS
