@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import features
 from pipeline.commands.console import RichProgress
-from pipeline.core.parts import write_table
+from pipeline.core.files import write_table
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture

@@ -33,7 +33,7 @@ from models.outputs import JOINT, describe, nested_outputs
 from models.thresholds import NESTED
 from pipeline.commands.console import RichProgress
 from pipeline.core.errors import PipelineError
-from pipeline.core.file_store import FileStore
+from pipeline.core.store import Store
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_networks
@@ -93,7 +93,7 @@ def stack(
     """Choose locations of all rows by nested five-fold cross-validation."""
     start = time.monotonic()
     described = describe(outputs.answers, outputs.networks, list(LOCATIONS))
-    keep = None if store is None else FileStore(store)
+    keep = None if store is None else Store(store)
     size = mean_group_size(groups.to_numpy())
     head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
     jobs = os.cpu_count() or 1

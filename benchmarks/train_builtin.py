@@ -16,8 +16,8 @@ from sklearn.metrics import average_precision_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pipeline.commands.console import RichProgress
+from pipeline.core.files import text_digest
 from pipeline.core.progress import Progress
-from pipeline.core.records import text_digest
 from pipeline.core.workers import torch_threads
 from pipeline.data.locations import LOCATIONS
 from pipeline.networks.architectures import architecture

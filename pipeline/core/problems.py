@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from pipeline.core.records import replacing
+from pipeline.core.files import replacing
 
 
 @dataclass(frozen=True, order=True)

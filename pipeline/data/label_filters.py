@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.annotators import majority_vote, unanimous
 from pipeline.stages.baseline import read_annotations
-from pipeline.networks.columns import slug
+from pipeline.core.names import slug
 from pipeline.core.errors import PipelineError
 from pipeline.data.labels import read_table
 from pipeline.data.locations import LOCATIONS

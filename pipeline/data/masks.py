@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing
+from pipeline.core.files import replacing
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import is_safe_id
 from pipeline.data.labels import read_table
 from pipeline.core.problems import Problem
-from pipeline.core.records import text_digest
+from pipeline.core.files import text_digest
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
@@ -22,7 +23,6 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """File types that are read, in any case."""
 
-_SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,199}")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{'|'.join(COLOURS.values())})", re.IGNORECASE)
 
@@ -67,11 +67,6 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         return -1, -1
     return status.st_size, status.st_mtime_ns
-
-
-def is_safe_id(sample_id: str) -> bool:
-    """Say whether an id can be a file name: letters, digits and ``_ . + = -``, not starting with a dot."""
-    return _SAFE_ID.fullmatch(sample_id) is not None
 
 
 def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample], list[Problem]]:

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing
+from pipeline.core.files import replacing
 from pipeline.networks.preprocessing import Preprocessing
 
 Per = Literal["picture", "cell"]

@@ -1,12 +1,12 @@
 """Names and numbers of a picture's embedding, from one picture or from crops of its cells."""
 
-import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.core.names import slug
 from pipeline.data.pictures import Picture
 from pipeline.networks.card import Embedder
 from pipeline.networks.onnx import Answer
@@ -19,11 +19,6 @@ TOP = 3
 
 MARGIN = 1.1
 """Side of a cell's crop relative to the longer side of its bounding box."""
-
-
-def slug(text: str) -> str:
-    """Turn a name into a token of column names."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
 def base_columns(embedder: Embedder, width: int) -> list[str]:

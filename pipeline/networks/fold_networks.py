@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.files import replacing, text_digest
 from pipeline.core.progress import Progress
-from pipeline.core.records import replacing, text_digest
 from pipeline.core.workers import torch_threads
 from pipeline.networks.trainer import Bytes, CnnSettings, Trainer
 from pipeline.networks.weights import save_state

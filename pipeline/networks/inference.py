@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.parts import Parts
+from pipeline.core.files import text_digest
 from pipeline.core.problems import Problem, SampleError
 from pipeline.core.progress import Progress
-from pipeline.core.records import text_digest
+from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask

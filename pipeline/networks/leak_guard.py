@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest
+from pipeline.core.files import file_digest
 from pipeline.data.embedding_tables import embedding_name
 from pipeline.networks.card import UNKNOWN, EmbeddingCard, read_card
 

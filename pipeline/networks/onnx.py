@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest
+from pipeline.core.files import file_digest
 from pipeline.data.locations import LOCATIONS
 from pipeline.networks.card import Embedder
 from pipeline.networks.preprocessing import Preprocessing

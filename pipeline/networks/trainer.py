@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing
+from pipeline.core.files import replacing
 from pipeline.core.torch_runtime import fast_arithmetic
 from pipeline.networks.architectures import build_network, forward
 from pipeline.networks.augment import augmented, plain

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing, text_digest
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
-from pipeline.core.records import replacing, text_digest
 from pipeline.core.workers import blocks_of
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import CHANNELS, Sample

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest, replacing
+from pipeline.core.files import file_digest, replacing
 from pipeline.networks.architectures import build_network, forward
 from pipeline.networks.card import Embedder
 from pipeline.networks.checkpoints import load_checkpoint

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
 from pipeline.core.problems import SampleError
-from pipeline.core.records import replacing
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation.cellpose import CellposeSegmenter

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
 from pipeline.core.progress import Progress
-from pipeline.core.records import replacing
 from pipeline.core.torch_runtime import fast_arithmetic
 from pipeline.segmentation.augment import TileSampler
 from pipeline.segmentation.network import build_network, load_state

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest, replacing
+from pipeline.core.files import file_digest, replacing
 from pipeline.segmentation.card import Card, card_path, read_card, write_card
 from pipeline.segmentation.network import build_network, load_state
 from pipeline.segmentation.upsampling import enlarge_late

@@ -10,9 +10,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest, replacing, text_digest
+from pipeline.core.names import slug
 from pipeline.core.problems import Problem, write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.records import file_digest, replacing, text_digest, write_record
+from pipeline.core.stage import write_record
 from pipeline.core.torch_runtime import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import embedding_name, read_embedding
@@ -30,7 +32,6 @@ from pipeline.networks.card import (
     read_card,
     write_card,
 )
-from pipeline.networks.columns import slug
 from pipeline.networks.inference import embed_pictures, picture_keys
 from pipeline.networks.onnx import describe_onnx
 from pipeline.networks.preprocessing import Preprocessing

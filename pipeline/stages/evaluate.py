@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
 from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest, replacing
 from pipeline.core.progress import Progress
-from pipeline.core.records import file_digest, replacing, write_record
+from pipeline.core.stage import write_record
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.ablation import Ablation, ablate

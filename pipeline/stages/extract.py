@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import features
 from pipeline.core.errors import PipelineError
-from pipeline.core.parts import write_blocks, write_table
+from pipeline.core.files import remove_leftovers, text_digest, write_blocks, write_table
 from pipeline.core.problems import Problem, read_problems, write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.records import changes, read_record, remove_leftovers, text_digest, write_record
+from pipeline.core.stage import changes, read_record, write_record
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.near_duplicates import HASH_VERSION

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 import features
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing
+from pipeline.core.files import replacing
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.protocol import Segmenter
 

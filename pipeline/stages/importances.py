@@ -10,8 +10,9 @@ from features import describe
 from features.naming import parse
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest, replacing
 from pipeline.core.progress import Progress
-from pipeline.core.records import changes, file_digest, read_record, replacing, write_record
+from pipeline.core.stage import changes, read_record, write_record
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.embedding_tables import read_embedding

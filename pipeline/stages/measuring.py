@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 import features
 from features.naming import parse
-from pipeline.core.parts import Parts
 from pipeline.core.problems import SampleError
+from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, read_mask, write_mask

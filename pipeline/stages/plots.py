@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pipeline.core.records import replacing
+from pipeline.core.files import replacing
 from pipeline.stages.importances import NOT_MEASURED, in_words
 
 _BAR = "#2f6f9f"

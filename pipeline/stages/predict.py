@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
 from pipeline.core.progress import Progress
-from pipeline.core.records import replacing
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS

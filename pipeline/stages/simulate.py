@@ -11,8 +11,9 @@ import tifffile
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
 from pipeline.core.progress import Progress, SilentProgress
-from pipeline.core.records import read_record, replacing, write_record
+from pipeline.core.stage import read_record, write_record
 from pipeline.core.workers import map_chunks
 from pipeline.data.locations import LOCATIONS, find_location
 from pipeline.data.samples import CHANNELS, COLOURS

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import changes, read_record
+from pipeline.core.stage import changes, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.stages import embed, evaluate, extract, importances, train, train_cnn
 from pipeline.stages.train_options import TrainOptions

@@ -11,10 +11,11 @@ from models.tuning import Tuning
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import VERSION, StackedLocations
 from pipeline.core.errors import PipelineError
-from pipeline.core.file_store import FileStore
+from pipeline.core.files import file_digest, replacing
 from pipeline.core.problems import write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.records import changes, file_digest, read_record, replacing, write_record
+from pipeline.core.stage import changes, read_record, write_record
+from pipeline.core.store import Store
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset
 from pipeline.data.label_filters import deletions, read_filters
@@ -104,7 +105,7 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
         )
     work.record("train").unlink(missing_ok=True)
     card = make_card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
-    store = FileStore(work.boosters)
+    store = Store(work.boosters)
     stack = _fit(options, data, work, store, progress)
     write_tables(stack, data, work)
     _report_selection(stack, data, work)
@@ -115,7 +116,7 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
 
 
 def _fit(
-    options: TrainOptions, data: Dataset, work: Workspace, store: FileStore, progress: Progress
+    options: TrainOptions, data: Dataset, work: Workspace, store: Store, progress: Progress
 ) -> StackedLocations:
     targets = data.targets[data.trained]
     stack = StackedLocations(

@@ -13,7 +13,7 @@ import pandas as pd
 from models.bundle import save_model
 from models.stacking import RANDOM_SPLIT, StackedLocations
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest, replacing
+from pipeline.core.files import file_digest, replacing
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset
 from pipeline.stages.train_options import TrainOptions

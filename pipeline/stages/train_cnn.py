@@ -15,15 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest, replacing, text_digest
+from pipeline.core.names import slug
 from pipeline.core.progress import Progress
-from pipeline.core.records import file_digest, replacing, text_digest, write_record
+from pipeline.core.stage import write_record
 from pipeline.core.torch_runtime import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
 from pipeline.data.samples import Sample, find_samples
 from pipeline.networks.architectures import architecture
 from pipeline.networks.card import Embedder, EmbeddingCard, write_card
-from pipeline.networks.columns import slug
 from pipeline.networks.fold_networks import Fitted, Lesson, fit_network
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import text_digest
 from pipeline.core.progress import Advance, Progress
-from pipeline.core.records import text_digest
 from pipeline.segmentation.augment import TileSampler
 from pipeline.segmentation.card import Card, read_card, write_card
 from pipeline.segmentation.cellpose import find_objects

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import file_digest
+from pipeline.core.files import file_digest
 from pipeline.networks.card import EmbeddingCard, write_card
 from pipeline.networks.leak_guard import card_of, check_leaks, same_folds
 

@@ -8,8 +8,8 @@ import pytest
 
 from models.stacking import STACK
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
-from pipeline.core.records import file_digest
 from pipeline.core.workspace import Workspace
 from pipeline.networks.card import EmbeddingCard, write_card
 from pipeline.stages.evaluate import EvaluateOptions, evaluate

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.parts import Parts
+from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
-from pipeline.core.records import file_digest
+from pipeline.core.store import Parts
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, write_mask
 from pipeline.networks.architectures import build_network

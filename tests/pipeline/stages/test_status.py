@@ -4,7 +4,8 @@ import pytest
 from pydantic import BaseModel
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import changes, read_record, replacing, write_record
+from pipeline.core.files import replacing
+from pipeline.core.stage import changes, read_record, write_record
 from pipeline.core.workspace import Workspace
 from pipeline.stages import status as module
 from pipeline.stages.status import Stage, status

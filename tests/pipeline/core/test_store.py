@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.parts import Parts, write_blocks
+from pipeline.core.files import write_blocks
+from pipeline.core.store import Parts
 
 
 def rows(**values):

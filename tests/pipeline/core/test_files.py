@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from pipeline.core.records import remove_leftovers
+from pipeline.core.files import remove_leftovers
 
 
 def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):

@@ -1,14 +1,12 @@
-"""Finished chunks of `extract`: small parquet files, one folder per table, never changed once written.
+"""Finished pieces of unfinished work: what a run that was killed does not lose.
 
-A row is valid for one sample under one key (a digest of its pictures and of the segmentation), so a part
-written for pictures that have changed since, or that are gone, is simply not read.
-
-All float32 columns of a part lie in one list column, ``values``, their names in the file's metadata: parquet
-spends some hundred bytes on every column of every file, and a part has thousands of columns and few rows.
+`Store` keeps bytes by key. `Parts` keeps rows of tables: a sample is looked up by its id and key in
+many small files of which only these two columns are read, and only the files that are needed are read whole.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,48 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.records import replacing, text_digest
+from pipeline.core.files import replacing, text_digest
+
+
+class Store:
+    """Bytes by key, each in a file of its own, complete or not there at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Made on first use.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> bytes | None:
+        """Return what was put under `key`, or None."""
+        path = self._path(key)
+        return path.read_bytes() if path.is_file() else None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Keep `content` under `key`, a digest."""
+        with replacing(self._path(key)) as temporary:
+            temporary.write_bytes(content)
+
+    def clear(self) -> None:
+        """Remove everything: the work is finished."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / key[2:]
 
 
 class Parts:
-    """The finished chunks of one table.
+    """The finished rows of one table: small parquet files, never changed once written.
+
+    A row is valid for one sample under one key (a digest of its pictures and of how they are worked on), so
+    a part written for pictures that have changed since, or that are gone, is simply not read.
+
+    All float32 columns of a part lie in one list column, ``values``, their names in the file's metadata:
+    parquet spends some hundred bytes on every column of every file, and a part has thousands of columns and
+    few rows.
 
     Parameters
     ----------
@@ -100,27 +135,3 @@ def _unpack(table: pa.Table) -> pd.DataFrame:
     values = table["values"].combine_chunks().flatten().to_numpy().reshape(-1, len(names))
     rows: pd.DataFrame = table.drop_columns(["values"]).to_pandas(ignore_metadata=True)
     return pd.concat([rows, pd.DataFrame(values, columns=names)], axis=1)
-
-
-def write_table(path: Path, rows: pd.DataFrame) -> None:
-    """Write a parquet file, all or nothing."""
-    write_blocks(path, [rows])
-
-
-def write_blocks(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
-    """Write a parquet file block by block, so that memory stays flat; all or nothing."""
-    with replacing(path) as temporary:
-        writer: pq.ParquetWriter | None = None
-        try:
-            for block in blocks:
-                table = pa.Table.from_pandas(block, preserve_index=False)
-                writer = writer or _writer(temporary, table.schema)
-                writer.write_table(table.cast(writer.schema))
-        finally:
-            if writer is not None:
-                writer.close()
-
-
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    # measurements hardly repeat: a dictionary of them is only slower
-    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["Id"])

@@ -1,0 +1,93 @@
+"""Files: digests of their content, and writing them so that a kill leaves the old one or the new one."""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file's content as hexadecimal digits; read once while it does not change."""
+    found = path.stat()
+    return _digest(path.resolve(), found.st_size, found.st_mtime_ns)
+
+
+@functools.cache
+def _digest(path: Path, _size: int, _changed: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def text_digest(value: object) -> str:
+    """Return the sha256 of a value's JSON form (keys sorted) as hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, moved over it when the block succeeds.
+
+    A reader sees the old file or the new one, never half of it; a kill leaves the old one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, all or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_table(path: Path, rows: "pd.DataFrame") -> None:
+    """Write a parquet file, all or nothing."""
+    write_blocks(path, [rows])
+
+
+def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
+    """Write a parquet file block by block, so that memory stays flat; all or nothing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with replacing(path) as temporary:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for block in blocks:
+                table = pa.Table.from_pandas(block, preserve_index=False)
+                # measurements hardly repeat: a dictionary of them is only slower
+                writer = writer or pq.ParquetWriter(
+                    temporary, table.schema, compression="zstd", use_dictionary=["Id"]
+                )
+                writer.write_table(table.cast(writer.schema))
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files below `folder` of runs that were killed."""
+    for path in folder.rglob(".*.tmp"):
+        if not _is_running(int(path.name.split(".")[-2])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, and alive
+        return True
+    return True
