@@ -60,17 +60,6 @@ def positive_groups(targets: NDArray[np.bool_], groups: pd.Series) -> NDArray[np
     return counts
 
 
-def unevenness(targets: NDArray[np.bool_], fold: NDArray[np.int16]) -> float:
-    """Tell how far folds are from an even deal: chi-square over locations and folds, and fold sizes.
-
-    0 is perfectly even. It is what `stratified_group_folds` makes small.
-    """
-    load = np.column_stack([targets, np.ones(len(targets), dtype=bool)]).astype(np.float64)
-    counts = np.stack([load[fold == number].sum(axis=0) for number in np.unique(fold)])
-    wanted = counts.mean(axis=0)
-    return float((((counts - wanted) ** 2) / np.maximum(wanted, 1e-12)).sum())
-
-
 def _check(codes: NDArray[np.int64], count: int, folds: int) -> None:
     if folds < 2:
         raise ValueError(f"folds must be 2 or more, not {folds}")

@@ -35,3 +35,14 @@ def make_tables(rows: int = 90, seed: int = 0, folds: int = 3) -> Tables:
     }
     groups = pd.Series(np.arange(rows) // 2)
     return Tables(X, Y, stratified_group_folds(Y.to_numpy(), groups, folds))
+
+
+def unevenness(targets: NDArray[np.bool_], fold: NDArray[np.int16]) -> float:
+    """Tell how far folds are from an even deal: chi-square over locations and folds, and fold sizes.
+
+    0 is perfectly even. It is what `stratified_group_folds` makes small.
+    """
+    load = np.column_stack([targets, np.ones(len(targets), dtype=bool)]).astype(np.float64)
+    counts = np.stack([load[fold == number].sum(axis=0) for number in np.unique(fold)])
+    wanted = counts.mean(axis=0)
+    return float((((counts - wanted) ** 2) / np.maximum(wanted, 1e-12)).sum())
