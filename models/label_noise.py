@@ -82,7 +82,7 @@ def _confident(fitter: CrossFitter, without: Without) -> Labels:
 
     Only locations that every fold has and lacks are judged.
     """
-    positions = np.array(fitter.crossed)
+    positions = fitter.crossed
     log_odds = np.full(fitter.targets.shape, np.nan)
     hyperparameters = defaults("linear", len(fitter.fold))
     for own in set(range(fitter.folds)) - set(without):
@@ -97,8 +97,8 @@ def _confident(fitter: CrossFitter, without: Without) -> Labels:
         ]
         predicted = np.stack([some[held_out] for some in fitter.log_odds(fits)], axis=1)
         means = predicted.reshape(len(predicted), len(fitter.blocks), -1).mean(axis=1)
-        log_odds[np.ix_(np.flatnonzero(here), positions)] = means
-    judged = np.ix_(np.flatnonzero(~np.isin(fitter.fold, without)), positions)
+        log_odds[np.ix_(np.flatnonzero(here), np.array(positions))] = means
+    judged = np.ix_(np.flatnonzero(~np.isin(fitter.fold, without)), np.array(positions))
     keep = np.ones(fitter.targets.shape, dtype=bool)
     keep[judged] = ~doubted(expit(log_odds[judged]), fitter.targets[judged])
     return keep

@@ -38,7 +38,7 @@ def test_probabilities_mean_what_they_say_where_positives_allow() -> None:
         assert normalised_log_loss(new[:, k, 0], truth[:, k]) > 0.85
         chance = expit(log_odds[:, k])
         sure = chance > 0.7
-        assert abs(truth[sure, place].mean() - chance[sure].mean()) < 0.03
+        assert abs(truth[sure, k].mean() - chance[sure].mean()) < 0.03
 
 
 def test_only_locations_with_enough_positives_are_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,9 +74,8 @@ def test_unnamed_examples_are_sampled_without_shifting_probabilities() -> None:
 
 def test_sampled_examples_stand_for_those_left_out() -> None:
     outputs, truth = published(4000, seed=11)
-    stump = fitted(
-        outputs, truth, replace(POOLED, min_rows=10**6)
-    )  # cannot split: all it learns is the share
+    # It cannot split: all it learns is the share.
+    stump = fitted(outputs, truth, replace(POOLED, min_rows=10**6))
     predicted = expit(stump.log_odds(flat(outputs[:10])))
     assert np.ptp(predicted) < 1e-9
     assert abs(predicted.mean() - truth.mean()) < 0.01
