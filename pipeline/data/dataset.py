@@ -91,8 +91,9 @@ def read_dataset(options: TrainOptions) -> Dataset:
     problems += _unmatched(pictures.difference(ids), main, "no label", f"add it to {options.labels.name}")
     missing, remedy = known.targets.index.difference(ids), "extract its picture, or remove the label"
     problems += _unmatched(missing, options.labels.name, "no features", remedy)
+    files = {embedding_name(path): path.name for path in options.embeddings}
     for name, table in tables.items():
-        problems += _absent(name, table, ids)
+        problems += _absent(files.get(name, name), table, ids)
     targets = known.targets.loc[ids]
     grouping = read_groups(work, options.groups, ids)
     fold, left_out = _deal(targets, grouping.groups, options)
@@ -134,13 +135,13 @@ def _all_ids(tables: Mapping[str, pd.DataFrame]) -> pd.Index:
     return known
 
 
-def _absent(name: str, table: pd.DataFrame, ids: pd.Index) -> list[Problem]:
+def _absent(file: str, table: pd.DataFrame, ids: pd.Index) -> list[Problem]:
     """List the pictures that a table lacks."""
     absent = ids.difference(table.index)
     if len(absent) == len(ids):
-        raise PipelineError(f"{name}: no row for any of the {len(ids)} pictures; its ids must be the same")
-    reason = "no prediction" if name == OUTPUTS else "no embedding"
-    return _unmatched(absent, name, reason, "add its row; it counts as unknown")
+        raise PipelineError(f"{file}: no row for any of the {len(ids)} pictures; its ids must be the same")
+    reason = "no prediction" if file == OUTPUTS else "no embedding"
+    return _unmatched(absent, file, reason, "add its row; it counts as unknown")
 
 
 def read_features(work: Workspace) -> pd.DataFrame:

@@ -64,9 +64,7 @@ def test_contributions_sum_to_the_log_odds(
     assert parts["bias"].std() < 1e-5
 
 
-def test_a_binary_model_sees_its_own_base_learners_only_and_the_stack_those_of_all(
-    stack: StackedLocations,
-) -> None:
+def test_a_binary_model_sees_its_own_learners_only_and_the_stack_all(stack: StackedLocations) -> None:
     sources = len(stack.model_.sources)
     assert len(stack.model_.meta_learners["Cytosol"].linear[0].weights) == sources
     assert len(stack.model_.meta_learners[TOP_TWO].linear[0].weights) == 2 * sources
@@ -84,9 +82,8 @@ def test_mean_shares_are_those_of_the_contributions(stack: StackedLocations, joi
 def test_every_row_gets_a_location_where_every_row_has_one(
     tables: Tables, stack: StackedLocations, joined: pd.DataFrame
 ) -> None:
-    assert not stack.model_.meta_learners[
-        STACK
-    ].meta.always  # some rows of the tables have no location at all
+    # Some rows of the tables have no location at all.
+    assert not stack.model_.meta_learners[STACK].meta.always
     everywhere = tables.Y.copy()
     everywhere.loc[~everywhere.any(axis=1), "Nucleoplasm"] = True
     always = StackedLocations().fit(tables.X, everywhere, tables.fold)
