@@ -7,9 +7,9 @@
 Tables are those that `python run.py train --outputs` takes: Id, and a column per location of
 probabilities or of 0 and 1, or label sets. Pictures that all networks predicted are scored. Every number
 comes from nested cross-validation: base learners, weights and thresholds are fitted without the rows that
-they predict. The stack is the one that `train` makes, with its defaults. Networks that give probabilities need
-not be calibrated; they are scored both at 0.5 and with thresholds fitted without the fold, by rules chosen so too,
-and the better of the two is what the stack has to beat.
+they predict. The stack is the one that `train` makes, with its defaults. Networks that give probabilities
+need not be calibrated; they are scored both at 0.5 and with thresholds fitted without the fold, by rules
+chosen so too, and the better of the two is what the stack has to beat.
 """
 
 import argparse

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.folds import positive_groups, stratified_group_folds
 from models.cross_fitting import crossed
+from models.folds import positive_groups, stratified_group_folds
 from models.stacking import MINIMUM_FOLDS
-from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.core.errors import PipelineError
-from pipeline.data.labels import read_labels
-from pipeline.core.workspace import Workspace
 from pipeline.core.problems import Problem
+from pipeline.core.workspace import Workspace
+from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.groups import read_groups
-from pipeline.stages.train_options import TrainOptions
+from pipeline.data.labels import read_labels
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, read_outputs
+from pipeline.stages.train_options import TrainOptions
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
