@@ -69,7 +69,7 @@ class Dataset:
 
 
 def read_dataset(options: TrainOptions) -> Dataset:
-    """Bring together what a model is trained on: the pictures with features or, without any, those of the tables.
+    """Bring together what a model is trained on: pictures with features or, without any, those of the tables.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def read_dataset(options: TrainOptions) -> Dataset:
     ids = pictures.intersection(known.targets.index).sort_values()
     if ids.empty:
         raise PipelineError(
-            f"{options.labels}: none of its {len(known.targets)} ids is among the {len(pictures)} pictures of "
-            f"{main}; their ids must be the same"
+            f"{options.labels}: none of its {len(known.targets)} ids is among the {len(pictures)} pictures "
+            f"of {main}; their ids must be the same"
         )
     problems = list(known.problems)
     problems += _unmatched(pictures.difference(ids), main, "no label", f"add it to {options.labels.name}")

@@ -22,7 +22,7 @@ _SETS = ("Target", "Predicted")
 
 
 def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read networks' predictions as one table for base learners, as `read_probabilities` does, also for errors.
+    """Read networks' predictions as one table for base learners; see `read_probabilities`.
 
     Returns
     -------
