@@ -24,12 +24,11 @@ class Rule(StrEnum):
 
 
 class Booster(StrEnum):
-    """Kinds of members on every block."""
+    """Kinds of base learners on every block."""
 
     lightgbm = "lightgbm"
     xgboost = "xgboost"
     linear = "linear"
-    multilabel = "multilabel"
 
 
 class TuneBy(StrEnum):
@@ -90,13 +89,13 @@ def train(
     boosters: Annotated[
         list[Booster] | None,
         typer.Option(
-            help="Kinds of members on every block; repeatable. Unless given: lightgbm, xgboost and linear, "
-            "each per location. multilabel: one XGBoost model of all locations."
+            help="Base learners on every block but --outputs, one per location; repeatable. Unless given: "
+            "lightgbm, xgboost and linear."
         ),
     ] = None,
     rule: Annotated[
         Rule, typer.Option(help="How thresholds are chosen; nested: by cross-validation per stratum.")
-    ] = Rule.f1_shrunk,
+    ] = Rule.half_f1,
     always: Annotated[
         Always,
         typer.Option(

@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.annotators import majority_vote, unanimous
-from pipeline.stages.baseline import read_annotations
-from pipeline.core.names import slug
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import slug
+from pipeline.core.problems import Problem
 from pipeline.data.labels import read_table
 from pipeline.data.locations import LOCATIONS
-from pipeline.core.problems import Problem
+from pipeline.stages.baseline import read_annotations
 from pipeline.stages.train_options import TrainOptions
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
-from models.stack import STACK, TOP_TWO
+from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, replacing
 from pipeline.core.progress import Progress

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.choosing import Metric
-from models.hyperparameters import BINARY_KINDS, Kind
+from models.hyperparameters import KINDS, Kind
 from models.stacking import MINIMUM_FOLDS, Always
+from models.tuning import Metric
 
 Rule = Literal["f1", "f1_shrunk", "half_f1", "proportion", "nested"]
 Reliability = Literal["Enhanced", "Supported", "Approved", "Uncertain"]
@@ -29,9 +29,9 @@ class TrainOptions(BaseModel):
     embeddings : tuple of Path
         Tables keyed by Id; each is one more block of the stack.
     outputs : tuple of Path
-        Tables of other networks' answers; together they are one more block.
+        Tables of other networks' predictions; together they are one more block.
     boosters : tuple of str
-        Kinds of members on every block.
+        Kinds of base learners, one per location, on every block but the outputs.
     rule : str
         How thresholds are chosen, see `models.thresholds`.
     always : str
@@ -72,8 +72,8 @@ class TrainOptions(BaseModel):
     groups: Path | None = None
     embeddings: tuple[Path, ...] = ()
     outputs: tuple[Path, ...] = ()
-    boosters: tuple[Kind, ...] = BINARY_KINDS
-    rule: Rule = "f1_shrunk"
+    boosters: tuple[Kind, ...] = KINDS
+    rule: Rule = "half_f1"
     always: Always = "auto"
     trials: int = Field(default=8, ge=0)
     tune_by: Metric = "log_loss"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.core.progress import SilentProgress
 from pipeline.data.near_duplicates import duplicate_groups, perceptual_hash
 from pipeline.data.pictures import read_picture
-from pipeline.core.progress import SilentProgress
 from pipeline.data.samples import find_samples
 from pipeline.stages.simulate import simulate
 
@@ -100,7 +100,6 @@ def test_pictures_without_a_hash_are_alone() -> None:
 def test_thirty_thousand_pictures_take_seconds() -> None:
     rng = np.random.default_rng(0)
     hashes = [rng.bytes(64).hex() for _ in range(31_072)]
-    duplicate_groups(hashes[:10])  # compiles
     start = time.process_time()
     assert len(np.unique(duplicate_groups(hashes))) == 31_072
     assert time.process_time() - start < 60

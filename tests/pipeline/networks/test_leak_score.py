@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.stack import STACK
+from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
