@@ -16,7 +16,7 @@ from pipeline.data.labels import read_labels
 from pipeline.core.workspace import Workspace
 from pipeline.core.problems import Problem
 from pipeline.data.groups import read_groups
-from pipeline.stages.train_options import TrainOptions
+from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.prediction_tables import OUTPUTS, read_outputs
 
 FEATURES = "features"
@@ -68,7 +68,7 @@ class Dataset:
         return int(self.fold.max()) + 1
 
 
-def read_dataset(options: TrainOptions) -> Dataset:
+def read_dataset(options: DatasetOptions) -> Dataset:
     """Bring together what a model is trained on.
 
     Raises
@@ -154,7 +154,7 @@ def _outputs(paths: tuple[Path, ...], ids: pd.Index) -> tuple[pd.DataFrame, list
 
 
 def _random_fold(
-    targets: pd.DataFrame, fold: NDArray[np.int16], left_out: Mapping[str, str], options: TrainOptions
+    targets: pd.DataFrame, fold: NDArray[np.int16], left_out: Mapping[str, str], options: DatasetOptions
 ) -> NDArray[np.int16]:
     """Deal pictures to folds as if none belonged together."""
     trained = targets.drop(columns=list(left_out)).to_numpy()

@@ -22,8 +22,8 @@ from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.locations import TOP_TWO
 from pipeline.networks.card import card_path
 from pipeline.networks.leak_guard import card_of, check_leaks, described
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train_artefacts import make_card, save, write_tables
-from pipeline.stages.train_options import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class TrainSummary:
         Locations without one, with the reason.
     problems : int
         Pictures that could not be used, or only in part.
+    grouped : bool
+        Whether groups were given.
     """
 
     fresh: bool
@@ -52,6 +54,7 @@ class TrainSummary:
     trained: list[str]
     left_out: Mapping[str, str]
     problems: int
+    grouped: bool
 
 
 def inputs(options: TrainOptions) -> dict[str, str]:
@@ -184,4 +187,5 @@ def _summary(data: Dataset, *, fresh: bool) -> TrainSummary:
         data.trained,
         data.left_out,
         len(data.problems),
+        data.grouped,
     )

@@ -4,16 +4,12 @@ The networks of different folds do not agree on what a column of their embedding
 the log-odds of the locations, which mean the same in all of them (docs/decisions/0050).
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
-from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, replacing, text_digest
 from pipeline.core.names import slug
@@ -31,44 +27,10 @@ from pipeline.networks.leak_guard import UNALIGNED
 from pipeline.networks.preprocessing import Preprocessing
 from pipeline.networks.trainer import CnnSettings
 from pipeline.networks.training_pictures import stored_pictures
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainCnnOptions, TrainOptions
 
 WHOLE = "_whole"
 """Ends the name of the table by the network of everything: for `nearest`, not for a stack."""
-
-
-class TrainCnnOptions(BaseModel):
-    """What `train-cnn` is asked to do.
-
-    Attributes
-    ----------
-    images, samples, work
-        As for `extract`, which must have run.
-    labels, groups, folds, seed
-        As for `train`: the same ones give the same folds.
-    name : str
-        Of the block of columns and the folder of networks.
-    settings : CnnSettings
-        Of every network; its seed is replaced by `seed`.
-    device : str
-        "cpu" or "cuda".
-    jobs : int
-        Threads.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: Path
-    work: Path
-    labels: Path
-    samples: Path | None = None
-    groups: Path | None = None
-    folds: int = Field(default=5, ge=MINIMUM_FOLDS)
-    seed: int = Field(default=0, ge=0)
-    name: str = "cnn"
-    settings: CnnSettings = CnnSettings()
-    device: Literal["cpu", "cuda"] = "cpu"
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.core.progress import SilentProgress
 from pipeline.stages.train import train
 from pipeline.data.groups import read_groups
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder
 
 IDS = pd.Index(["a", "b", "c", "d"], name="Id")

@@ -14,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.data.locations import LOCATIONS
 from pipeline.core.progress import SilentProgress
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainOptions
 from pipeline.data.prediction_tables import read_outputs
 from run import app
 from tests.pipeline.workfolder import make_workfolder
