@@ -2,7 +2,7 @@
 
 from features.aggregation import aggregate, picture_columns
 from features.catalogue import catalogue, describe, family_versions, summary
-from features.measuring import CHANNELS, cell_columns, measure, measure_field, touches_border
+from features.measurement import CHANNELS, cell_columns, measure, measure_field, touches_border
 from features.naming import STATISTICS, Column, parse
 
 __all__ = [

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.measuring import CHANNELS, columns
+from features.jit import Floats, Mask
+from features.measurement import CHANNELS, columns
 from features.naming import STATISTICS, Column
-from features.registry import Floats
 
 BORDER_WEIGHT = 0.5
 """A cell that the border cuts counts half: its shape and its shares are those of a part."""
@@ -40,7 +39,7 @@ def picture_columns(families: Sequence[str] | None = None, channels: Sequence[st
     ]
 
 
-def aggregate(cells: pd.DataFrame, *, touches_border: NDArray[np.bool_]) -> dict[str, float]:
+def aggregate(cells: pd.DataFrame, *, touches_border: Mask) -> dict[str, float]:
     """Summarise the cells of a picture.
 
     Parameters
@@ -114,7 +113,7 @@ def _beyond(values: Floats, weights: Floats, median: Floats) -> Floats:
     return shares
 
 
-def _last(ascending: Floats, present: NDArray[np.bool_]) -> Floats:
+def _last(ascending: Floats, present: Mask) -> Floats:
     """Return each column's last value that is present."""
     last = np.maximum(present.sum(axis=0) - 1, 0)
     values: Floats = np.take_along_axis(ascending, last[None], axis=0)[0]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.aggregation import POPULATION
 from features.inputs import COMMON_UM
-from features.measuring import CHANNELS, columns, selected
+from features.measurement import CHANNELS, columns, selected
 from features.naming import Column, parse
 from features.registry import REGISTRY, UNITS, Feature
 

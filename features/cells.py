@@ -6,20 +6,16 @@ from typing import Any, TypeVar
 from weakref import ref
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from features.inputs import Field
-from features.kernels.boxes import bounding_boxes, cut_out
+from features.jit import Bytes, Floats, Floats32, Ints, Ints32, Mask
+from features.kernels.crops import bounding_boxes, centre, cut_out, gather, places_of_part
 from features.kernels.distance import distance_inside
-from features.kernels.levels import quantise
-from features.kernels.moments import moments
-from features.kernels.objects import otsu
-from features.kernels.pixels import centre, distinct, gather, places_of_part, rank, sort_places
+from features.kernels.ranks import distinct, otsu, quantise, rank, sort_places
+from features.kernels.sums import moments
 from features.surroundings import Surroundings
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Derived = TypeVar("Derived")
 
 REGIONS = ("cell", "nucleus", "cytoplasm")
@@ -49,7 +45,7 @@ class Cell:
     def __init__(
         self,
         label: int,
-        pixels: NDArray[np.float32],
+        pixels: Floats32,
         masks: dict[str, Mask],
         channels: tuple[str, ...],
         pixel_size_um: float | None = None,
@@ -157,11 +153,11 @@ class Region:
         return int(np.count_nonzero(self.mask))
 
     @cached_property
-    def _pixels(self) -> tuple[Floats, NDArray[np.int64]]:
+    def _pixels(self) -> tuple[Floats, Ints]:
         return gather(self.cell.pixels, self.mask, self.count)
 
     @property
-    def positions(self) -> NDArray[np.int64]:
+    def positions(self) -> Ints:
         """Row and column of every pixel in the crop, in reading order, shape (2, n)."""
         return self._pixels[1]
 
@@ -171,7 +167,7 @@ class Region:
         return self._pixels[0]
 
     @cached_property
-    def _places(self) -> tuple[NDArray[np.int32], Floats]:
+    def _places(self) -> tuple[Ints32, Floats]:
         """Ranks of the pixels among the distinct intensities of the whole cell, and those intensities."""
         whole = self.cell.whole
         if self is whole:
@@ -190,7 +186,7 @@ class Region:
         return np.array([otsu(ascending) for ascending in self.sorted_values])
 
     @cached_property
-    def ranks(self) -> tuple[Floats, NDArray[np.int32]]:
+    def ranks(self) -> tuple[Floats, Ints32]:
         """Ranks of `values` from 0, shape (channels, n) twice: ties averaged, and dense (ties share one)."""
         places, steps = self._places
         return rank(places, steps.shape[1])
@@ -220,10 +216,10 @@ class Region:
         )
 
     @cached_property
-    def _quantised(self) -> dict[int, NDArray[np.uint8]]:
+    def _quantised(self) -> dict[int, Bytes]:
         return {}
 
-    def quantised(self, levels: int) -> NDArray[np.uint8]:
+    def quantised(self, levels: int) -> Bytes:
         """Return grey levels 1 to `levels` between the region's extremes, shape (channels, *box).
 
         0 outside the region; a flat region has level 1 throughout. Fixed bin number of the Image

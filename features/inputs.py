@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
+from features.jit import Floats32, Ints32
 from features.naming import check_channels
 
 Labels = NDArray[np.integer[Any]]
@@ -38,9 +39,9 @@ class Field:
         Side of a pixel in micrometres; None where unknown.
     """
 
-    pixels: NDArray[np.float32]
-    cells: NDArray[np.int32]
-    nuclei: NDArray[np.int32]
+    pixels: Floats32
+    cells: Ints32
+    nuclei: Ints32
     channels: tuple[str, ...]
     pixel_size_um: float | None = None
 
@@ -100,7 +101,7 @@ def check_field(
     )
 
 
-def _as_float(picture: NDArray[np.generic], channels: tuple[str, ...]) -> NDArray[np.float32]:
+def _as_float(picture: NDArray[np.generic], channels: tuple[str, ...]) -> Floats32:
     """Return intensities in [0, 1]: integers over the largest value of their type, floats as they are."""
     if picture.ndim != 3 or len(picture) != len(channels):
         raise ValueError(
@@ -118,7 +119,7 @@ def _as_float(picture: NDArray[np.generic], channels: tuple[str, ...]) -> NDArra
     return pixels
 
 
-def as_labels(labels: Labels, shape: tuple[int, ...], what: str) -> NDArray[np.int32]:
+def as_labels(labels: Labels, shape: tuple[int, ...], what: str) -> Ints32:
     """Return a label image as int32 after checking it.
 
     Raises

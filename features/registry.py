@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cells import Region
+from features.jit import Floats
 from features.naming import Column, check_token
 
-Floats = NDArray[np.float64]
 Measurement = Callable[[Region], Floats]
 Per = Literal["shape", "channel", "pair"]
 

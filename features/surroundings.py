@@ -3,13 +3,10 @@
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from features.kernels.division import label_axes, profile
-from features.kernels.neighbours import contacts, label_sums
+from features.jit import Floats, Floats32, Ints, Ints32, Mask, kernel
 
-Floats = NDArray[np.float64]
 SAMPLES = 11
 """Points on the middle third of the line between two nuclei."""
 
@@ -26,13 +23,7 @@ class Surroundings:
         The labels that occur, ascending: the order of rows of every table here.
     """
 
-    def __init__(
-        self,
-        pixels: NDArray[np.float32],
-        cells: NDArray[np.int32],
-        nuclei: NDArray[np.int32],
-        labels: NDArray[np.int64],
-    ) -> None:
+    def __init__(self, pixels: Floats32, cells: Ints32, nuclei: Ints32, labels: Ints) -> None:
         self.pixels = pixels
         self._cells = cells
         self._nuclei = nuclei
@@ -43,7 +34,7 @@ class Surroundings:
         return int(np.searchsorted(self._labels, label))
 
     @cached_property
-    def _place(self) -> NDArray[np.int64]:
+    def _place(self) -> Ints:
         place = np.zeros(int(self._labels[-1]) + 1, np.int64)
         place[self._labels] = np.arange(len(self._labels))
         return place
@@ -82,11 +73,7 @@ class Surroundings:
 
         Shapes (channels,), (channels,) and (1,).
         """
-        return (
-            _median(self.cell_means),
-            _median(self.nucleus_means),
-            _median(self.nucleus_areas[:, None]),
-        )
+        return (_median(self.cell_means), _median(self.nucleus_means), _median(self.nucleus_areas[:, None]))
 
     @cached_property
     def nucleus_axes(self) -> Floats:
@@ -94,7 +81,7 @@ class Surroundings:
         return label_axes(self._cells, self._nuclei, self._place, self.nucleus_centres)
 
     @cached_property
-    def touching(self) -> tuple[Floats, NDArray[np.int64]]:
+    def touching(self) -> tuple[Floats, Ints]:
         """Share of each cell's outline that touches others, and how many they are, shape (cells,) each."""
         shares, pairs = contacts(self._cells, self._place)
         count = len(self._labels)
@@ -102,7 +89,7 @@ class Surroundings:
         return shares, np.bincount(distinct // count, minlength=count)
 
     @cached_property
-    def nearest(self) -> tuple[Floats, NDArray[np.int64]]:
+    def nearest(self) -> tuple[Floats, Ints]:
         """Distance in pixels to the nearest other nucleus (NaN without) and its row, shape (cells,) each."""
         distances = np.full(len(self._labels), np.nan)
         rows = np.arange(len(self._labels))
@@ -133,3 +120,203 @@ def _median(table: Floats) -> Floats:
     """Return each column's median over the cells where it is defined, NaN where it is nowhere."""
     known = table[np.isfinite(table).all(axis=1)]
     return np.median(known, axis=0) if len(known) else np.full(table.shape[1], np.nan)
+
+
+@kernel
+def label_sums(pixels: Floats32, labels: Ints32, inside: Ints32, place: Ints) -> Floats:
+    """Sum pixels, positions and intensities of every label, where both label images agree.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    labels, inside : ndarray, shape (height, width), int32
+        A pixel counts if both hold the same label.
+    place : ndarray, shape (largest label + 1,), int64
+        Row of the result for every label; rows run from 0 without gaps.
+
+    Returns
+    -------
+    ndarray, shape (cells, 3 + channels), float64
+        Number of pixels, sum of rows, of columns, and of each channel.
+    """
+    channels, height, width = pixels.shape
+    sums = np.zeros((place.max() + 1, 3 + channels), np.float64)
+    for row in range(height):
+        start = 0
+        while start < width:
+            label, inner = labels[row, start], inside[row, start]
+            end = start + 1
+            while end < width and labels[row, end] == label and inside[row, end] == inner:
+                end += 1
+            if label > 0 and inner == label:
+                line, run = sums[place[label]], end - start
+                line[0] += run
+                line[1] += row * run
+                line[2] += 0.5 * (start + end - 1) * run
+                for channel in range(channels):
+                    for column in range(start, end):
+                        line[3 + channel] += pixels[channel, row, column]
+            start = end
+    return sums
+
+
+@kernel
+def _mark_edges(labels: Ints32, row: int, edge: Mask) -> None:
+    """Mark the pixels of an inner row that have another label among their eight neighbours."""
+    inner = len(edge) - 2
+    centre, marked = labels[row, 1:], edge[1:]
+    marked[:inner] = False
+    for down in range(-1, 2):
+        for right in range(3):
+            near = labels[row + down, right:]
+            for column in range(inner):
+                marked[column] |= near[column] != centre[column]
+
+
+@kernel
+def _others(labels: Ints32, row: int, column: int, out: Ints) -> int:
+    """Write the labels of other cells around a pixel into `out[:, 1]`; return how many pixels they have."""
+    height, width = labels.shape
+    count = 0
+    for near_row in range(max(0, row - 1), min(height, row + 2)):
+        for near_column in range(max(0, column - 1), min(width, column + 2)):
+            other = labels[near_row, near_column]
+            if other > 0 and other != labels[row, column]:
+                out[count, 1] = other
+                count += 1
+    return count
+
+
+@kernel
+def _differs(labels: Ints32, row: int, column: int) -> bool:
+    """Say whether any pixel around one has another label."""
+    height, width = labels.shape
+    for near_row in range(max(0, row - 1), min(height, row + 2)):
+        for near_column in range(max(0, column - 1), min(width, column + 2)):
+            if labels[near_row, near_column] != labels[row, column]:
+                return True
+    return False
+
+
+@kernel
+def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
+    """Find where cells touch: pixels of different cells that share a side or a corner.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (height, width), int32
+    place : ndarray, shape (largest label + 1,), int64
+
+    Returns
+    -------
+    shares : ndarray, shape (cells,), float64
+        Share of the pixels of a cell's outline inside the picture that touch another cell.
+    pairs : ndarray, shape (n, 2), int64
+        Rows of cells that touch, once per touching pixel.
+    """
+    height, width = labels.shape
+    cells = place.max() + 1
+    outline = np.zeros(cells, np.float64)
+    touching = np.zeros(cells, np.float64)
+    pairs = np.empty((64, 2), np.int64)
+    count = 0
+    edge = np.ones(width, np.bool_)
+    for row in range(height):
+        edge[:] = True
+        if 0 < row < height - 1 and width > 2:
+            _mark_edges(labels, row, edge)
+        for column in range(width):
+            label = labels[row, column]
+            if label == 0 or not edge[column]:
+                continue
+            if count + 8 > len(pairs):
+                pairs = np.concatenate((pairs, pairs))
+            others = _others(labels, row, column, pairs[count:])
+            pairs[count : count + others, 0] = place[label]
+            for index in range(count, count + others):
+                pairs[index, 1] = place[pairs[index, 1]]
+            outline[place[label]] += 1.0 if _differs(labels, row, column) else 0.0
+            touching[place[label]] += 1.0 if others > 0 else 0.0
+            count += others
+    shares = np.zeros(cells, np.float64)
+    for cell in range(cells):
+        if outline[cell] > 0.0:
+            shares[cell] = touching[cell] / outline[cell]
+    return shares, pairs[:count].copy()
+
+
+@kernel
+def profile(
+    pixels: Floats32, start: tuple[float, float], end: tuple[float, float], aside: float, samples: int
+) -> Floats:
+    """Sample every channel along the middle third of a line, or of one beside it.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    start, end : tuple of float
+        Row and column.
+    aside : float
+        Distance in pixels of the sampled line from that of `start` and `end`.
+    samples : int
+
+    Returns
+    -------
+    ndarray, shape (channels, samples), float64
+        Interpolated linearly; at the picture's border the outermost pixels go on.
+    """
+    channels, height, width = pixels.shape
+    out = np.empty((channels, samples), np.float64)
+    down, right = end[0] - start[0], end[1] - start[1]
+    length = max(np.hypot(down, right), 1e-9)
+    for sample in range(samples):
+        along = (1.0 + sample / (samples - 1.0)) / 3.0
+        row = min(max(start[0] + along * down - aside * right / length, 0.0), height - 1.0)
+        column = min(max(start[1] + along * right + aside * down / length, 0.0), width - 1.0)
+        top, left = min(int(row), max(height - 2, 0)), min(int(column), max(width - 2, 0))
+        bottom, next_column = min(top + 1, height - 1), min(left + 1, width - 1)
+        y, x = row - top, column - left
+        for channel in range(channels):
+            plane = pixels[channel]
+            upper = (1.0 - x) * plane[top, left] + x * plane[top, next_column]
+            lower = (1.0 - x) * plane[bottom, left] + x * plane[bottom, next_column]
+            out[channel, sample] = (1.0 - y) * upper + y * lower
+    return out
+
+
+@kernel
+def label_axes(labels: Ints32, inside: Ints32, place: Ints, centres: Floats) -> Floats:
+    """Return the direction of every label's long axis where both label images agree.
+
+    Parameters
+    ----------
+    labels, inside : ndarray, shape (height, width), int32
+        A pixel counts if both hold the same label.
+    place : ndarray, shape (largest label + 1,), int64
+        Row of the result for every label.
+    centres : ndarray, shape (cells, 2), float64
+
+    Returns
+    -------
+    ndarray, shape (cells, 2), float64
+        Cosine and sine of the doubled angle from the column axis to the axis; NaN for round ones.
+    """
+    moments = np.zeros((len(centres), 2), np.float64)
+    size = np.zeros(len(centres), np.float64)
+    height, width = labels.shape
+    for row in range(height):
+        for column in range(width):
+            label = labels[row, column]
+            if label > 0 and inside[row, column] == label:
+                at = place[label]
+                down, right = row - centres[at, 0], column - centres[at, 1]
+                moments[at, 0] += right * right - down * down
+                moments[at, 1] += 2.0 * right * down
+                size[at] += right * right + down * down
+    for at in range(len(centres)):
+        length = np.hypot(moments[at, 0], moments[at, 1])
+        if length > 1e-6 * size[at]:
+            moments[at] /= length
+        else:
+            moments[at] = np.nan
+    return moments

@@ -3,14 +3,20 @@
 import numpy as np
 
 from features.cells import Region
-from features.kernels.colocalization import colocalize
-from features.kernels.distance import bright_distances
-from features.kernels.joint import dependences
-from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, LENGTH, Floats, Output, feature
+from features.jit import Bytes, Floats, Floats32, Ints, kernel
+from features.kernels.distance import distance_inside
+from features.kernels.intensity_correlation import colocalize
+from features.kernels.sums import in_order
+from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, LENGTH, Output, feature
 
 FRACTION = 0.15
+
+
 STEPS = 256
+
+
 SCALED = GEOMETRY | GAIN
+
 
 OUTPUTS = {
     "pearson": Output("Pearson's correlation"),
@@ -79,6 +85,8 @@ def in_parts(region: Region) -> Floats:
 
 
 GRID = 16
+
+
 BEYOND = {
     "kendall": Output("Kendall's tau on a grid of 16 levels"),
     "mutual_information": Output("the normalised mutual information on a grid of 16 levels"),
@@ -101,3 +109,148 @@ def beyond_correlation(region: Region) -> Floats:
     """
     measured = dependences(region.quantised(GRID), GRID)
     return np.hstack([measured, bright_distances(region.cell.pixels, region.otsu)])
+
+
+@kernel
+def joint_histogram(one: Bytes, other: Bytes, size: int) -> Floats:
+    """Count pairs of levels of two planes, shape (size, size); level 0 is outside and left out."""
+    counts = np.zeros((size, size), np.float64)
+    for row in range(one.shape[0]):
+        first, second = one[row], other[row]
+        for column in range(len(first)):
+            if first[column] > 0:
+                counts[first[column] - 1, second[column] - 1] += 1.0
+    return counts
+
+
+@kernel
+def _margins(counts: Floats) -> tuple[Floats, Floats, float]:
+    """Sum a joint histogram over columns, over rows, and over both."""
+    size = len(counts)
+    rows, columns, total = np.zeros(size), np.zeros(size), 0.0
+    for row in range(size):
+        for column in range(size):
+            rows[row] += counts[row, column]
+            columns[column] += counts[row, column]
+        total += rows[row]
+    return rows, columns, total
+
+
+@kernel
+def _entropy_bits(counts: Floats, total: float) -> float:
+    """Return the entropy in bits of counts that sum up to `total`."""
+    amount = 0.0
+    for count in counts:
+        if count > 0.0:
+            amount -= count / total * np.log2(count / total)
+    return amount
+
+
+@kernel
+def mutual_information(counts: Floats) -> float:
+    """Return twice the mutual information over the sum of both entropies; NaN where both are 0."""
+    rows, columns, total = _margins(counts)
+    both = _entropy_bits(rows, total) + _entropy_bits(columns, total)
+    if both <= 0.0:
+        return np.nan
+    return 2.0 * (both - _entropy_bits(counts.ravel(), total)) / both
+
+
+@kernel
+def _pairs(counts: Floats) -> float:
+    """Return the number of pairs of equal ones among counts."""
+    amount = 0.0
+    for count in counts:
+        amount += 0.5 * count * (count - 1.0)
+    return amount
+
+
+@kernel
+def kendall(counts: Floats) -> float:
+    """Return Kendall's tau-b of a joint histogram; NaN where either margin has one level only."""
+    size = len(counts)
+    concordant, discordant = 0.0, 0.0
+    below = np.zeros(size)
+    for row in range(size):
+        left, right = 0.0, in_order(below)
+        for column in range(size):
+            right -= below[column]
+            concordant += counts[row, column] * left
+            discordant += counts[row, column] * right
+            left += below[column]
+        for column in range(size):
+            below[column] += counts[row, column]
+    rows, columns, total = _margins(counts)
+    pairs = 0.5 * total * (total - 1.0)
+    scale = (pairs - _pairs(rows)) * (pairs - _pairs(columns))
+    return (concordant - discordant) / np.sqrt(scale) if scale > 0.0 else np.nan
+
+
+@kernel
+def dependences(levels: Bytes, size: int) -> Floats:
+    """Measure Kendall's tau-b and the mutual information of every pair of channels.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (channels, height, width), uint8
+        1 to `size`; 0 outside, in all channels alike.
+    size : int
+
+    Returns
+    -------
+    ndarray, shape (pairs, 2), float64
+    """
+    channels = len(levels)
+    out = np.empty((channels * (channels - 1) // 2, 2), np.float64)
+    pair = 0
+    for first in range(channels):
+        for second in range(first + 1, channels):
+            counts = joint_histogram(levels[first], levels[second], size)
+            out[pair, 0], out[pair, 1] = kendall(counts), mutual_information(counts)
+            pair += 1
+    return out
+
+
+@kernel
+def _sum_at(plane: Floats, places: Ints) -> float:
+    """Sum a plane over pixels given by their place in reading order."""
+    flat = plane.ravel()
+    total = 0.0
+    for place in places:
+        total += flat[place]
+    return total
+
+
+@kernel
+def bright_distances(pixels: Floats32, thresholds: Floats) -> Floats:
+    """Average, for every pair of channels, the distance of one's bright pixels to the other's.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    thresholds : ndarray, shape (channels,), float64
+        Bright is above; infinite for a channel without bright pixels.
+
+    Returns
+    -------
+    ndarray, shape (pairs, 2), float64
+        From the first to the second and back, in pixels; NaN where either has no bright pixel.
+    """
+    channels = len(pixels)
+    bright = [pixels[channel] > thresholds[channel] for channel in range(channels)]
+    places = [np.flatnonzero(mask) for mask in bright]
+    means = np.full((channels, channels), np.nan)
+    for target in range(channels):
+        if len(places[target]) == 0:
+            continue
+        distances = distance_inside(~bright[target])
+        for source in range(channels):
+            if source != target and len(places[source]) > 0:
+                means[source, target] = _sum_at(distances, places[source]) / len(places[source])
+    out = np.empty((channels * (channels - 1) // 2, 2), np.float64)
+    pair = 0
+    for first in range(channels):
+        for second in range(first + 1, channels):
+            out[pair, 0], out[pair, 1] = means[first, second], means[second, first]
+            pair += 1
+    return out

@@ -3,13 +3,18 @@
 import numpy as np
 
 from features.cells import Region
-from features.kernels.division import profile
-from features.registry import CONTRAST, GAIN, GEOMETRY, Floats, Output, feature
-from features.surroundings import SAMPLES
+from features.jit import Floats
+from features.registry import CONTRAST, GAIN, GEOMETRY, Output, feature
+from features.surroundings import SAMPLES, profile
 
 AMONG = GEOMETRY - {"neighbours"}
+
+
 SHAPE = AMONG | CONTRAST
+
+
 SCALED = AMONG | GAIN
+
 
 PAIR = {
     "mutual": Output(
@@ -98,6 +103,8 @@ BRIDGE = {
         "the contrast (a - b) / (a + b) of the line to the nearest nucleus and its flanks", invariances=SCALED
     ),
 }
+
+
 FLANK_UM, FLANK_PX = 2.0, 6.0
 
 

@@ -1,19 +1,34 @@
 """Filaments: bright lines, how long, straight and branched they are, and along what they run."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.cells import Cell, Region
-from features.kernels.filaments import alignment, filament_numbers
-from features.kernels.ridges import ridges
+from features.jit import Floats, Floats32, Ints32, Mask, kernel
+from features.kernels.components import components, eroded, object_sums, places_of
+from features.kernels.skeletons import reach, skeleton_sums, thin
+from features.kernels.sums import in_order
 from features.planes import smoothed
-from features.registry import GEOMETRY, LENGTH, PER_LENGTH, Floats, Output, feature
+from features.registry import GEOMETRY, LENGTH, PER_LENGTH, Output, feature
+
+SHORTEST = 4.0
+"""A skeleton shorter than this, in pixels, is no filament."""
+
+
+NUMBERS = 11
+
 
 TURNED = GEOMETRY - {"rotation", "flip"}
 """Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
+
+
 SCALED = TURNED | {"gain"}
+
+
 SHIFTED = TURNED | {"gain", "offset"}
+
+
 SIGMA = 1
+
 
 OUTPUTS = {
     "density": Output("the length of filaments per area", PER_LENGTH, SHIFTED),
@@ -80,6 +95,188 @@ def parallel(region: Region) -> Floats:
     return alignment(region.cell.once(_ridges))[:, None]
 
 
-def _ridges(cell: Cell) -> NDArray[np.float32]:
+def _ridges(cell: Cell) -> Floats32:
     """Return strength and direction of lines, shape (channels, 2, height, width)."""
     return ridges(cell.once(smoothed, SIGMA), cell.whole.mask)
+
+
+@kernel
+def ridges(planes: Floats32, mask: Mask) -> Floats32:
+    """Measure how much every pixel lies on a bright line, and along which direction.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (channels, height, width), float32
+        Smoothed; with a margin of one pixel.
+    mask : ndarray, shape (height, width), bool
+
+    Returns
+    -------
+    ndarray, shape (channels, 2, height, width), float32
+        Components along the column axis and between both axes of the doubled direction, as long as the
+        line is strong: the curvature across it less the curvature along it, in either sign. 0 on dark
+        lines, on round spots, and where a neighbour lies outside the mask.
+    """
+    channels, height, width = planes.shape
+    out = np.zeros((channels, 2, height, width), np.float32)
+    inner = eroded(mask, 1)
+    for channel in range(channels):
+        plane = planes[channel]
+        for row in range(1, height - 1):
+            for column in range(1, width - 1):
+                if not inner[row, column]:
+                    continue
+                twice = 2.0 * plane[row, column]
+                dd = float(plane[row + 1, column]) + plane[row - 1, column] - twice
+                rr = float(plane[row, column + 1]) + plane[row, column - 1] - twice
+                middle = 0.5 * (dd + rr)
+                if middle >= 0.0:
+                    continue
+                dr = float(plane[row + 1, column + 1]) + plane[row - 1, column - 1]
+                dr = 0.25 * (dr - plane[row + 1, column - 1] - plane[row - 1, column + 1])
+                half = 0.5 * (rr - dd)
+                spread = np.sqrt(half * half + dr * dr)
+                if spread > 0.0:
+                    strength = min(2.0 * spread, -2.0 * middle) / spread
+                    out[channel, 0, row, column] = strength * half
+                    out[channel, 1, row, column] = strength * dr
+    return out
+
+
+@kernel
+def lines(ridge: Floats32, count: int) -> Mask:
+    """Mark pixels whose ridge is stronger than the root mean square over a mask of `count` pixels.
+
+    Parameters
+    ----------
+    ridge : ndarray, shape (2, height, width), float32
+        One channel of `features.kernels.ridges.ridges`.
+    """
+    _, height, width = ridge.shape
+    strength = np.empty((height, width), np.float64)
+    squares = np.zeros(width, np.float64)
+    for row in range(height):
+        x, y, here = ridge[0, row], ridge[1, row], strength[row]
+        for column in range(width):
+            here[column] = float(x[column]) ** 2 + float(y[column]) ** 2
+            squares[column] += here[column]
+    return strength > max(in_order(squares) / count, 1e-12)
+
+
+@kernel
+def _directions(ridge: Floats32, labels: Ints32, centre: tuple[float, float]) -> tuple[float, float]:
+    """Return how far skeleton pixels share one direction, and how far they point at a centre."""
+    width = labels.shape[1]
+    along, across, weight, towards = 0.0, 0.0, 0.0, 0.0
+    for at in places_of(labels):
+        row, column = at // width, at % width
+        x, y = float(ridge[0, row, column]), float(ridge[1, row, column])
+        strength = np.hypot(x, y)
+        down, right = row - centre[0], column - centre[1]
+        squared = down * down + right * right
+        if strength > 0.0 and squared > 0.0:
+            along += x / strength
+            across += y / strength
+            weight += 1.0
+            pointing = x * (right * right - down * down) + y * 2.0 * right * down
+            towards += pointing / strength / squared
+    if weight == 0.0:
+        return np.nan, np.nan
+    return np.hypot(along, across) / weight, towards / weight
+
+
+@kernel
+def filament_numbers(
+    pixels: Floats32, ridge: Floats32, totals: Floats, count: int, centre: tuple[float, float]
+) -> Floats:
+    """Describe the filaments of every channel.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    ridge : ndarray, shape (channels, 2, height, width), float32
+        With a margin of one pixel.
+    totals : ndarray, shape (channels,), float64
+        The intensities of the cell's pixels summed up.
+    count : int
+        Number of the cell's pixels.
+    centre : tuple of float
+        Row and column of what they may point at.
+
+    Returns
+    -------
+    ndarray, shape (channels, 11), float64
+        Total length per pixel, number, mean and largest length, ends and branches per length, share of
+        the intensity and relative brightness on skeletons, straightness, common direction, radial
+        direction. NaN without filaments, but for the first two.
+    """
+    channels = len(pixels)
+    out = np.full((channels, NUMBERS), np.nan)
+    for channel in range(channels):
+        labels, found = components(thin(lines(ridge[channel], count)))
+        graph = skeleton_sums(labels, found)
+        sums = object_sums(labels, found, pixels[channel])
+        total, ends, branches, straight, area, amount = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        longest, number = 0.0, 0
+        for one in range(found):
+            length = graph[one, 0]
+            if length < SHORTEST:
+                continue
+            number += 1
+            total += length
+            longest = max(longest, length)
+            ends += graph[one, 1]
+            branches += graph[one, 2]
+            straight += min(length, reach(sums[one]))
+            area += sums[one, 0]
+            amount += sums[one, 6]
+        out[channel, 0], out[channel, 1] = total / count, number
+        if number == 0:
+            continue
+        out[channel, 2], out[channel, 3] = total / number, longest
+        out[channel, 4], out[channel, 5] = ends / total, branches / total
+        if totals[channel] > 0.0:
+            out[channel, 6] = amount / totals[channel]
+            out[channel, 7] = amount / area / (totals[channel] / count)
+        out[channel, 8] = straight / total
+        flat = labels.ravel()
+        for at in places_of(labels):
+            if graph[flat[at] - 1, 0] < SHORTEST:
+                flat[at] = 0
+        out[channel, 9], out[channel, 10] = _directions(ridge[channel], labels, centre)
+    return out
+
+
+@kernel
+def alignment(ridge: Floats32) -> Floats:
+    """Measure how parallel the lines of every pair of channels run, weighted by the strengths of both.
+
+    Parameters
+    ----------
+    ridge : ndarray, shape (channels, 2, height, width), float32
+
+    Returns
+    -------
+    ndarray, shape (pairs,), float64
+        Mean cosine of twice the angle between them; NaN where no pixel lies on lines of both.
+    """
+    channels, _, height, width = ridge.shape
+    strength = np.sqrt(ridge[:, 0] ** 2 + ridge[:, 1] ** 2)
+    out = np.full(channels * (channels - 1) // 2, np.nan)
+    products, weights = np.empty(width, np.float64), np.empty(width, np.float64)
+    pair = 0
+    for first in range(channels):
+        for second in range(first + 1, channels):
+            products[:], weights[:] = 0.0, 0.0
+            for row in range(height):
+                ax, ay, a = ridge[first, 0, row], ridge[first, 1, row], strength[first, row]
+                bx, by, b = ridge[second, 0, row], ridge[second, 1, row], strength[second, row]
+                for column in range(width):
+                    products[column] += ax[column] * bx[column] + ay[column] * by[column]
+                for column in range(width):
+                    weights[column] += a[column] * b[column]
+            weight = in_order(weights)
+            if weight > 0.0:
+                out[pair] = in_order(products) / weight
+            pair += 1
+    return out

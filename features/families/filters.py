@@ -3,16 +3,22 @@
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.cells import Region
-from features.kernels.filters import derivative_numbers
+from features.jit import Floats, Floats32, Mask, kernel
+from features.kernels.components import eroded
+from features.kernels.sums import in_order
 from features.planes import band, smoothed
-from features.registry import Floats, Output, feature
+from features.registry import Output, feature
 
 SIGMAS = (1, 2, 4)
+
+
 BANDS = {"fine": "below 1 px", "1_2": "between 1 and 2 px", "2_4": "between 2 and 4 px"}
+
+
 DERIVED = (1, 2)
+
 
 OUTPUTS = {
     **{
@@ -57,10 +63,86 @@ def filter_energies(region: Region) -> Floats:
     return np.hstack(out)
 
 
-def _derived(planes: NDArray[np.float32], region: Region, variance: Floats) -> Floats:
+def _derived(planes: Floats32, region: Region, variance: Floats) -> Floats:
     """Return energies of orders 1, 0 and 2 and the coherence, shape (channels, 4)."""
     sums = derivative_numbers(planes, region.mask)
     count = np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
     gradient = np.where(np.isfinite(variance[:, 0]) & (sums[:, 1] > 0), sums[:, 1], np.nan)
     coherence = np.hypot(sums[:, 4], sums[:, 5]) / gradient
     return np.column_stack([sums[:, 1:4] / count / variance, coherence])
+
+
+@kernel
+def _derivatives(above: Floats32, here: Floats32, below: Floats32, inside: Mask, out: Floats) -> None:
+    """Write central differences of the inner pixels of a row, 0 where `inside` is False.
+
+    Parameters
+    ----------
+    above, here, below : ndarray, shape (width,), float32
+    inside : ndarray, shape (width,), bool
+    out : ndarray, shape (5, width - 2), float64
+        Down, right, and twice: down, right, mixed.
+    """
+    middle, up, low, within = here[1:], above[1:], below[1:], inside[1:]
+    after, up_after, low_after = here[2:], above[2:], below[2:]
+    down, right, dd, rr, dr = out[0], out[1], out[2], out[3], out[4]
+    for column in range(len(down)):
+        down[column] = 0.5 * (float(low[column]) - up[column]) if within[column] else 0.0
+    for column in range(len(down)):
+        right[column] = 0.5 * (float(after[column]) - here[column]) if within[column] else 0.0
+    for column in range(len(down)):
+        twice = float(low[column]) + up[column] - 2.0 * middle[column]
+        dd[column] = twice if within[column] else 0.0
+    for column in range(len(down)):
+        twice = float(after[column]) + here[column] - 2.0 * middle[column]
+        rr[column] = twice if within[column] else 0.0
+    for column in range(len(down)):
+        mixed = float(low_after[column]) + above[column] - below[column] - up_after[column]
+        dr[column] = 0.25 * mixed if within[column] else 0.0
+
+
+@kernel
+def derivative_numbers(planes: Floats32, mask: Mask) -> Floats:
+    """Sum squared derivatives inside a mask, by how they turn with the picture.
+
+    Derivatives are central differences at pixels whose eight neighbours all lie in the mask.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (channels, height, width), float32
+        Smoothed; with a margin of one pixel.
+    mask : ndarray, shape (height, width), bool
+
+    Returns
+    -------
+    ndarray, shape (channels, 6), float64
+        Number of pixels; sums of squares of the gradient (order 1), of the Laplacian (order 0) and of
+        the deviatoric second derivative (order 2: lines); the difference and the mixed product of the
+        gradient's squared components (order 2 of the gradient: a common direction).
+    """
+    channels, height, width = planes.shape
+    out = np.zeros((channels, 6), np.float64)
+    inner = eroded(mask, 1)
+    out[:, 0] = np.count_nonzero(inner)
+    row_of, sums = np.empty((5, width - 2), np.float64), np.empty((5, width - 2), np.float64)
+    down, right, dd, rr, dr = row_of[0], row_of[1], row_of[2], row_of[3], row_of[4]
+    edges, blobs, lines, across, mixed = sums[0], sums[1], sums[2], sums[3], sums[4]
+    for channel in range(channels):
+        plane = planes[channel]
+        sums[:] = 0.0
+        for row in range(1, height - 1):
+            _derivatives(plane[row - 1], plane[row], plane[row + 1], inner[row], row_of)
+            for column in range(width - 2):
+                edges[column] += down[column] * down[column] + right[column] * right[column]
+            for column in range(width - 2):
+                blobs[column] += (dd[column] + rr[column]) * (dd[column] + rr[column])
+            for column in range(width - 2):
+                gap = dd[column] - rr[column]
+                lines[column] += gap * gap + 4.0 * dr[column] * dr[column]
+            for column in range(width - 2):
+                across[column] += right[column] * right[column] - down[column] * down[column]
+            for column in range(width - 2):
+                mixed[column] += 2.0 * right[column] * down[column]
+        for number in range(5):
+            out[channel, 1 + number] = in_order(sums[number])
+    return out

@@ -3,12 +3,27 @@
 import numpy as np
 
 from features.cells import Region
-from features.kernels.cooccurrence import haralick_of_planes
-from features.registry import BITS, NONE, Floats, Output, feature
+from features.jit import Bytes, Floats, Ints, Ints32, kernel
+from features.registry import BITS, NONE, Output, feature
+
+HARALICK = 13
+
+
+DIRECTIONS = 4
+
+
+_LOGS = np.arange(1024) * np.log2(np.maximum(np.arange(1024), 1))
+"""n log2(n) of small counts."""
+
 
 REGIONS = ("cell", "nucleus", "field")
+
+
 LEVELS = 32
+
+
 DISTANCES = (1, 2, 4)
+
 
 NAMES = {
     "energy": ("angular second moment", NONE),
@@ -25,14 +40,19 @@ NAMES = {
     "information_1": ("first information measure of correlation", NONE),
     "information_2": ("second information measure of correlation", NONE),
 }
+
+
 RANGED = ("contrast", "correlation", "homogeneity", "entropy")
 """The features whose range over directions is kept, at distance 1: how much the texture has a direction."""
+
 
 MEANS = {
     f"{name}_d{distance}": Output(f"Haralick's {words} at distance {distance} px", unit)
     for distance in DISTANCES
     for name, (words, unit) in NAMES.items()
 }
+
+
 RANGES = {
     f"{name}_range": Output(f"the range over four directions of Haralick's {NAMES[name][0]}", NAMES[name][1])
     for name in RANGED
@@ -57,3 +77,169 @@ def haralick(region: Region) -> Floats:
     means = numbers[:, :, 0].reshape(len(numbers), len(MEANS))
     ranges = numbers[:, 0, 1][:, [list(NAMES).index(name) for name in RANGED]]
     return np.hstack([means, ranges])
+
+
+@kernel
+def _count_pairs(padded: Bytes, reach: int, step: int, counts: Ints32) -> None:
+    """Count pairs of grey levels a step apart, in four directions at once.
+
+    Parameters
+    ----------
+    padded : ndarray, shape (height + reach, width + 2 reach), uint8
+        Grey levels, with a margin of 0 below and on both sides.
+    reach, step : int
+        Width of the margin, and the distance in pixels: not above `reach`.
+    counts : ndarray, shape (4, size + 1, size + 1), int32
+        Set to the counts at 0, 45, 90 and 135 degrees up to the axis' sign, the first level the upper
+        pixel's; row 0 is empty.
+    """
+    counts[:] = 0
+    height, width = padded.shape[0] - reach, padded.shape[1] - 2 * reach
+    for row in range(height):
+        here, below = padded[row, reach:], padded[row + step]
+        right = padded[row, reach + step :]
+        below_left, below_right = below[reach - step :], below[reach + step :]
+        under = below[reach:]
+        for column in range(width):
+            level = here[column]
+            if level > 0:
+                counts[0, level, right[column]] += 1
+                counts[1, level, below_right[column]] += 1
+                counts[2, level, under[column]] += 1
+                counts[3, level, below_left[column]] += 1
+
+
+@kernel
+def _entropy(counts: Ints, total: int) -> float:
+    """Return the entropy in bits of counts that sum up to `total`."""
+    amount = 0.0
+    for count in counts:
+        if count == total:
+            return 0.0
+        amount += _LOGS[count] if count < len(_LOGS) else count * np.log2(float(count))
+    return float(np.log2(float(total)) - amount / total)
+
+
+@kernel
+def _power_sums(counts: Ints) -> tuple[int, int]:
+    """Sum index times count, and squared index times count."""
+    first, second = 0, 0
+    for index in range(len(counts)):
+        first += index * counts[index]
+        second += index * index * counts[index]
+    return first, second
+
+
+@kernel
+def _haralick_features(counts: Ints32, out: Floats) -> None:
+    """Compute Haralick's first thirteen features of a co-occurrence matrix made symmetric.
+
+    In the order of mahotas: angular second moment, contrast, correlation, sum of squares, inverse
+    difference moment, sum average, sum variance, sum entropy, entropy, difference variance,
+    difference entropy, information measures of correlation 1 and 2. NaN throughout without pairs,
+    and for correlation and both information measures where all pairs are of one level.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (size + 1, size + 1), int32
+        From `_count_pairs`; row and column 0 do not count.
+    out : ndarray, shape (13,), float64
+        Filled in.
+    """
+    size = len(counts)
+    marginal = np.zeros(size, np.int64)
+    sums = np.zeros(2 * size, np.int64)
+    gaps = np.zeros(size, np.int64)
+    squares, product, logs = 0, 0, 0.0
+    for a in range(1, size):
+        for b in range(1, a + 1):
+            both = np.int64(counts[a, b]) + counts[b, a]
+            if both == 0:
+                continue
+            times = 1 if a == b else 2
+            marginal[a] += both
+            if a != b:
+                marginal[b] += both
+            sums[a + b] += times * both
+            gaps[a - b] += times * both
+            squares += times * both * both
+            product += times * both * a * b
+            logs += times * (_LOGS[both] if both < len(_LOGS) else both * np.log2(float(both)))
+    total = marginal.sum()
+    out[:] = np.nan
+    if total == 0:
+        return
+    first, second = _power_sums(marginal)
+    out[0] = squares / (float(total) * total)
+    out[3] = (second - first * (first / total)) / total
+    _of_sums_and_gaps(out, sums, gaps, total)
+    single = _entropy(marginal, total)
+    if single == 0.0:
+        out[3], out[8] = 0.0, 0.0
+        return
+    entropy = np.log2(float(total)) - logs / total
+    out[8] = entropy
+    out[2] = (product - first * (first / total)) / total / out[3]
+    out[11] = (entropy - 2.0 * single) / single
+    out[12] = np.sqrt(max(0.0, 1.0 - np.exp(-2.0 * (2.0 * single - entropy))))
+
+
+@kernel
+def _of_sums_and_gaps(out: Floats, sums: Ints, gaps: Ints, total: int) -> None:
+    """Fill in what depends only on the distributions of sums and of differences of levels."""
+    first, second = _power_sums(sums)
+    gap_first, gap_second = _power_sums(gaps)
+    homogeneity = 0.0
+    for gap in range(len(gaps)):
+        homogeneity += gaps[gap] / (1.0 + gap * gap)
+    out[1], out[4], out[5] = gap_second / total, homogeneity / total, first / total
+    out[6], out[7] = max(0.0, second - first * (first / total)) / total, _entropy(sums, total)
+    out[9] = max(0.0, gap_second - gap_first * (gap_first / total)) / total
+    out[10] = _entropy(gaps, total)
+
+
+@kernel
+def _over_directions(numbers: Floats, out: Floats) -> None:
+    """Write the mean and the range over the directions in which a value is defined, shape (2, 13)."""
+    for index in range(HARALICK):
+        low, high, total, defined = np.inf, -np.inf, 0.0, 0
+        for direction in range(DIRECTIONS):
+            number = numbers[direction, index]
+            if not np.isnan(number):
+                total += number
+                defined += 1
+                low, high = min(low, number), max(high, number)
+        if defined > 0:
+            out[0, index], out[1, index] = total / defined, high - low
+
+
+@kernel
+def haralick_of_planes(levels: Bytes, distances: Ints, size: int) -> Floats:
+    """Average Haralick's features, and take their range, over the four directions.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (channels, height, width), uint8
+        1 to `size`; 0 outside.
+    distances : ndarray, shape (d,), int64
+        Steps in pixels.
+
+    Returns
+    -------
+    ndarray, shape (channels, d, 2, 13), float64
+        Mean and range over the directions in which a value is defined.
+    """
+    channels, height, width = levels.shape
+    out = np.full((channels, len(distances), 2, HARALICK), np.nan)
+    reach = distances.max()
+    padded = np.zeros((height + reach, width + 2 * reach), np.uint8)
+    counts = np.empty((DIRECTIONS, size + 1, size + 1), np.int32)
+    numbers = np.empty((DIRECTIONS, HARALICK), np.float64)
+    for channel in range(channels):
+        padded[:height, reach : reach + width] = levels[channel]
+        for place in range(len(distances)):
+            _count_pairs(padded, reach, distances[place], counts)
+            for direction in range(DIRECTIONS):
+                _haralick_features(counts[direction], numbers[direction])
+            _over_directions(numbers, out[channel, place])
+    return out

@@ -3,9 +3,8 @@
 import numpy as np
 
 from features.cells import Region
-from features.kernels.geometry import centre_of_mass
-from features.kernels.moments import level_entropy, median_deviation
-from features.kernels.outline import on_border
+from features.jit import Floats, Ints, Mask, kernel
+from features.kernels.sums import centre_of_mass
 from features.registry import (
     ALL_REGIONS,
     BITS,
@@ -14,15 +13,21 @@ from features.registry import (
     INTENSITY,
     LENGTH,
     RINGS,
-    Floats,
     Output,
     feature,
 )
 
 OFFSET = GEOMETRY | {"offset"}
+
+
 GAIN = GEOMETRY | {"gain"}
+
+
 QUANTILES = (5, 25, 50, 75, 95)
+
+
 ENTROPY_LEVELS = 64
+
 
 DISTRIBUTION = {
     "integrated": Output("the sum of the intensity", INTENSITY, GEOMETRY),
@@ -176,7 +181,11 @@ def in_rings(region: Region) -> Floats:
 
 
 PLACES = ("nucleus", "perinuclear", "cytoplasm", "periphery")
+
+
 WORDS = {"perinuclear": "ring around the nucleus", "periphery": "ring inside the border"}
+
+
 RING_SHARES = {
     **{
         f"{ring}_share": Output(f"the share of the cell's total intensity in the {words}", invariances=GAIN)
@@ -214,3 +223,109 @@ def ring_shares(region: Region) -> Floats:
         contrast = np.full_like(both, np.nan)
         out.append(np.divide(means[one] - means[other], both, out=contrast, where=both > 0))
     return np.column_stack(out)
+
+
+@kernel
+def median_deviation(ascending: Floats) -> Floats:
+    """Return the median absolute deviation from the median of every row of sorted values.
+
+    Deviations grow to both sides of the median, so their middle is found by halving: how many of the
+    smaller half lie on the left?
+
+    Parameters
+    ----------
+    ascending : ndarray, shape (channels, n), float64, n >= 1
+
+    Returns
+    -------
+    ndarray, shape (channels,), float64
+    """
+    channels, count = ascending.shape
+    out = np.empty(channels, np.float64)
+    for channel in range(channels):
+        row = ascending[channel]
+        median = 0.5 * (row[(count - 1) // 2] + row[count // 2])
+        middle, smaller = count // 2, count // 2 + 1
+        least, most = max(0, smaller - (count - middle)), middle
+        while least < most:
+            left = (least + most) // 2
+            if median - row[middle - 1 - left] < row[middle + smaller - left - 1] - median:
+                least = left + 1
+            else:
+                most = left
+        left, right = least, smaller - least
+        below = median - row[middle - left] if left > 0 else -1.0
+        above = row[middle + right - 1] - median if right > 0 else -1.0
+        out[channel] = max(below, above)
+        if count % 2 == 0:
+            if below > above:
+                below = median - row[middle - left + 1] if left > 1 else -1.0
+            else:
+                above = row[middle + right - 2] - median if right > 1 else -1.0
+            out[channel] = 0.5 * (max(below, above) + out[channel])
+    return out
+
+
+@kernel
+def level_entropy(ascending: Floats, levels: int) -> Floats:
+    """Return the entropy in bits of every row's histogram of equal bins between its extremes.
+
+    Parameters
+    ----------
+    ascending : ndarray, shape (channels, n), float64, n >= 1
+        Sorted.
+    levels : int
+        Number of bins; the maximum is in the last.
+
+    Returns
+    -------
+    ndarray, shape (channels,), float64
+    """
+    channels, count = ascending.shape
+    out = np.zeros(channels, np.float64)
+    for channel in range(channels):
+        row = ascending[channel]
+        low, high = row[0], row[count - 1]
+        scale = levels / (high - low) if high > low else 0.0
+        counts = np.zeros(levels, np.int64)
+        for value in row:
+            counts[min(int((value - low) * scale), levels - 1)] += 1
+        for number in counts:
+            if number > 0:
+                out[channel] -= number / count * np.log2(number / count)
+    return out
+
+
+@kernel
+def on_border(values: Floats, positions: Ints, mask: Mask) -> Floats:
+    """Return mean and standard deviation of every channel over the pixels with a side neighbour outside.
+
+    Parameters
+    ----------
+    values : ndarray, shape (channels, n), float64
+    positions : ndarray, shape (2, n), int64
+    mask : ndarray, shape (height, width), bool
+        The pixels at `positions`, with a margin of one pixel.
+
+    Returns
+    -------
+    ndarray, shape (channels, 2), float64
+    """
+    outer = np.empty(values.shape[1], np.int64)
+    count = 0
+    for index in range(values.shape[1]):
+        row, column = positions[0, index], positions[1, index]
+        inside = mask[row - 1, column] and mask[row + 1, column]
+        if not (inside and mask[row, column - 1] and mask[row, column + 1]):
+            outer[count] = index
+            count += 1
+    out = np.empty((len(values), 2), np.float64)
+    for channel in range(len(values)):
+        amount, square = 0.0, 0.0
+        for index in outer[:count]:
+            amount += values[channel, index]
+        mean = amount / count
+        for index in outer[:count]:
+            square += (values[channel, index] - mean) ** 2
+        out[channel] = mean, np.sqrt(square / count)
+    return out

@@ -4,16 +4,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cells import Cell, Region
-from features.kernels.bodies import body_numbers, large_parts, otsu_level
-from features.planes import levels
-from features.registry import AREA, GEOMETRY, Floats, Output, feature
+from features.jit import Floats, Floats32, Ints32, Mask, kernel
+from features.kernels.components import elongation, large_parts, mean_spacing, object_sums
+from features.planes import LEVELS, levels
+from features.registry import AREA, GEOMETRY, Output, feature
+
+BODY_NUMBERS = 10
+
 
 GAIN = GEOMETRY | {"gain"}
+
+
 SIGMA = 1
+
+
 LEAST_UM, LEAST_PX = 0.9, 2.8
 """Side of the square of the smallest body's area, in micrometres or, if unknown, pixels."""
+
+
 INNER = 2.0
 """What is poor in DNA within so many pixels of the envelope is the envelope's blur."""
+
 
 OUTPUTS = {
     "count": Output("the number of bright bodies"),
@@ -51,7 +62,7 @@ def bright_bodies(region: Region) -> Floats:
     return out
 
 
-def _described(region: Region, labels: NDArray[np.int32], found: int, channel: int) -> Floats:
+def _described(region: Region, labels: Ints32, found: int, channel: int) -> Floats:
     """Describe one channel's bodies."""
     cell = region.cell
     planes = (cell.pixels[channel], region.mask, cell.depth_in_nucleus)
@@ -99,3 +110,117 @@ def poor_in_dna(region: Region) -> Floats:
 def _least(cell: Cell) -> float:
     """Return the area in pixels from which a part is a body."""
     return cell.in_pixels(LEAST_UM, LEAST_PX) ** 2
+
+
+@kernel
+def otsu_level(levels: NDArray[np.int16]) -> int:
+    """Return the lowest of the bright levels by Otsu's criterion; 257 where there is one level only."""
+    counts = np.zeros(LEVELS + 1, np.float64)
+    for level in levels.ravel():
+        counts[level] += 1.0
+    count, total = 0.0, 0.0
+    for level in range(1, LEVELS + 1):
+        count += counts[level]
+        total += counts[level] * level
+    best, chosen, below, lower = 0.0, LEVELS + 1, 0.0, 0.0
+    for level in range(1, LEVELS):
+        lower += counts[level]
+        below += counts[level] * level
+        if counts[level] > 0.0 and lower < count:
+            gap = below / lower - (total - below) / (count - lower)
+            between = lower * (count - lower) * gap * gap
+            if between > best:
+                best, chosen = between, level + 1
+    return chosen
+
+
+@kernel
+def _inside(labels: Ints32) -> Mask:
+    """Mark pixels of objects whose four side neighbours belong to the same one."""
+    height, width = labels.shape
+    out = np.zeros((height, width), np.bool_)
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            label = labels[row, column]
+            across = labels[row, column - 1] == label and labels[row, column + 1] == label
+            down = labels[row - 1, column] == label and labels[row + 1, column] == label
+            out[row, column] = label > 0 and across and down
+    return out
+
+
+@kernel
+def body_numbers(labels: Ints32, found: int, plane: Floats32, mask: Mask, depth: Floats) -> Floats:
+    """Describe bodies inside a mask.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (height, width), int32
+        The bodies, from 1 to `found`.
+    plane : ndarray, shape (height, width), float32
+    mask : ndarray, shape (height, width), bool
+        With a margin of one pixel; not empty.
+    depth : ndarray, shape (height, width), float64
+        Of every pixel of the mask below its border.
+
+    Returns
+    -------
+    ndarray, shape (10,), float64
+        Number; share of the mask's pixels and of its intensity; mean area, largest body's share of the
+        mask, mean elongation; contrasts (a - b) / (a + b) of mean intensity of bodies and the rest, and
+        of rim and core (the second layer of their pixels and the rest: the first is blurred); mean depth
+        over that of the mask; distance from one to the next in shares of the mask's radius. NaN where
+        there is nothing to describe.
+    """
+    out = np.full(BODY_NUMBERS, np.nan)
+    inside, amount, deep = 0.0, 0.0, 0.0
+    body, body_amount, body_deep = 0.0, 0.0, 0.0
+    rim, rim_amount, core, core_amount = 0.0, 0.0, 0.0, 0.0
+    height, width = mask.shape
+    inner = _inside(labels)
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            if not mask[row, column]:
+                continue
+            value = float(plane[row, column])
+            inside += 1.0
+            amount += value
+            deep += depth[row, column]
+            label = labels[row, column]
+            if label == 0:
+                continue
+            body += 1.0
+            body_amount += value
+            body_deep += depth[row, column]
+            if not inner[row, column]:
+                continue
+            across = inner[row, column - 1] and inner[row, column + 1]
+            if across and inner[row - 1, column] and inner[row + 1, column]:
+                core += 1.0
+                core_amount += value
+            else:
+                rim += 1.0
+                rim_amount += value
+    out[0], out[1] = found, body / inside
+    if found == 0:
+        return out
+    sums = object_sums(labels, found, plane)
+    out[2] = body_amount / amount if amount > 0.0 else np.nan
+    out[3], out[4] = body / found, sums[:, 0].max() / inside
+    lengths = 0.0
+    for one in range(found):
+        lengths += elongation(sums[one])
+    out[5] = lengths / found
+    out[6] = _contrast(body_amount, body, amount - body_amount, inside - body)
+    out[7] = _contrast(rim_amount, rim, core_amount, core)
+    out[8] = body_deep / body / (deep / inside)
+    out[9] = mean_spacing(sums[:, 1:3] / sums[:, :1]) / np.sqrt(inside / np.pi)
+    return out
+
+
+@kernel
+def _contrast(one: float, one_count: float, other: float, other_count: float) -> float:
+    """Return (a - b) / (a + b) of two means, NaN where one has no pixel or both are black."""
+    if one_count <= 0.0 or other_count <= 0.0:
+        return np.nan
+    a, b = one / one_count, max(0.0, other / other_count)
+    return (a - b) / (a + b) if a + b > 0.0 else np.nan

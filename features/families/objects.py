@@ -3,14 +3,30 @@
 import numpy as np
 
 from features.cells import Region
-from features.kernels.geometry import centre_of_mass
-from features.kernels.objects import bright_objects
-from features.kernels.places import mean_within
-from features.kernels.spots import spot_numbers
+from features.jit import Floats, Floats32, Ints, Mask, kernel
+from features.kernels.components import components, elongation, euler_number, mean_spacing, object_sums
+from features.kernels.distance import _distance
+from features.kernels.sums import centre_of_mass
 from features.planes import band, brightest_place, smoothed
-from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Floats, Output, feature
+from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Output, feature
+
+BODY = 9
+"""Numbers in a row of `bright_objects`."""
+
+
+SPOT_NUMBERS = 9
+
+
+STRONG = 2.0
+"""A spot is so many times as high as the spread of the difference."""
+
+
+LEAST = 1e-6
+"""A difference below this is rounding: intensities lie in [0, 1]."""
+
 
 GAIN = GEOMETRY | {"gain"}
+
 
 BODIES = {
     "count": Output("the number of bright objects"),
@@ -26,12 +42,7 @@ BODIES = {
 
 
 @feature(
-    family="objects",
-    resampled=True,
-    per="channel",
-    regions=("cell", "nucleus"),
-    outputs=BODIES,
-    version=2,
+    family="objects", resampled=True, per="channel", regions=("cell", "nucleus"), outputs=BODIES, version=2
 )
 def bodies(region: Region) -> Floats:
     """Describe each channel's bright objects: in the nucleus, nucleolus-like ones, shape (channels, 9).
@@ -89,6 +100,8 @@ CENTRE = {
         invariances=GAIN,
     ),
 }
+
+
 NEAR_UM, NEAR_PX = 2.0, 6.0
 
 
@@ -125,3 +138,149 @@ def microtubule_centre(region: Region) -> Floats:
     mass = centre_of_mass(values, region.positions)[0]
     near = mean_within(cell.in_pixels(NEAR_UM, NEAR_PX), values[0], region.positions, centre)
     return np.array([away, np.hypot(*(mass - centre)), near * region.count / total])
+
+
+@kernel
+def bright_objects(pixels: Floats32, mask: Mask, thresholds: Floats, totals: Floats, inside: int) -> Floats:
+    """Find each channel's connected pixels above a threshold and describe them.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    mask : ndarray, shape (height, width), bool
+        With a margin of one pixel; of `inside` pixels, at least one.
+    thresholds, totals : ndarray, shape (channels,), float64
+        The thresholds, and the intensities of the mask's pixels summed up.
+
+    Returns
+    -------
+    ndarray, shape (channels, 9), float64
+        Count; share of the region's pixels and of its intensity in objects; mean and standard
+        deviation of area; largest object's share of all objects' pixels; its elongation; mean
+        brightness of objects over that of the rest; count minus holes. NaN where there is nothing to
+        describe.
+    """
+    height, width = mask.shape
+    out = np.full((len(pixels), BODY), np.nan)
+    bright = np.empty((height, width), np.bool_)
+    for channel in range(len(pixels)):
+        for row in range(height):
+            here, within, above = pixels[channel, row], mask[row], bright[row]
+            for column in range(width):
+                above[column] = within[column] & (here[column] > thresholds[channel])
+        labels, count = components(bright)
+        numbers, total = out[channel], totals[channel]
+        numbers[0], numbers[8] = count, euler_number(bright)
+        if count == 0:
+            continue
+        sums = object_sums(labels, count, pixels[channel])
+        areas = sums[:, 0]
+        area, amount = areas.sum(), sums[:, 6].sum()
+        largest = int(np.argmax(areas))
+        numbers[1], numbers[2] = area / inside, amount / total if total > 0.0 else np.nan
+        numbers[3] = area / count
+        numbers[4] = np.sqrt(max(0.0, (areas * areas).sum() / count - (area / count) ** 2))
+        numbers[5], numbers[6] = areas[largest] / area, elongation(sums[largest])
+        if inside > area and total > amount:
+            numbers[7] = (amount / area) / ((total - amount) / (inside - area))
+    return out
+
+
+@kernel
+def local_maxima(plane: Floats32, mask: Mask, threshold: float) -> Ints:
+    """Find pixels above a threshold and above all eight neighbours, which all lie in the mask.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (height, width), float32
+    mask : ndarray, shape (height, width), bool
+        With a margin of one pixel.
+
+    Returns
+    -------
+    ndarray, shape (n, 2), int64
+        Rows and columns.
+    """
+    height, width = plane.shape
+    found = np.empty((height * width // 4 + 1, 2), np.int64)
+    count = 0
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            value = plane[row, column]
+            if not mask[row, column] or value <= threshold:
+                continue
+            highest = True
+            for near_row in range(row - 1, row + 2):
+                for near_column in range(column - 1, column + 2):
+                    if near_row == row and near_column == column:
+                        continue
+                    inside = mask[near_row, near_column]
+                    highest = highest and inside and plane[near_row, near_column] < value
+            if highest:
+                found[count] = row, column
+                count += 1
+    return found[:count]
+
+
+@kernel
+def spot_numbers(
+    planes: tuple[Floats32, Floats32], mask: Mask, spreads: Floats, depth: Floats, away: Floats
+) -> Floats:
+    """Describe each channel's spots.
+
+    Parameters
+    ----------
+    planes : tuple of ndarray, shape (channels, height, width), float32
+        A finer and a coarser smoothing; spots are maxima of their difference.
+    mask : ndarray, shape (height, width), bool
+        With a margin of one pixel.
+    spreads : ndarray, shape (channels,), float64
+        The difference's root mean square; spots are `STRONG` times as high.
+    depth, away : ndarray, shape (height, width), float64
+        Distances to the border and to the nucleus; the latter is infinite without a nucleus.
+
+    Returns
+    -------
+    ndarray, shape (channels, 9), float64
+        Number; number per pixel; mean height over spread; mean distance to the next spot, to the nucleus, to
+        the border; share in the nucleus; distances of the highest to nucleus and border. NaN without spots,
+        but for the first two, and without a nucleus.
+    """
+    finer, coarser = planes
+    channels = len(finer)
+    out = np.full((channels, SPOT_NUMBERS), np.nan)
+    inside = np.count_nonzero(mask)
+    for channel in range(channels):
+        band = finer[channel] - coarser[channel]
+        points = local_maxima(band, mask, max(STRONG * spreads[channel], LEAST))
+        count = len(points)
+        numbers = out[channel]
+        numbers[0], numbers[1] = count, count / inside
+        if count == 0:
+            continue
+        top, height, far, deep, within = 0, 0.0, 0.0, 0.0, 0
+        for index in range(count):
+            row, column = points[index]
+            height += band[row, column]
+            far += away[row, column]
+            deep += depth[row, column]
+            within += 1 if away[row, column] == 0.0 else 0
+            if band[row, column] > band[points[top, 0], points[top, 1]]:
+                top = index
+        numbers[2], numbers[3] = height / count / spreads[channel], mean_spacing(points)
+        numbers[5], numbers[8] = deep / count, depth[points[top, 0], points[top, 1]]
+        if far < np.inf:
+            numbers[4], numbers[6] = far / count, within / count
+            numbers[7] = away[points[top, 0], points[top, 1]]
+    return out
+
+
+@kernel
+def mean_within(near: float, values: Floats, positions: Ints, centre: Ints) -> float:
+    """Return the mean intensity of pixels not farther than `near` from one; else as `mean_distances`."""
+    count, amount = 0, 0.0
+    for index in range(len(values)):
+        if _distance(positions, index, centre) <= near:
+            count += 1
+            amount += values[index]
+    return amount / count

@@ -3,12 +3,14 @@
 import numpy as np
 
 from features.cells import Cell, Region
-from features.kernels.geometry import centre_of_mass
-from features.kernels.places import mean_distances, pull
+from features.jit import Floats, Ints, kernel
+from features.kernels.distance import _distance
+from features.kernels.sums import centre_of_mass
 from features.planes import brightest_place
-from features.registry import GEOMETRY, LENGTH, Floats, Output, feature, pair_places
+from features.registry import GEOMETRY, LENGTH, Output, feature, pair_places
 
 GAIN = GEOMETRY | {"gain"}
+
 
 OUTPUTS = {
     "mass_from_nucleus": Output(
@@ -114,3 +116,59 @@ def from_microtubule_centre(region: Region) -> Floats:
     mean, weighted = mean_distances(region.values[protein], region.positions, centre)
     apart = np.hypot(*(place - centre)) if region.moments[protein, 2] > 0 else np.nan
     return np.array([apart, weighted / mean if mean > 0 else np.nan])
+
+
+@kernel
+def pull(values: Floats, positions: Ints, row: float, column: float) -> Floats:
+    """Average the directions from a point to every pixel, weighted by intensity.
+
+    Parameters
+    ----------
+    values : ndarray, shape (channels, n), float64
+    positions : ndarray, shape (2, n), int64
+    row, column : float
+        The point.
+
+    Returns
+    -------
+    ndarray, shape (channels, 2), float64
+        Of unit vectors, so at most 1 long; NaN where a channel is black.
+    """
+    channels, count = values.shape
+    down, right = np.empty(count, np.float64), np.empty(count, np.float64)
+    for index in range(count):
+        y, x = positions[0, index] - row, positions[1, index] - column
+        length = np.sqrt(y * y + x * x)
+        down[index] = y / length if length > 0.0 else 0.0
+        right[index] = x / length if length > 0.0 else 0.0
+    out = np.full((channels, 2), np.nan)
+    for channel in range(channels):
+        total, vertical, horizontal = 0.0, 0.0, 0.0
+        for index in range(count):
+            value = values[channel, index]
+            total += value
+            vertical += value * down[index]
+            horizontal += value * right[index]
+        if total > 0.0:
+            out[channel, 0], out[channel, 1] = vertical / total, horizontal / total
+    return out
+
+
+@kernel
+def mean_distances(values: Floats, positions: Ints, centre: Ints) -> tuple[float, float]:
+    """Return the mean distance of pixels from one of them, plain and weighted by intensity.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,), float64
+        Intensities, of which one is more than 0.
+    positions : ndarray, shape (2, n), int64
+    centre : ndarray, shape (2,), int64
+    """
+    total, far, weighted = 0.0, 0.0, 0.0
+    for index in range(len(values)):
+        distance = _distance(positions, index, centre)
+        total += values[index]
+        far += distance
+        weighted += distance * values[index]
+    return far / len(values), weighted / total

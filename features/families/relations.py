@@ -5,17 +5,27 @@ from itertools import pairwise
 import numpy as np
 
 from features.cells import Cell, Region
-from features.kernels.relations import band_products
+from features.jit import Floats, Floats32, Ints, kernel
+from features.kernels.sums import LANES, add_products, in_order
 from features.planes import smoothed
-from features.registry import CELL_REGIONS, Floats, Output, feature, pair_places
+from features.registry import CELL_REGIONS, Output, feature, pair_places
 
 FLAT = 1e-12
 """A variance below this is rounding: intensities lie in [0, 1]."""
+
+
 SIGMAS = (1, 2, 4)
+
+
 RIDGE = 1e-6
 """Added to the correlation of a channel with itself, so that repeated channels can be told apart."""
+
+
 NAMES = ("fine", "1_2", "2_4")
+
+
 WORDS = ("below 1 px", "between 1 and 2 px", "between 2 and 4 px")
+
 
 BANDS = {
     f"band_{name}": Output(f"Pearson's correlation at scales {words}")
@@ -104,3 +114,44 @@ def _dependence(cell: Cell, name: str) -> tuple[Floats, Floats]:
     partial = np.where(known, -precision / np.sqrt(own[:, None] * own), np.nan)
     shares = np.where(known.diagonal(), np.maximum(0.0, 1 - 1 / own), np.nan)
     return partial, shares
+
+
+@kernel
+def _differences(finer: Floats32, coarser: Floats32, positions: Ints) -> Floats:
+    """List the differences of two smoothings, and a channel of ones; 0 up to a multiple of 64 pixels."""
+    channels, _, width = finer.shape
+    count = positions.shape[1]
+    places = positions[0] * width + positions[1]
+    out = np.zeros((channels + 1, -(-count // LANES) * LANES), np.float64)
+    for channel in range(channels):
+        one, other, line = finer[channel].ravel(), coarser[channel].ravel(), out[channel]
+        for index in range(count):
+            line[index] = one[places[index]] - other[places[index]]
+    out[channels, :count] = 1.0
+    return out
+
+
+@kernel
+def band_products(finer: Floats32, coarser: Floats32, positions: Ints) -> Floats:
+    """Sum products of channels of the difference of two smoothings.
+
+    Parameters
+    ----------
+    finer, coarser : ndarray, shape (channels, height, width), float32
+    positions : ndarray, shape (2, n), int64
+        Row and column of the pixels that count.
+
+    Returns
+    -------
+    ndarray, shape (channels + 1, channels + 1), float64
+        A last channel of ones gives sums and the number of pixels.
+    """
+    values = _differences(finer, coarser, positions)
+    out = np.empty((len(values), len(values)), np.float64)
+    lanes = np.empty(LANES, np.float64)
+    for one in range(len(values)):
+        for other in range(one + 1):
+            lanes[:] = 0.0
+            add_products(lanes, values[one], values[other])
+            out[one, other] = out[other, one] = in_order(lanes)
+    return out

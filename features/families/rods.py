@@ -1,18 +1,39 @@
 """Rods and rings: what is long, and what is hollow, among the brightest parts of the cell."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.cells import Region
-from features.kernels.bodies import large_parts, middle_level, rod_numbers
-from features.planes import levels
-from features.registry import GEOMETRY, LENGTH, Floats, Output, feature
+from features.jit import Floats, Floats32, Ints, Ints32, kernel
+from features.kernels.components import large_parts, object_sums, pattern, places_of
+from features.kernels.skeletons import reach, skeleton_sums, thin
+from features.planes import LEVELS, levels
+from features.registry import GEOMETRY, LENGTH, Output, feature
+
+ROD_NUMBERS = 9
+
+
+SLENDER = 3.0
+"""A rod is at least this many times as long as wide."""
+
+
+SHARE = 12
+"""A pixel's part of an Euler number is a whole number of twelfths."""
+
 
 THINNED = (GEOMETRY | {"gain", "offset"}) - {"rotation", "flip"}
 """Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
+
+
 SIGMA = 1
+
+
 LEAST_UM, LEAST_PX = 2.0, 6.0
 """Length of the shortest rod, in micrometres or, if unknown, pixels."""
+
+
 SMALLEST = 4.0
+
 
 OUTPUTS = {
     "object_count": Output("the number of very bright objects"),
@@ -52,3 +73,116 @@ def rods_and_rings(region: Region) -> Floats:
         labels, found = large_parts(plane >= middle_level(plane), SMALLEST)
         out[channel] = rod_numbers(labels, found, cell.pixels[channel], whole, least)
     return out
+
+
+@kernel
+def middle_level(levels: NDArray[np.int16]) -> int:
+    """Return the level halfway between the median and the largest; 257 where there is none."""
+    counts = np.zeros(LEVELS + 1, np.int64)
+    for level in levels.ravel():
+        counts[level] += 1
+    counts[0] = 0
+    half = counts.sum() / 2.0
+    if half == 0.0:
+        return LEVELS + 1
+    median, reached = 0, 0.0
+    while reached < half:
+        median += 1
+        reached += counts[median]
+    return (median + LEVELS + 1) // 2
+
+
+@kernel
+def rod_numbers(
+    labels: Ints32, found: int, plane: Floats32, whole: tuple[int, float], least: float
+) -> Floats:
+    """Describe what is long, and what is hollow, among objects.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (height, width), int32
+        8-connected objects, from 1 to `found`; 0 along the margin.
+    plane : ndarray, shape (height, width), float32
+    whole : tuple of int and float
+        Pixels of the region, and their intensities summed up.
+    least : float
+        Length in pixels from which a slender object is a rod.
+
+    Returns
+    -------
+    ndarray, shape (9,), float64
+        Number of objects, their share of the region and of its intensity; number, mean and largest length
+        and straightness of rods; number and mean diameter of rings. NaN where there is nothing to describe.
+    """
+    out = np.full(ROD_NUMBERS, np.nan)
+    sums = object_sums(labels, found, plane)
+    euler = euler_numbers(labels, found)
+    thinned = np.where(thin(labels > 0), labels, 0).astype(np.int32)
+    graph = skeleton_sums(thinned, found)
+    traces = object_sums(thinned, found, plane)
+    rods, length_of_rods, longest, straight, rings, diameters = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for one in range(found):
+        # half a pixel at either end is beyond the last centre
+        length = graph[one, 0] + 1.0
+        if euler[one] < 1:
+            rings += 1.0
+            diameters += 2.0 * np.sqrt(_spread(sums[one]))
+        elif length >= least and length >= SLENDER * sums[one, 0] / length:
+            rods += 1.0
+            length_of_rods += length
+            longest = max(longest, length)
+            straight += min(1.0, reach(traces[one]) / length)
+    inside, total = whole
+    out[0], out[1], out[3], out[7] = found, sums[:, 0].sum() / inside, rods, rings
+    out[2] = sums[:, 6].sum() / total if total > 0.0 else np.nan
+    if rods > 0.0:
+        out[4], out[5], out[6] = length_of_rods / rods, longest, straight / rods
+    if rings > 0.0:
+        out[8] = diameters / rings
+    return out
+
+
+@kernel
+def _spread(sums: Floats) -> float:
+    """Return the mean squared distance of an object's pixels from its centre."""
+    area = sums[0]
+    return float((sums[3] + sums[4]) / area - (sums[1] / area) ** 2 - (sums[2] / area) ** 2)
+
+
+def _euler_shares() -> NDArray[np.int8]:
+    """Return a pixel's part of its object's Euler number for all 256 patterns of neighbours, in twelfths.
+
+    Of the four squares of 2 x 2 pixels that a pixel is in, one with a single set pixel counts 1/4, one with
+    three -1/4, one with two across a corner -1/2, shared out among its set pixels.
+    """
+    near = (np.arange(256)[:, None] >> np.arange(8)) & 1 == 1
+    sides, corners = near[:, ::2], near[:, 1::2]
+    others = np.roll(sides, -1, axis=1)
+    alone, bent = ~sides & ~corners & ~others, sides.astype(int) + corners + others == 2
+    across = corners & ~sides & ~others
+    twelfths: Ints = 3 * alone.sum(axis=1) - bent.sum(axis=1) - 3 * across.sum(axis=1)
+    return twelfths.astype(np.int8)
+
+
+_EULER_SHARES = _euler_shares()
+
+
+@kernel
+def euler_numbers(labels: Ints32, count: int) -> Ints:
+    """Return 1 minus the number of holes of every 8-connected object, shape (count,).
+
+    Parameters
+    ----------
+    labels : ndarray, shape (height, width), int32
+        1 to `count`; 0 along the margin.
+
+    Notes
+    -----
+    Source: Gray 1971 (bit quads); for few pixels of many objects. `features.kernels.outline.euler_number`
+    counts the quads of a whole mask.
+    """
+    flat, width = labels.ravel(), labels.shape[1]
+    shares = np.zeros(count, np.int64)
+    for at in places_of(labels):
+        shares[flat[at] - 1] += _EULER_SHARES[pattern(flat, at, width)]
+    return shares // SHARE

@@ -1,1 +1,1 @@
-"""Compiled loops over pixels that families share."""
+"""Compiled loops over pixels that two or more families, or the modules above them, use."""

@@ -1,13 +1,12 @@
 """Exact Euclidean distances inside a crop."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.jit import kernel
+from features.jit import Floats, Ints, Ints32, Mask, kernel
 
 
 @kernel
-def _vertical(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _vertical(mask: Mask) -> Ints32:
     """Distance along its column from every pixel to the nearest one outside `mask`."""
     height, width = mask.shape
     far = np.int32(height + width)
@@ -26,13 +25,7 @@ def _vertical(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 @kernel
-def _nearest_in_row(
-    squares: NDArray[np.int32],
-    halves: NDArray[np.float64],
-    centre: NDArray[np.int32],
-    start: NDArray[np.int32],
-    out: NDArray[np.int32],
-) -> None:
+def _nearest_in_row(squares: Ints32, halves: Floats, centre: Ints32, start: Ints32, out: Ints32) -> None:
     """Write the least of (column - other)^2 + squares[other] over all others into `out`.
 
     Parameters
@@ -72,7 +65,7 @@ def _nearest_in_row(
 
 
 @kernel
-def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+def distance_inside(mask: Mask) -> Floats:
     """Euclidean distance from every pixel of `mask` to the nearest pixel outside it, 0 outside.
 
     Where nothing lies outside, the distance is infinite.
@@ -111,45 +104,6 @@ def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 @kernel
-def _sum_at(plane: NDArray[np.float64], places: NDArray[np.int64]) -> float:
-    """Sum a plane over pixels given by their place in reading order."""
-    flat = plane.ravel()
-    total = 0.0
-    for place in places:
-        total += flat[place]
-    return total
-
-
-@kernel
-def bright_distances(pixels: NDArray[np.float32], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average, for every pair of channels, the distance of one's bright pixels to the other's.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    thresholds : ndarray, shape (channels,), float64
-        Bright is above; infinite for a channel without bright pixels.
-
-    Returns
-    -------
-    ndarray, shape (pairs, 2), float64
-        From the first to the second and back, in pixels; NaN where either has no bright pixel.
-    """
-    channels = len(pixels)
-    bright = [pixels[channel] > thresholds[channel] for channel in range(channels)]
-    places = [np.flatnonzero(mask) for mask in bright]
-    means = np.full((channels, channels), np.nan)
-    for target in range(channels):
-        if len(places[target]) == 0:
-            continue
-        distances = distance_inside(~bright[target])
-        for source in range(channels):
-            if source != target and len(places[source]) > 0:
-                means[source, target] = _sum_at(distances, places[source]) / len(places[source])
-    out = np.empty((channels * (channels - 1) // 2, 2), np.float64)
-    pair = 0
-    for first in range(channels):
-        for second in range(first + 1, channels):
-            out[pair, 0], out[pair, 1] = means[first, second], means[second, first]
-            pair += 1
-    return out
+def _distance(positions: Ints, index: int, centre: Ints) -> float:
+    down, right = positions[0, index] - centre[0], positions[1, index] - centre[1]
+    return float(np.sqrt(float(down * down + right * right)))

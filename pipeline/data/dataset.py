@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from models.folds import positive_groups, stratified_group_folds
 from models.stacking import MINIMUM_FOLDS, crossed
-from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.core.errors import PipelineError
-from pipeline.data.labels import read_labels
-from pipeline.core.workspace import Workspace
 from pipeline.core.problems import Problem
-from pipeline.data.groups import read_groups
+from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
+from pipeline.data.embedding_tables import embedding_name, read_embedding
+from pipeline.data.groups import read_groups
+from pipeline.data.labels import read_labels
 from pipeline.data.prediction_tables import OUTPUTS, read_outputs
 
 FEATURES = "features"

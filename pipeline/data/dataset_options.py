@@ -70,8 +70,7 @@ class DatasetOptions(FoldOptions):
     )
     accept_leak: bool = Field(
         False,
-        description="Stack embeddings although their networks know these pictures; scores are then "
-        "marked.",
+        description="Stack embeddings although their networks know these pictures; scores are then marked.",
     )
     select_agreement: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
         None, description="csv of expert annotations (as for baseline): learn only labels experts agree on."

@@ -8,13 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.annotators import majority_vote, unanimous
-from pipeline.stages.baseline import read_annotations
-from pipeline.core.names import slug
 from pipeline.core.errors import PipelineError
-from pipeline.data.labels import read_table
-from pipeline.data.locations import LOCATIONS
+from pipeline.core.names import slug
 from pipeline.core.problems import Problem
 from pipeline.data.dataset_options import DatasetOptions
+from pipeline.data.labels import read_table
+from pipeline.data.locations import LOCATIONS
+from pipeline.stages.baseline import read_annotations
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
 

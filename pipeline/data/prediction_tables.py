@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.outputs import output_columns
+from pipeline.core.errors import PipelineError
 from pipeline.core.names import slug
 from pipeline.data.embedding_tables import embedding_name
-from pipeline.core.errors import PipelineError
 from pipeline.data.labels import parse_target, read_table
 from pipeline.data.locations import LOCATIONS
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.names import is_safe_id
-from pipeline.data.labels import read_table
-from pipeline.core.problems import Problem
 from pipeline.core.files import text_digest
+from pipeline.core.names import is_safe_id
+from pipeline.core.problems import Problem
+from pipeline.data.labels import read_table
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""

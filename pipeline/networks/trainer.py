@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
-from pipeline.core.torch_runtime import fast_arithmetic
+from pipeline.core.torch_runtime import autocast
 from pipeline.networks.architectures import build_network, forward
 from pipeline.networks.augment import augmented, plain
 from pipeline.networks.losses import Loss, log_loss, loss_of, positive_weights, unweighted
@@ -151,7 +151,7 @@ class Trainer:
         targets = torch.from_numpy(self._targets[rows].astype(np.float32)).to(self._device)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(step, self.steps * self.settings.epochs, self.settings.learning_rate)
-        with fast_arithmetic(self._device):
+        with autocast(self._device):
             logits = forward(self.network, pictures)[1]
         loss = loss_of(logits.float(), targets, self._weights, self.settings.loss)
         self._optimizer.zero_grad()
@@ -172,7 +172,7 @@ class Trainer:
         self.network.load_state_dict(state)
         self.network.eval()
         found = []
-        with torch.inference_mode(), fast_arithmetic(self._device):
+        with torch.inference_mode(), autocast(self._device):
             for row in rows:
                 picture = torch.from_numpy(plain(self._pixels[row])[None])
                 picture = picture.to(self._device, memory_format=torch.channels_last)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scenes import scene
 
-from features.kernels.adjacency import adjacency
-from features.kernels.objects import otsu
+from features.families.adjacency import adjacency
+from features.kernels.ranks import otsu
 
 
 @pytest.mark.parametrize("channel", [1, 2, 3])  # in 0 the mean is a grey level itself: rounding decides

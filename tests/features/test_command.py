@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from pipeline.commands.features import features
 from pipeline.core.errors import PipelineError
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "features.md"
 
 app = typer.Typer()
 app.command()(features)
@@ -40,8 +40,8 @@ def test_a_column_is_explained_in_words():
     assert text.startswith("median over the picture's cells of the share of pixels with no uniform pattern")
 
 
-def test_the_readmes_table_is_what_the_command_prints():
-    found = re.search(r"<!-- features:begin -->(.*)<!-- features:end -->", README.read_text(), re.DOTALL)
+def test_the_documented_table_is_what_the_command_prints():
+    found = re.search(r"<!-- features:begin -->(.*)<!-- features:end -->", PAGE.read_text(), re.DOTALL)
     assert found is not None
     assert " ".join(found.group(1).split()) == said("--markdown")
 

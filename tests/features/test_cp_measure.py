@@ -10,7 +10,7 @@ from scenes import scene
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from features.kernels.zernike import ORDERS
+from features.families.zernike import ORDERS
 
 CELL = 7
 REGIONS = ("cell", "nucleus")

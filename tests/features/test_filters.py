@@ -5,7 +5,7 @@ import pytest
 from scenes import Scene, scene
 from scipy.ndimage import gaussian_filter
 
-from features.kernels.filters import smooth
+from features.planes import smooth
 
 
 def on(plane: np.ndarray):

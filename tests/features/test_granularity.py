@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from skimage.morphology import disk, erosion, reconstruction
 
-from features.families.granularity import STEPS
-from features.kernels.opening import granularity, halve
+from features.families.granularity import STEPS, granularity, halve
 
 
 def slow_granularity(plane: np.ndarray) -> list[float]:

@@ -6,7 +6,7 @@ import pytest
 from scenes import Scene, scene
 
 from features import cell_columns, measure, measure_field
-from features.measuring import touches_border
+from features.measurement import touches_border
 
 
 def with_cells(cells, nuclei=None) -> Scene:

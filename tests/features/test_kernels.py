@@ -8,16 +8,14 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import kurtosis, rankdata, skew
 
-from features.families.haralick import NAMES
-from features.kernels.boxes import bounding_boxes
-from features.kernels.cooccurrence import haralick_of_planes
-from features.kernels.costes import costes
+from features.families.haralick import NAMES, haralick_of_planes
+from features.families.intensity import level_entropy, median_deviation
+from features.families.zernike import scattered_ends
+from features.kernels.crops import bounding_boxes, places_of_part
 from features.kernels.distance import distance_inside
-from features.kernels.lanes import total, total_from
-from features.kernels.levels import quantise
-from features.kernels.moments import level_entropy, median_deviation, moments
-from features.kernels.pixels import FEW, distinct, places_of_part, rank, sort_places
-from features.kernels.zernike import scattered_ends
+from features.kernels.intensity_correlation import costes
+from features.kernels.ranks import FEW, distinct, quantise, rank, sort_places
+from features.kernels.sums import moments, total, total_from
 
 IBSI = Path(__file__).resolve().parents[3] / "shared" / "design" / "ibsi_reference.json"
 

@@ -7,9 +7,9 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 
-from features.kernels.geometry import mean_spacing
-from features.kernels.objects import components, otsu
-from features.kernels.spots import local_maxima
+from features.families.objects import local_maxima
+from features.kernels.components import components, mean_spacing
+from features.kernels.ranks import otsu
 
 SHAPE = (60, 96)
 

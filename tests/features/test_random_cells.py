@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from features import aggregate, cell_columns, measure, measure_field, picture_columns, touches_border
-from features.kernels.boxes import bounding_boxes
+from features.kernels.crops import bounding_boxes
 
 MANY = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 

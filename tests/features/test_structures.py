@@ -8,11 +8,13 @@ from skimage.filters import threshold_otsu
 from skimage.measure import euler_number, label
 from skimage.morphology import thin as thinned
 
-from features.kernels.bodies import middle_level, otsu_level
-from features.kernels.contours import bending, outline, smooth_closed
-from features.kernels.patterns import euler_numbers
-from features.kernels.ridges import ridges, thin
-from features.kernels.topology import LEVELS, euler_curve, levels_of
+from features.families.filaments import ridges
+from features.families.nucleoli import otsu_level
+from features.families.outline import bending, outline, smooth_closed
+from features.families.rods import euler_numbers, middle_level
+from features.families.topology import euler_curve
+from features.kernels.skeletons import thin
+from features.planes import LEVELS, levels_of
 
 SHAPE = (80, 120)
 

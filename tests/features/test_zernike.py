@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scenes import Scene, scene
 
-from features.kernels.zernike import ORDERS, enclosing_circle
+from features.families.zernike import ORDERS, enclosing_circle
 
 
 def polynomial(n: int, m: int, down: np.ndarray, right: np.ndarray) -> np.ndarray:

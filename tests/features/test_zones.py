@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.families.zones import EMPHASES, MATRICES, TONES
-from features.kernels.emphasis import entries_of
-from features.kernels.runs import run_lengths
-from features.kernels.zones import matrices_of_planes, zones
+from features.families.zones import (
+    EMPHASES,
+    MATRICES,
+    TONES,
+    entries_of,
+    matrices_of_planes,
+    run_lengths,
+    zones,
+)
 
 IBSI = Path(__file__).resolve().parents[3] / "shared" / "design" / "ibsi_reference.json"
 

@@ -99,7 +99,6 @@ def test_pictures_without_a_hash_are_alone() -> None:
 def test_thirty_thousand_pictures_take_seconds() -> None:
     rng = np.random.default_rng(0)
     hashes = [rng.bytes(64).hex() for _ in range(31_072)]
-    duplicate_groups(hashes[:10])  # compiles
     start = time.process_time()
     assert len(np.unique(duplicate_groups(hashes))) == 31_072
     assert time.process_time() - start < 60

@@ -11,11 +11,11 @@ from models.bundle import load_model
 from models.folds import stratified_group_folds
 from models.stacking import StackedLocations
 from pipeline.core.errors import PipelineError
-from pipeline.data.locations import LOCATIONS
 from pipeline.core.progress import SilentProgress
-from pipeline.stages.train import train
-from pipeline.stages.options import TrainOptions
+from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
+from pipeline.stages.options import TrainOptions
+from pipeline.stages.train import train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 

@@ -8,15 +8,15 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import features
-from features import kernels
 from pipeline.simulation.field import simulate_picture
 from pipeline.stages.extract import warm_up
 
 
 def signatures():
-    names = [module.name for module in pkgutil.iter_modules(kernels.__path__)]
-    modules = [importlib.import_module(f"features.kernels.{name}") for name in names]
+    names = [module.name for module in pkgutil.walk_packages(features.__path__, "features.")]
+    modules = [importlib.import_module(name) for name in names]
     loops = {loop for module in modules for loop in vars(module).values() if isinstance(loop, Dispatcher)}
+    assert len({loop.__module__ for loop in loops}) > 25  # families, kernels and planes alike
     return {(loop.py_func.__qualname__, str(signature)) for loop in loops for signature in loop.signatures}
 
 

@@ -1,14 +1,12 @@
-"""Bright lines inside a mask: how strong, in which direction, and their skeletons."""
+"""Skeletons: objects thinned to lines, how long these are, and where they end and branch."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.jit import kernel
-from features.kernels.binary_patterns import eroded
-from features.kernels.patterns import pattern, places_of
+from features.jit import Floats, Ints32, Mask, kernel
+from features.kernels.components import pattern, places_of
 
 
-def _peels(near: NDArray[np.bool_], phase: int) -> bool:
+def _peels(near: Mask, phase: int) -> bool:
     """Say whether a pixel of these neighbours goes in one of the two phases of thinning."""
     sides, corners, following = near[::2], near[1::2], np.roll(near[::2], -1)
     pieces = int((~sides & (corners | following)).sum())
@@ -19,7 +17,7 @@ def _peels(near: NDArray[np.bool_], phase: int) -> bool:
     return bool(not ((above or corner or not below) and right))
 
 
-def _peel_table() -> NDArray[np.bool_]:
+def _peel_table() -> Mask:
     """Answer `_peels` for both phases and all patterns of neighbours, the first one as the lowest bit."""
     patterns = (np.arange(256)[:, None] >> np.arange(8)) & 1 == 1
     return np.array([[_peels(near, phase) for near in patterns] for phase in range(2)])
@@ -29,50 +27,7 @@ _PEELS = _peel_table()
 
 
 @kernel
-def ridges(planes: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Measure how much every pixel lies on a bright line, and along which direction.
-
-    Parameters
-    ----------
-    planes : ndarray, shape (channels, height, width), float32
-        Smoothed; with a margin of one pixel.
-    mask : ndarray, shape (height, width), bool
-
-    Returns
-    -------
-    ndarray, shape (channels, 2, height, width), float32
-        Components along the column axis and between both axes of the doubled direction, as long as the
-        line is strong: the curvature across it less the curvature along it, in either sign. 0 on dark
-        lines, on round spots, and where a neighbour lies outside the mask.
-    """
-    channels, height, width = planes.shape
-    out = np.zeros((channels, 2, height, width), np.float32)
-    inner = eroded(mask, 1)
-    for channel in range(channels):
-        plane = planes[channel]
-        for row in range(1, height - 1):
-            for column in range(1, width - 1):
-                if not inner[row, column]:
-                    continue
-                twice = 2.0 * plane[row, column]
-                dd = float(plane[row + 1, column]) + plane[row - 1, column] - twice
-                rr = float(plane[row, column + 1]) + plane[row, column - 1] - twice
-                middle = 0.5 * (dd + rr)
-                if middle >= 0.0:
-                    continue
-                dr = float(plane[row + 1, column + 1]) + plane[row - 1, column - 1]
-                dr = 0.25 * (dr - plane[row + 1, column - 1] - plane[row - 1, column + 1])
-                half = 0.5 * (rr - dd)
-                spread = np.sqrt(half * half + dr * dr)
-                if spread > 0.0:
-                    strength = min(2.0 * spread, -2.0 * middle) / spread
-                    out[channel, 0, row, column] = strength * half
-                    out[channel, 1, row, column] = strength * dr
-    return out
-
-
-@kernel
-def thin(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def thin(bright: Mask) -> Mask:
     """Thin objects to skeletons one pixel wide that keep their ends, branches and holes.
 
     Parameters
@@ -114,7 +69,7 @@ def thin(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @kernel
-def links(labels: NDArray[np.int32], at: int, width: int) -> tuple[int, float]:
+def links(labels: Ints32, at: int, width: int) -> tuple[int, float]:
     """Count a skeleton pixel's links, and add half their lengths.
 
     A corner neighbour is a link only where no side neighbour joins both.
@@ -138,3 +93,28 @@ def links(labels: NDArray[np.int32], at: int, width: int) -> tuple[int, float]:
             count += 1
             length += 0.5 * np.sqrt(2.0)
     return count, length
+
+
+@kernel
+def skeleton_sums(labels: Ints32, count: int) -> Floats:
+    """Sum up every skeleton: its length, ends and branches, shape (count, 3)."""
+    out = np.zeros((count, 3), np.float64)
+    flat, width = labels.ravel(), labels.shape[1]
+    for at in places_of(labels):
+        joined, length = links(flat, at, width)
+        place = out[flat[at] - 1]
+        place[0] += length
+        place[1] += 1.0 if joined == 1 else 0.0
+        place[2] += 1.0 if joined > 2 else 0.0
+    return out
+
+
+@kernel
+def reach(sums: Floats) -> float:
+    """Return the length of the straight line of a skeleton's second moments."""
+    area = sums[0]
+    rows = sums[3] / area - (sums[1] / area) ** 2
+    columns = sums[4] / area - (sums[2] / area) ** 2
+    both = sums[5] / area - sums[1] * sums[2] / area**2
+    longest = 0.5 * (rows + columns + np.hypot(rows - columns, 2.0 * both))
+    return float(np.sqrt(max(0.0, 12.0 * longest)))

@@ -1,102 +1,22 @@
-"""The pixels of a region as lists: where they are, how bright, in which order."""
+"""Intensities of a region in order: distinct ones, ranks, grey levels and Otsu's threshold."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.jit import kernel
+from features.jit import Bytes, Floats, Ints, Ints32, kernel
 
 FEW = 512
 """Channels with at most so many distinct intensities, as 8-bit pictures have, are ranked without sorting."""
 
+
 _SLOTS = 4096
+
+
 _DIGIT = 11
 
 
 @kernel
-def gather(
-    pixels: NDArray[np.float32], mask: NDArray[np.bool_], count: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """List the pixels of a mask in reading order.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
-    count : int
-        Number of pixels in the mask, n.
-
-    Returns
-    -------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-        Row and column.
-    """
-    channels, height, width = pixels.shape
-    values = np.empty((channels, count), np.float64)
-    positions = np.empty((2, count), np.int64)
-    found = 0
-    for row in range(height):
-        first = found
-        for column in range(width):
-            if mask[row, column]:
-                positions[0, found] = row
-                positions[1, found] = column
-                found += 1
-        for channel in range(channels):
-            line = pixels[channel, row]
-            for index in range(first, found):
-                values[channel, index] = line[positions[1, index]]
-    return values, positions
-
-
-@kernel
-def centre(positions: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean row and column of pixels, shape (2,).
-
-    Parameters
-    ----------
-    positions : ndarray, shape (2, n), int64, n >= 1
-    """
-    rows, columns = 0, 0
-    for index in range(positions.shape[1]):
-        rows += positions[0, index]
-        columns += positions[1, index]
-    return np.array([rows, columns]) / positions.shape[1]
-
-
-@kernel
-def places_of_part(
-    places: NDArray[np.int32], positions: NDArray[np.int64], mask: NDArray[np.bool_], count: int
-) -> NDArray[np.int32]:
-    """Pick the ranks of a part of a region.
-
-    Parameters
-    ----------
-    places : ndarray, shape (channels, whole), int32
-        Ranks of the whole region's pixels.
-    positions : ndarray, shape (2, whole), int64
-    mask : ndarray, shape (height, width), bool
-        The part.
-    count : int
-        Number of its pixels, n.
-
-    Returns
-    -------
-    ndarray, shape (channels, n), int32
-    """
-    channels, whole = places.shape
-    out = np.empty((channels, count), np.int32)
-    found = 0
-    for index in range(whole):
-        if mask[positions[0, index], positions[1, index]]:
-            for channel in range(channels):
-                out[channel, found] = places[channel, index]
-            found += 1
-    return out
-
-
-@kernel
-def _keys(values: NDArray[np.float64]) -> NDArray[np.uint32]:
+def _keys(values: Floats) -> NDArray[np.uint32]:
     """Return integers in the order of the intensities, which are of single precision."""
     keys = (values.astype(np.float32) + np.float32(0)).view(np.uint32)  # -0 becomes 0
     for index in range(len(keys)):
@@ -108,7 +28,7 @@ def _keys(values: NDArray[np.float64]) -> NDArray[np.uint32]:
 
 
 @kernel
-def _few_places(keys: NDArray[np.uint32], places: NDArray[np.int32], examples: NDArray[np.int64]) -> int:
+def _few_places(keys: NDArray[np.uint32], places: Ints32, examples: Ints) -> int:
     """Rank keys of few distinct values by a hash table; return their number, 0 where there are more.
 
     Writes every key's rank into `places` and a pixel of every rank into `examples`.
@@ -145,7 +65,7 @@ def _few_places(keys: NDArray[np.uint32], places: NDArray[np.int32], examples: N
 
 
 @kernel
-def _many_places(keys: NDArray[np.uint32], places: NDArray[np.int32], examples: NDArray[np.int64]) -> int:
+def _many_places(keys: NDArray[np.uint32], places: Ints32, examples: Ints) -> int:
     """Do as `_few_places` for any number of distinct keys, by a radix sort."""
     count, buckets = len(keys), 1 << _DIGIT
     order = np.arange(count).astype(np.int32)
@@ -174,7 +94,7 @@ def _many_places(keys: NDArray[np.uint32], places: NDArray[np.int32], examples: 
 
 
 @kernel
-def distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def distinct(values: Floats) -> tuple[Ints32, Floats]:
     """Find each channel's distinct intensities and rank its pixels among them.
 
     Parameters
@@ -206,7 +126,7 @@ def distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np
 
 
 @kernel
-def sort_places(places: NDArray[np.int32], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+def sort_places(places: Ints32, steps: Floats) -> Floats:
     """Sort every channel's intensities, given their ranks among `steps`, from one count of each.
 
     Parameters
@@ -234,7 +154,7 @@ def sort_places(places: NDArray[np.int32], steps: NDArray[np.float64]) -> NDArra
 
 
 @kernel
-def rank(places: NDArray[np.int32], among: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def rank(places: Ints32, among: int) -> tuple[Floats, Ints32]:
     """Rank every channel's pixels, given their ranks among `among` intensities.
 
     Parameters
@@ -268,3 +188,77 @@ def rank(places: NDArray[np.int32], among: int) -> tuple[NDArray[np.float64], ND
             averaged[channel, index] = middle[places[channel, index]]
             dense[channel, index] = number[places[channel, index]]
     return averaged, dense
+
+
+@kernel
+def quantise(
+    places: Ints32, steps: Floats, positions: Ints, box: tuple[int, int, int, int], levels: int
+) -> Bytes:
+    """Divide each channel's range into `levels` equal bins, numbered from 1; 0 outside the region.
+
+    Parameters
+    ----------
+    places : ndarray, shape (channels, n), int32
+        Ranks of the region's pixels among `steps`.
+    steps : ndarray, shape (channels, distinct), float64
+        Intensities in ascending order, of this region or of one that holds it.
+    positions : ndarray, shape (2, n), int64
+        Rows and columns.
+    box : tuple of int
+        Top, bottom, left and right of the result.
+    levels : int
+        At most 255.
+
+    Returns
+    -------
+    ndarray, shape (channels, height, width), uint8
+    """
+    channels, count = places.shape
+    top, bottom, left, right = box
+    out = np.zeros((channels, bottom - top, right - left), np.uint8)
+    level = np.empty(steps.shape[1], np.uint8)
+    for channel in range(channels):
+        first, last = places[channel].min(), places[channel].max()
+        low, high = steps[channel, first], steps[channel, last]
+        scale = levels / (high - low) if high > low else 0.0
+        for place in range(first, last + 1):
+            level[place] = min(int((steps[channel, place] - low) * scale), levels - 1) + 1
+        plane = out[channel]
+        for index in range(count):
+            plane[positions[0, index] - top, positions[1, index] - left] = level[places[channel, index]]
+    return out
+
+
+@kernel
+def otsu(ascending: Floats) -> float:
+    """Find the value that splits sorted values into two classes of largest variance between them.
+
+    Parameters
+    ----------
+    ascending : ndarray, shape (n,), float64
+
+    Returns
+    -------
+    float
+        The largest value of the lower class; infinite where all values are equal.
+
+    Notes
+    -----
+    Source: Otsu 1979, on the values themselves instead of a histogram.
+    """
+    count = len(ascending)
+    base = ascending[0]
+    total = 0.0
+    for value in ascending:
+        total += value - base
+    best, threshold, below = 0.0, np.inf, 0.0
+    for index in range(count - 1):
+        below += ascending[index] - base
+        if ascending[index + 1] == ascending[index]:
+            continue
+        lower = index + 1.0
+        gap = below / lower - (total - below) / (count - lower)
+        between = lower * (count - lower) * gap * gap
+        if between > best:
+            best, threshold = between, ascending[index]
+    return threshold

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 import features.families  # noqa: F401 - fills the registry
 from features.cells import Cell, cut, field_of
 from features.inputs import Field, Labels, as_labels, check_field
-from features.kernels.boxes import bounding_boxes
+from features.jit import Floats, Mask
+from features.kernels.crops import bounding_boxes
 from features.naming import check_channels
-from features.registry import FIELD_REGIONS, REGISTRY, Feature, Floats
+from features.registry import FIELD_REGIONS, REGISTRY, Feature
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """The channels of Human Protein Atlas pictures, named by what they show."""
@@ -202,7 +203,7 @@ def measure_field(
     return dict(zip(wanted, row.tolist(), strict=True))
 
 
-def touches_border(cell_labels: Labels) -> NDArray[np.bool_]:
+def touches_border(cell_labels: Labels) -> Mask:
     """Say of each cell, in ascending order of label, whether it touches the picture's border.
 
     Parameters
@@ -217,5 +218,5 @@ def touches_border(cell_labels: Labels) -> NDArray[np.bool_]:
     height, width = labels.shape
     boxes = bounding_boxes(labels)
     ends = boxes[:, 1:] == np.array([0, height, 0, width])
-    touching: NDArray[np.bool_] = ends.any(axis=1)
+    touching: Mask = ends.any(axis=1)
     return touching

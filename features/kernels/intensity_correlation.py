@@ -1,16 +1,27 @@
-"""Colocalization of every pair of channels, from one list of pixels.
+"""Colocalization from pixel intensities: Pearson, Spearman, Li, Manders, Costes, of every pair of channels.
 
 Pixels are taken in chunks that stay in the processor's cache while all pairs are summed up.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.jit import kernel
-from features.kernels.costes import FLAT, NEAR, costes
-from features.kernels.lanes import LANES, add_products, in_order, total, total_from
+from features.jit import Floats, Ints, Ints32, kernel
+from features.kernels.sums import LANES, add_products, in_order, total, total_from
+
+FLAT = 1e-12
+"""Relative rounding below which a correlation counts as zero."""
+
+
+NEAR = 1e-6
+"""Share of a step by which an intensity may miss a threshold through rounding."""
+
+
+_CHUNK = 256
+
 
 NUMBERS = 15
+
+
 (
     PEARSON,
     SLOPE,
@@ -29,13 +40,18 @@ NUMBERS = 15
     WEIGHTED_2,
 ) = range(NUMBERS)
 
+
 CHUNK = 256
+
 
 DEVIATION, RANK, BRIGHT, IS_BRIGHT, SQUARE, NUMBER = range(6)
 """What is kept of a chunk's pixels: intensity and rank less their means; the intensity where it is bright, 1
 where it is, its square; and the dense rank."""
 
+
 SUMS = 9
+
+
 PRODUCT, RANK_PRODUCT, BOTH_1, BOTH_2, SQUARES_1, SQUARES_2, BRIGHT_PRODUCT, BY_RANK_1, BY_RANK_2 = range(
     SUMS
 )
@@ -44,13 +60,7 @@ square, their product, and each intensity weighted by how alike the ranks are.""
 
 
 @kernel
-def _load(
-    chunk: NDArray[np.float64],
-    values: NDArray[np.float64],
-    dense: NDArray[np.int32],
-    mean: float,
-    low: float,
-) -> None:
+def _load(chunk: Floats, values: Floats, dense: Ints32, mean: float, low: float) -> None:
     """Prepare all but the ranks of up to 256 pixels of a channel, shape (6, 256); 0 beyond the last."""
     count = len(values)
     chunk[:, count:] = 0.0
@@ -69,13 +79,7 @@ def _load(
 
 
 @kernel
-def _add_pair(
-    lanes: NDArray[np.float64],
-    one: NDArray[np.float64],
-    two: NDArray[np.float64],
-    per_rank: float,
-    room: NDArray[np.float64],
-) -> int:
+def _add_pair(lanes: Floats, one: Floats, two: Floats, per_rank: float, room: Floats) -> int:
     """Add a chunk's sums of a pair, shape (9, 64); return how many pixels deviate alike."""
     add_products(lanes[PRODUCT], one[DEVIATION], two[DEVIATION])
     add_products(lanes[RANK_PRODUCT], one[RANK], two[RANK])
@@ -97,9 +101,7 @@ def _add_pair(
 
 
 @kernel
-def _means_and_ranks(
-    values: NDArray[np.float64], dense: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _means_and_ranks(values: Floats, dense: Ints32) -> tuple[Floats, Ints]:
     """Return every channel's mean intensity and highest dense rank, shape (channels,) each."""
     channels, count = values.shape
     means, highest = np.empty(channels, np.float64), np.zeros(channels, np.int64)
@@ -111,7 +113,7 @@ def _means_and_ranks(
 
 
 @kernel
-def _of_lanes(lanes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _of_lanes(lanes: Floats) -> Floats:
     """Sum up lanes, shape (rows, sums, 64), to shape (rows, sums)."""
     rows, sums, _ = lanes.shape
     out = np.empty((rows, sums), np.float64)
@@ -122,12 +124,7 @@ def _of_lanes(lanes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @kernel
-def _sums(
-    values: NDArray[np.float64],
-    averaged: NDArray[np.float64],
-    dense: NDArray[np.int32],
-    lows: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+def _sums(values: Floats, averaged: Floats, dense: Ints32, lows: Floats) -> tuple[Floats, Floats, Ints]:
     """Sum up what the numbers of all channels and pairs are made of.
 
     Parameters
@@ -171,9 +168,9 @@ def _sums(
 
 @kernel
 def _costes_numbers(
-    out: NDArray[np.float64],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
+    out: Floats,
+    x: Floats,
+    y: Floats,
     moments: tuple[float, float, float],
     highest: tuple[float, float],
     steps: int,
@@ -196,7 +193,7 @@ def _costes_numbers(
 
 
 @kernel
-def _bright_numbers(out: NDArray[np.float64], sums: NDArray[np.float64], all_x: float, all_y: float) -> None:
+def _bright_numbers(out: Floats, sums: Floats, all_x: float, all_y: float) -> None:
     """Fill in what counts pixels above fixed thresholds: Manders, overlap, rank-weighted."""
     out[MANDERS_1], out[MANDERS_2] = sums[BOTH_1] / all_x, sums[BOTH_2] / all_y
     out[WEIGHTED_1], out[WEIGHTED_2] = sums[BY_RANK_1] / all_x, sums[BY_RANK_2] / all_y
@@ -207,13 +204,8 @@ def _bright_numbers(out: NDArray[np.float64], sums: NDArray[np.float64], all_x: 
 
 @kernel
 def colocalize(
-    values: NDArray[np.float64],
-    averaged: NDArray[np.float64],
-    dense: NDArray[np.int32],
-    ascending: NDArray[np.float64],
-    fraction: float,
-    steps: int,
-) -> NDArray[np.float64]:
+    values: Floats, averaged: Floats, dense: Ints32, ascending: Floats, fraction: float, steps: int
+) -> Floats:
     """Measure every pair of channels.
 
     Parameters
@@ -260,3 +252,58 @@ def colocalize(
                 tops = (highest[one], highest[two])
                 _costes_numbers(row, values[one], values[two], moments, tops, steps)
     return out
+
+
+@kernel
+def costes(
+    x: Floats, y: Floats, line: tuple[float, float], step: float, steps: int
+) -> tuple[int, float, float]:
+    """Find Costes' thresholds by going down a rising line y = offset + slope x in steps.
+
+    A pixel lies below a pair of thresholds if either channel does. Every pixel is sorted into the
+    first step of thresholds that it lies below; sums over steps then give the correlation below each
+    of them, from one pass over the pixels.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,), float64
+    line : tuple of float
+        Slope and offset of the orthogonal regression line.
+    step : float
+        Distance between tried thresholds of x.
+    steps : int
+        Number of the first one that lies above the maximum of x.
+
+    Returns
+    -------
+    number : int
+        Of the largest tried threshold below which the correlation is not positive; 0 where there is none.
+    above_x, above_y : float
+        Sums of x and y over the pixels that lie above both thresholds.
+    """
+    slope, offset = line
+    sums = np.zeros((steps + 1, 4), np.float64)
+    bins = np.empty(_CHUNK, np.int32)
+    per_step, y_to_x = 1.0 / step, 1.0 / slope
+    for start in range(0, len(x), _CHUNK):
+        one, other = x[start : start + _CHUNK], y[start : start + _CHUNK]
+        for index in range(len(one)):
+            lowest = min(one[index], (other[index] - offset) * y_to_x)
+            place = np.floor(lowest * per_step + NEAR) + 1.0
+            bins[index] = np.int32(max(0.0, min(float(steps), place)))
+        for index in range(len(one)):
+            place = sums[bins[index]]
+            place[0] += 1.0
+            place[1] += one[index]
+            place[2] += other[index]
+            place[3] += one[index] * other[index]
+    below = sums.copy()
+    for number in range(1, steps + 1):
+        below[number] += below[number - 1]
+    found = steps
+    while found > 0:
+        n, a, b, ab = below[found]
+        if n < 2.0 or ab * n - a * b <= FLAT * n * abs(ab):
+            break
+        found -= 1
+    return found, in_order(sums[found + 1 :, 1]), in_order(sums[found + 1 :, 2])

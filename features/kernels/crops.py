@@ -1,0 +1,159 @@
+"""Cells cut out of a picture: their bounding boxes, crops and lists of pixels."""
+
+import numpy as np
+
+from features.jit import Floats, Floats32, Ints, Ints32, Mask, kernel
+
+
+@kernel
+def _extremes(labels: Ints32, largest: int) -> Ints:
+    """Return count, top, bottom, left, right of every label from 0 to `largest`; ends are exclusive."""
+    boxes = np.zeros((largest + 1, 5), np.int64)
+    height, width = labels.shape
+    for row in range(height):
+        for column in range(width):
+            label = labels[row, column]
+            if label == 0:
+                continue
+            box = boxes[label]
+            if box[0] == 0:
+                box[1] = row
+                box[3] = column
+                box[4] = column + 1
+            box[0] += 1
+            box[2] = row + 1
+            box[3] = min(box[3], column)
+            box[4] = max(box[4], column + 1)
+    return boxes
+
+
+def bounding_boxes(labels: Ints32) -> Ints:
+    """Find the bounding box of every label.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (height, width), int32
+        0 is background; labels need not be consecutive.
+
+    Returns
+    -------
+    ndarray, shape (labels, 5)
+        Label, top, bottom (exclusive), left, right (exclusive), in ascending order of label.
+    """
+    boxes = _extremes(labels, int(labels.max(initial=0)))
+    present = np.flatnonzero(boxes[:, 0])
+    return np.column_stack([present, boxes[present, 1:]])
+
+
+@kernel
+def cut_out(pixels: Floats32, cells: Ints32, nuclei: Ints32, box: Ints) -> tuple[Floats32, Mask]:
+    """Cut one cell out of a picture, with a margin of one pixel.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    cells, nuclei : ndarray, shape (height, width), int32
+    box : ndarray, shape (5,), int64
+        A row of `bounding_boxes`.
+
+    Returns
+    -------
+    crop : ndarray, shape (channels, rows, columns), float32
+        0 outside the cell.
+    masks : ndarray, shape (3, rows, columns), bool
+        The cell; its nucleus: what carries its label in `nuclei`; the rest of it.
+    """
+    label, top, bottom, left, right = box
+    crop = np.zeros((len(pixels), bottom - top + 2, right - left + 2), np.float32)
+    masks = np.zeros((3, bottom - top + 2, right - left + 2), np.bool_)
+    for row in range(top, bottom):
+        here, inner = cells[row, left:right], nuclei[row, left:right]
+        for column in range(right - left):
+            inside, nucleus = here[column] == label, inner[column] == label
+            masks[0, row - top + 1, column + 1] = inside
+            masks[1, row - top + 1, column + 1] = inside and nucleus
+            masks[2, row - top + 1, column + 1] = inside and not nucleus
+        for channel in range(len(pixels)):
+            source, target = pixels[channel, row, left:right], crop[channel, row - top + 1, 1:]
+            for column in range(right - left):
+                target[column] = source[column] if here[column] == label else np.float32(0)
+    return crop, masks
+
+
+@kernel
+def gather(pixels: Floats32, mask: Mask, count: int) -> tuple[Floats, Ints]:
+    """List the pixels of a mask in reading order.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width), float32
+    mask : ndarray, shape (height, width), bool
+    count : int
+        Number of pixels in the mask, n.
+
+    Returns
+    -------
+    values : ndarray, shape (channels, n), float64
+    positions : ndarray, shape (2, n), int64
+        Row and column.
+    """
+    channels, height, width = pixels.shape
+    values = np.empty((channels, count), np.float64)
+    positions = np.empty((2, count), np.int64)
+    found = 0
+    for row in range(height):
+        first = found
+        for column in range(width):
+            if mask[row, column]:
+                positions[0, found] = row
+                positions[1, found] = column
+                found += 1
+        for channel in range(channels):
+            line = pixels[channel, row]
+            for index in range(first, found):
+                values[channel, index] = line[positions[1, index]]
+    return values, positions
+
+
+@kernel
+def centre(positions: Ints) -> Floats:
+    """Return the mean row and column of pixels, shape (2,).
+
+    Parameters
+    ----------
+    positions : ndarray, shape (2, n), int64, n >= 1
+    """
+    rows, columns = 0, 0
+    for index in range(positions.shape[1]):
+        rows += positions[0, index]
+        columns += positions[1, index]
+    return np.array([rows, columns]) / positions.shape[1]
+
+
+@kernel
+def places_of_part(places: Ints32, positions: Ints, mask: Mask, count: int) -> Ints32:
+    """Pick the ranks of a part of a region.
+
+    Parameters
+    ----------
+    places : ndarray, shape (channels, whole), int32
+        Ranks of the whole region's pixels.
+    positions : ndarray, shape (2, whole), int64
+    mask : ndarray, shape (height, width), bool
+        The part.
+    count : int
+        Number of its pixels, n.
+
+    Returns
+    -------
+    ndarray, shape (channels, n), int32
+    """
+    channels, whole = places.shape
+    out = np.empty((channels, count), np.int32)
+    found = 0
+    for index in range(whole):
+        if mask[positions[0, index], positions[1, index]]:
+            for channel in range(channels):
+                out[channel, found] = places[channel, index]
+            found += 1
+    return out
