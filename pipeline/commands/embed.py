@@ -21,8 +21,8 @@ def embed(options: EmbedOptions) -> None:
     from pipeline.stages.embed import embed as run
 
     done = run(options, RichProgress())
-    say(f"{counted(done.pictures, 'picture')}, {counted(done.card.columns, 'column')}: {done.path}")
-    say(f"Its network was trained on: {done.card.training}")
+    say(f"{counted(done.pictures, 'picture')}, {counted(done.columns, 'column')}: {done.path}")
+    say(f"Its network was trained on: {done.training}")
     if done.constant:
         names = ", ".join(done.constant[:5]) + (", …" if len(done.constant) > 5 else "")
         say(f"Left out as constant: {counted(len(done.constant), 'column')} ({names})")

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import replacing, text_digest
+from pipeline.core.files import text_digest, write_text
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
 from pipeline.core.workers import blocks_of
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import CHANNELS, Sample
 from pipeline.networks.preprocessing import Preprocessing, prepare
-from pipeline.networks.trainer import Bytes
+from pipeline.networks.training import Bytes
 
 _BLOCK = 64
 """Pictures read ahead at most: what is held in memory."""
@@ -40,12 +40,12 @@ def stored_pictures(
         If a picture cannot be read.
     """
     key = text_digest([[sample.fingerprint() for sample in samples], preprocessing.model_dump(mode="json")])
-    store = Store(folder, key, len(samples), preprocessing.side, "Reading pictures")
-    return store.filled(lambda row: _read(samples[row], preprocessing), jobs, progress)
+    cache = PictureCache(folder, key, len(samples), preprocessing.side, "Reading pictures")
+    return cache.filled(lambda row: _read(samples[row], preprocessing), jobs, progress)
 
 
 @dataclass(frozen=True)
-class Store:
+class PictureCache:
     """Pictures on disk that are made once; killed and filled again it goes on where it was.
 
     Attributes
@@ -87,8 +87,7 @@ def _open(folder: Path, key: str, shape: tuple[int, ...]) -> tuple[Bytes, NDArra
     folder.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
     opened = _map(names[0], "w+", np.uint8, shape), _map(names[1], "w+", np.bool_, shape[:1])
-    with replacing(record) as temporary:
-        temporary.write_text(json.dumps(key))
+    write_text(record, json.dumps(key))
     return opened
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval
-from models.stack import STACK
+from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
-from models.stack import STACK, TOP_TWO
+from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, write_text
 from pipeline.core.progress import Progress

@@ -9,12 +9,13 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import SampleError
+from pipeline.core.weights import read_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import read_embedding
 from pipeline.data.labels import read_labels
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.networks.card import read_card
+from pipeline.networks.leak_guard import TableCard
 from pipeline.stages.options import NearestOptions
 from pipeline.stages.overlay import RGB, composite, contact_sheet, fit, write_png
 
@@ -124,7 +125,7 @@ def _votes(here: pd.DataFrame, best: pd.Series) -> pd.Series:
 
 
 def _comparable(path: Path) -> pd.DataFrame:
-    card = read_card(path)
+    card = read_card(path, TableCard)
     if card is not None and not card.aligned:
         raise PipelineError(
             f"{path}: its rows come from networks whose numbers do not compare; "

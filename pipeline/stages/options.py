@@ -27,7 +27,7 @@ from pipeline.data.dataset_options import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.networks.trainer import CnnSettings
+    from pipeline.networks.training import CnnHyperparameters
 
 SegmenterOption = str | float | int | None
 
@@ -185,12 +185,9 @@ class EmbedOptions(Options):
 class TrainOptions(DatasetOptions):
     """What `train` is asked to do; what the choices mean is said in `models`."""
 
-    boosters: Annotated[
-        tuple[Literal["lightgbm", "xgboost", "linear", "multilabel"], ...], Shown(panel=TUNING)
-    ] = Field(
+    boosters: Annotated[tuple[Literal["lightgbm", "xgboost", "linear"], ...], Shown(panel=TUNING)] = Field(
         ("lightgbm", "xgboost", "linear"),
-        description="Base learners on every block, one per location each; repeatable. multilabel: one "
-        "XGBoost model of all locations.",
+        description="Base learners on every block but --outputs, one per location; repeatable.",
     )
     rule: Annotated[Literal["f1", "f1_shrunk", "half_f1", "proportion", "nested"], Shown(panel=TUNING)] = (
         Field("f1_shrunk", description="How thresholds are chosen; nested: by cross-validation per stratum.")
@@ -387,11 +384,12 @@ class TrainCnnOptions(FoldOptions):
     jobs: Jobs = PROCESSORS
 
     @property
-    def settings(self) -> "CnnSettings":
+    def settings(self) -> "CnnHyperparameters":
         """What decides the weights of each network."""
-        from pipeline.networks.trainer import CnnSettings
+        from pipeline.networks.training import CnnHyperparameters
 
-        return CnnSettings.model_validate(self.model_dump(include=set(CnnSettings.model_fields)))
+        chosen = self.model_dump(include=set(CnnHyperparameters.model_fields))
+        return CnnHyperparameters.model_validate(chosen)
 
 
 class TrainSegmenterOptions(Options):

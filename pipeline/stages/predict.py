@@ -21,8 +21,8 @@ from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
 from pipeline.data.samples import find_samples
-from pipeline.networks.card import EmbeddingCard
 from pipeline.networks.inference import embed_pictures
+from pipeline.networks.leak_guard import TableCard
 from pipeline.stages.extract import Extract, Extraction
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
@@ -179,7 +179,7 @@ def _embedded(options: PredictOptions, model: Model, progress: Progress) -> list
     """Make the embeddings that the model was trained with, except those that are given."""
     given = {embedding_name(path) for path in options.embeddings}
     cards = [
-        EmbeddingCard.model_validate(card)
+        TableCard.model_validate(card)
         for block, card in model.card.get("embeddings", {}).items()
         if card is not None and block not in given
     ]

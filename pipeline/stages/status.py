@@ -8,15 +8,16 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.names import slug
 from pipeline.core.stage import Record, Stage, Summary, read_record, stale
 from pipeline.core.workspace import Workspace
-from pipeline.stages import embed, train, train_cnn
+from pipeline.stages import train
+from pipeline.stages.embed import Embed
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances
-from pipeline.stages.options import EmbedOptions, TrainCnnOptions, TrainOptions
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.predict import Predict
+from pipeline.stages.train_cnn import TrainCnn
 
 State = Literal["done", "stale", "missing"]
 
@@ -37,14 +38,10 @@ def _model(options: Any) -> tuple[Path, ...]:
     return work.model, work.out_of_fold, work.level0
 
 
-def _table(options: Any) -> tuple[Path, ...]:
-    return (Workspace(options.work).embeddings / f"{slug(options.name)}.parquet",) if options.name else ()
-
-
 STAGES: tuple[Any, ...] = (
     Extract(),
-    _ByHand("train-cnn", TrainCnnOptions, train_cnn.inputs, _table),
-    _ByHand("embed", EmbedOptions, embed.inputs, _table),
+    TrainCnn(),
+    Embed(),
     _ByHand("train", TrainOptions, train.inputs, _model),
     Evaluate(),
     Importances(),

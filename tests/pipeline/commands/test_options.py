@@ -8,10 +8,10 @@ import typer
 from pydantic import Field
 from typer.testing import CliRunner
 
-from models.choosing import Metric
 from models.hyperparameters import KINDS
 from models.stacking import MINIMUM_FOLDS, Always
 from models.thresholds import RULES
+from models.tuning import Metric
 from pipeline.commands.options import Command, command, options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress

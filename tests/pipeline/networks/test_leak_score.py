@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.stack import STACK
+from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
 from pipeline.core.stage import execute
+from pipeline.core.weights import write_card
 from pipeline.core.workspace import Workspace
-from pipeline.networks.card import EmbeddingCard, write_card
+from pipeline.networks.leak_guard import TableCard
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import train
@@ -34,7 +35,7 @@ def memory(tmp_path: Path) -> tuple[Workspace, Path]:
     table.parent.mkdir()
     values = truth * 4.0 + rng.normal(0, 0.5, truth.shape)
     pd.DataFrame(values, columns=["a", "b"]).assign(Id=ids).to_parquet(table, index=False)
-    card = EmbeddingCard(name="memory", columns=2, trained_on=tuple(ids), sha256=file_digest(table))
+    card = TableCard(name="memory", columns=2, trained_on=tuple(ids), sha256=file_digest(table))
     write_card(table, card)
     return work, table
 

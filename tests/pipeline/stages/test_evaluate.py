@@ -104,7 +104,9 @@ def test_ablations_are_scored_on_the_same_groups_as_the_stack(work: Workspace) -
     macro = next(iter(scores.totals.values()))
     assert (whole.macro_f1, whole.low, whole.high) == pytest.approx((macro.value, macro.low, macro.high))
     assert (whole.difference, whole.worst, whole.most) == (0, 0, 0)
-    assert {"members linear alone", "thresholds by f1", "thresholds of 0.5"} < {row.name for row in others}
+    assert {"base learners linear alone", "thresholds by f1", "thresholds of 0.5"} < {
+        row.name for row in others
+    }
     for row in others:
         assert row.worst <= row.difference <= row.most
 
@@ -172,7 +174,7 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
     result = runner.invoke(app, ["evaluate", "--work", str(work.root), "--draws", "100", "--ablation"])
     assert "macro-F1 over 3 trained locations" in result.output
     assert "(B) 30 groups that no fold splits: 0." in result.output
-    assert "mean of level 0, no level 1" in result.output
+    assert "mean of base learners" in result.output
     assert result.exit_code == 0
     for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], []):
         plot = tmp_path / "plot.png"

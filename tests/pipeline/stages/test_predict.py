@@ -10,8 +10,8 @@ from models.bundle import Model
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
 from pipeline.core.stage import execute
+from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
-from pipeline.networks.card import card_path
 from pipeline.stages import predict as stage
 from pipeline.stages.embed import EmbedOptions, embed
 from pipeline.stages.options import ExtractOptions, PredictOptions, TrainOptions
@@ -113,7 +113,7 @@ def test_weights_that_moved_are_asked_for_and_found_by_name(measured: Path) -> N
 
 def test_other_weights_than_in_training_are_refused(measured: Path) -> None:
     write_onnx(measured / "net.onnx", chances=(0.1, 0.2))
-    with pytest.raises(PipelineError, match=r"sha256 .* is not the .* that was used"):
+    with pytest.raises(PipelineError, match=r"sha256 .* is not the card's .*: damaged or changed"):
         run(measured, "changed")
 
 
