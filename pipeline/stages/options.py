@@ -190,7 +190,7 @@ class TrainOptions(DatasetOptions):
         description="Base learners on every block but --outputs, one per location; repeatable.",
     )
     rule: Annotated[Literal["f1", "f1_shrunk", "half_f1", "proportion", "nested"], Shown(panel=TUNING)] = (
-        Field("f1_shrunk", description="How thresholds are chosen; nested: by cross-validation per stratum.")
+        Field("half_f1", description="How thresholds are chosen; nested: by cross-validation per stratum.")
     )
     always: Annotated[Literal["auto", "yes", "no"], Shown(panel=TUNING)] = Field(
         "auto",
