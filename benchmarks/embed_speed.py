@@ -20,6 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.weights import SHIPPED, read_card, save_state
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
@@ -29,7 +30,8 @@ from pipeline.networks.checkpoints import CnnCard, load_network, open_network, w
 from pipeline.networks.inference import embedding_row
 from pipeline.networks.preprocessing import Embedder, Preprocessing
 from pipeline.stages.embed import BUILTIN, EmbedOptions, embed
-from pipeline.stages.simulate import simulate
+from pipeline.stages.options import SimulateOptions
+from pipeline.stages.simulate import Simulate
 
 WINNER = "bestfitting-densenet121"
 
@@ -114,7 +116,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        simulate(folder, given.pictures, seed=4242)
+        asked = SimulateOptions(out=folder, pictures=given.pictures, seed=4242)
+        execute(Simulate(), asked, SilentProgress())
         samples, _ = find_samples(folder / "images")
         for embedder in (with_random_weights(WINNER, folder), builtin()):
             against_the_plain_pass(embedder, samples)

@@ -31,7 +31,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainOptions
 
 COUNTS = (
     12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,

@@ -13,11 +13,11 @@ from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import read_labels
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, read_outputs
-from pipeline.stages.train_options import TrainOptions
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
@@ -68,7 +68,7 @@ class Dataset:
         return int(self.fold.max()) + 1
 
 
-def read_dataset(options: TrainOptions) -> Dataset:
+def read_dataset(options: DatasetOptions) -> Dataset:
     """Bring together what a model is trained on: pictures with features or, without any, those of the tables.
 
     Raises
@@ -114,7 +114,7 @@ def read_dataset(options: TrainOptions) -> Dataset:
     )
 
 
-def _read_tables(options: TrainOptions, work: Workspace) -> dict[str, pd.DataFrame]:
+def _read_tables(options: DatasetOptions, work: Workspace) -> dict[str, pd.DataFrame]:
     """Read features, where there are any, embeddings, and networks' predictions as one table."""
     tables = {}
     if work.features.is_file() or not (options.embeddings or options.outputs):
@@ -162,7 +162,7 @@ def _unmatched(ids: pd.Index, file: str, reason: str, remedy: str) -> list[Probl
 
 
 def _random_fold(
-    targets: pd.DataFrame, fold: NDArray[np.int16], left_out: Mapping[str, str], options: TrainOptions
+    targets: pd.DataFrame, fold: NDArray[np.int16], left_out: Mapping[str, str], options: DatasetOptions
 ) -> NDArray[np.int16]:
     """Deal pictures to folds as if none belonged together."""
     trained = targets.drop(columns=list(left_out)).to_numpy()
@@ -175,7 +175,7 @@ def _random_fold(
 
 
 def _deal(
-    targets: pd.DataFrame, groups: pd.Series, options: TrainOptions
+    targets: pd.DataFrame, groups: pd.Series, options: DatasetOptions
 ) -> tuple[NDArray[np.int16], dict[str, str]]:
     """Make as many folds as asked, or fewer where there are too few groups for any location.
 

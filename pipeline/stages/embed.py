@@ -1,20 +1,17 @@
 """The stage `embed`: pictures and a network, or a ready table, in; a table of embeddings and its card out."""
 
-import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, text_digest
 from pipeline.core.names import slug
 from pipeline.core.problems import Problem, write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.stage import Options, Stage, Summary, execute, option_inputs
+from pipeline.core.stage import Stage, Summary, execute, option_inputs
 from pipeline.core.torch_runtime import check_device
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workspace import Workspace
@@ -27,7 +24,8 @@ from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_netw
 from pipeline.networks.inference import VERSION, embed_pictures, picture_keys
 from pipeline.networks.leak_guard import TableCard, write_embeddings
 from pipeline.networks.onnx import describe_onnx
-from pipeline.networks.preprocessing import Embedder, Per, Preprocessing
+from pipeline.networks.preprocessing import Embedder, Preprocessing
+from pipeline.stages.options import EmbedOptions
 
 OWN = "compact"
 """The network of this project: nobody else publishes weights of it."""
@@ -40,45 +38,6 @@ WINNER = (0.074598, 0.050630, 0.050891, 0.076287), (0.122813, 0.085745, 0.129882
 
 IMAGENET = (0.485, 0.456, 0.406, 0.449), (0.229, 0.224, 0.225, 0.226)
 """The same of networks trained on ImageNet; the fourth plane has the mean of the three colours."""
-
-
-class EmbedOptions(Options):
-    """What `embed` is asked to do: one of `table`, `onnx`, `checkpoint` and the shipped network.
-
-    Attributes
-    ----------
-    images, samples, work, jobs
-        As for `extract`.
-    table, onnx, checkpoint : Path, optional
-        A ready table; an ONNX network with a TOML beside it; a file of torch weights of `network`.
-    network : str, optional
-        Architecture of the checkpoint, where no card lies beside it; or ``builtin``.
-    name : str, optional
-        Of the block; unless given, that of the file or network.
-    trained_on : str, optional
-        A csv table with the ids of the pictures the network was trained on, or ``none`` where it saw
-        none of yours; unless given they are unknown.
-    per : str
-        "picture" or "cell".
-    side : int, optional
-        Side in pixels that pictures are brought to for a checkpoint.
-    device : str
-        "cpu" or "cuda".
-    """
-
-    work: Path
-    images: Path | None = None
-    samples: Path | None = None
-    table: Path | None = None
-    onnx: Path | None = None
-    checkpoint: Path | None = None
-    network: str | None = None
-    name: str | None = None
-    trained_on: str | None = None
-    per: Per = "picture"
-    side: int | None = Field(default=None, ge=32)
-    device: Literal["cpu", "cuda"] = "cpu"
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
 
 class EmbedSummary(Summary):

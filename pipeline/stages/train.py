@@ -23,8 +23,8 @@ from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.locations import TOP_TWO
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.networks.leak_guard import card_of, check_leaks, described
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train_artefacts import make_card, save, write_tables
-from pipeline.stages.train_options import TrainOptions
 
 
 @dataclass(frozen=True)

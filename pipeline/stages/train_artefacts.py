@@ -16,7 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, replacing
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import FEATURES, Dataset
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainOptions
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 

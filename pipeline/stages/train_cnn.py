@@ -4,20 +4,16 @@ The networks of different folds do not agree on what a column of their embedding
 the log-odds of the locations, which mean the same in all of them (docs/decisions/0050).
 """
 
-import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, text_digest
 from pipeline.core.names import slug
 from pipeline.core.progress import Progress
-from pipeline.core.stage import Options, Stage, Summary, execute, option_inputs
+from pipeline.core.stage import Stage, Summary, execute, option_inputs
 from pipeline.core.torch_runtime import check_device
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
@@ -28,44 +24,11 @@ from pipeline.networks.fold_networks import VERSION, TrainingRun, fit_network
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
 from pipeline.networks.preprocessing import Embedder, Preprocessing
-from pipeline.networks.training import CnnHyperparameters
 from pipeline.networks.training_pictures import stored_pictures
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainCnnOptions, TrainOptions
 
 WHOLE = "_whole"
 """Ends the name of the table by the network of everything: for `nearest`, not for a stack."""
-
-
-class TrainCnnOptions(Options):
-    """What `train-cnn` is asked to do.
-
-    Attributes
-    ----------
-    images, samples, work
-        As for `extract`, which must have run.
-    labels, groups, folds, seed
-        As for `train`: the same ones give the same folds.
-    name : str
-        Of the block of columns and the folder of networks.
-    settings : CnnHyperparameters
-        Of every network; its seed is replaced by `seed`.
-    device : str
-        "cpu" or "cuda".
-    jobs : int
-        Threads.
-    """
-
-    images: Path
-    work: Path
-    labels: Path
-    samples: Path | None = None
-    groups: Path | None = None
-    folds: int = Field(default=5, ge=MINIMUM_FOLDS)
-    seed: int = Field(default=0, ge=0)
-    name: str = "cnn"
-    settings: CnnHyperparameters = CnnHyperparameters()
-    device: Literal["cpu", "cuda"] = "cpu"
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
 
 class TrainCnnSummary(Summary):

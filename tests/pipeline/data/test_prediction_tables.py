@@ -14,8 +14,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 

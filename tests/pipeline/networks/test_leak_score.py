@@ -10,12 +10,13 @@ from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.weights import write_card
 from pipeline.core.workspace import Workspace
 from pipeline.networks.leak_guard import TableCard
-from pipeline.stages.evaluate import EvaluateOptions, evaluate
+from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder
 
 PICTURES = 120
@@ -44,7 +45,7 @@ def scored(work: Workspace, embeddings: tuple[Path, ...] = (), *, accept_leak: b
     labels = work.root.parent / "labels.csv"
     settings = {"trials": 0, "folds": 3, "jobs": 1, "accept_leak": accept_leak}
     train(TrainOptions(work=work.root, labels=labels, embeddings=embeddings, **settings), SilentProgress())
-    scores = evaluate(EvaluateOptions(work=work.root, draws=100), SilentProgress())
+    scores = execute(Evaluate(), EvaluateOptions(work=work.root, draws=100), SilentProgress())
     assert set(pd.read_parquet(work.out_of_fold)["model"]) >= {STACK}
     return next(iter(scores.totals.values())).value, scores.protocol
 

@@ -25,6 +25,7 @@ from pipeline.networks.training_pictures import augmented
 from pipeline.stages.train_cnn import TrainCnnOptions, train_cnn
 from tests.pipeline.workfolder import make_workfolder
 
+OWN = {"network", "side", "crop", "epochs", "patience", "batch"}
 SMALL = CnnHyperparameters(network="compact", side=64, crop=48, epochs=2, patience=2, batch=8)
 
 
@@ -167,7 +168,7 @@ def options(work: Workspace, write_sample) -> TrainCnnOptions:
         for number in range(24):
             write_sample(root / "images", f"p{number:03}", size=(48, 64), seed=number)
     given = {"images": root / "images", "labels": root / "labels.csv", "name": "Tiny Net"}
-    return TrainCnnOptions(work=work.root, folds=3, settings=SMALL, jobs=1, **given)
+    return TrainCnnOptions(work=work.root, folds=3, jobs=1, **SMALL.model_dump(include=OWN), **given)
 
 
 def test_every_picture_is_answered_by_a_network_that_did_not_see_it(
