@@ -133,6 +133,14 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(file.read_text()), target
 
 
+@pytest.mark.parametrize("page", TEXT)
+def test_every_named_file_or_package_exists(page):
+    """What has a folder of the project before it; records of decisions name packages, which stay."""
+    own = "features|models|pipeline|benchmarks|tests|docs|data"
+    for name in re.findall(rf"`((?:{own})/[\w./-]*)`", TEXT[page]):
+        assert (ROOT / name).exists(), name
+
+
 def test_every_page_is_reached_from_the_readme():
     reached, waiting = set(), {README}
     while waiting:

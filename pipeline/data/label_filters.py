@@ -11,10 +11,10 @@ from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import slug
 from pipeline.core.problems import Problem
+from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.labels import read_table
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.baseline import read_annotations
-from pipeline.stages.train_options import TrainOptions
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
 
@@ -28,7 +28,7 @@ HPA_NAMES = {
 """HPA's names of locations that the 28 do not have, and which of the 28 they may stand for."""
 
 
-def read_filters(options: TrainOptions, targets: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+def read_filters(options: DatasetOptions, targets: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
     """Return, by filter that was asked for, which labels it keeps; shape of `targets`.
 
     Raises

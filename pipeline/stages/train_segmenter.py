@@ -1,7 +1,6 @@
 """The stage `train-segmenter`: annotated fields to weights of a Cellpose 3.1 network."""
 
 import hashlib
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from pipeline.segmentation.training import (
     SegmenterHyperparameters,
     segmenter_training,
 )
+from pipeline.stages.options import TrainSegmenterOptions
 
 DIAMETERS = {"nuclei": 17.0, "cells": 30.0}
 """What can be trained, and the object diameter, in pixels, at which Cellpose sees it."""
@@ -44,41 +44,6 @@ VERSION = 3
 
 ENOUGH_TO_TEST = 10
 """With fewer fields than this all are trained on, and there is no score."""
-
-
-@dataclass(frozen=True)
-class TrainSegmenterOptions:
-    """What to train, from what, into which file.
-
-    Attributes
-    ----------
-    objects : str
-        ``nuclei`` or ``cells``.
-    images, labels : Path
-        See `pipeline.segmentation.fields.read_fields`.
-    output : Path
-        File of weights to write (.safetensors), with its card beside it.
-    start : str or None
-        Weights to begin with; None begins from chance.
-    data, licence, command : str
-        What the card says about the fields, and how the weights were made.
-    threads : int or None
-        Processor threads; torch decides where None.
-    """
-
-    objects: str
-    images: Path
-    labels: Path
-    output: Path
-    start: str | None = None
-    steps: int = 2000
-    batch: int = 8
-    side: int = 112
-    seed: int = 0
-    data: str = "not stated"
-    licence: str = "not stated"
-    command: str = "not stated"
-    threads: int | None = None
 
 
 def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> SegmenterCard:

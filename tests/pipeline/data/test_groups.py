@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.core.progress import SilentProgress
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import read_groups
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder
 
 IDS = pd.Index(["a", "b", "c", "d"], name="Id")

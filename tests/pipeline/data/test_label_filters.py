@@ -12,8 +12,8 @@ from pipeline.core.progress import SilentProgress
 from pipeline.core.workspace import Workspace
 from pipeline.data.label_filters import agreeing, reliable
 from pipeline.stages.evaluate import read_answers
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 

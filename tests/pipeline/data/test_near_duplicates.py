@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.core.progress import SilentProgress
 from pipeline.data.near_duplicates import duplicate_groups, perceptual_hash
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
-from pipeline.stages.simulate import simulate
+from tests.pipeline.workfolder import simulate
 
 Pixels = NDArray[np.float32]
 
@@ -48,7 +47,7 @@ CHANGES: dict[str, Callable[[Pixels], Pixels]] = {
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
     folder = tmp_path_factory.mktemp("copies")
-    simulate(folder, 16, 3, size=256, jobs=1, progress=SilentProgress())
+    simulate(folder, 16, 3, size=256)
     samples, _ = find_samples(folder / "images", folder / "samples.csv")
     return [read_picture(sample).pixels for sample in samples]
 

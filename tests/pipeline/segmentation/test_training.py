@@ -2,6 +2,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
+from pipeline.commands.options import options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
 from pipeline.core.weights import card_path
@@ -148,7 +149,7 @@ def options(folder, output, **changes):
         "batch": 2,
         "side": 32,
     }
-    return TrainSegmenterOptions(**{**given, **changes})
+    return options_of(TrainSegmenterOptions, {**given, **changes})
 
 
 def test_training_writes_weights_with_a_card_and_a_second_run_does_nothing(tmp_path):
@@ -199,10 +200,8 @@ def test_fields_that_cannot_be_used_are_told(tmp_path):
 
 
 def test_unknown_objects_and_file_types_are_told(tmp_path):
-    with pytest.raises(PipelineError, match="cannot train 'mitochondria'; known: nuclei, cells"):
-        train_segmenter(
-            options(tmp_path, tmp_path / "w.safetensors", objects="mitochondria"), SilentProgress()
-        )
+    with pytest.raises(PipelineError, match="unknown objects 'mitochondria'; known: nuclei, cells"):
+        options(tmp_path, tmp_path / "w.safetensors", objects="mitochondria")
     with pytest.raises(PipelineError, match=r"name the file of weights \*\.safetensors"):
         train_segmenter(options(tmp_path, tmp_path / "w.pt"), SilentProgress())
 

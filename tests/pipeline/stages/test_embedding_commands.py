@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.importances import ImportancesOptions, grouped, importances
+from pipeline.stages.importances import Importances, grouped, read_shares
+from pipeline.stages.options import ImportancesOptions
 from tests.pipeline.onnx_net import write_onnx
 from tests.pipeline.workfolder import make_workfolder
 
@@ -96,7 +98,9 @@ def test_networks_trained_here_are_stacked_and_their_part_is_told(command_line, 
     table = root / "work" / "embeddings" / "own.parquet"
     assert str(table) in ended.output.replace("\n", "")
     assert command_line("train", *base, "--trials", 0, "--embeddings", table).status == 0
-    shares = importances(ImportancesOptions(work=root / "work", embeddings=(table,)), SilentProgress())
+    asked = ImportancesOptions(work=root / "work", embeddings=(table,))
+    execute(Importances(), asked, SilentProgress())
+    shares = read_shares(Workspace(root / "work"))
     families = grouped(shares, "family")
     assert "own" in families.index
     pd.testing.assert_series_equal(families.sum(), pd.Series(1.0, index=families.columns), check_names=False)

@@ -9,17 +9,24 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.training_loop import TrainingLoop
 from pipeline.core.workspace import Workspace
-from pipeline.networks.augment import augmented
-from pipeline.networks.card import read_card
 from pipeline.networks.fold_networks import split
 from pipeline.networks.leak_guard import card_of, check_leaks
-from pipeline.networks.losses import log_loss, loss_of, positive_weights, unweighted
-from pipeline.networks.trainer import CnnSettings, Trainer, learning_rate
+from pipeline.networks.training import (
+    CnnHyperparameters,
+    cnn_training,
+    log_loss,
+    loss_of,
+    positive_weights,
+    unweighted,
+)
+from pipeline.networks.training_pictures import augmented
 from pipeline.stages.train_cnn import TrainCnnOptions, train_cnn
 from tests.pipeline.workfolder import make_workfolder
 
-SMALL = CnnSettings(network="compact", side=64, crop=48, epochs=2, patience=2, batch=8)
+OWN = {"network", "side", "crop", "epochs", "patience", "batch"}
+SMALL = CnnHyperparameters(network="compact", side=64, crop=48, epochs=2, patience=2, batch=8)
 
 
 def bright_or_dark(pictures: int, side: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -31,47 +38,54 @@ def bright_or_dark(pictures: int, side: int = 64) -> tuple[np.ndarray, np.ndarra
     return pixels, truth[:, None]
 
 
-def trainer(**settings: object) -> Trainer:
+def training(**changes: object) -> TrainingLoop:
     pixels, truth = bright_or_dark(24)
-    chosen = SMALL.model_copy(update=settings)
-    return Trainer(pixels, truth, np.arange(16), np.arange(16, 24), chosen)
+    chosen = SMALL.model_copy(update=changes)
+    return cnn_training(pixels, truth, np.arange(16), np.arange(16, 24), chosen)
 
 
-def test_a_network_learns_what_its_pictures_show(tmp_path: Path) -> None:
-    taught = trainer(epochs=20, patience=20, batch=4, averaging=0.5)
-    taught.run(tmp_path / "c.pt", lambda _epoch, _loss: None)
-    assert taught.best < 0.4 < np.log(2)
+def test_a_network_learns_what_its_pictures_show() -> None:
+    trained = training(epochs=20, patience=20, batch=4, averaging=0.5)
+    trained.run(SilentProgress(), "train")
+    assert trained.best < 0.4 < np.log(2)
 
 
 def test_killed_after_an_epoch_and_resumed_it_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = trainer().run(tmp_path / "whole.pt", lambda _epoch, _loss: None)
-    first = trainer()
-    first.pass_over()
-    first.save(tmp_path / "c.pt")
-    second = trainer()
-    second.resume(tmp_path / "c.pt")
-    assert second.epoch == 1
-    resumed = second.run(tmp_path / "c.pt", lambda _epoch, _loss: None)
+    checkpoint = tmp_path / "c.pt"
+    whole = training().run(SilentProgress(), "train", tmp_path / "whole.pt")
+
+    class Killed(SilentProgress):
+        def note(self, text: str) -> None:
+            if checkpoint.exists():
+                raise KeyboardInterrupt(text)
+
+    with pytest.raises(KeyboardInterrupt, match="step 2: loss"):
+        training().run(SilentProgress(), "train", checkpoint, Killed().note)
+    second = training()
+    second.resume(checkpoint)
+    assert second.step == second.schedule.round == 2
+    resumed = second.run(SilentProgress(), "train", checkpoint)
     for name, value in whole.items():
         assert value.equal(resumed[name]), name
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
-    trainer().save(tmp_path / "c.pt")
+    training().save(tmp_path / "c.pt")
     with pytest.raises(PipelineError, match="made with other learning_rate; remove it"):
-        trainer(learning_rate=1e-3).resume(tmp_path / "c.pt")
+        training(learning_rate=1e-3).resume(tmp_path / "c.pt")
 
 
-def test_it_stops_when_the_validation_no_longer_improves(tmp_path: Path) -> None:
-    stuck = trainer(epochs=9, patience=2, learning_rate=1e-12)
-    epochs: list[int] = []
-    stuck.run(tmp_path / "c.pt", lambda epoch, _loss: epochs.append(epoch))
-    assert len(epochs) < 9
-    assert epochs[-1] == stuck.best_epoch + 2
+def test_it_stops_when_the_validation_no_longer_improves() -> None:
+    stuck = training(epochs=9, patience=2, learning_rate=1e-12)
+    rounds: list[str] = []
+    stuck.run(SilentProgress(), "train", report=rounds.append)
+    assert len(rounds) < 9
+    assert stuck.step == stuck.best_step + 2 * stuck.schedule.round
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
-    rates = [learning_rate(step, 100, 1.0) for step in range(100)]
+    schedule = SMALL.model_copy(update={"epochs": 10}).schedule(80)
+    rates = [schedule.factor(step) for step in range(100)]
     assert np.argmax(rates) == 5
     assert rates[0] < 0.2
     assert rates[-1] < 0.001
@@ -154,7 +168,7 @@ def options(work: Workspace, write_sample) -> TrainCnnOptions:
         for number in range(24):
             write_sample(root / "images", f"p{number:03}", size=(48, 64), seed=number)
     given = {"images": root / "images", "labels": root / "labels.csv", "name": "Tiny Net"}
-    return TrainCnnOptions(work=work.root, folds=3, settings=SMALL, jobs=1, **given)
+    return TrainCnnOptions(work=work.root, folds=3, jobs=1, **SMALL.model_dump(include=OWN), **given)
 
 
 def test_every_picture_is_answered_by_a_network_that_did_not_see_it(
@@ -178,15 +192,22 @@ def test_every_picture_is_answered_by_a_network_that_did_not_see_it(
 def test_run_again_it_trains_nothing_and_writes_the_same(
     options: TrainCnnOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = train_cnn(options, SilentProgress()).table.read_bytes()
-    monkeypatch.setattr(Trainer, "pass_over", lambda _self: pytest.fail("trained again"))
-    assert train_cnn(options, SilentProgress()).table.read_bytes() == first
+    first = train_cnn(options, SilentProgress())
+    kept = first.table.read_bytes()
+    monkeypatch.setattr(TrainingLoop, "update", lambda _self: pytest.fail("trained again"))
+    again = train_cnn(options, SilentProgress())
+    assert not again.fresh
+    assert again == first.again()
+    first.table.unlink()
+    restored = train_cnn(options, SilentProgress())
+    assert restored.fresh
+    assert restored.table.read_bytes() == kept
 
 
 def test_embeddings_that_do_not_compare_are_never_stacked(options: TrainCnnOptions) -> None:
     done = train_cnn(options, SilentProgress())
     path = done.table.with_stem(done.table.stem + "_unaligned")
-    card = read_card(path)
+    card = card_of(path)
     assert card is not None
     with pytest.raises(PipelineError, match=r"do not compare; stack the log-odds in tiny_net.parquet"):
         check_leaks({path: card}, pd.Series(card.folds), accept=True)
@@ -194,7 +215,7 @@ def test_embeddings_that_do_not_compare_are_never_stacked(options: TrainCnnOptio
 
 def test_the_network_of_everything_is_no_input_of_a_stack(options: TrainCnnOptions) -> None:
     done = train_cnn(options, SilentProgress())
-    card = read_card(done.whole)
+    card = card_of(done.whole)
     assert card is not None
     fold = pd.Series(dict.fromkeys(card.trained_on, 0))
     with pytest.raises(PipelineError, match="trained on 24 of these 24 pictures"):
