@@ -192,7 +192,7 @@ def _deal(
             return fold, _left_out(targets, groups, usable, count)
     raise PipelineError(
         f"no location has pictures with and without it in {MINIMUM_FOLDS} different groups "
-        f"({counted(len(targets), 'picture')}, {counted(groups.nunique(), 'group')}); give more labelled pictures"
+        f"({counted(len(targets), 'picture')}, {counted(groups.nunique(), 'group')}); label more pictures"
     )
 
 
