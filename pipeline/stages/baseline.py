@@ -14,8 +14,9 @@ from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
-from pipeline.data.labels import parse_target, read_labels, read_table
+from pipeline.data.labels import parse_target, read_labels
 from pipeline.data.locations import LOCATIONS
+from pipeline.data.tables import read_table
 from pipeline.stages.evaluate import read_answers
 from pipeline.stages.options import BaselineOptions
 from pipeline.stages.protocols import Score
