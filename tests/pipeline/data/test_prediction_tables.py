@@ -12,10 +12,11 @@ from models.folds import stratified_group_folds
 from models.stacking import StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
 from pipeline.stages.options import TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -83,7 +84,7 @@ def test_outputs_are_one_more_block_that_predict_and_importances_read(tmp_path: 
         work=work.root, labels=tmp_path / "labels.csv", outputs=tuple(paths), trials=0, folds=3, jobs=1,
         boosters=("linear",),
     )  # fmt: skip
-    train(options, SilentProgress())
+    execute(Train(), options, SilentProgress())
     model = load_model(work.model)
     assert list(model.stack.blocks) == ["features", "outputs"]
     assert {path.name for path in (work.model / "learners").glob("all_*")} == {
