@@ -26,7 +26,6 @@ from pipeline.networks.architectures import architecture
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.preprocessing import Preprocessing
 from pipeline.networks.training import (
-    Bytes,
     CnnHyperparameters,
     cnn_training,
     log_loss,
@@ -34,7 +33,7 @@ from pipeline.networks.training import (
     positive_weights,
     unweighted,
 )
-from pipeline.networks.training_pictures import PictureCache, as_bytes
+from pipeline.networks.training_pictures import Bytes, PictureCache, as_bytes
 from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import Protein, proteins
 from pipeline.stages.simulate import VERSION

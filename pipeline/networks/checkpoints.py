@@ -154,21 +154,12 @@ def load_checkpoint(network: "ModuleDict", name: str, state: "State") -> bool:
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
     own = any(key.startswith("trunk.") for key in state)
-    adapted = state if own else _adapter(name)(state)
+    adapters = (adapt for start, adapt in _ADAPTERS.items() if name.startswith(start))
+    adapted = state if own else next(adapters, dict)(state)
     with_head = any(key.startswith("head.") for key in adapted)
     # counters of batches are younger than some checkpoints
     load_state(network, name, adapted, ("num_batches_tracked",), part="" if with_head else "trunk.")
     return with_head
-
-
-def _adapter(name: str) -> Callable[["State"], dict[str, "Tensor"]]:
-    if name.startswith("bestfitting"):
-        return _from_bestfitting
-    if name.startswith("densenet"):
-        return _from_torchvision_densenet
-    if name.startswith("resnet"):
-        return _from_torchvision_resnet
-    return dict
 
 
 def _from_bestfitting(state: "State") -> dict[str, "Tensor"]:
@@ -231,3 +222,11 @@ def four_planes(weight: "Tensor") -> "Tensor":
     if weight.shape[1] != 3:
         return weight
     return torch.cat((weight, weight.mean(1, keepdim=True)), dim=1) * 0.75
+
+
+_ADAPTERS: dict[str, Callable[["State"], dict[str, "Tensor"]]] = {
+    "bestfitting": _from_bestfitting,
+    "densenet": _from_torchvision_densenet,
+    "resnet": _from_torchvision_resnet,
+}
+"""By how the names of the architectures begin."""

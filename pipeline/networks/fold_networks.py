@@ -12,7 +12,8 @@ from pipeline.core.weights import read_card, save_state, write_card
 from pipeline.core.workers import torch_threads
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.preprocessing import Preprocessing
-from pipeline.networks.training import Bytes, CnnHyperparameters, Rows, cnn_training
+from pipeline.networks.training import CnnHyperparameters, Rows, cnn_training
+from pipeline.networks.training_pictures import Bytes
 
 VERSION = 2
 """Raise it when the same pictures and hyperparameters give other weights than before."""

@@ -9,13 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.core.torch_runtime import autocast
 from pipeline.core.training_loop import Schedule, TrainingLoop
 from pipeline.networks.architectures import build_network, forward
-from pipeline.networks.augment import augmented, plain
+from pipeline.networks.training_pictures import Bytes, augmented, plain
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import ModuleDict
 
-Bytes = NDArray[np.uint8]
 Rows = NDArray[np.intp]
 Loss = Literal["bce", "focal"]
 

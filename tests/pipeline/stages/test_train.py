@@ -88,7 +88,8 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(trained: Workspace, tm
     work = make_workfolder(tmp_path)
     script = (
         "import sys; from pathlib import Path; from pipeline.core.progress import SilentProgress;"
-        "from pipeline.stages.train import Train; from pipeline.core.stage import execute;from pipeline.stages.options import TrainOptions;"
+        "from pipeline.core.stage import execute; from pipeline.stages.options import TrainOptions;"
+        "from pipeline.stages.train import Train;"
         "given = {'work': Path(sys.argv[1]), 'labels': Path(sys.argv[2])};"
         "execute(Train(), TrainOptions(**given, trials=1, folds=3, jobs=2), SilentProgress())"
     )

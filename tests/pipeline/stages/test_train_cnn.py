@@ -11,7 +11,6 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
 from pipeline.core.training_loop import TrainingLoop
 from pipeline.core.workspace import Workspace
-from pipeline.networks.augment import augmented
 from pipeline.networks.fold_networks import split
 from pipeline.networks.leak_guard import card_of, check_leaks
 from pipeline.networks.training import (
@@ -22,6 +21,7 @@ from pipeline.networks.training import (
     positive_weights,
     unweighted,
 )
+from pipeline.networks.training_pictures import augmented
 from pipeline.stages.train_cnn import TrainCnnOptions, train_cnn
 from tests.pipeline.workfolder import make_workfolder
 
