@@ -47,7 +47,7 @@ def read_annotations(path: Path, known: pd.Index) -> tuple[dict[str, pd.DataFram
     usable = {name: _table(annotated) for name, annotated in rows.items() if annotated}
     if not usable:
         raise PipelineError(
-            f"{path}: no annotation of a labelled picture; its ids must be those of the labels"
+            f"{path}: no answer about a labelled picture; its ids must be those of the labels"
         )
     return usable, problems
 
@@ -58,7 +58,7 @@ def _problem(
     if sample not in known:
         return Problem(sample, path.name, "no label", "add it to the labels, or leave it out")
     if sample in annotated:
-        return Problem(sample, path.name, f"annotated twice by {annotator}", "keep one row")
+        return Problem(sample, path.name, f"answered twice by {annotator}", "keep one row")
     try:
         parse_target(text)
     except ValueError as error:
