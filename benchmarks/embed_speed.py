@@ -29,8 +29,8 @@ from pipeline.networks.architectures import architecture, build_network, forward
 from pipeline.networks.checkpoints import CnnCard, load_network, open_network, weights_path
 from pipeline.networks.inference import embedding_row
 from pipeline.networks.preprocessing import Embedder, Preprocessing
-from pipeline.stages.embed import BUILTIN, EmbedOptions, embed
-from pipeline.stages.options import SimulateOptions
+from pipeline.stages.embed import BUILTIN, Embed
+from pipeline.stages.options import EmbedOptions, SimulateOptions
 from pipeline.stages.simulate import Simulate
 
 WINNER = "bestfitting-densenet121"
@@ -97,7 +97,7 @@ def throughput(folder: Path, samples: Sequence[Sample], pictures: int, jobs: int
                 shutil.copy(path, images / f"p{number:04}_{path.stem.rsplit('_', 1)[1]}.png")
         start = time.perf_counter()
         options = EmbedOptions(images=images, work=folder / f"work-{size}", network=BUILTIN, jobs=jobs)
-        embed(options, SilentProgress())
+        execute(Embed(), options, SilentProgress())
         seconds.append(time.perf_counter() - start)
     steady = (sizes[1] - sizes[0]) / (seconds[1] - seconds[0])
     print(

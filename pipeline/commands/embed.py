@@ -3,6 +3,7 @@
 from pipeline.commands.console import RichProgress, following, say
 from pipeline.commands.options import command
 from pipeline.core.names import counted
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import EmbedOptions
 
@@ -18,10 +19,12 @@ def embed(options: EmbedOptions) -> None:
 
     Example: python run.py embed --images demo/data/images --work demo/work --network builtin
     """
-    from pipeline.stages.embed import embed as run
+    from pipeline.stages.embed import Embed
 
-    done = run(options, RichProgress())
-    say(f"{counted(done.pictures, 'picture')}, {counted(done.columns, 'column')}: {done.path}")
+    done = execute(Embed(), options, RichProgress())
+    path = Workspace(options.work).embedding(done.name)
+    state = "" if done.fresh else " (up to date)"
+    say(f"{counted(done.pictures, 'picture')}, {counted(done.columns, 'column')}{state}: {path}")
     say(f"Its network was trained on: {done.training}")
     if done.constant:
         names = ", ".join(done.constant[:5]) + (", …" if len(done.constant) > 5 else "")
@@ -29,4 +32,4 @@ def embed(options: EmbedOptions) -> None:
     if done.problems:
         problems = Workspace(options.work).problems
         say(f"{counted(len(done.problems), 'picture')} skipped or without a row: {problems}")
-    following(f"train --labels LABELS --work {options.work} --embeddings {done.path}")
+    following(f"train --labels LABELS --work {options.work} --embeddings {path}")

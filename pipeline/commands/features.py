@@ -6,6 +6,7 @@ from rich.table import Table
 from pipeline.commands.console import console, say
 from pipeline.commands.options import command
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import near
 from pipeline.stages.options import FeaturesOptions
 
 Row = tuple[str, ...]
@@ -29,7 +30,10 @@ def features(options: FeaturesOptions) -> None:
             return
         header, rows = _outputs(options.family) if options.family else _families()
     except ValueError as error:
-        raise PipelineError(str(error)) from error
+        typed = options.column or options.family or ""
+        known = library.picture_columns() if options.column else library.family_versions()
+        meant = " or ".join(near(typed, known))
+        raise PipelineError(f"{error}; did you mean {meant}?" if meant else str(error)) from error
     if options.markdown:
         for row in (header, ("---",) * len(header), *rows):
             say(f"| {' | '.join(row)} |")

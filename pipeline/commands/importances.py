@@ -24,17 +24,23 @@ def importances(options: ImportancesOptions) -> None:
     Example: python run.py importances Nucleoplasm --work demo/work --plot nucleoplasm.png
     """
     from pipeline.core.stage import execute
+    from pipeline.data.locations import find_location
     from pipeline.stages.importances import Importances, grouped, of_location, plot_shares, read_shares
+    from pipeline.stages.predict import read_card
 
+    if options.location is not None:
+        find_location(options.location)
     execute(Importances(), options, RichProgress())
-    shares = read_shares(Workspace(options.work))
+    work = Workspace(options.work)
+    shares = read_shares(work)
     if options.location is None:
         table = grouped(shares, options.by or "family").head(options.top)
         shown: pd.DataFrame | pd.Series[float] = table
         _print_table(table)
     else:
         by = options.by or "feature"
-        shown = values = of_location(shares, options.location, by, options.top)
+        left_out = read_card(work.model)["left_out"]
+        shown = values = of_location(shares, options.location, by, options.top, left_out)
         _print_location(values, explained=by == "feature")
     if options.plot is not None:
         plot_shares(shown, options.plot)

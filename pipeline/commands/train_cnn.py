@@ -3,6 +3,8 @@
 from pipeline.commands.console import RichProgress, following, say, written
 from pipeline.commands.options import command
 from pipeline.core.names import counted
+from pipeline.core.stage import execute
+from pipeline.core.workspace import Workspace
 from pipeline.stages.options import TrainCnnOptions
 
 
@@ -18,13 +20,16 @@ def train_cnn(options: TrainCnnOptions) -> None:
     Example: python run.py train-cnn --images demo/data/images --labels demo/data/labels.csv --work demo/work
     --network compact
     """
-    from pipeline.stages.train_cnn import train_cnn as run
+    from pipeline.stages.train_cnn import WHOLE, TrainCnn
 
-    done = run(options, RichProgress())
+    done = execute(TrainCnn(), options, RichProgress())
+    work = Workspace(options.work)
+    table = work.embedding(done.name)
     shown = ", ".join(f"{value:.3f}" for value in done.losses)
     locations = counted(len(done.locations), "location")
-    say(f"{counted(done.pictures, 'picture')}, {done.folds} folds, {locations}")
+    state = "" if done.fresh else " (up to date)"
+    say(f"{counted(done.pictures, 'picture')}, {done.folds} folds, {locations}{state}")
     say(f"Validation log-loss of each fold's network: {shown}")
-    written(done.table, "out-of-fold log-odds")
-    written(done.whole, "embeddings by the network of everything, for nearest")
-    following(f"train --labels {options.labels} --work {options.work} --embeddings {done.table}")
+    written(table, "out-of-fold log-odds")
+    written(work.embedding(done.name + WHOLE), "embeddings by the network of everything, for nearest")
+    following(f"train --labels {options.labels} --work {options.work} --embeddings {table}")

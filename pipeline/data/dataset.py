@@ -11,6 +11,7 @@ from models.cross_fitting import crossed
 from models.folds import positive_groups, stratified_group_folds
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import counted
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
@@ -196,7 +197,7 @@ def _deal(
             return fold, _left_out(targets, groups, usable, count)
     raise PipelineError(
         f"no location has pictures with and without it in {MINIMUM_FOLDS} different groups "
-        f"({len(targets)} pictures, {groups.nunique()} groups); give more labelled pictures"
+        f"({counted(len(targets), 'picture')}, {counted(groups.nunique(), 'group')}); label more pictures"
     )
 
 
@@ -209,11 +210,15 @@ def _left_out(targets: pd.DataFrame, groups: pd.Series, usable: list[bool], fold
             continue
         number, many = int(positive[:, column].sum()), with_it[column]
         if positive[:, column].all() or without_it[column] < folds:
-            reasons[name] = f"only {without_it[column]} groups without it, {folds} folds need {folds}"
+            reasons[name] = (
+                f"only {counted(without_it[column], 'group')} without it; {folds} folds need {folds}"
+            )
         elif not number:
             reasons[name] = "no picture with it"
         elif many < folds:
-            reasons[name] = f"its {number} pictures are in {many} groups, {folds} folds need {folds}"
+            pictures, groups_with_it = counted(number, "picture"), counted(many, "group")
+            inside = "" if number == many == 1 else f" in {groups_with_it}"
+            reasons[name] = f"only {pictures}{inside}; {folds} folds need {folds} groups"
         else:
-            reasons[name] = f"its {many} groups cannot be spread over {folds} folds"
+            reasons[name] = f"its {counted(many, 'group')} cannot be spread over {folds} folds"
     return reasons

@@ -17,6 +17,7 @@ from pipeline.data.labels import read_table
 from pipeline.data.locations import LOCATIONS
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
+_BY = {AGREEMENT: "experts", RELIABILITY: "HPA's reliability", CONFIDENT: "confident learning"}
 
 LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
 """HPA's levels of reliability, the best first."""
@@ -138,6 +139,6 @@ def deletions(
         table[f"{name}_positives"] = (gone & truth).sum(axis=0)
         table[f"{name}_negatives"] = (gone & ~truth).sum(axis=0)
         for row, column in zip(*np.nonzero(gone & truth), strict=True):
-            reason = f"{targets.columns[column]} is not learned from: doubted by {name}"
+            reason = f"{targets.columns[column]} is not learned from: suspected label error ({_BY[name]})"
             problems.append(Problem(str(targets.index[row]), "labels", reason, "look at the picture"))
     return table, problems

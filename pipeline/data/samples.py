@@ -98,7 +98,9 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     if not samples:
         first = f"; first problem: {problems[0].file}: {problems[0].reason}" if problems else ""
         where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
-        raise PipelineError(f"no usable sample in {where}{first}")
+        inside = images / "images"
+        meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
+        raise PipelineError(f"no usable sample in {where}{first}{meant}")
     return sorted(samples, key=lambda sample: sample.id), problems
 
 

@@ -11,8 +11,9 @@ from pipeline.core.progress import Progress
 from pipeline.core.weights import read_card, save_state, write_card
 from pipeline.core.workers import torch_threads
 from pipeline.networks.checkpoints import CnnCard
+from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
 from pipeline.networks.preprocessing import Preprocessing
-from pipeline.networks.training import CnnHyperparameters, Rows, cnn_training
+from pipeline.networks.training import Rows, cnn_training
 from pipeline.networks.training_pictures import Bytes
 
 VERSION = 2

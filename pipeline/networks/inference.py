@@ -180,6 +180,19 @@ def embedding_row(
     return dict(zip(names, values.ravel().astype(np.float32), strict=True))
 
 
+def block_name(text: str) -> str:
+    """Return the token that names a network's columns, table and record.
+
+    Raises
+    ------
+    PipelineError
+        If nothing of the text can be kept.
+    """
+    if not slug(text):
+        raise PipelineError(f"name '{text}': give letters or digits")
+    return slug(text)
+
+
 def base_columns(embedder: Embedder, width: int) -> list[str]:
     """Name a network's outputs: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``."""
     name = embedder.name

@@ -1,14 +1,14 @@
 """Training a CNN to tell a protein's locations, on a CPU or a CUDA device."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.torch_runtime import autocast
 from pipeline.core.training_loop import Schedule, TrainingLoop
 from pipeline.networks.architectures import build_network, forward
+from pipeline.networks.cnn_hyperparameters import CnnHyperparameters, Loss
 from pipeline.networks.training_pictures import Bytes, augmented, plain
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch.nn import ModuleDict
 
 Rows = NDArray[np.intp]
-Loss = Literal["bce", "focal"]
 
 WARM_UP = 0.05
 """Share of the steps over which the learning rate rises from 0."""
@@ -28,51 +27,22 @@ FOCUS = 2.0
 """Exponent of the focal loss."""
 
 
-class CnnHyperparameters(BaseModel):
-    """What decides the trained weights, apart from the pictures.
-
-    Attributes
-    ----------
-    network : str
-        Name of an architecture.
-    side, crop : int
-        Side in pixels of pictures, and of the random views it is trained on.
-    epochs, patience : int
-        Passes over the pictures at most, and without a better validation log-loss before it stops.
-    averaging : float
-        Share of the moving average of weights that a step keeps.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: str = "densenet121"
-    side: int = Field(default=384, ge=32)
-    crop: int = Field(default=288, ge=32)
-    epochs: int = Field(default=30, ge=1)
-    patience: int = Field(default=8, ge=1)
-    batch: int = Field(default=32, ge=2)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
-    averaging: float = Field(default=0.995, ge=0, lt=1)
-    loss: Loss = "bce"
-    seed: int = Field(default=0, ge=0)
-
-    def schedule(self, pictures: int) -> Schedule:
-        """Return the schedule of a training on so many pictures; a round is an epoch."""
-        epoch = max(1, pictures // self.batch)
-        steps = epoch * self.epochs
-        return Schedule(
-            steps=steps,
-            round=epoch,
-            learning_rate=self.learning_rate,
-            warm_up=max(1.0, WARM_UP * steps),
-            decay_from=max(1.0, WARM_UP * steps),
-            weight_decay=self.weight_decay,
-            averaging=self.averaging,
-            patience=self.patience,
-            seed=self.seed,
-            identity=self.model_dump(),
-        )
+def schedule_of(hyperparameters: CnnHyperparameters, pictures: int) -> Schedule:
+    """Return the schedule of a training on so many pictures; a round is an epoch."""
+    epoch = max(1, pictures // hyperparameters.batch)
+    steps = epoch * hyperparameters.epochs
+    return Schedule(
+        steps=steps,
+        round=epoch,
+        learning_rate=hyperparameters.learning_rate,
+        warm_up=max(1.0, WARM_UP * steps),
+        decay_from=max(1.0, WARM_UP * steps),
+        weight_decay=hyperparameters.weight_decay,
+        averaging=hyperparameters.averaging,
+        patience=hyperparameters.patience,
+        seed=hyperparameters.seed,
+        identity=hyperparameters.model_dump(),
+    )
 
 
 def cnn_training(
@@ -104,7 +74,7 @@ def cnn_training(
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = positive_weights(targets[rows])
     on_device = torch.from_numpy(weights).to(device)
-    schedule = hyperparameters.schedule(len(rows))
+    schedule = schedule_of(hyperparameters, len(rows))
     size = min(hyperparameters.batch, len(rows))
 
     def batch_loss(network: Any, rng: np.random.Generator, step: int) -> "Tensor":

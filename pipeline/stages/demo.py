@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.core.progress import Progress
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.embed import BUILTIN, embed
+from pipeline.stages.embed import BUILTIN, Embed
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances, of_location, plot_shares, read_shares
@@ -61,12 +61,13 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     progress.note("2/5 Extracting: cells and nuclei, then features; embedding by the shipped network")
     shown = {"images": known / "images", "samples": known / "samples.csv", "work": work.root}
     execute(Extract(), ExtractOptions.model_validate(shown), progress)
-    embedded = embed(EmbedOptions.model_validate(shown | {"network": BUILTIN}), progress)
+    execute(Embed(), EmbedOptions.model_validate(shown | {"network": BUILTIN}), progress)
+    embedding = work.embedding(BUILTIN)
     progress.note("3/5 Training: base learners per location, stacked, all scores out of fold")
-    trained = execute(Train(), _training(known, work, embedded.path), progress)
+    trained = execute(Train(), _training(known, work, embedding), progress)
     scores = execute(Evaluate(), EvaluateOptions(work=work.root), progress)
     progress.note("4/5 Explaining: shares of the features in the log-odds")
-    execute(Importances(), ImportancesOptions(work=work.root, embeddings=(embedded.path,)), progress)
+    execute(Importances(), ImportancesOptions(work=work.root, embeddings=(embedding,)), progress)
     plot_shares(of_location(read_shares(work), trained.trained[0], "feature", 15), plot)
     progress.note("5/5 Predicting the new pictures")
     execute(Predict(), _prediction(new, work, predictions), progress)
@@ -75,7 +76,7 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
         "masks of cells and nuclei": work.masks,
         "features of cells": work.cells,
         "features of pictures": work.features,
-        "embeddings of pictures": embedded.path,
+        "embeddings of pictures": embedding,
         "trained model": work.model,
         "scores": work.metrics,
         f"importances for {trained.trained[0]}": plot,

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, text_digest
-from pipeline.core.names import slug
 from pipeline.core.problems import Problem, write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, execute, option_inputs
+from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.torch_runtime import check_device
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workspace import Workspace
@@ -21,7 +20,7 @@ from pipeline.data.locations import LOCATIONS
 from pipeline.data.samples import find_samples
 from pipeline.networks.architectures import ARCHITECTURES, architecture
 from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
-from pipeline.networks.inference import VERSION, embed_pictures, picture_keys
+from pipeline.networks.inference import VERSION, block_name, embed_pictures, picture_keys
 from pipeline.networks.leak_guard import TableCard, write_embeddings
 from pipeline.networks.onnx import describe_onnx
 from pipeline.networks.preprocessing import Embedder, Preprocessing
@@ -45,8 +44,8 @@ class EmbedSummary(Summary):
 
     Attributes
     ----------
-    path : Path
-        The table; its card lies beside it.
+    name : str
+        Of the block, its table and its record.
     pictures, columns : int
     training : str
         Which pictures the network was trained on, in words.
@@ -56,7 +55,7 @@ class EmbedSummary(Summary):
         Skipped samples.
     """
 
-    path: Path
+    name: str
     pictures: int
     columns: int
     training: str
@@ -91,7 +90,7 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
 
     def outputs(self, options: EmbedOptions) -> tuple[Path, ...]:
         """Return the table and its card."""
-        path = Workspace(options.work).embeddings / f"{_name(options)}.parquet"
+        path = Workspace(options.work).embedding(_name(options))
         return path, card_path(path)
 
     def run(self, options: EmbedOptions, progress: Progress) -> EmbedSummary:
@@ -101,19 +100,6 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
     def record(self, options: EmbedOptions) -> Path:
         """Return the record of this block."""
         return Workspace(options.work).record(f"{self.name}-{_name(options)}")
-
-
-def embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
-    """Write ``embeddings/<name>.parquet`` and its card, unless they are up to date.
-
-    Raises
-    ------
-    PipelineError
-        If no source or more than one is given, or it cannot be used.
-    """
-    done = execute(Embed(), options, progress)
-    # the work folder may have been moved since
-    return done.model_copy(update={"path": Workspace(options.work).embeddings / done.path.name})
 
 
 def _source(options: EmbedOptions) -> Path:
@@ -139,15 +125,12 @@ def _source(options: EmbedOptions) -> Path:
 def _name(options: EmbedOptions) -> str:
     """Return the token that names the block, its table and its record."""
     if options.name is not None:
-        name = slug(options.name)
-        if not name:
-            raise PipelineError(f"name '{options.name}': give letters or digits")
-        return name
+        return block_name(options.name)
     source = _source(options)
     if options.checkpoint is None:
         return embedding_name(source)
     card = read_card(source, CnnCard)
-    return slug(_network(options, source) if card is None else card.network)
+    return block_name(_network(options, source) if card is None else card.network)
 
 
 def _network(options: EmbedOptions, path: Path) -> str:
@@ -220,10 +203,9 @@ def _constant(table: pd.DataFrame, name: str) -> list[str]:
 def _written(
     work: Workspace, card: TableCard, table: pd.DataFrame, constant: list[str], problems: list[Problem]
 ) -> EmbedSummary:
-    path = work.embeddings / f"{card.name}.parquet"
-    signed = write_embeddings(path, table, card)
+    signed = write_embeddings(work.embedding(card.name), table, card)
     return EmbedSummary(
-        path=path,
+        name=card.name,
         pictures=len(table),
         columns=signed.columns,
         training=signed.training,

@@ -1,6 +1,7 @@
 """The stage `importances`: how much each feature moves each location's log-odds."""
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -132,20 +133,39 @@ def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
     return sums.loc[sums.mean(axis=1).sort_values(ascending=False, kind="stable").index]
 
 
-def of_location(shares: pd.DataFrame, location: str, by: str, top: int) -> pd.Series:
+def of_location(
+    shares: pd.DataFrame, location: str, by: str, top: int, left_out: Mapping[str, str] | None = None
+) -> pd.Series:
     """Return the `top` largest shares of one location, largest first.
+
+    Parameters
+    ----------
+    shares : DataFrame, columns of the model x locations
+    location : str
+        Name or class index.
+    by : str
+        One of `BY`.
+    top : int
+    left_out : mapping, optional
+        Why other locations have no model.
 
     Raises
     ------
     PipelineError
         If the location has no model, or `by` is unknown.
     """
-    name = find_location(location, tuple(shares.columns))
+    name = find_location(location)
+    if name not in shares.columns:
+        reason = (left_out or {}).get(name, "train says why")
+        raise PipelineError(f"no model for {name} ({reason}); there is one for: {', '.join(shares.columns)}")
     return grouped(shares, by)[name].sort_values(ascending=False, kind="stable").head(top)
 
 
 def in_words(column: str) -> str:
     """Say what a column is; a work folder may be older than the features that this version knows."""
+    region, _, network = column.partition("__")
+    if region == "cnn" and "__" not in network:
+        return f"all numbers of the network '{network}'"
     try:
         return describe(column)
     except ValueError:
@@ -156,7 +176,7 @@ def _key(column: str, by: str) -> str:
     parts = parse(column)
     without = NETWORK if parts.region == "cnn" else "no channel"
     keys = {
-        "feature": column,
+        "feature": f"cnn__{parts.family}" if parts.region == "cnn" else column,
         "family": parts.family,
         "block": parts.family if parts.region == "cnn" else HANDCRAFTED,
         "region": parts.region,

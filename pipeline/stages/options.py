@@ -6,7 +6,7 @@ one place. Imports nothing heavy: `run.py --help` reads this module.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -25,9 +25,7 @@ from pipeline.data.dataset_options import (
     Samples,
     Work,
 )
-
-if TYPE_CHECKING:
-    from pipeline.networks.training import CnnHyperparameters
+from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
 
 SegmenterOption = str | float | int | None
 
@@ -368,32 +366,18 @@ class StatusOptions(Options):
     work: Work
 
 
-class TrainCnnOptions(FoldOptions):
+class TrainCnnOptions(CnnHyperparameters, FoldOptions):
     """What `train-cnn` is asked to do; labels, groups, folds and seed as for `train`."""
 
     images: Images
     samples: Samples = None
     name: str = Field("cnn", description="Name of the block of columns and of its networks.")
-    network: str = Field(
-        "densenet121", description="densenet121, resnet18, resnet34, resnet50 or compact, the fastest."
-    )
-    side: int = Field(384, ge=32, description="Side in pixels that pictures are brought to.")
-    crop: int = Field(288, ge=32, description="Side of the random views it is trained on.")
-    epochs: int = Field(30, ge=1, description="Passes over the pictures, at most.")
-    patience: int = Field(8, ge=1, description="Epochs without a better validation log-loss before it stops.")
-    batch: int = Field(32, ge=2, description="Pictures in a step.")
-    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate of the cosine schedule.")
-    loss: Literal["bce", "focal"] = Field(
-        "bce", description="Binary cross-entropy or focal loss; both weigh rare locations."
-    )
     device: Device = "cpu"
     jobs: Jobs = PROCESSORS
 
     @property
-    def settings(self) -> "CnnHyperparameters":
+    def hyperparameters(self) -> CnnHyperparameters:
         """What decides the weights of each network."""
-        from pipeline.networks.training import CnnHyperparameters
-
         chosen = self.model_dump(include=set(CnnHyperparameters.model_fields))
         return CnnHyperparameters.model_validate(chosen)
 

@@ -11,17 +11,17 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, text_digest
-from pipeline.core.names import slug
 from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, execute, option_inputs
+from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.torch_runtime import check_device
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
 from pipeline.data.samples import Sample, find_samples
 from pipeline.networks.architectures import architecture
+from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
 from pipeline.networks.fold_networks import VERSION, TrainingRun, fit_network
-from pipeline.networks.inference import embed_pictures
+from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
 from pipeline.networks.preprocessing import Embedder, Preprocessing
 from pipeline.networks.training_pictures import stored_pictures
@@ -36,18 +36,16 @@ class TrainCnnSummary(Summary):
 
     Attributes
     ----------
-    table : Path
-        Out-of-fold log-odds, for `train --embeddings`.
-    whole : Path
-        Embeddings by the network of everything, for `nearest`.
+    name : str
+        Of the table of out-of-fold log-odds, for `train --embeddings`; with `WHOLE`, that of the
+        embeddings by the network of everything, for `nearest`.
     pictures, folds : int
     losses : list of float
         Best validation log-loss of the network of each fold.
     locations : list of str
     """
 
-    table: Path
-    whole: Path
+    name: str
     pictures: int
     folds: int
     losses: list[float]
@@ -76,19 +74,18 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
             if not path.is_file():
                 raise PipelineError(f"{path}: no such file; check the path, and that extract has run")
         samples, _ = find_samples(options.images, options.samples)
-        hyperparameters = options.settings.model_dump(exclude={"seed"})
         return {
             **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
             "pictures": text_digest([sample.fingerprint() for sample in samples]),
             "extracted pictures": text_digest(sorted(read_features(work).index)),
             "version of networks": str(VERSION),
-            **option_inputs(options, "folds", "seed"),
-            **{f"option {name}": str(value) for name, value in hyperparameters.items()},
+            **option_inputs(options, "folds", *CnnHyperparameters.model_fields),
         }
 
     def outputs(self, options: TrainCnnOptions) -> tuple[Path, ...]:
         """Return the three tables and their cards."""
-        tables = [_table(options, ending) for ending in ("", UNALIGNED, WHOLE)]
+        work, name = Workspace(options.work), block_name(options.name)
+        tables = [work.embedding(name + ending) for ending in ("", UNALIGNED, WHOLE)]
         return *tables, *map(card_path, tables)
 
     def run(self, options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
@@ -98,11 +95,10 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         fitted = [fit_network(run, fold, progress) for fold in range(data.folds)]
         epochs = max(1, round(float(np.median([card.best_epoch for _, card in fitted]))))
         everything = fit_network(run.shortened(epochs), None, progress)
-        networks = [card.embedder(_token(options), path) for path, card in (*fitted, everything)]
+        networks = [card.embedder(block_name(options.name), path) for path, card in (*fitted, everything)]
         _write_tables(options, data, networks, progress)
         return TrainCnnSummary(
-            table=_table(options),
-            whole=_table(options, WHOLE),
+            name=block_name(options.name),
             pictures=len(data.targets),
             folds=data.folds,
             losses=[card.scores["log_loss"] for _, card in fitted],
@@ -111,45 +107,19 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
 
     def record(self, options: TrainCnnOptions) -> Path:
         """Return the record of this name."""
-        return Workspace(options.work).record(f"{self.name}-{_token(options)}")
-
-
-def train_cnn(options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
-    """Train networks per fold and write their predictions, unless they are up to date.
-
-    Raises
-    ------
-    PipelineError
-        If features, labels or pictures are missing, or the network is unknown.
-    """
-    done = execute(TrainCnn(), options, progress)
-    # the work folder may have been moved since
-    return done.model_copy(update={"table": _table(options), "whole": _table(options, WHOLE)})
+        return Workspace(options.work).record(f"{self.name}-{block_name(options.name)}")
 
 
 def _check(options: TrainCnnOptions) -> None:
     """Refuse what cannot be trained."""
-    _token(options)
+    block_name(options.name)
     try:
-        architecture(options.settings.network)
+        architecture(options.network)
     except ValueError as error:
         raise PipelineError(str(error)) from error
-    if options.settings.crop > options.settings.side:
-        raise PipelineError(
-            f"crop {options.settings.crop} is larger than side {options.settings.side}; lower it"
-        )
+    if options.crop > options.side:
+        raise PipelineError(f"crop {options.crop} is larger than side {options.side}; lower it")
     check_device(options.device)
-
-
-def _token(options: TrainCnnOptions) -> str:
-    name = slug(options.name)
-    if not name:
-        raise PipelineError(f"name '{options.name}': give letters or digits")
-    return name
-
-
-def _table(options: TrainCnnOptions, ending: str = "") -> Path:
-    return Workspace(options.work).embeddings / f"{_token(options)}{ending}.parquet"
 
 
 def _read(options: TrainCnnOptions) -> Dataset:
@@ -161,9 +131,9 @@ def _read(options: TrainCnnOptions) -> Dataset:
 def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -> TrainingRun:
     """Return what all networks share; the pictures are read once and kept small on disk."""
     samples = _samples(options, data)
-    hyperparameters = options.settings.model_copy(update={"seed": options.seed})
+    hyperparameters = options.hyperparameters
     preprocessing = Preprocessing(side=hyperparameters.side, scale="picture")
-    folder = Workspace(options.work).network(_token(options))
+    folder = Workspace(options.work).network(block_name(options.name))
     return TrainingRun(
         pixels=stored_pictures(folder, samples, preprocessing, options.jobs, progress),
         preprocessing=preprocessing,
@@ -205,15 +175,14 @@ def _write_tables(
     whole = embed_pictures(networks[-1], samples, work, options.jobs, progress, options.device)[0]
     logits = [column for column in out_of_fold.columns if "__logit_" in column]
     folds = {sample: int(fold) for sample, fold in zip(ids, data.fold, strict=True)}
-    card = TableCard(
-        name=_token(options), columns=0, trained_on=ids, training=f"these {len(ids)} pictures", folds=folds
-    )
+    name, training = block_name(options.name), f"these {len(ids)} pictures"
+    card = TableCard(name=name, columns=0, trained_on=ids, training=training, folds=folds)
     stacked = {
         "embedder": networks[-1].model_copy(update={"keep": "outputs"}),
-        "training": f"{card.training}; each row is by a network that did not see its fold",
+        "training": f"{training}; each row is by a network that did not see its fold",
     }
-    write_embeddings(_table(options), out_of_fold[logits], card.model_copy(update=stacked))
+    write_embeddings(work.embedding(name), out_of_fold[logits], card.model_copy(update=stacked))
     unaligned = out_of_fold.drop(columns=logits)
-    write_embeddings(_table(options, UNALIGNED), unaligned, card.model_copy(update={"aligned": False}))
+    write_embeddings(work.embedding(name + UNALIGNED), unaligned, card.model_copy(update={"aligned": False}))
     by_whole = card.model_copy(update={"embedder": networks[-1], "folds": None})
-    write_embeddings(_table(options, WHOLE), whole, by_whole)
+    write_embeddings(work.embedding(name + WHOLE), whole, by_whole)

@@ -116,7 +116,7 @@ def test_what_each_filter_takes_is_listed_by_location(selected: Workspace) -> No
     table = pd.read_csv(selected.selection, index_col=0)
     assert table.loc["Cytosol", "agreement_positives"] == 4
     assert {"confident_positives", "confident_negatives", "positives"} <= set(table.columns)
-    assert "Cytosol is not learned from: doubted by agreement" in selected.problems.read_text()
+    assert "Cytosol is not learned from: suspected label error (experts)" in selected.problems.read_text()
 
 
 def test_every_label_is_scored_with_and_without_the_selection(selected: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.store import Parts
 from pipeline.core.weights import SHIPPED, read_card, write_card
 from pipeline.core.workspace import Workspace
@@ -21,13 +23,23 @@ from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.inference import cell_crops, summarised
 from pipeline.networks.leak_guard import TableCard, card_of
 from pipeline.networks.preprocessing import Preprocessing, prepare
-from pipeline.stages.embed import EmbedOptions, embed
+from pipeline.stages.embed import Embed, EmbedSummary
+from pipeline.stages.options import EmbedOptions
 from tests.pipeline.onnx_net import TOML, write_onnx
 
 
-def run(root: Path, **options: object):
-    given = {"work": root / "work", "images": root / "images", "jobs": 1} | options
-    return embed(EmbedOptions(**given), SilentProgress())
+@dataclass(frozen=True)
+class Written:
+    """What `embed` wrote, and where."""
+
+    path: Path
+    summary: EmbedSummary
+
+
+def run(root: Path, **options: object) -> Written:
+    given = EmbedOptions(**{"work": root / "work", "images": root / "images", "jobs": 1} | options)
+    summary = execute(Embed(), given, SilentProgress())
+    return Written(Workspace(given.work).embedding(summary.name), summary)
 
 
 def card(done) -> TableCard:
@@ -131,10 +143,10 @@ def test_what_is_embedded_is_not_embedded_again(pictures: Path, monkeypatch: pyt
     run(pictures, **source)
     monkeypatch.setattr(Parts, "write", lambda *_: pytest.fail("embedded again"))
     again = run(pictures, **source)
-    assert again.pictures == 3
-    assert not again.fresh
+    assert again.summary.pictures == 3
+    assert not again.summary.fresh
     shutil.rmtree(pictures / "work" / "records")
-    assert run(pictures, **source).fresh
+    assert run(pictures, **source).summary.fresh
 
 
 def test_a_work_folder_that_was_copied_is_still_up_to_date(
@@ -152,7 +164,7 @@ def test_a_work_folder_that_was_copied_is_still_up_to_date(
     shutil.rmtree(pictures / "work")
     monkeypatch.setattr(Parts, "write", lambda *_: pytest.fail("embedded again"))
     again = run(pictures, **source, work=pictures / "copy")
-    assert not again.fresh
+    assert not again.summary.fresh
     assert again.path == pictures / "copy" / "embeddings" / "compact.parquet"
     shutil.rmtree(pictures / "copy" / "records")
     assert run(pictures, **source, work=pictures / "copy").path.read_bytes() == first
@@ -168,7 +180,7 @@ def test_other_cells_are_embedded_again(pictures: Path) -> None:
     write_mask(work.mask("p1"), Segmentation(cells.T[::-1] * 1, np.roll(cells, 3)))
     write_mask(work.mask("p2"), Segmentation(np.roll(cells, 5), cells))
     done = run(pictures, **source)
-    assert done.fresh
+    assert done.summary.fresh
     second = pd.read_parquet(done.path).set_index("Id")
     pd.testing.assert_frame_equal(second.loc[["p0", "p1"]], first.loc[["p0", "p1"]])
     assert not second.loc["p2"].equals(first.loc["p2"])
@@ -192,7 +204,7 @@ def test_the_shipped_network_needs_no_file_and_has_seen_none_of_the_pictures(pic
     assert list(table.columns[[0, -1]]) == ["cnn__builtin__e0000", "cnn__builtin__logit_rods_rings"]
     assert table.shape == (3, 128 + 28)
     assert card(done).trained_on == ()
-    assert "simulated pictures" in done.training
+    assert "simulated pictures" in done.summary.training
     embedder = card(done).embedder
     assert embedder is not None
     assert embedder.weights == Path("builtin.safetensors"), "where the project lies does not matter"
@@ -220,7 +232,7 @@ def test_a_broken_picture_is_listed_and_the_others_go_on(pictures: Path) -> None
     write_onnx(pictures / "net.onnx")
     done = run(pictures, onnx=pictures / "net.onnx")
     assert list(pd.read_parquet(done.path)["Id"]) == ["p0", "p2"]
-    assert [problem.sample for problem in done.problems] == ["p1"]
+    assert [problem.sample for problem in done.summary.problems] == ["p1"]
     assert "embed,p1,p1_red.png" in Workspace(pictures / "work").problems.read_text()
 
 
@@ -234,7 +246,7 @@ def test_a_ready_table_gets_a_card_and_loses_what_is_constant(tmp_path: Path) ->
     (tmp_path / "seen.csv").write_text("Id\nb\n")
     done = run(tmp_path, table=table, name="My Net", trained_on=str(tmp_path / "seen.csv"))
     assert list(pd.read_parquet(done.path).columns) == ["Id", "cnn__my_net__e0000"]
-    assert done.constant == ["cnn__my_net__e0001"]
+    assert done.summary.constant == ["cnn__my_net__e0001"]
     assert card(done).trained_on == ("b",)
     assert card(run(tmp_path, table=table, trained_on="none")).trained_on == ()
 

@@ -47,6 +47,15 @@ def test_embed_says_what_it_wrote_and_what_comes_next(command_line, root: Path) 
     assert "python run.py train --labels" in ended.output
 
 
+def test_a_second_embed_is_up_to_date(command_line, root: Path) -> None:
+    embed(command_line, root)
+    table = root / "work" / "embeddings" / "net.parquet"
+    before = table.stat().st_mtime_ns
+    ended = embed(command_line, root)
+    assert f"{PICTURES} pictures, 6 columns (up to date)" in ended.output
+    assert table.stat().st_mtime_ns == before
+
+
 def test_embed_without_a_source_is_told_in_one_line(command_line, root: Path) -> None:
     ended = command_line("embed", "--images", root / "images", "--work", root / "work")
     assert ended.status == 2
@@ -95,6 +104,8 @@ def test_networks_trained_here_are_stacked_and_their_part_is_told(command_line, 
     tiny = ["--network", "compact", "--side", 32, "--crop", 32, "--epochs", 1, "--batch", 8, "--name", "own"]
     ended = command_line("train-cnn", "--images", root / "images", *base, *tiny)
     assert ended.status == 0, ended.errors
+    again = command_line("train-cnn", "--images", root / "images", *base, *tiny)
+    assert "(up to date)" in again.output
     table = root / "work" / "embeddings" / "own.parquet"
     assert str(table) in ended.output.replace("\n", "")
     assert command_line("train", *base, "--trials", 0, "--embeddings", table).status == 0

@@ -157,7 +157,7 @@ def test_shares_are_summed_by_what_columns_have_in_common() -> None:
         {"no statistic": 0.7, "mean": 0.3}
     )
     assert of_location(shares, "25", "feature", 2).to_dict() == {
-        "cnn__net__e0001": 0.4,
+        "cnn__net": 0.4,
         "field__a__x__er": 0.3,
     }
 
@@ -166,8 +166,10 @@ def test_an_unknown_grouping_or_location_lists_the_known_ones() -> None:
     shares = pd.DataFrame({"Cytosol": [1.0]}, index=["field__a__x__er"])
     with pytest.raises(PipelineError, match="unknown grouping 'colour'; known: feature, family"):
         grouped(shares, "colour")
-    with pytest.raises(PipelineError, match="unknown location 'Nucleoli'; known: Cytosol"):
-        of_location(shares, "Nucleoli", "family", 3)
+    with pytest.raises(PipelineError, match=r"unknown location 'Cytosl'; known: .*; did you mean Cytosol\?"):
+        of_location(shares, "Cytosl", "family", 3)
+    with pytest.raises(PipelineError, match=r"no model for Nucleoli \(no picture with it\).*: Cytosol"):
+        of_location(shares, "Nucleoli", "family", 3, {"Nucleoli": "no picture with it"})
 
 
 def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp_path: Path) -> None:
@@ -190,4 +192,5 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
 
 def test_columns_of_an_older_version_are_named_all_the_same() -> None:
     assert "not measured" not in in_words("cnn__net__e0001")
+    assert in_words("cnn__net") == "all numbers of the network 'net'"
     assert in_words("cell__gone__x__er__mean") == "not measured by this version; extract again"

@@ -13,8 +13,8 @@ from pipeline.core.stage import execute
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.stages import predict as stage
-from pipeline.stages.embed import EmbedOptions, embed
-from pipeline.stages.options import ExtractOptions, PredictOptions, TrainOptions
+from pipeline.stages.embed import Embed
+from pipeline.stages.options import EmbedOptions, ExtractOptions, PredictOptions, TrainOptions
 from pipeline.stages.predict import Predict, PredictSummary
 from pipeline.stages.train import Train
 from tests.pipeline.onnx_net import write_onnx
@@ -31,8 +31,8 @@ def trained(tmp_path: Path, write_sample) -> Workspace:
         write_sample(tmp_path / "images", f"p{number:03}", size=(32, 32), seed=number)
     write_onnx(tmp_path / "net.onnx")
     source = {"images": tmp_path / "images", "onnx": tmp_path / "net.onnx", "trained_on": "none"}
-    made = embed(EmbedOptions(work=work.root, jobs=1, **source), SilentProgress())
-    fit(work, made.path)
+    made = execute(Embed(), EmbedOptions(work=work.root, jobs=1, **source), SilentProgress())
+    fit(work, work.embedding(made.name))
     return work
 
 
