@@ -14,7 +14,7 @@ from pipeline.simulation.drawing import (
     speckle,
     web,
 )
-from pipeline.simulation.filaments import Growth, outwards, strands
+from pipeline.simulation.filament_growth import Growth, outwards, strands
 from pipeline.simulation.scene import Scene
 
 

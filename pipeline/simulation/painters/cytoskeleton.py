@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.simulation.drawing import Plane, as_plane, blur, directions, dots, lines, smooth_noise, speckle
-from pipeline.simulation.filaments import STEP, Growth, grow, outwards, strands
+from pipeline.simulation.filament_growth import STEP, Growth, grow, outwards, strands
 from pipeline.simulation.placement import Phase
 from pipeline.simulation.scene import Scene
 
