@@ -117,7 +117,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
 
 
 def read_predictions(work: Workspace) -> dict[str, Answered]:
-    """Read the outer out-of-fold predictions of every model: the stack, the top two, each location's binary."""
+    """Read the out-of-fold predictions of every model: the stack, the top two, each location's binary."""
     table = pd.read_parquet(work.out_of_fold)
     predictions = {}
     for name, part in table.groupby("model", observed=True):
