@@ -1,5 +1,6 @@
 """Planes derived from a cell's channels that several families share; ask for them with `Cell.once`."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,12 +11,17 @@ from features.kernels.sums import in_order
 STRETCH = 2048
 """So many pixels are added up at a time, across rows: they stay in the processor's cache for all weights."""
 
-
 LEVELS = 256
-
-
 FLAT = 1e-6
 """A range below this is rounding: intensities lie in [0, 1]."""
+
+
+def interior(cell: Cell, radius: int) -> Mask:
+    """Mark the pixels of a cell whose square of half-width `radius` lies in it."""
+    square = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    mask = cell.whole.mask.view(np.uint8)
+    eroded: Mask = cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
+    return eroded
 
 
 def smoothed(cell: Cell, sigma: float) -> Floats32:
@@ -35,7 +41,7 @@ def brightest_place(cell: Cell, channel: str) -> Ints:
     """Return row and column of the brightest pixel of a channel smoothed by 2 px: the first one."""
     positions = cell.whole.positions
     plane = cell.once(smoothed, 2)[cell.channels.index(channel)]
-    return positions[:, brightest(plane, positions)]
+    return positions[:, plane[tuple(positions)].argmax()]
 
 
 def levels(cell: Cell, sigma: float, region: str) -> NDArray[np.int16]:
@@ -206,14 +212,3 @@ def levels_of(planes: Floats32, mask: Mask) -> NDArray[np.int16]:
                         level = int((float(planes[channel, row, column]) - low) * scale)
                         out[channel, row, column] = min(level, LEVELS - 1) + 1
     return out
-
-
-@kernel
-def brightest(plane: Floats32, positions: Ints) -> int:
-    """Return which of some pixels, shape (2, n), is the brightest of a plane: the first one."""
-    best = 0
-    for index in range(1, positions.shape[1]):
-        value = plane[positions[0, index], positions[1, index]]
-        if value > plane[positions[0, best], positions[1, best]]:
-            best = index
-    return best

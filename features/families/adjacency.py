@@ -10,13 +10,11 @@ from features.registry import Output, feature
 
 COUNTS = 9
 
-
 RANGES = {
     "middle": "within one standard deviation of the bright pixels' mean",
     "broad": "above the bright pixels' mean less one standard deviation",
     "high": "above the bright pixels' mean",
 }
-
 
 OUTPUTS = {
     f"{name}_{count}": Output(f"the share, among pixels {words}, of those with {count} such neighbours,")

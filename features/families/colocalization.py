@@ -10,13 +10,8 @@ from features.kernels.sums import in_order
 from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, LENGTH, Output, feature
 
 FRACTION = 0.15
-
-
 STEPS = 256
-
-
 SCALED = GEOMETRY | GAIN
-
 
 OUTPUTS = {
     "pearson": Output("Pearson's correlation"),
@@ -85,7 +80,6 @@ def in_parts(region: Region) -> Floats:
 
 
 GRID = 16
-
 
 BEYOND = {
     "kendall": Output("Kendall's tau on a grid of 16 levels"),

@@ -8,13 +8,8 @@ from features.registry import CONTRAST, GAIN, GEOMETRY, Output, feature
 from features.surroundings import SAMPLES, profile
 
 AMONG = GEOMETRY - {"neighbours"}
-
-
 SHAPE = AMONG | CONTRAST
-
-
 SCALED = AMONG | GAIN
-
 
 PAIR = {
     "mutual": Output(
@@ -103,7 +98,6 @@ BRIDGE = {
         "the contrast (a - b) / (a + b) of the line to the nearest nucleus and its flanks", invariances=SCALED
     ),
 }
-
 
 FLANK_UM, FLANK_PX = 2.0, 6.0
 

@@ -4,23 +4,16 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats, Floats32, Mask, kernel
-from features.kernels.components import eroded
 from features.kernels.sums import in_order
-from features.planes import smoothed
+from features.planes import interior, smoothed
 from features.registry import BITS, GEOMETRY, Output, feature
 
 BINS = 8
-
-
 NUMBERS = 7
-
-
 EQUAL = 1.0001
 """Both sides of a step change alike, up to rounding."""
 
-
 SIGMA = 1
-
 
 OUTPUTS = {
     "pixel_share": Output("the share of pixels on edges"),
@@ -47,7 +40,7 @@ def edges(region: Region) -> Floats:
     homogeneity of directions); Canny 1986 (largest along the gradient).
     """
     cell = region.cell
-    return edge_numbers(cell.once(smoothed, SIGMA), cell.pixels, region.mask, region.totals)
+    return edge_numbers(cell.once(smoothed, SIGMA), cell.pixels, cell.once(interior, 1), region.totals)
 
 
 @kernel
@@ -85,7 +78,7 @@ def _is_crest(down: Floats32, right: Floats32, row: int, column: int, squared: f
 
 
 @kernel
-def edge_numbers(planes: Floats32, pixels: Floats32, mask: Mask, totals: Floats) -> Floats:
+def edge_numbers(planes: Floats32, pixels: Floats32, inner: Mask, totals: Floats) -> Floats:
     """Find the crests of each channel's gradient and describe them.
 
     Parameters
@@ -93,7 +86,8 @@ def edge_numbers(planes: Floats32, pixels: Floats32, mask: Mask, totals: Floats)
     planes : ndarray, shape (channels, height, width), float32
         Smoothed; with a margin of one pixel.
     pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
+    inner : ndarray, shape (height, width), bool
+        Pixels whose neighbours all lie in the mask.
     totals : ndarray, shape (channels,), float64
         The intensities of the mask's pixels summed up.
 
@@ -107,7 +101,6 @@ def edge_numbers(planes: Floats32, pixels: Floats32, mask: Mask, totals: Floats)
     """
     channels, height, width = planes.shape
     out = np.full((channels, NUMBERS), np.nan)
-    inner = eroded(mask, 1)
     down, right = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     count = np.count_nonzero(inner)
     if count == 0:

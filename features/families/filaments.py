@@ -4,31 +4,22 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints32, Mask, kernel
-from features.kernels.components import components, eroded, object_sums, places_of
+from features.kernels.components import components, object_sums, places_of
 from features.kernels.skeletons import reach, skeleton_sums, thin
 from features.kernels.sums import in_order
-from features.planes import smoothed
+from features.planes import interior, smoothed
 from features.registry import GEOMETRY, LENGTH, PER_LENGTH, Output, feature
 
 SHORTEST = 4.0
 """A skeleton shorter than this, in pixels, is no filament."""
 
-
 NUMBERS = 11
-
-
 TURNED = GEOMETRY - {"rotation", "flip"}
 """Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
 
-
 SCALED = TURNED | {"gain"}
-
-
 SHIFTED = TURNED | {"gain", "offset"}
-
-
 SIGMA = 1
-
 
 OUTPUTS = {
     "density": Output("the length of filaments per area", PER_LENGTH, SHIFTED),
@@ -97,18 +88,19 @@ def parallel(region: Region) -> Floats:
 
 def _ridges(cell: Cell) -> Floats32:
     """Return strength and direction of lines, shape (channels, 2, height, width)."""
-    return ridges(cell.once(smoothed, SIGMA), cell.whole.mask)
+    return ridges(cell.once(smoothed, SIGMA), cell.once(interior, 1))
 
 
 @kernel
-def ridges(planes: Floats32, mask: Mask) -> Floats32:
+def ridges(planes: Floats32, inner: Mask) -> Floats32:
     """Measure how much every pixel lies on a bright line, and along which direction.
 
     Parameters
     ----------
     planes : ndarray, shape (channels, height, width), float32
         Smoothed; with a margin of one pixel.
-    mask : ndarray, shape (height, width), bool
+    inner : ndarray, shape (height, width), bool
+        Pixels whose neighbours all lie in the mask.
 
     Returns
     -------
@@ -119,7 +111,6 @@ def ridges(planes: Floats32, mask: Mask) -> Floats32:
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, 2, height, width), np.float32)
-    inner = eroded(mask, 1)
     for channel in range(channels):
         plane = planes[channel]
         for row in range(1, height - 1):

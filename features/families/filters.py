@@ -6,19 +6,13 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats, Floats32, Mask, kernel
-from features.kernels.components import eroded
 from features.kernels.sums import in_order
-from features.planes import band, smoothed
+from features.planes import band, interior, smoothed
 from features.registry import Output, feature
 
 SIGMAS = (1, 2, 4)
-
-
 BANDS = {"fine": "below 1 px", "1_2": "between 1 and 2 px", "2_4": "between 2 and 4 px"}
-
-
 DERIVED = (1, 2)
-
 
 OUTPUTS = {
     **{
@@ -65,7 +59,7 @@ def filter_energies(region: Region) -> Floats:
 
 def _derived(planes: Floats32, region: Region, variance: Floats) -> Floats:
     """Return energies of orders 1, 0 and 2 and the coherence, shape (channels, 4)."""
-    sums = derivative_numbers(planes, region.mask)
+    sums = derivative_numbers(planes, region.cell.once(interior, 1))
     count = np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
     gradient = np.where(np.isfinite(variance[:, 0]) & (sums[:, 1] > 0), sums[:, 1], np.nan)
     coherence = np.hypot(sums[:, 4], sums[:, 5]) / gradient
@@ -102,7 +96,7 @@ def _derivatives(above: Floats32, here: Floats32, below: Floats32, inside: Mask,
 
 
 @kernel
-def derivative_numbers(planes: Floats32, mask: Mask) -> Floats:
+def derivative_numbers(planes: Floats32, inner: Mask) -> Floats:
     """Sum squared derivatives inside a mask, by how they turn with the picture.
 
     Derivatives are central differences at pixels whose eight neighbours all lie in the mask.
@@ -111,7 +105,8 @@ def derivative_numbers(planes: Floats32, mask: Mask) -> Floats:
     ----------
     planes : ndarray, shape (channels, height, width), float32
         Smoothed; with a margin of one pixel.
-    mask : ndarray, shape (height, width), bool
+    inner : ndarray, shape (height, width), bool
+        Pixels whose neighbours all lie in the mask.
 
     Returns
     -------
@@ -122,7 +117,6 @@ def derivative_numbers(planes: Floats32, mask: Mask) -> Floats:
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, 6), np.float64)
-    inner = eroded(mask, 1)
     out[:, 0] = np.count_nonzero(inner)
     row_of, sums = np.empty((5, width - 2), np.float64), np.empty((5, width - 2), np.float64)
     down, right, dd, rr, dr = row_of[0], row_of[1], row_of[2], row_of[3], row_of[4]

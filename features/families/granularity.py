@@ -8,7 +8,6 @@ from features.registry import GAIN, Output, feature
 
 STEPS = 8
 
-
 OUTPUTS = {
     f"coarser_{2 * step:02d}": Output(
         f"the share of the intensity that is not in grains of radius up to {2 * step} px",

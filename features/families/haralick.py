@@ -7,23 +7,13 @@ from features.jit import Bytes, Floats, Ints, Ints32, kernel
 from features.registry import BITS, NONE, Output, feature
 
 HARALICK = 13
-
-
 DIRECTIONS = 4
-
-
 _LOGS = np.arange(1024) * np.log2(np.maximum(np.arange(1024), 1))
 """n log2(n) of small counts."""
 
-
 REGIONS = ("cell", "nucleus", "field")
-
-
 LEVELS = 32
-
-
 DISTANCES = (1, 2, 4)
-
 
 NAMES = {
     "energy": ("angular second moment", NONE),
@@ -41,17 +31,14 @@ NAMES = {
     "information_2": ("second information measure of correlation", NONE),
 }
 
-
 RANGED = ("contrast", "correlation", "homogeneity", "entropy")
 """The features whose range over directions is kept, at distance 1: how much the texture has a direction."""
-
 
 MEANS = {
     f"{name}_d{distance}": Output(f"Haralick's {words} at distance {distance} px", unit)
     for distance in DISTANCES
     for name, (words, unit) in NAMES.items()
 }
-
 
 RANGES = {
     f"{name}_range": Output(f"the range over four directions of Haralick's {NAMES[name][0]}", NAMES[name][1])

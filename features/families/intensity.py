@@ -18,16 +18,9 @@ from features.registry import (
 )
 
 OFFSET = GEOMETRY | {"offset"}
-
-
 GAIN = GEOMETRY | {"gain"}
-
-
 QUANTILES = (5, 25, 50, 75, 95)
-
-
 ENTROPY_LEVELS = 64
-
 
 DISTRIBUTION = {
     "integrated": Output("the sum of the intensity", INTENSITY, GEOMETRY),
@@ -181,10 +174,7 @@ def in_rings(region: Region) -> Floats:
 
 
 PLACES = ("nucleus", "perinuclear", "cytoplasm", "periphery")
-
-
 WORDS = {"perinuclear": "ring around the nucleus", "periphery": "ring inside the border"}
-
 
 RING_SHARES = {
     **{

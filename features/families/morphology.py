@@ -10,20 +10,11 @@ from features.registry import AREA, CELL_REGIONS, GEOMETRY, LENGTH, Output, feat
 # Length of a border pixel by the number of its side (2 each) and corner (10 each) neighbours on the
 # border: Benkrid and Crookes' table, as in scikit-image.
 _STEP = np.zeros(50)
-
-
 _STEP[[5, 7, 15, 17, 25, 27]] = 1.0
-
-
 _STEP[[21, 33]] = np.sqrt(2.0)
-
-
 _STEP[[13, 23]] = (1.0 + np.sqrt(2.0)) / 2.0
-
-
 TURNED = frozenset({"translation", "gain", "offset", "rotation", "neighbours"})
 """Hu's seventh moment changes its sign in the mirror: all else, not flips, leave it alone."""
-
 
 SIZE_AND_SHAPE = {
     "area": Output("the area", AREA),

@@ -7,10 +7,7 @@ from features.jit import Floats
 from features.registry import CONTRAST, GAIN, GEOMETRY, LENGTH, Output, feature
 
 AMONG = GEOMETRY - {"neighbours"}
-
-
 SHAPE = AMONG | CONTRAST
-
 
 CONTACT = {
     "touching_share": Output("the share of the outline that touches other cells", invariances=SHAPE),

@@ -10,21 +10,13 @@ from features.planes import LEVELS, levels
 from features.registry import AREA, GEOMETRY, Output, feature
 
 BODY_NUMBERS = 10
-
-
 GAIN = GEOMETRY | {"gain"}
-
-
 SIGMA = 1
-
-
 LEAST_UM, LEAST_PX = 0.9, 2.8
 """Side of the square of the smallest body's area, in micrometres or, if unknown, pixels."""
 
-
 INNER = 2.0
 """What is poor in DNA within so many pixels of the envelope is the envelope's blur."""
-
 
 OUTPUTS = {
     "count": Output("the number of bright bodies"),

@@ -8,15 +8,11 @@ from features.kernels.components import large_parts, object_sums
 from features.registry import Output, feature
 
 NUMBERS = 6
-
-
 INWARD = 0.1
 """An inward bend is at least this many times as strong as the disc's outward one."""
 
-
 SIGMA_UM, SIGMA_PX = 1.0, 3.0
 """Smoothing along the outline, in micrometres or, if unknown, pixels."""
-
 
 OUTPUTS = {
     "curvature_std": Output("the standard deviation of the outline's curvature, times the radius,"),

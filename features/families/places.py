@@ -4,13 +4,12 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Ints, kernel
-from features.kernels.distance import _distance
+from features.kernels.distance import distance_to
 from features.kernels.sums import centre_of_mass
 from features.planes import brightest_place
 from features.registry import GEOMETRY, LENGTH, Output, feature, pair_places
 
 GAIN = GEOMETRY | {"gain"}
-
 
 OUTPUTS = {
     "mass_from_nucleus": Output(
@@ -167,7 +166,7 @@ def mean_distances(values: Floats, positions: Ints, centre: Ints) -> tuple[float
     """
     total, far, weighted = 0.0, 0.0, 0.0
     for index in range(len(values)):
-        distance = _distance(positions, index, centre)
+        distance = distance_to(positions, index, centre)
         total += values[index]
         far += distance
         weighted += distance * values[index]

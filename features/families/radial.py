@@ -7,10 +7,7 @@ from features.jit import Floats, Ints, kernel
 from features.registry import CELL_REGIONS, GAIN, GEOMETRY, Output, feature
 
 WEDGES = 8
-
-
 CELL = CELL_REGIONS[:1]
-
 
 KINDS = {
     "share": "the share of total intensity in",

@@ -13,19 +13,12 @@ from features.registry import CELL_REGIONS, Output, feature, pair_places
 FLAT = 1e-12
 """A variance below this is rounding: intensities lie in [0, 1]."""
 
-
 SIGMAS = (1, 2, 4)
-
-
 RIDGE = 1e-6
 """Added to the correlation of a channel with itself, so that repeated channels can be told apart."""
 
-
 NAMES = ("fine", "1_2", "2_4")
-
-
 WORDS = ("below 1 px", "between 1 and 2 px", "between 2 and 4 px")
-
 
 BANDS = {
     f"band_{name}": Output(f"Pearson's correlation at scales {words}")

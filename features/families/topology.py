@@ -9,13 +9,8 @@ from features.planes import LEVELS, levels
 from features.registry import Output, feature
 
 SHARES = (2, 5, 10, 20, 35, 50, 70, 90)
-
-
 HEIGHTS = (25, 50, 75)
-
-
 SIGMAS = (1, 2)
-
 
 OUTPUTS = {
     f"{name}_s{sigma}": Output(f"{words} (smoothed by {sigma} px)")

@@ -10,11 +10,8 @@ from features.jit import Floats, Floats32, Ints, kernel
 from features.registry import GAIN, GEOMETRY, Output, feature
 
 DEGREE = 9
-
-
 ORDERS = tuple((n, m) for n in range(DEGREE + 1) for m in range(n + 1) if (n - m) % 2 == 0)
 """The (n, m) of the 30 moments up to degree 9, in CellProfiler's order."""
-
 
 REGIONS = ("cell", "nucleus")
 

@@ -9,16 +9,11 @@ from features.registry import BITS, NONE, Output, feature
 STEPS = np.array([[0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-1, -1], [-1, 0], [-1, 1]])
 """The eight neighbours."""
 
-
 DIRECTIONS = 4
-
-
 EMPHASIS = 16
 """Numbers in a summary, in the order of `emphasis`."""
 
-
 LEVELS = 32
-
 
 EMPHASES = {
     "small": ("emphasis of short {}", NONE),
@@ -39,20 +34,15 @@ EMPHASES = {
     "entropy": ("entropy of {}", BITS),
 }
 
-
 MATRICES = {
     "run": "runs of equal grey level",
     "zone": "zones of equal grey level",
     "dependence": "neighbourhoods of equal grey level",
 }
 
-
 TONES = ("coarseness", "contrast", "busyness", "complexity", "strength")
-
-
 AREA_BOUND = {"level_nonuniformity", "size_nonuniformity"}
 """Left out: they grow with the region, and their normalised twins say the rest."""
-
 
 HISTOGRAM_BOUND = {"low", "high", "level_nonuniformity_normalised", "percentage", "level_variance"}
 """Left out of dependences, where they only repeat the histogram (every pixel has one dependence)."""
@@ -63,8 +53,6 @@ def _kept(matrix: str, name: str) -> bool:
 
 
 ALL = [(matrix, name) for matrix in MATRICES for name in EMPHASES] + [("tone", name) for name in TONES]
-
-
 KEPT = [place for place, (matrix, name) in enumerate(ALL) if _kept(matrix, name)]
 
 

@@ -1,7 +1,7 @@
 """Names are written and read by one grammar."""
 
 import pytest
-from scenes import scene
+from scenes import in_one_row, scene
 
 from features import (
     Column,
@@ -69,11 +69,15 @@ def test_a_column_nobody_measures_is_refused(name):
 
 def test_picture_columns_are_those_of_aggregate_and_then_of_the_field():
     given = scene()
-    row = aggregate(given.measured(), touches_border=touches_border(given.cells))
-    assert [*row, *measure_field(given.picture)] == picture_columns()
+    row = in_one_row(aggregate(given.by_family(), touches_border=touches_border(given.cells)))
+    assert [*row, *in_one_row(measure_field(given.picture))] == picture_columns()
     families = ["morphology", "lbp"]
-    row = aggregate(given.measured(families=families), touches_border=touches_border(given.cells))
-    assert [*row, *measure_field(given.picture, families=families)] == picture_columns(families)
+    row = in_one_row(
+        aggregate(given.by_family(families=families), touches_border=touches_border(given.cells))
+    )
+    field = measure_field(given.picture, families=families)
+    assert list(field) == ["lbp"]
+    assert [*row, *in_one_row(field)] == picture_columns(families)
 
 
 def test_the_catalogue_has_a_row_per_output_and_region():
