@@ -41,7 +41,7 @@ def brightest_place(cell: Cell, channel: str) -> Ints:
     """Return row and column of the brightest pixel of a channel smoothed by 2 px: the first one."""
     positions = cell.whole.positions
     plane = cell.once(smoothed, 2)[cell.channels.index(channel)]
-    return positions[:, plane[tuple(positions)].argmax()]
+    return positions[:, brightest(plane, positions)]
 
 
 def levels(cell: Cell, sigma: float, region: str) -> NDArray[np.int16]:
@@ -212,3 +212,14 @@ def levels_of(planes: Floats32, mask: Mask) -> NDArray[np.int16]:
                         level = int((float(planes[channel, row, column]) - low) * scale)
                         out[channel, row, column] = min(level, LEVELS - 1) + 1
     return out
+
+
+@kernel
+def brightest(plane: Floats32, positions: Ints) -> int:
+    """Return which of some pixels, shape (2, n), is the brightest of a plane: the first one."""
+    best = 0
+    for index in range(1, positions.shape[1]):
+        value = plane[positions[0, index], positions[1, index]]
+        if value > plane[positions[0, best], positions[1, best]]:
+            best = index
+    return best

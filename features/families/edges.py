@@ -1,4 +1,4 @@
-"""Edges: how much of a channel lies where its intensity changes most, and in how many directions."""
+"""Edges: how much of a channel lies on them, how strong they are, and in which directions they run."""
 
 import numpy as np
 
@@ -16,13 +16,15 @@ EQUAL = 1.0001
 SIGMA = 1
 
 OUTPUTS = {
-    "pixel_share": Output("the share of pixels on edges"),
-    "intensity_share": Output("the share of the intensity on edges", invariances=GEOMETRY | {"gain"}),
-    "strength": Output("the mean gradient on edges over the root mean square of all"),
-    "direction_peak": Output("the largest share of edges in one of eight directions"),
-    "direction_entropy": Output("the entropy of the edges' eight directions", BITS),
-    "direction_imbalance": Output("the share of edges without a counterpart in the opposite direction"),
-    "common_direction": Output("how far edges run along one line"),
+    "pixel_share": Output("share of the cell's pixels on edges of {0}"),
+    "intensity_share": Output("share of {0}'s intensity on its edges", invariances=GEOMETRY | {"gain"}),
+    "strength": Output("mean gradient magnitude on edges of {0} over its root mean square in the cell"),
+    "direction_peak": Output("peak of the histogram of edge directions"),
+    "direction_entropy": Output("entropy of the histogram of edge directions", BITS),
+    "direction_imbalance": Output(
+        "edge direction difference (share of edges without a counterpart in the opposite direction)"
+    ),
+    "common_direction": Output("coherence of edge orientations (0 none, 1 all parallel)"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Filaments: bright lines, how long, straight and branched they are, and along what they run."""
+"""Filaments: skeletons of bright lines, their length, straightness, branching and orientation."""
 
 import numpy as np
 
@@ -22,18 +22,20 @@ SHIFTED = TURNED | {"gain", "offset"}
 SIGMA = 1
 
 OUTPUTS = {
-    "density": Output("the length of filaments per area", PER_LENGTH, SHIFTED),
-    "count": Output("the number of filaments", invariances=SHIFTED),
-    "mean_length": Output("the mean length of filaments", LENGTH, SHIFTED),
-    "longest": Output("the length of the longest filament", LENGTH, SHIFTED),
-    "ends": Output("the number of filaments' ends per length", PER_LENGTH, SHIFTED),
-    "branches": Output("the number of filaments' branches per length", PER_LENGTH, SHIFTED),
-    "intensity_share": Output("the share of the intensity on filaments", invariances=SCALED),
-    "contrast": Output("the mean intensity on filaments over that of the whole", invariances=SCALED),
-    "straightness": Output("the straightness of filaments", invariances=SHIFTED),
-    "common_direction": Output("how far filaments share one direction", invariances=SHIFTED),
+    "density": Output("length density of filaments (length per area)", PER_LENGTH, SHIFTED),
+    "count": Output("number of filaments", invariances=SHIFTED),
+    "mean_length": Output("mean length of filaments", LENGTH, SHIFTED),
+    "longest": Output("length of the longest filament", LENGTH, SHIFTED),
+    "ends": Output("number of filament ends per filament length", PER_LENGTH, SHIFTED),
+    "branches": Output("number of filament branch points per filament length", PER_LENGTH, SHIFTED),
+    "intensity_share": Output("share of {0}'s intensity on its filaments", invariances=SCALED),
+    "contrast": Output("mean intensity of {0} on its filaments over that of the cell", invariances=SCALED),
+    "straightness": Output("mean straightness of filaments", invariances=SHIFTED),
+    "common_direction": Output(
+        "coherence of filament orientations (0 none, 1 all parallel)", invariances=SHIFTED
+    ),
     "radial_direction": Output(
-        "whether filaments point at the nucleus (1) or run around it (-1)", invariances=SHIFTED
+        "radial orientation of filaments, towards the nucleus (1) to around it (-1),", invariances=SHIFTED
     ),
 }
 
@@ -68,7 +70,8 @@ def filaments(region: Region) -> Floats:
 ALIGNED = {
     # an offset costs bits of what is smoothed in 32: it shows in the fifth digit
     "alignment": Output(
-        "whether lines run parallel (1) or across each other (-1)", invariances=GEOMETRY | {"gain"}
+        "alignment of the filaments of {0} and {1}: parallel (1) to perpendicular (-1)",
+        invariances=GEOMETRY | {"gain"},
     )
 }
 

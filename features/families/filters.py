@@ -1,4 +1,4 @@
-"""Energies of filters: at which scale, and along which kind of structure, a channel varies."""
+"""Filter energies: differences of Gaussians, steerable derivatives and structure tensor at each scale."""
 
 from itertools import pairwise
 
@@ -16,18 +16,18 @@ DERIVED = (1, 2)
 
 OUTPUTS = {
     **{
-        f"band_{band}_{kind}": Output(f"the {words} of the band {scale} (difference of Gaussians)")
+        f"band_{band}_{kind}": Output(f"{words} of the difference-of-Gaussians band {scale}")
         for band, scale in BANDS.items()
         for kind, words in (("energy", "share of the variance"), ("skewness", "skewness"))
     },
     **{
-        f"{name}_s{sigma}": Output(f"the {words} at scale {sigma} px")
+        f"{name}_s{sigma}": Output(f"{words} at scale {sigma} px")
         for sigma in DERIVED
         for name, words in (
-            ("gradient", "steerable energy of edges (gradient) over the variance"),
-            ("blob", "steerable energy of blobs (Laplacian) over the variance"),
-            ("line", "steerable energy of lines (second derivative of order 2) over the variance"),
-            ("coherence", "coherence of the structure tensor of the whole cell"),
+            ("gradient", "energy of first-order steerable filters (edges) over the variance"),
+            ("blob", "energy of the Laplacian (blobs) over the variance"),
+            ("line", "energy of second-order steerable filters (lines) over the variance"),
+            ("coherence", "coherence of the structure tensor"),
         )
     },
 }

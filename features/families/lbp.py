@@ -1,4 +1,4 @@
-"""Local binary patterns: the shapes of brightness around each pixel."""
+"""Local binary patterns: micro-patterns of brightness around each pixel."""
 
 import numpy as np
 
@@ -21,13 +21,13 @@ RADII = (1, 2)
 
 def _words(code: int) -> str:
     if code == POINTS + 1:
-        return "no uniform pattern"
-    return f"{code} of 8 neighbours in a row at least as bright"
+        return "is not uniform"
+    return f"is uniform with {code} of 8 neighbours bright"
 
 
 OUTPUTS = {
     f"r{radius}_{'mixed' if code == CODES - 1 else f'bright_{code}'}": Output(
-        f"the share of pixels with {_words(code)} at radius {radius} px"
+        f"share of pixels {{where}} whose local binary pattern of {{0}} at radius {radius} px {_words(code)}"
     )
     for radius in RADII
     for code in range(CODES)

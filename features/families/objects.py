@@ -1,20 +1,19 @@
-"""Things in a channel: bright bodies and spots, and where in the cell they lie."""
+"""Objects: bright objects and spots, their number, size and position in the cell."""
 
-import cv2
 import numpy as np
 
-from features.cells import Cell, Region
+from features.cells import Region
 from features.jit import Floats, Floats32, Ints, Mask, kernel
 from features.kernels.components import components, elongation, euler_number, mean_spacing, object_sums
 from features.kernels.distance import distance_to
-from features.kernels.sums import centre_of_mass, in_order
-from features.planes import band, brightest_place, interior, smoothed
+from features.kernels.sums import centre_of_mass
+from features.planes import band, brightest_place, smoothed
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Output, feature
 
-NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
 BODY = 9
 """Numbers in a row of `bright_objects`."""
 
+SPOT_NUMBERS = 9
 STRONG = 2.0
 """A spot is so many times as high as the spread of the difference."""
 
@@ -24,15 +23,15 @@ LEAST = 1e-6
 GAIN = GEOMETRY | {"gain"}
 
 BODIES = {
-    "count": Output("the number of bright objects"),
-    "area_share": Output("the share of the area in bright objects"),
-    "intensity_share": Output("the share of the intensity in bright objects", invariances=GAIN),
-    "mean_area": Output("the mean area of bright objects", AREA),
-    "std_area": Output("the standard deviation of the area of bright objects", AREA),
-    "largest_share": Output("the largest bright object's share of the area of all"),
-    "largest_elongation": Output("the eccentricity of the largest bright object"),
-    "contrast": Output("the mean intensity of bright objects over that of the rest", invariances=GAIN),
-    "euler_number": Output("the number of bright objects minus their holes"),
+    "count": Output("number of bright objects"),
+    "area_share": Output("share of the area in bright objects"),
+    "intensity_share": Output("share of {0}'s intensity in its bright objects {where}", invariances=GAIN),
+    "mean_area": Output("mean area of bright objects", AREA),
+    "std_area": Output("standard deviation of the area of bright objects", AREA),
+    "largest_share": Output("share of the area of bright objects in the largest one"),
+    "largest_elongation": Output("eccentricity of the largest bright object"),
+    "contrast": Output("mean intensity of bright objects over that of the background", invariances=GAIN),
+    "euler_number": Output("Euler number (objects minus holes) of bright objects"),
 }
 
 
@@ -53,15 +52,17 @@ def bodies(region: Region) -> Floats:
 
 
 SPOTS = {
-    "spot_count": Output("the number of spots"),
-    "spot_density": Output("the number of spots per area", PER_AREA),
-    "spot_strength": Output("the mean height of spots over the spread of the spot filter"),
-    "spot_spacing": Output("the mean distance from a spot to the next", LENGTH),
-    "spot_from_nucleus": Output("the mean distance from spots to the nucleus", LENGTH),
-    "spot_from_border": Output("the mean distance from spots to the border", LENGTH),
-    "spot_nuclear_share": Output("the share of spots in the nucleus"),
-    "brightest_from_nucleus": Output("the distance from the strongest spot to the nucleus", LENGTH),
-    "brightest_from_border": Output("the distance from the strongest spot to the border", LENGTH),
+    "spot_count": Output("number of spots"),
+    "spot_density": Output("density of spots (number per area)", PER_AREA),
+    "spot_strength": Output(
+        "mean height of spots over the standard deviation of the difference of Gaussians"
+    ),
+    "spot_spacing": Output("mean nearest-neighbour distance of spots", LENGTH),
+    "spot_from_nucleus": Output("mean distance of {0}'s spots to the nucleus", LENGTH),
+    "spot_from_border": Output("mean distance of {0}'s spots to the cell border", LENGTH),
+    "spot_nuclear_share": Output("share of {0}'s spots that lie in the nucleus"),
+    "brightest_from_nucleus": Output("distance of {0}'s strongest spot to the nucleus", LENGTH),
+    "brightest_from_border": Output("distance of {0}'s strongest spot to the cell border", LENGTH),
 }
 
 
@@ -78,24 +79,20 @@ def spots(region: Region) -> Floats:
     Gaussians), at one scale.
     """
     cell = region.cell
-    bands = cell.once(smoothed, 1) - cell.once(smoothed, 2)
+    planes = (cell.once(smoothed, 1), cell.once(smoothed, 2))
     spreads = np.sqrt(cell.once(band, 1, 2)[:, 0] / region.count)
-    out = np.empty((len(bands), len(SPOTS)))
-    for channel, (plane, spread) in enumerate(zip(bands, spreads, strict=True)):
-        points = local_maxima(plane, cell.once(interior, 1), np.maximum(STRONG * spread, LEAST))
-        out[channel] = spot_numbers(plane, points, spread, cell)
-    return out
+    return spot_numbers(planes, region.mask, spreads, cell.depth, cell.from_nucleus)
 
 
 CENTRE = {
     "microtubule_centre_from_nucleus": Output(
-        "the distance from the brightest microtubules to the nucleus", LENGTH
+        "distance of the microtubule organising centre to the nucleus", LENGTH
     ),
     "protein_from_microtubule_centre": Output(
-        "the distance from the protein's centre of mass to the brightest microtubules", LENGTH, GAIN
+        "distance of the protein's centre of mass to the microtubule organising centre", LENGTH, GAIN
     ),
     "protein_near_microtubule_centre": Output(
-        "the mean intensity of the protein within 2 µm of the brightest microtubules over that of the whole",
+        "mean intensity of the protein within 2 µm of the microtubule organising centre, over the cell's",
         invariances=GAIN,
     ),
 }
@@ -184,52 +181,92 @@ def bright_objects(pixels: Floats32, mask: Mask, thresholds: Floats, totals: Flo
     return out
 
 
-def local_maxima(plane: Floats32, inner: Mask, threshold: float) -> Ints:
+@kernel
+def local_maxima(plane: Floats32, mask: Mask, threshold: float) -> Ints:
     """Find pixels above a threshold and above all eight neighbours, which all lie in the mask.
 
     Parameters
     ----------
     plane : ndarray, shape (height, width), float32
-    inner : ndarray, shape (height, width), bool
-        Pixels whose neighbours all lie in the mask.
+    mask : ndarray, shape (height, width), bool
+        With a margin of one pixel.
 
     Returns
     -------
     ndarray, shape (n, 2), int64
         Rows and columns.
     """
-    return np.argwhere((plane > cv2.dilate(plane, NEIGHBOURS)) & (plane > threshold) & inner)
+    height, width = plane.shape
+    found = np.empty((height * width // 4 + 1, 2), np.int64)
+    count = 0
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            value = plane[row, column]
+            if not mask[row, column] or value <= threshold:
+                continue
+            highest = True
+            for near_row in range(row - 1, row + 2):
+                for near_column in range(column - 1, column + 2):
+                    if near_row == row and near_column == column:
+                        continue
+                    inside = mask[near_row, near_column]
+                    highest = highest and inside and plane[near_row, near_column] < value
+            if highest:
+                found[count] = row, column
+                count += 1
+    return found[:count]
 
 
-def spot_numbers(band: Floats32, points: Ints, spread: float, cell: Cell) -> Floats:
-    """Describe one channel's spots.
+@kernel
+def spot_numbers(
+    planes: tuple[Floats32, Floats32], mask: Mask, spreads: Floats, depth: Floats, away: Floats
+) -> Floats:
+    """Describe each channel's spots.
 
     Parameters
     ----------
-    band : ndarray, shape (height, width), float32
-        The difference of two smoothings.
-    points : ndarray, shape (n, 2), int64
-        Its local maxima.
-    spread : float
-        Its root mean square.
+    planes : tuple of ndarray, shape (channels, height, width), float32
+        A finer and a coarser smoothing; spots are maxima of their difference.
+    mask : ndarray, shape (height, width), bool
+        With a margin of one pixel.
+    spreads : ndarray, shape (channels,), float64
+        The difference's root mean square; spots are `STRONG` times as high.
+    depth, away : ndarray, shape (height, width), float64
+        Distances to the border and to the nucleus; the latter is infinite without a nucleus.
 
     Returns
     -------
-    ndarray, shape (9,), float64
-        In the order of `SPOTS`; NaN without spots, but for the first two, and without a nucleus.
+    ndarray, shape (channels, 9), float64
+        Number; number per pixel; mean height over spread; mean distance to the next spot, to the nucleus, to
+        the border; share in the nucleus; distances of the highest to nucleus and border. NaN without spots,
+        but for the first two, and without a nucleus.
     """
-    count = len(points)
-    out = np.full(len(SPOTS), np.nan)
-    out[:2] = count, count / cell.whole.count
-    if count == 0:
-        return out
-    at = tuple(points.T)
-    height, away, depth = band[at].astype(np.float64), cell.from_nucleus[at], cell.depth[at]
-    top = height.argmax()
-    out[2:4] = in_order(height) / count / spread, mean_spacing(points)
-    out[5], out[8] = in_order(depth) / count, depth[top]
-    if cell.region("nucleus").count:
-        out[[4, 6, 7]] = in_order(away) / count, np.count_nonzero(away == 0) / count, away[top]
+    finer, coarser = planes
+    channels = len(finer)
+    out = np.full((channels, SPOT_NUMBERS), np.nan)
+    inside = np.count_nonzero(mask)
+    for channel in range(channels):
+        band = finer[channel] - coarser[channel]
+        points = local_maxima(band, mask, max(STRONG * spreads[channel], LEAST))
+        count = len(points)
+        numbers = out[channel]
+        numbers[0], numbers[1] = count, count / inside
+        if count == 0:
+            continue
+        top, height, far, deep, within = 0, 0.0, 0.0, 0.0, 0
+        for index in range(count):
+            row, column = points[index]
+            height += band[row, column]
+            far += away[row, column]
+            deep += depth[row, column]
+            within += 1 if away[row, column] == 0.0 else 0
+            if band[row, column] > band[points[top, 0], points[top, 1]]:
+                top = index
+        numbers[2], numbers[3] = height / count / spreads[channel], mean_spacing(points)
+        numbers[5], numbers[8] = deep / count, depth[points[top, 0], points[top, 1]]
+        if far < np.inf:
+            numbers[4], numbers[6] = far / count, within / count
+            numbers[7] = away[points[top, 0], points[top, 1]]
     return out
 
 

@@ -1,4 +1,4 @@
-"""Rods and rings: what is long, and what is hollow, among the brightest parts of the cell."""
+"""Rods and rings: elongated and ring-shaped objects among the brightest parts of the cell."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +24,17 @@ LEAST_UM, LEAST_PX = 2.0, 6.0
 SMALLEST = 4.0
 
 OUTPUTS = {
-    "object_count": Output("the number of very bright objects"),
-    "area_share": Output("the share of the area in very bright objects"),
+    "object_count": Output("number of very bright objects"),
+    "area_share": Output("share of the area in very bright objects"),
     "intensity_share": Output(
-        "the share of the intensity in very bright objects", invariances=GEOMETRY | {"gain"}
+        "share of {0}'s intensity in very bright objects", invariances=GEOMETRY | {"gain"}
     ),
-    "rod_count": Output("the number of rods", invariances=THINNED),
-    "rod_length": Output("the mean length of rods", LENGTH, THINNED),
-    "longest_rod": Output("the length of the longest rod", LENGTH, THINNED),
-    "rod_straightness": Output("the straightness of rods", invariances=THINNED),
-    "ring_count": Output("the number of rings"),
-    "ring_diameter": Output("the mean diameter of rings", LENGTH),
+    "rod_count": Output("number of rods", invariances=THINNED),
+    "rod_length": Output("mean length of rods", LENGTH, THINNED),
+    "longest_rod": Output("length of the longest rod", LENGTH, THINNED),
+    "rod_straightness": Output("mean straightness of rods", invariances=THINNED),
+    "ring_count": Output("number of rings"),
+    "ring_diameter": Output("mean diameter of rings", LENGTH),
 }
 
 

@@ -1,4 +1,4 @@
-"""Zernike moments: coarse shape, and coarse arrangement of intensity, on a disc around the region."""
+"""Zernike moments: coarse shape, and coarse distribution of intensity, on the enclosing disc."""
 
 from math import comb, factorial
 
@@ -20,7 +20,10 @@ REGIONS = ("cell", "nucleus")
     family="zernike",
     per="shape",
     regions=REGIONS,
-    outputs={f"shape_{n}_{m}": Output(f"the Zernike magnitude ({n}, {m}) of the shape") for n, m in ORDERS},
+    outputs={
+        f"shape_{n}_{m}": Output(f"magnitude of the Zernike moment ({n}, {m}) of the shape")
+        for n, m in ORDERS
+    },
 )
 def of_shape(region: Region) -> Floats:
     """Compute the magnitudes of the shape's Zernike moments up to degree 9, shape (30,).
@@ -41,7 +44,7 @@ def of_shape(region: Region) -> Floats:
     regions=("cell",),
     outputs={
         f"intensity_{n}_{m}": Output(
-            f"the Zernike magnitude ({n}, {m}) of the arrangement", invariances=GEOMETRY | GAIN
+            f"magnitude of the Zernike moment ({n}, {m}) of the intensity", invariances=GEOMETRY | GAIN
         )
         for n, m in ORDERS[1:]
     },

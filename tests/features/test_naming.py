@@ -43,20 +43,30 @@ def test_a_name_outside_the_grammar_is_refused(name):
 
 def test_descriptions_are_plain_words():
     assert describe("nucleus__haralick__contrast_d4__protein__p90") == (
-        "90th percentile over the picture's cells of Haralick's contrast "
-        "at distance 4 px of the protein in the nucleus (pixels of 0.32 µm where the pixel size is known)"
+        "contrast of the grey-level co-occurrence matrix at distance 4 px of the protein in the nucleus, "
+        "90th percentile over cells (pixels of 0.32 µm where the pixel size is known)"
     )
-    assert describe("cell__morphology__area").startswith("the area of the cell, in µm² (px²")
-    assert describe("picture__population__cells") == "the number of cells"
-    assert describe("cnn__densenet121__e0041") == "number 41 of the embedding of the network densenet121"
+    assert describe("cell__morphology__area").startswith("area of the cell, in µm² (px²")
+    assert describe("picture__population__cells") == "number of cells"
+    assert describe("cnn__densenet121__e0041") == "dimension 41 of the embedding of the network densenet121"
     assert describe("cnn__some_net__logit_nuclear_membrane__max") == (
-        "maximum over the picture's cells of the log-odds of nuclear membrane by the network some_net"
+        "log-odds of nuclear membrane by the network some_net, maximum over cells"
     )
     assert describe("cnn__some_net__e0000_top3") == (
-        "mean of the 3 largest over the picture's cells of number 0 of the embedding of the network some_net"
+        "dimension 0 of the embedding of the network some_net, mean of the 3 largest over cells"
     )
     assert describe("cnn__some_net__area") == "area of the network some_net"
     assert "of the protein and the ER" in describe("cell__colocalization__pearson__protein__er")
+    assert describe("cell__intensity__nucleus_share__protein__mean") == (
+        "share of the protein's intensity that lies in the nucleus, mean over cells"
+    )
+    assert describe("cell__intensity__nucleus_share__microtubules").startswith("share of the microtubules' ")
+    assert describe("cell__colocalization__distance_2__protein__er").startswith(
+        "mean distance from bright ER to bright protein regions, in µm"
+    )
+    assert describe("cell__morphology__area__beyond") == (
+        "area of the cell, share of cells far above the median"
+    )
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,8 @@ def test_a_feature_says_what_it_is_where_it_comes_from_and_in_which_unit(feature
     for output in feature.outputs.values():
         assert output.unit in UNITS
         assert output.invariances <= INVARIANCES
-        assert output.words[0].islower() or output.words[0].isupper()
+        assert output.words[0].isalpha()
+        assert not output.words.startswith("the ")
 
 
 def test_no_two_features_share_a_column():
