@@ -4,37 +4,35 @@ import sys
 from typing import NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
-from pipeline.commands import (
-    baseline,
-    demo,
-    embed,
-    evaluate,
-    extract,
-    importances,
-    nearest,
-    overlay,
-    predict,
-    simulate,
-    status,
-    train,
-    train_cnn,
-    train_segmenter,
-)
-from pipeline.commands import features as feature_catalogue
+from pipeline.commands.baseline import baseline
 from pipeline.commands.console import errors
+from pipeline.commands.demo import demo, simulate
+from pipeline.commands.embed import embed
+from pipeline.commands.evaluate import evaluate
+from pipeline.commands.extract import extract
+from pipeline.commands.features import features
+from pipeline.commands.importances import importances
+from pipeline.commands.nearest import nearest
+from pipeline.commands.options import Command
+from pipeline.commands.overlay import overlay
+from pipeline.commands.predict import predict
+from pipeline.commands.status import status
+from pipeline.commands.train import train
+from pipeline.commands.train_cnn import train_cnn
+from pipeline.commands.train_segmenter import train_segmenter
 from pipeline.core.errors import PipelineError
 
 app = typer.Typer(
     name="run.py",
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
     help="""Find where in a human cell a protein is, from microscope pictures.
 
     The usual order: **extract** (pictures to features), **train** (features and labels to a model),
-    **evaluate** and **importances** (how good it is, and why it answers as it does), **predict** (new
+    **evaluate** and **importances** (how good it is, and what decides its predictions), **predict** (new
     pictures).
     `simulate` makes pictures to try it on; `status` says what is done, stale or missing.
 
@@ -42,34 +40,25 @@ app = typer.Typer(
     """,
 )
 
-STARTING = "Getting started"
-MAIN = "The main job"
-LOOKING = "Looking at it"
-NETWORKS = "Your own networks"
-
-app.command("demo", rich_help_panel=STARTING)(demo.demo)
-app.command("simulate", rich_help_panel=STARTING)(simulate.simulate)
-app.command("extract", rich_help_panel=MAIN)(extract.extract)
-app.command("embed", rich_help_panel=MAIN)(embed.embed)
-app.command("train", rich_help_panel=MAIN)(train.train)
-app.command("evaluate", rich_help_panel=MAIN)(evaluate.evaluate)
-app.command("baseline", rich_help_panel=LOOKING)(baseline.baseline)
-app.command("predict", rich_help_panel=MAIN)(predict.predict)
-app.command("importances", rich_help_panel=LOOKING)(importances.importances)
-app.command("features", rich_help_panel=LOOKING)(feature_catalogue.features)
-app.command("nearest", rich_help_panel=LOOKING)(nearest.nearest)
-app.command("overlay", rich_help_panel=LOOKING)(overlay.overlay)
-app.command("status", rich_help_panel=LOOKING)(status.status)
-app.command("train-cnn", rich_help_panel=NETWORKS)(train_cnn.train_cnn)
-app.command("train-segmenter", rich_help_panel=NETWORKS)(train_segmenter.train_segmenter)
+PANELS = {
+    "Getting started": (demo, simulate),
+    "The main job": (extract, embed, train, evaluate, predict),
+    "Looking at it": (baseline, importances, features, nearest, overlay, status),
+    "Your own networks": (train_cnn, train_segmenter),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(command.__name__.replace("_", "-"), cls=Command, rich_help_panel=panel)(command)
 
 
 def main() -> None:
     """Run the command line; what the user can mend is told in one line, with exit status 2."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except PipelineError as error:
         _fail(str(error))
+    except TyperException as error:  # an option that there is not, or that lacks its value
+        _fail(error.format_message().replace("\n", " "))
     except OSError as error:
         if error.filename is None:
             raise

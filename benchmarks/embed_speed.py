@@ -1,4 +1,4 @@
-"""Speed of embedding: the two bars of the network built in and of the competition winner's architecture.
+"""Speed of embedding: the two bars of the shipped network and of the competition winner's architecture.
 
 Run from the project's folder on an idle machine: ``python benchmarks/embed_speed.py``. Pictures are
 simulated, 512 x 512 x 4 as PNG. First, whole pictures against the plain forward pass of the same network, in
@@ -20,26 +20,28 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
+from pipeline.core.weights import SHIPPED, read_card, save_state
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
 from pipeline.networks.architectures import architecture, build_network, forward
-from pipeline.networks.card import Embedder, read_card
-from pipeline.networks.columns import embedding_row
-from pipeline.networks.preprocessing import Preprocessing
-from pipeline.networks.weights import SHIPPED, load_network, open_network, save_state, weights_path
-from pipeline.stages.embed import BUILTIN, EmbedOptions, embed
-from pipeline.stages.simulate import simulate
+from pipeline.networks.checkpoints import CnnCard, load_network, open_network, weights_path
+from pipeline.networks.inference import embedding_row
+from pipeline.networks.preprocessing import Embedder, Preprocessing
+from pipeline.stages.embed import BUILTIN, Embed
+from pipeline.stages.options import EmbedOptions, SimulateOptions
+from pipeline.stages.simulate import Simulate
 
 WINNER = "bestfitting-densenet121"
 
 
 def builtin() -> Embedder:
-    """Return the network that comes with the project."""
-    card = read_card(SHIPPED / f"{BUILTIN}.safetensors")
+    """Return the shipped network."""
+    path = SHIPPED / f"{BUILTIN}.safetensors"
+    card = read_card(path, CnnCard)
     assert card is not None
-    assert card.embedder is not None
-    return card.embedder
+    return card.embedder(BUILTIN, path)
 
 
 def with_random_weights(name: str, folder: Path) -> Embedder:
@@ -60,7 +62,7 @@ def with_random_weights(name: str, folder: Path) -> Embedder:
 
 def against_the_plain_pass(embedder: Embedder, samples: Sequence[Sample]) -> None:
     """Print the time of a picture by `embed`, of the network's forward pass alone, and their ratio."""
-    answer = open_network(embedder)
+    run = open_network(embedder)
     network = load_network(embedder, weights_path(embedder)).eval()
     network = network.to(memory_format=torch.channels_last)
     side = embedder.preprocessing.side
@@ -68,7 +70,7 @@ def against_the_plain_pass(embedder: Embedder, samples: Sequence[Sample]) -> Non
     whole, plain = [], []
     for sample in samples:
         start = time.perf_counter()
-        embedding_row(read_picture(sample), embedder, answer, None)
+        embedding_row(read_picture(sample).pixels, embedder, run)
         middle = time.perf_counter()
         with torch.inference_mode():
             forward(network, planes)
@@ -95,7 +97,7 @@ def throughput(folder: Path, samples: Sequence[Sample], pictures: int, jobs: int
                 shutil.copy(path, images / f"p{number:04}_{path.stem.rsplit('_', 1)[1]}.png")
         start = time.perf_counter()
         options = EmbedOptions(images=images, work=folder / f"work-{size}", network=BUILTIN, jobs=jobs)
-        embed(options, SilentProgress())
+        execute(Embed(), options, SilentProgress())
         seconds.append(time.perf_counter() - start)
     steady = (sizes[1] - sizes[0]) / (seconds[1] - seconds[0])
     print(
@@ -114,7 +116,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        simulate(folder, given.pictures, seed=4242)
+        asked = SimulateOptions(out=folder, pictures=given.pictures, seed=4242)
+        execute(Simulate(), asked, SilentProgress())
         samples, _ = find_samples(folder / "images")
         for embedder in (with_random_weights(WINNER, folder), builtin()):
             against_the_plain_pass(embedder, samples)

@@ -24,13 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import features
 from pipeline.commands.console import RichProgress
 from pipeline.core.files import write_table
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
-from pipeline.stages.evaluate import EvaluateOptions, evaluate
+from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Work = Annotated[Path, typer.Option(help="Folder for everything computed; what is there is not repeated.")]
@@ -105,7 +106,7 @@ def simulated(work: Work, pictures: int = 300, seed: int = 7) -> None:
     progress = RichProgress()
     start = time.perf_counter()
     train(TrainOptions(work=truth.root, labels=data / "labels.csv"), progress)
-    evaluate(EvaluateOptions(work=truth.root), progress)
+    execute(Evaluate(), EvaluateOptions(work=truth.root), progress)
     report_scores(truth, time.perf_counter() - start)
 
 

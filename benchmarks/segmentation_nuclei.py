@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.segmentation.cellpose import find_objects
 from pipeline.segmentation.fields import field_type, read_fields, split_fields
+from pipeline.segmentation.network import find_weights
 from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.scores import average_precision
 from pipeline.segmentation.shapes import median_diameter
 from pipeline.segmentation.watershed import WatershedSegmenter
-from pipeline.segmentation.weights import find_weights
 
 BARS = (0.85, 0.65)
 

@@ -20,8 +20,8 @@ from pipeline.segmentation.cellpose import CellposeSegmenter, find_objects
 from pipeline.segmentation.diameter import estimate_both, with_diameters
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.fields import network_planes
+from pipeline.segmentation.network import load_network
 from pipeline.segmentation.scores import average_precision
-from pipeline.segmentation.weights import load_network
 from pipeline.simulation.field import simulate_picture
 
 SEED = 990_002

@@ -5,11 +5,11 @@
     python benchmarks/stack_on_published_cnns.py --labels L.csv --tables a.parquet b.csv ...
 
 Tables are those that `python run.py train --outputs` takes: Id, and a column per location of
-probabilities or of 0 and 1, or label sets. Pictures that all networks answered are scored. Every number
-comes from nested cross-validation: members, weights and thresholds are fitted without the rows that they
-answer. The stack is calibrated and answers from half the F1 that its probabilities promise. Networks that
-give probabilities need not be calibrated; they are scored both at 0.5 and with thresholds fitted without the
-fold, by rules chosen so too, and the better of the two is what the stack has to beat.
+probabilities or of 0 and 1, or label sets. Pictures that all networks predicted are scored. Every number
+comes from nested cross-validation: base learners, weights and thresholds are fitted without the rows that
+they predict. The stack is the one that `train` makes, with its defaults. Networks that give probabilities
+need not be calibrated; they are scored both at 0.5 and with thresholds fitted without the fold, by rules
+chosen so too, and the better of the two is what the stack has to beat.
 """
 
 import argparse
@@ -22,27 +22,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from models.base_learners.votes import scaled
 from models.folds import stratified_group_folds
-from models.meta_learner import Head, OuterFold, decide, mean_group_size, nested_answers
+from models.meta_learner import OuterFold, decide_folds
 from models.metrics import Counts, count, interval, resampled_counts
-from models.outputs import JOINT, describe, nested_outputs
+from models.stacking import STACK, StackedLocations
 from models.thresholds import NESTED
 from pipeline.commands.console import RichProgress
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import Store
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.prediction_tables import read_networks
+from pipeline.data.prediction_tables import OUTPUTS, output_column, read_probabilities
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 RAREST = 5
 FOLDS = 5
-RULE = "half_f1"
-"""Thresholds of the stack: the rule that takes least from a location's few positives."""
 OTHERS = ("target_bits", "published_ensemble_bits")
 
 
@@ -52,7 +50,7 @@ class Outputs:
 
     ids: pd.Series
     networks: list[str]
-    answers: NDArray[np.float32]
+    probability: NDArray[np.float32]
     truth: NDArray[np.bool_]
 
 
@@ -76,54 +74,57 @@ def read_published(real: Path, rows: str) -> Outputs:
 
 
 def read_tables(labels: Path, tables: list[Path]) -> Outputs:
-    """Read one table of answers per network, for the labelled pictures that all of them answer."""
-    truth, networks = read_labels(labels).targets, read_networks(tables)
-    answered = networks.ids[~np.isnan(networks.answers).any(axis=(1, 2))]
-    ids = truth.index.intersection(answered)
+    """Read one table of predictions per network, for the labelled pictures that all of them predicted."""
+    truth, found = read_labels(labels).targets, read_probabilities(tables).dropna()
+    ids = truth.index.intersection(found.index)
     if ids.empty:
-        raise PipelineError(f"{labels}: no picture of it is answered by every network; ids must be the same")
-    print(f"{len(ids)} of {len(truth)} labelled pictures are answered by every network")
-    values = networks.answers[networks.ids.get_indexer(ids)]
-    return Outputs(pd.Series(ids), networks.names, values, truth.loc[ids].to_numpy())
+        raise PipelineError(f"{labels}: no picture of it is predicted by every network; ids must be the same")
+    print(f"{len(ids)} of {len(truth)} labelled pictures are predicted by every network")
+    names = [name.split("__")[1] for name in found.columns[:: len(LOCATIONS)]]
+    values = found.loc[ids].to_numpy().reshape(len(ids), len(names), len(LOCATIONS))
+    return Outputs(pd.Series(ids), names, values, truth.loc[ids].to_numpy())
 
 
 def stack(
     outputs: Outputs, groups: pd.Series, fold: NDArray[np.int16], store: Path | None
 ) -> NDArray[np.bool_]:
-    """Choose locations of all rows by nested five-fold cross-validation."""
+    """Choose locations of all rows by the stack, in nested five-fold cross-validation."""
     start = time.monotonic()
-    described = describe(outputs.answers, outputs.networks, list(LOCATIONS))
-    keep = None if store is None else Store(store)
-    size = mean_group_size(groups.to_numpy())
-    head = Head("stack", tuple(range(len(LOCATIONS))), always=True, group_size=size)
-    jobs = os.cpu_count() or 1
-    members = FOLDS * (FOLDS + 1) // 2 * (len(JOINT) + 1)
-    with threadpool_limits(1):
-        with RichProgress().track("Members", members) as finished:
-            nested = nested_outputs(described, outputs.truth, fold, store=keep, jobs=jobs, finished=finished)
-        answers = nested_answers(head, nested.inner, nested.outer, outputs.truth, fold, RULE)
-    print(f"members and heads: {time.monotonic() - start:.0f} s")
-    return answers.chosen
+    columns = [output_column(network, name) for network in outputs.networks for name in LOCATIONS]
+    table = pd.DataFrame(scaled(outputs.probability).reshape(len(fold), -1), outputs.ids, columns)
+    truth = pd.DataFrame(outputs.truth, outputs.ids, list(LOCATIONS))
+    trained = StackedLocations(jobs=os.cpu_count() or 1, of_networks=(OUTPUTS,))
+    with RichProgress().track("Base learners", trained.fits_needed([OUTPUTS], len(LOCATIONS), FOLDS)) as done:
+        trained.fit(
+            {OUTPUTS: table},
+            truth,
+            fold,
+            groups=groups.to_numpy(dtype=str),
+            store=None if store is None else Store(store),
+            finished=done,
+        )
+    print(f"base learners and meta-learners: {time.monotonic() - start:.0f} s")
+    return trained.out_of_fold_[STACK].chosen
 
 
 def own_thresholds(
     probability: NDArray[np.float32], truth: NDArray[np.bool_], fold: NDArray[np.int16]
 ) -> NDArray[np.bool_]:
-    """Answer every row by thresholds, and rules, chosen without its fold."""
+    """Predict every row by thresholds, and rules, chosen without its fold."""
     values = probability.astype(np.float64)
     outside = [fold != number for number in np.unique(fold)]
     parts = [OuterFold(rest, values[rest], values[~rest]) for rest in outside]
-    return decide(parts, truth, fold, NESTED, always=True).chosen
+    return decide_folds(parts, truth, fold, NESTED, always=True).chosen
 
 
 def rivals(outputs: Outputs, fold: NDArray[np.int16]) -> dict[str, NDArray[np.bool_]]:
-    """Return what every network alone answers; probabilities in two ways."""
-    values, answers = outputs.answers, {}
-    for place, name in enumerate(outputs.networks):
-        answers[name] = values[:, place] >= 0.5
-        if not np.isin(values[:, place], (0, 1)).all():
-            answers[f"{name}, own thresholds"] = own_thresholds(values[:, place], outputs.truth, fold)
-    return answers
+    """Return what every network alone predicts; probabilities in two ways."""
+    chosen = {}
+    for name, values in zip(outputs.networks, outputs.probability.swapaxes(0, 1), strict=True):
+        chosen[name] = values >= 0.5
+        if not np.isin(values, (0, 1)).all():
+            chosen[f"{name}, own thresholds"] = own_thresholds(values, outputs.truth, fold)
+    return chosen
 
 
 def report(
@@ -132,12 +133,12 @@ def report(
     """Print the stack beside its inputs, with intervals paired over groups."""
     truth = outputs.truth
     rarest = np.argsort(truth.sum(axis=0))[:RAREST]
-    votes = (outputs.answers >= 0.5).mean(axis=1)
-    answers = alone | {"majority vote": votes > 0.5, "stack": chosen}
-    counts = {name: count(truth, some) for name, some in answers.items()}
-    spread = {name: resampled_counts(truth, some, groups, draws=1000) for name, some in answers.items()}
+    votes = (outputs.probability >= 0.5).mean(axis=1)
+    predicted = alone | {"majority vote": votes > 0.5, "stack": chosen}
+    counts = {name: count(truth, some) for name, some in predicted.items()}
+    spread = {name: resampled_counts(truth, some, groups, draws=1000) for name, some in predicted.items()}
     print(f"{len(truth)} pictures in {groups.nunique()} groups; macro-F1 over {len(LOCATIONS)} locations")
-    width = max(map(len, answers))
+    width = max(map(len, predicted))
     for name, some in counts.items():
         low, high = interval(spread[name].macro_f1())
         rare = some.f1()[rarest].mean()
@@ -151,8 +152,8 @@ def report(
 
 
 def _per_location(ours: Counts, best: Counts, truth: NDArray[np.bool_]) -> None:
-    for place, name in enumerate(LOCATIONS):
-        print(f"  {name:30} {ours.f1()[place]:.3f}  {best.f1()[place]:.3f}  {truth[:, place].sum():6}")
+    for column, name in enumerate(LOCATIONS):
+        print(f"  {name:30} {ours.f1()[column]:.3f}  {best.f1()[column]:.3f}  {truth[:, column].sum():6}")
 
 
 def main() -> None:
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="csv Id,Target for --tables")
     parser.add_argument("--tables", type=Path, nargs="+", help="one per network, instead of the published")
     parser.add_argument(
-        "--store", type=Path, help="folder that keeps finished members, to go on after a stop"
+        "--store", type=Path, help="folder that keeps finished base learners, to go on after a stop"
     )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

@@ -25,13 +25,13 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.cross_fitting import Block, Fit, Level0
-from models.hyperparameters import BINARY_KINDS, defaults
+from models.cross_fitting import Block, Choice, CrossFitter
+from models.hyperparameters import KINDS, defaults
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainOptions
 
 COUNTS = (
     12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,
@@ -51,7 +51,7 @@ def made_up_labels(pictures: int) -> pd.DataFrame:
 def write_features(path: Path, truth: np.ndarray, ids: pd.Index, columns: int) -> None:
     """Write columns that each know a little of one location, in blocks, so that this takes no memory."""
     names = [f"cell__made_up__c{number:04}__protein__mean" for number in range(columns)]
-    place = np.arange(columns) % truth.shape[1]
+    location = np.arange(columns) % truth.shape[1]
     strength = 0.3 * 0.999 ** np.arange(columns)
     schema = pa.schema([("Id", pa.string()), *((name, pa.float32()) for name in names)])
     with pq.ParquetWriter(path, schema) as writer:
@@ -59,7 +59,7 @@ def write_features(path: Path, truth: np.ndarray, ids: pd.Index, columns: int) -
             rng = np.random.default_rng(start)
             some = truth[start : start + 2048]
             values = rng.normal(size=(len(some), columns)).astype(np.float32)
-            values += (some[:, place] * strength).astype(np.float32)
+            values += (some[:, location] * strength).astype(np.float32)
             arrays = [pa.array(ids[start : start + 2048].astype(str)), *map(pa.array, values.T)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
@@ -92,15 +92,19 @@ def sample(options: TrainOptions) -> None:
     folds, locations = data.folds, len(data.trained)
     with threadpool_limits(1):
         start = time.process_time()
-        block = Block.of("features", data.blocks["features"])
-        level0 = Level0([block], data.targets[data.trained].to_numpy(), data.fold)
+        block = Block.of("features", data.blocks["features"], KINDS)
+        fitter = CrossFitter([block], data.targets[data.trained].to_numpy(), data.fold)
         preparing = time.process_time() - start
-        place, total = locations // 2, 0.0
+        some, total = (locations // 2,), 0.0
         sizes = {(0, 1): folds * (folds - 1) // 2, (0,): folds, (): 1}
-        for kind in BINARY_KINDS:
+        for kind in KINDS:
             for without, number in sizes.items():
                 start = time.process_time()
-                level0.boosters([Fit(0, kind, place, defaults(kind, len(data.fold)), without)])
+                choice = Choice.same((0, kind), some, folds, defaults(kind, len(data.fold)))
+                if without:
+                    fitter.log_odds(choice.fits(choice.final, without))
+                else:
+                    fitter.final_learners([choice])
                 seconds = time.process_time() - start
                 total += number * locations * seconds
                 print(f"{kind} without {len(without)} folds: {seconds:.1f} s, {number * locations} of them")
@@ -138,7 +142,7 @@ def main() -> None:
     subprocess.run([sys.executable, "run.py", "evaluate", "--work", str(work.root)], check=True)
     card = json.loads((work.model / "card.json").read_text())
     locations, folds = len(card["locations"]), card["folds"]
-    fits = locations * len(BINARY_KINDS) * (folds * (folds - 1) // 2 + folds + 1)
+    fits = locations * len(KINDS) * (folds * (folds - 1) // 2 + folds + 1)
     processor = used.ru_utime + used.ru_stime
     print(
         f"{card['pictures']} pictures, {card['blocks']['features']} columns, {locations} locations, "

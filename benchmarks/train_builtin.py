@@ -1,4 +1,4 @@
-"""Train the network that comes with the project, on simulated pictures of all 28 locations.
+"""Train the shipped network, on simulated pictures of all 28 locations.
 
 Run from the project's folder: ``nice python benchmarks/train_builtin.py FOLDER``. Killed and run again it
 goes on: with the next picture, or after the last finished epoch. Writes ``data/weights/builtin.safetensors``
@@ -18,15 +18,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pipeline.commands.console import RichProgress
 from pipeline.core.files import text_digest
 from pipeline.core.progress import Progress
+from pipeline.core.training_loop import TrainingLoop
+from pipeline.core.weights import SHIPPED, save_state, write_card
 from pipeline.core.workers import torch_threads
 from pipeline.data.locations import LOCATIONS
 from pipeline.networks.architectures import architecture
-from pipeline.networks.card import Embedder, EmbeddingCard, write_card
-from pipeline.networks.losses import log_loss, positive_weights, unweighted
+from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.preprocessing import Preprocessing
-from pipeline.networks.trainer import CnnSettings, State, Trainer
-from pipeline.networks.training_pictures import Bytes, Store, as_bytes
-from pipeline.networks.weights import SHIPPED, save_state
+from pipeline.networks.training import (
+    CnnHyperparameters,
+    cnn_training,
+    log_loss,
+    log_odds,
+    positive_weights,
+    unweighted,
+)
+from pipeline.networks.training_pictures import Bytes, PictureCache, as_bytes
 from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import Protein, proteins
 from pipeline.stages.simulate import VERSION
@@ -53,7 +60,7 @@ def simulated(folder: Path, wanted: list[Protein], progress: Progress) -> Bytes:
         return as_bytes(made.picture.pixels, preprocessing)
 
     key = text_digest([VERSION, SEED, len(wanted), preprocessing.model_dump(mode="json")])
-    return Store(folder, key, len(wanted), SIDE, "Simulating pictures").filled(make, 1, progress)
+    return PictureCache(folder, key, len(wanted), SIDE, "Simulating pictures").filled(make, 1, progress)
 
 
 def targets_of(wanted: list[Protein]) -> NDArray[np.bool_]:
@@ -62,25 +69,21 @@ def targets_of(wanted: list[Protein]) -> NDArray[np.bool_]:
 
 
 def trained(
-    folder: Path, pixels: Bytes, truth: NDArray[np.bool_], settings: CnnSettings, progress: Progress
-) -> tuple[State, dict[str, float]]:
+    folder: Path,
+    pixels: Bytes,
+    truth: NDArray[np.bool_],
+    hyperparameters: CnnHyperparameters,
+    progress: Progress,
+) -> tuple[TrainingLoop, dict[str, float]]:
     """Return the weights of the best epoch, and how they do on the proteins that chose it."""
     choosing = np.arange(len(pixels)) % CHOOSING == 0
     rows = np.flatnonzero(choosing)
-    checkpoint = folder / "checkpoint.pt"
-    with torch_threads(1), progress.track("Training", settings.epochs) as advance:
-        trainer = Trainer(pixels, truth, np.flatnonzero(~choosing), rows, settings)
-        if checkpoint.is_file():
-            trainer.resume(checkpoint)
-            advance(trainer.epoch)
-
-        def finished(epoch: int, loss: float) -> None:
-            advance(1)
-            progress.note(f"epoch {epoch}: validation log-loss {loss:.4f}")
-
-        state = trainer.run(checkpoint, finished)
-    weights = positive_weights(truth[~choosing])
-    return state, scores(unweighted(trainer.answers(state, rows), weights), truth[rows])
+    with torch_threads(1):
+        training = cnn_training(pixels, truth, np.flatnonzero(~choosing), rows, hyperparameters)
+        state = training.run(progress, "Training", folder / "checkpoint.pt", progress.note)
+        training.network.load_state_dict(state)
+        logits = log_odds(training.network.eval(), pixels, rows)
+    return training, scores(unweighted(logits, positive_weights(truth[~choosing])), truth[rows])
 
 
 def scores(logits: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, float]:
@@ -95,27 +98,27 @@ def scores(logits: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, f
 
 
 def write_network(
-    folder: Path, state: State, pictures: int, settings: CnnSettings, found: dict[str, float]
+    folder: Path,
+    training: TrainingLoop,
+    pictures: int,
+    hyperparameters: CnnHyperparameters,
+    found: dict[str, float],
 ) -> Path:
     """Write weights and their card."""
     weights = folder / "builtin.safetensors"
-    embedder = Embedder(
-        name="builtin",
-        network=settings.network,
-        weights=Path(weights.name),
-        sha256=save_state(weights, state),
-        preprocessing=Preprocessing(side=architecture(settings.network).side, scale="picture"),
+    card = CnnCard(
+        network=hyperparameters.network,
+        sha256=save_state(weights, training.state),
+        preprocessing=Preprocessing(side=architecture(hyperparameters.network).side, scale="picture"),
         outputs=LOCATIONS,
-    )
-    card = EmbeddingCard(
-        name="builtin",
-        columns=0,
-        embedder=embedder,
         trained_on=(),
-        training=f"{pictures} simulated pictures of {SIDE} px with all 28 locations, one of each of the "
+        steps=training.best_step,
+        best_epoch=training.best_step // training.schedule.round,
+        data=f"{pictures} simulated pictures of {SIDE} px with all 28 locations, one of each of the "
         f"first proteins of seed {SEED} (every {CHOOSING}th chose the epoch); no real picture",
         licence="that of the project: pictures and weights are its own",
-        command=f"python benchmarks/train_builtin.py FOLDER --pictures {pictures} --epochs {settings.epochs}",
+        command=f"python benchmarks/train_builtin.py FOLDER --pictures {pictures} "
+        f"--epochs {hyperparameters.epochs}",
         scores=found,
     )
     write_card(weights, card)
@@ -133,7 +136,7 @@ def main() -> None:
     progress = RichProgress()
     wanted = list(islice(proteins(SEED, LOCATIONS), given.pictures))
     pixels = simulated(given.folder, wanted, progress)
-    settings = CnnSettings(
+    hyperparameters = CnnHyperparameters(
         network="compact",
         side=SIDE,
         crop=CROP,
@@ -142,8 +145,8 @@ def main() -> None:
         patience=given.epochs,
         averaging=0.99,
     )
-    state, found = trained(given.folder, pixels, targets_of(wanted), settings, progress)
-    print(write_network(given.output, state, len(wanted), settings, found), found)
+    training, found = trained(given.folder, pixels, targets_of(wanted), hyperparameters, progress)
+    print(write_network(given.output, training, len(wanted), hyperparameters, found), found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What each part of the stack is worth: level 1 and thresholds fitted again on parts of level 0.
+"""What each part of the stack is worth: meta-learner and thresholds fitted again on some base learners.
 
-Level 0's log-odds are kept from the training, so that nothing of level 0 is fitted again. Every answer
+The base learners' log-odds are kept from the training, so that none of them is fitted again. Every prediction
 is as honest as the stack's own: it comes from what was fitted without the row's fold.
 """
 
@@ -11,31 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.meta_learner import Answers, Head, OuterFold, decide, nested_answers, outer_folds
+from models.cross_fitting import Nested
+from models.meta_learner import (
+    MetaLearner,
+    OuterFold,
+    Predictions,
+    decide_folds,
+    nested_predictions,
+    outer_folds,
+)
 from models.thresholds import NESTED, RULES
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Margins:
-    """Level 0's out-of-fold log-odds, as `models.nested.Nested` has them, and what they are of.
+class BaseLogOdds:
+    """The base learners' out-of-fold log-odds and what they are of.
 
     Attributes
     ----------
-    inner : ndarray, shape (folds, rows, locations, sources)
-    outer : ndarray, shape (rows, locations, sources)
+    nested : Nested
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
     blocks, kinds : sequence of str, length sources
     always : bool
-        Whether the stack answers every row.
+        Whether the stack names a location for every row.
     group_size : float
         Mean number of rows of a group.
     """
 
-    inner: Floats
-    outer: Floats
+    nested: Nested
     targets: NDArray[np.bool_]
     fold: NDArray[np.int16]
     blocks: Sequence[str]
@@ -48,40 +54,42 @@ class Margins:
         """Targets and folds."""
         return self.targets, self.fold
 
-    def of(self, wanted: Sequence[bool]) -> tuple[Floats, Floats]:
-        """Return inner and outer log-odds of some sources."""
-        some = np.flatnonzero(wanted)
-        return self.inner[:, :, :, some], self.outer[:, :, some]
+    def of(self, wanted: Sequence[bool]) -> Nested:
+        """Return the log-odds of some sources."""
+        some, nested = np.flatnonzero(wanted), self.nested
+        inner = [table[:, :, some] for table in nested.inner]
+        return Nested(inner, nested.outer[:, :, some], nested.final[:, :, some])
 
 
-def ablations(margins: Margins, rule: str) -> Iterator[tuple[str, Answers]]:
-    """Yield every variant's name and answers, the whole stack first."""
-    head = Head("stack", tuple(range(margins.targets.shape[1])), margins.always, margins.group_size)
-    everything = outer_folds(head, list(margins.inner), margins.outer, *margins.known)
-    yield "the stack", decide(everything, *margins.known, rule, always=head.always)
-    yield from _parts(margins, head, rule)
-    yield "level 1 per location", _own_only(margins, rule)
-    yield "mean of level 0, no level 1", _without_level1(margins, rule)
+def ablations(base: BaseLogOdds, rule: str) -> Iterator[tuple[str, Predictions]]:
+    """Yield every variant's name and predictions, the whole stack first."""
+    locations = tuple(range(base.targets.shape[1]))
+    meta = MetaLearner("stack", locations, base.always, base.group_size)
+    everything = outer_folds(meta, base.nested, *base.known)
+    yield "the stack", decide_folds(everything, *base.known, rule, always=base.always)
+    yield from _parts(base, meta, rule)
+    yield "meta-learner per location", _own_only(base, rule)
+    yield "mean of base learners, no meta-learner", _without_meta_learner(base, rule)
     for name in (*RULES, NESTED):
         if name != rule:
-            yield f"thresholds by {name}", decide(everything, *margins.known, name, always=head.always)
-    yield "thresholds of 0.5", _at_half(everything, margins)
+            yield f"thresholds by {name}", decide_folds(everything, *base.known, name, always=base.always)
+    yield "thresholds of 0.5", _at_half(everything, base)
 
 
-def _parts(margins: Margins, head: Head, rule: str) -> Iterator[tuple[str, Answers]]:
-    for names, what in ((margins.blocks, "block"), (margins.kinds, "members")):
+def _parts(base: BaseLogOdds, meta: MetaLearner, rule: str) -> Iterator[tuple[str, Predictions]]:
+    for names, what in ((base.blocks, "block"), (base.kinds, "base learners")):
         distinct = list(dict.fromkeys(names))
         for name in distinct if len(distinct) > 1 else ():
-            inner, outer = margins.of([other == name for other in names])
-            yield f"{what} {name} alone", nested_answers(head, list(inner), outer, *margins.known, rule)
+            some = base.of([other == name for other in names])
+            yield f"{what} {name} alone", nested_predictions(meta, some, *base.known, rule)
 
 
-def _own_only(margins: Margins, rule: str) -> Answers:
-    """Answer every location by a head that sees no other one."""
-    heads = [
-        Head(str(place), (place,), group_size=margins.group_size) for place in range(margins.targets.shape[1])
+def _own_only(base: BaseLogOdds, rule: str) -> Predictions:
+    """Predict every location by a meta-learner that sees no other one."""
+    parts = [
+        outer_folds(MetaLearner("own", (k,), group_size=base.group_size), base.nested, *base.known)
+        for k in range(base.targets.shape[1])
     ]
-    parts = [outer_folds(head, list(margins.inner), margins.outer, *margins.known) for head in heads]
     joined = [
         OuterFold(
             several[0].rest,
@@ -90,20 +98,19 @@ def _own_only(margins: Margins, rule: str) -> Answers:
         )
         for several in zip(*parts, strict=True)
     ]
-    return decide(joined, *margins.known, rule, always=margins.always)
+    return decide_folds(joined, *base.known, rule, always=base.always)
 
 
-def _without_level1(margins: Margins, rule: str) -> Answers:
-    mean = margins.inner.mean(axis=3), margins.outer.mean(axis=2)
-    parts = []
-    for number, inner in enumerate(mean[0]):
-        rest = margins.fold != number
-        parts.append(OuterFold(rest, expit(inner[rest]), expit(mean[1][~rest])))
-    return decide(parts, *margins.known, rule, always=margins.always)
+def _without_meta_learner(base: BaseLogOdds, rule: str) -> Predictions:
+    outer, parts = base.nested.outer.mean(axis=2), []
+    for number, inner in enumerate(base.nested.inner):
+        rest = base.fold != number
+        parts.append(OuterFold(rest, expit(inner[rest].mean(axis=2)), expit(outer[~rest])))
+    return decide_folds(parts, *base.known, rule, always=base.always)
 
 
-def _at_half(parts: Sequence[OuterFold], margins: Margins) -> Answers:
-    probability = np.empty(margins.targets.shape)
+def _at_half(parts: Sequence[OuterFold], base: BaseLogOdds) -> Predictions:
+    probability = np.empty(base.targets.shape)
     for part in parts:
         probability[~part.rest] = part.probability
-    return Answers(probability, probability >= 0.5)
+    return Predictions(probability, probability >= 0.5)

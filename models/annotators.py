@@ -29,14 +29,14 @@ def unanimous(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def pooled(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return all annotators' answers as if one had given them; pictures occur as often as they were seen."""
+    """Return all annotations as if one annotator had given them; pictures occur as often as seen."""
     return pd.concat(list(annotations.values()))
 
 
 def agreement(raters: Mapping[str, pd.DataFrame]) -> "pd.Series[float]":
     """Return Krippendorff's alpha per location: 1 is perfect, 0 what chance gives.
 
-    NaN where there is one rater, no picture seen twice, or nobody differs because nobody answers the
+    NaN where there is one rater, no picture seen twice, or nobody differs because nobody names the
     location.
 
     References
@@ -47,18 +47,18 @@ def agreement(raters: Mapping[str, pd.DataFrame]) -> "pd.Series[float]":
     ids = tables[0].index
     for table in tables[1:]:
         ids = ids.union(table.index)
-    answers = np.stack([table.reindex(ids).to_numpy(dtype=np.float64, na_value=np.nan) for table in tables])
-    alphas = [_alpha(answers[:, :, place]) for place in range(answers.shape[2])]
+    seen = np.stack([table.reindex(ids).to_numpy(dtype=np.float64, na_value=np.nan) for table in tables])
+    alphas = [_alpha(seen[:, :, k]) for k in range(seen.shape[2])]
     return pd.Series(alphas, index=tables[0].columns, name="alpha")
 
 
 def compared(
     truth: pd.DataFrame, ours: pd.DataFrame, theirs: pd.DataFrame, *, draws: int = 1000, seed: int = 0
 ) -> tuple[float, Floats]:
-    """Return how much higher one set of answers scores in macro-F1 than another, and bootstrap values of it.
+    """Return how much higher one annotation scores in macro-F1 than another, and bootstrap values of it.
 
     All three tables are pictures x locations in the same order. Locations that occur neither in the
-    truth nor in an answer are skipped. Pictures are drawn with replacement, the same ones for both.
+    truth nor in an annotation are skipped. Pictures are drawn with replacement, the same ones for both.
     """
     pictures = pd.Series(np.arange(len(truth)))
     tables = (ours.to_numpy(), theirs.to_numpy())
@@ -74,11 +74,11 @@ def _macro(counts: Counts) -> Floats:
     return counts.macro_f1(skip_undefined=True)
 
 
-def _alpha(answers: Floats) -> float:
-    """Return alpha of one location; answers have shape (raters, pictures), NaN where not seen."""
-    seen = ~np.isnan(answers)
+def _alpha(annotations: Floats) -> float:
+    """Return alpha of one location; annotations have shape (raters, pictures), NaN where not seen."""
+    seen = ~np.isnan(annotations)
     twice = seen.sum(axis=0) > 1
-    values = answers[:, twice][seen[:, twice]]
+    values = annotations[:, twice][seen[:, twice]]
     if len(np.unique(values)) < 2:
         return float("nan")
-    return float(krippendorff.alpha(reliability_data=answers, level_of_measurement="nominal"))
+    return float(krippendorff.alpha(reliability_data=annotations, level_of_measurement="nominal"))

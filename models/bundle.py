@@ -1,7 +1,7 @@
 """A trained model as a folder without pickle, checked on load.
 
-``model.json`` (locations, blocks, heads), ``weights.npz`` (linear models, thresholds, kept columns),
-``boosters/`` in the libraries' own text formats, ``card.json`` (what it was trained on) and
+``model.json`` (locations, blocks, base learners, meta-learners), ``weights.npz`` (linear models, thresholds,
+kept columns), ``learners/`` in the libraries' own formats, ``card.json`` (what it was trained on) and
 ``manifest.json`` with the format's version and the sha256 of every file.
 """
 
@@ -14,19 +14,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from models.base_learners.boosters import BinaryBooster
-from models.base_learners.multilabel import MultilabelBooster, MultilabelTrees
-from models.base_learners.trees import READ
-from models.linear import Linear
-from models.meta_learner import FittedHead, Head
-from models.nested import Member
-from models.stack import Prediction, StackModel
+from models.base_learners import LEARNERS
+from models.base_learners.logistic import Linear
+from models.cross_fitting import FittedLearner
+from models.hyperparameters import JOINT_KINDS
+from models.meta_learner import FittedMetaLearner, MetaLearner
+from models.stacking import Prediction, StackModel
 
-FORMAT = 3
+FORMAT = 4
 _MANIFEST = "manifest.json"
-_SUFFIX = {"lightgbm": "txt", "xgboost": "json", "linear": "json", "multilabel": "json"}
+_SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors"}
+"""Of base learners; the others are JSON."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Model:
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """Locations that it answers."""
+        """Locations that it predicts."""
         return self.stack.locations
 
     @property
@@ -54,27 +53,23 @@ class Model:
         return self.stack.columns
 
     def predict(self, X: pd.DataFrame) -> Prediction:
-        """Answer every row; ValueError where columns are missing."""
+        """Predict every row; ValueError where columns are missing."""
         return self.stack.predict(X)
-
-    def contributions(self, X: pd.DataFrame, location: str) -> pd.DataFrame:
-        """Split a location's log-odds into contributions of columns and a bias."""
-        return self.stack.contributions(X, location)
 
 
 def save_model(model: StackModel, folder: Path, card: Mapping[str, Any]) -> None:
     """Write a model into an empty or new folder; `card` is anything that JSON can hold."""
-    (folder / "boosters").mkdir(parents=True, exist_ok=True)
-    for member in model.members:
-        path = folder / _booster_path(model, member.source, member.locations)
-        path.write_bytes(member.booster.trees_.to_bytes())
+    (folder / "learners").mkdir(parents=True, exist_ok=True)
+    for fitted in model.learners:
+        path = folder / _learner_path(model, fitted.source, fitted.locations)
+        path.write_bytes(fitted.learner.to_bytes())
     np.savez(folder / "weights.npz", **_arrays(model))
     described = {
         "locations": list(model.locations),
         "blocks": [{"name": name, "columns": list(columns)} for name, columns in model.blocks.items()],
-        "kinds": list(model.kinds),
-        "members": [{"source": m.source, "locations": list(m.locations)} for m in model.members],
-        "heads": [asdict(fitted.head) for fitted in model.heads.values()],
+        "sources": list(model.sources),
+        "learners": [{"source": m.source, "locations": list(m.locations)} for m in model.learners],
+        "meta_learners": [asdict(fitted.meta) for fitted in model.meta_learners.values()],
     }
     (folder / "model.json").write_text(json.dumps(described, indent=1))
     (folder / "card.json").write_text(json.dumps(card, indent=1))
@@ -94,27 +89,21 @@ def load_model(folder: Path) -> Model:
     _check(folder)
     described = json.loads((folder / "model.json").read_text())
     blocks = {block["name"]: tuple(block["columns"]) for block in described["blocks"]}
+    sources = tuple((block, kind) for block, kind in described["sources"])
     with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
-        heads = {head["name"]: _head(head, number, arrays) for number, head in enumerate(described["heads"])}
-        kept = [arrays[f"kept_{number}"] for number in range(len(described["members"]))]
-    bare = StackModel(tuple(described["locations"]), blocks, tuple(described["kinds"]), [], heads)
-    members = [
-        _member(folder, bare, member["source"], tuple(member["locations"]), some)
-        for member, some in zip(described["members"], kept, strict=True)
-    ]
-    return Model(replace(bare, members=members), json.loads((folder / "card.json").read_text()))
-
-
-def _member(
-    folder: Path, model: StackModel, source: int, locations: tuple[int, ...], kept: NDArray[np.int64]
-) -> Member:
-    block, kind = model.sources[source]
-    content = (folder / _booster_path(model, source, locations)).read_bytes()
-    columns = len(list(model.blocks.values())[block])
-    if kind == "multilabel":
-        several = MultilabelBooster().restore(MultilabelTrees.from_bytes(content), kept, columns)
-        return Member(source, locations, several)
-    return Member(source, locations, BinaryBooster(kind).restore(READ[kind](content), kept, columns))
+        metas = {
+            meta["name"]: _meta_learner(meta, number, arrays)
+            for number, meta in enumerate(described["meta_learners"])
+        }
+        kept = [arrays[f"kept_{number}"] for number in range(len(described["learners"]))]
+    bare = StackModel(tuple(described["locations"]), blocks, sources, [], metas)
+    learners = []
+    for fitted, some in zip(described["learners"], kept, strict=True):
+        source, locations = fitted["source"], tuple(fitted["locations"])
+        content = (folder / _learner_path(bare, source, locations)).read_bytes()
+        learner = LEARNERS[sources[source][1]].from_bytes(content)
+        learners.append(FittedLearner(source, locations, learner, some))
+    return Model(replace(bare, learners=learners), json.loads((folder / "card.json").read_text()))
 
 
 def _check(folder: Path) -> None:
@@ -145,24 +134,24 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _booster_path(model: StackModel, source: int, locations: tuple[int, ...]) -> str:
-    """Name a booster's file, e.g. ``boosters/03_block0_lightgbm.txt``; ``all`` for one of all locations."""
+def _learner_path(model: StackModel, source: int, locations: tuple[int, ...]) -> str:
+    """Name a learner's file, e.g. ``learners/03_block0_lightgbm.txt``; ``all`` for one of all locations."""
     block, kind = model.sources[source]
-    place = "all" if kind == "multilabel" else f"{locations[0]:02}"
-    return f"boosters/{place}_block{block}_{kind}.{_SUFFIX[kind]}"
+    of = "all" if kind in JOINT_KINDS else f"{locations[0]:02}"
+    return f"learners/{of}_block{block}_{kind}.{_SUFFIX.get(kind, 'json')}"
 
 
 def _arrays(model: StackModel) -> dict[str, Any]:
-    arrays: dict[str, Any] = {f"kept_{number}": m.booster.kept_ for number, m in enumerate(model.members)}
-    for number, fitted in enumerate(model.heads.values()):
+    arrays: dict[str, Any] = {f"kept_{number}": m.kept for number, m in enumerate(model.learners)}
+    for number, fitted in enumerate(model.meta_learners.values()):
         arrays[f"bias_{number}"] = np.array([linear.bias for linear in fitted.linear])
         arrays[f"weights_{number}"] = np.stack([linear.weights for linear in fitted.linear])
         arrays[f"thresholds_{number}"] = fitted.thresholds
     return arrays
 
 
-def _head(described: Mapping[str, Any], number: int, arrays: Mapping[str, Any]) -> FittedHead:
-    head = Head(**{**described, "locations": tuple(described["locations"])})
+def _meta_learner(described: Mapping[str, Any], number: int, arrays: Mapping[str, Any]) -> FittedMetaLearner:
+    meta = MetaLearner(**{**described, "locations": tuple(described["locations"])})
     pairs = zip(arrays[f"bias_{number}"], arrays[f"weights_{number}"], strict=True)
     linear = [Linear(float(bias), weights) for bias, weights in pairs]
-    return FittedHead(head, linear, arrays[f"thresholds_{number}"])
+    return FittedMetaLearner(meta, linear, arrays[f"thresholds_{number}"])

@@ -1,29 +1,34 @@
-"""Level 0 of the stack: fit many boosters on subsets of folds, several at once, none twice."""
+"""Fit base learners on subsets of folds, several at once, none twice, and collect their out-of-fold log-odds.
+
+With K folds every base learner is fitted without each pair of folds, without each single fold, and on
+everything. For outer fold i the pairs {i, j} give the meta-learner its training rows, and the fit without i
+predicts fold i; the fits without one fold train the final meta-learner, which is applied to learners of
+all rows. Pairs are shared: the fit without i and j serves outer fold i and outer fold j.
+"""
 
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from itertools import combinations
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from models.base_learners.boosters import BinaryBooster
-from models.base_learners.multilabel import MultilabelBooster, MultilabelTrees
-from models.base_learners.trees import GROW, READ, Trees
-from models.feature_selection import centred_ranks, columns_by_separation, shared_columns, sides
-from models.hyperparameters import Kind, Settings
+from models.base_learners import LEARNERS, BaseLearner
+from models.feature_selection import centred_ranks, class_weights, columns_by_separation
+from models.hyperparameters import JOINT_KINDS, AnyHyperparameters, Hyperparameters
 
 Floats = NDArray[np.float64]
-Booster = BinaryBooster | MultilabelBooster
 Labels = NDArray[np.bool_]
-
-EXTRA = -2
-"""Fold of rows that every booster learns from and none answers."""
+Table = NDArray[np.float32]
+Source = tuple[int, str]
+"""A block's number and the kind of base learner that stands on it."""
 
 
 class Store(Protocol):
@@ -53,69 +58,167 @@ class MemoryStore:
         self._kept[key] = content
 
 
+def key_of(*parts: object) -> str:
+    """Return a key for a `Store`: the same for equal bytes, numbers and texts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True)
 class Block:
-    """Columns that boosters see together: the handcrafted features, or one table of embeddings.
+    """Columns that base learners see together: features, an embedding, or other networks' predictions.
 
     Attributes
     ----------
     table, ranks : ndarray of float32, shape (rows, columns)
         `ranks` as `centred_ranks` gives them. They use no labels, which is why one table of ranks
         may serve all folds.
+    kinds : tuple of str
+        Kinds of base learners that stand on it.
     """
 
     name: str
     columns: tuple[str, ...]
-    table: NDArray[np.float32]
-    ranks: NDArray[np.float32]
+    table: Table
+    ranks: Table
     digest: str
+    kinds: tuple[str, ...]
 
     @classmethod
-    def of(cls, name: str, table: pd.DataFrame) -> "Block":
+    def of(cls, name: str, table: pd.DataFrame, kinds: Sequence[str] = ()) -> "Block":
         """Make a block of a table's columns."""
         values = np.ascontiguousarray(table.to_numpy(dtype=np.float32))
         digest = hashlib.sha256(json.dumps([name, *table.columns]).encode())
         digest.update(values.data)
-        return cls(name, tuple(table.columns), values, centred_ranks(values), digest.hexdigest())
+        ranks = centred_ranks(values)
+        return cls(name, tuple(table.columns), values, ranks, digest.hexdigest(), tuple(kinds))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One booster to fit.
+    """One base learner to fit.
 
     Attributes
     ----------
     location : int or None
         None: all locations at once.
     without : tuple of int
-        Folds that are left out, and whose rows are answered; none: a booster of all rows.
+        Folds that are left out, and whose rows are predicted; none: a learner of all rows.
     """
 
     block: int
-    kind: Kind
+    kind: str
     location: int | None
-    settings: Settings
+    hyperparameters: AnyHyperparameters
     without: tuple[int, ...] = ()
 
 
-class Level0:
-    """Everything that boosters are fitted on.
+@dataclass(frozen=True)
+class Choice:
+    """Hyperparameters of one source for some locations.
+
+    Attributes
+    ----------
+    positions : tuple
+        Positions of the locations; ``(None,)`` for a source that learns all at once.
+    per_fold : dict of int to hyperparameters
+        What each outer fold chose, without its own rows.
+    final : hyperparameters
+        What the final model uses.
+    """
+
+    source: Source
+    positions: tuple[int | None, ...]
+    per_fold: Mapping[int, AnyHyperparameters]
+    final: AnyHyperparameters
+
+    @classmethod
+    def same(
+        cls, source: Source, positions: Iterable[int | None], folds: int, chosen: AnyHyperparameters
+    ) -> "Choice":
+        """Choose the same for every fold."""
+        return cls(source, tuple(positions), dict.fromkeys(range(folds), chosen), chosen)
+
+    def fits(self, chosen: AnyHyperparameters, without: tuple[int, ...] = ()) -> list[Fit]:
+        """Return the fits of all locations without some folds."""
+        return [Fit(*self.source, position, chosen, without) for position in self.positions]
+
+
+@dataclass(frozen=True)
+class FittedLearner:
+    """A base learner of the final model.
+
+    Attributes
+    ----------
+    source : int
+        Its position on the last axis of `Nested`.
+    locations : tuple of int
+        Positions of the locations that it predicts.
+    kept : ndarray of int
+        Columns of its block that it sees, ascending.
+    """
+
+    source: int
+    locations: tuple[int, ...]
+    learner: BaseLearner
+    kept: NDArray[np.int64]
+
+    def log_odds(self, table: Table) -> Floats:
+        """Return log-odds, shape (rows, locations), given the block's table."""
+        return self.learner.log_odds(table[:, self.kept]).reshape(len(table), -1)
+
+    def contributions(self, table: Table) -> Floats:
+        """Split the log-odds into columns, or one pseudo-column, and the bias: (locations, rows, parts)."""
+        parts = self.learner.contributions(table[:, self.kept])
+        if parts.ndim == 3:
+            return parts
+        spread = np.zeros((1, len(table), table.shape[1] + 1))
+        spread[0][:, self.kept] = parts[:, :-1]
+        spread[0][:, -1] = parts[:, -1]
+        return spread
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Log-odds of base learners, shape (rows, locations, sources) each.
+
+    Attributes
+    ----------
+    inner : list of ndarray
+        For outer fold i: every row outside fold i, predicted by learners that saw neither fold i nor
+        the row's own; NaN in fold i.
+    outer : ndarray
+        Every row, predicted by learners with the hyperparameters that its outer fold chose.
+    final : ndarray
+        Every row, predicted by learners with the hyperparameters of the final model.
+    """
+
+    inner: list[Floats]
+    outer: Floats
+    final: Floats
+
+
+class CrossFitter:
+    """Everything that base learners are fitted on.
 
     Parameters
     ----------
     blocks : sequence of Block
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
-        From 0; `EXTRA` rows belong to no fold.
+        From 0.
     learn : mapping of tuple of int to ndarray of bool, shape (rows, locations), optional
         Which labels may be learned from, by the folds that a fit leaves out; all, where there is none for
-        them. Every row is answered all the same.
+        them. Every row is predicted all the same.
     seed : int
     store : Store
     jobs : int
-        Boosters fitted at the same time; the result does not depend on it.
+        Base learners fitted at the same time; the result does not depend on it.
     finished : callable
-        Called with the number of boosters just finished.
+        Called with the number of base learners just finished.
     """
 
     def __init__(
@@ -145,16 +248,26 @@ class Level0:
         digests = [block.digest for block in self.blocks]
         self.digest = key_of(digests, targets.tobytes(), fold.tobytes(), seed)
 
-    def restricted(self, learn: Mapping[tuple[int, ...], Labels]) -> "Level0":
+    @property
+    def sources(self) -> list[Source]:
+        """Every pair of a block and a kind, in the order of the last axis of `Nested`."""
+        return [(number, kind) for number, block in enumerate(self.blocks) for kind in block.kinds]
+
+    @property
+    def crossed(self) -> list[int]:
+        """Positions of locations that every fold has and lacks: a learner of one location needs that."""
+        return [position for position, y in enumerate(self.targets.T) if crossed(y, self.fold)]
+
+    def restricted(self, learn: Mapping[tuple[int, ...], Labels]) -> "CrossFitter":
         """Return the same with labels that may not be learned from."""
         return self._with(self.fold, learn)
 
-    def dealt(self, fold: NDArray[np.int16]) -> "Level0":
+    def in_folds(self, fold: NDArray[np.int16]) -> "CrossFitter":
         """Return the same, learning from all labels, in other folds."""
         return self._with(fold, None)
 
-    def _with(self, fold: NDArray[np.int16], learn: Mapping[tuple[int, ...], Labels] | None) -> "Level0":
-        return Level0(
+    def _with(self, fold: NDArray[np.int16], learn: Mapping[tuple[int, ...], Labels] | None) -> "CrossFitter":
+        return CrossFitter(
             self.blocks,
             self.targets,
             fold,
@@ -165,92 +278,169 @@ class Level0:
             finished=self.finished,
         )
 
-    def margins(self, fits: Sequence[Fit]) -> list[Floats]:
+    def log_odds(self, fits: Sequence[Fit]) -> list[Floats]:
         """Return each fit's log-odds of the rows it was fitted without, in their order.
 
         Shape (rows,), or (rows, locations) for a fit of all locations.
         """
-        contents = self._all(fits, self._margin)
-        answers = [np.frombuffer(content, dtype=np.float64) for content in contents]
+        values = [np.frombuffer(content, dtype=np.float64) for content in self._all(fits)]
         locations = self.targets.shape[1]
         return [
-            answer.reshape(-1, locations) if fit.location is None else answer
-            for fit, answer in zip(fits, answers, strict=True)
+            value.reshape(-1, locations) if fit.location is None else value
+            for fit, value in zip(fits, values, strict=True)
         ]
 
-    def boosters(self, fits: Sequence[Fit]) -> list[Booster]:
-        """Return fitted boosters."""
-        contents = self._all(fits, lambda fit: self._grow(fit)[0].to_bytes())
-        return [self._read(fit, content) for fit, content in zip(fits, contents, strict=True)]
+    def final_learners(self, choices: Sequence[Choice]) -> list[FittedLearner]:
+        """Fit the base learners of the final model on all rows."""
+        everywhere, learners = tuple(range(self.targets.shape[1])), []
+        for choice in choices:
+            fits, source = choice.fits(choice.final), self.sources.index(choice.source)
+            for fit, content in zip(fits, self._all(fits), strict=True):
+                locations = everywhere if fit.location is None else (fit.location,)
+                learner = LEARNERS[fit.kind].from_bytes(content)
+                learners.append(FittedLearner(source, locations, learner, self._kept(fit)))
+        return sorted(learners, key=lambda learner: (learner.source, learner.locations))
 
-    def _all(self, fits: Sequence[Fit], make: Callable[[Fit], bytes]) -> list[bytes]:
-        def one(fit: Fit) -> bytes:
-            learn = self._learn.get(fit.without)
-            seen = [] if learn is None else [learn.tobytes()]
-            key = key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
-            content = self.store.get(key)
-            if content is None:
-                content = make(fit)
-                self.store.put(key, content)
-            return content
-
-        contents = []
-        # Threads: both libraries leave Python's lock while they work, and the tables are shared.
-        for content in Parallel(self.jobs, backend="threading", return_as="generator")(
-            map(delayed(one), fits)
-        ):
-            contents.append(content)
+    def _all(self, fits: Sequence[Fit]) -> list[bytes]:
+        """Return each fit's log-odds of the rows it leaves out or, where it leaves none out, the learner."""
+        keys = [self._key(fit) for fit in fits]
+        contents = {key: content for key in keys if (content := self.store.get(key)) is not None}
+        if contents:
+            self.finished(len(contents))
+        tasks = [self._task(key, fit) for key, fit in zip(keys, fits, strict=True) if key not in contents]
+        # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
+        backend = "loky" if any(fit.location is None for fit in fits) else "threading"
+        run = Parallel(self.jobs, backend=backend, return_as="generator_unordered")
+        for key, content in run(tasks):
+            self.store.put(key, content)
+            contents[key] = content
             self.finished(1)
-        return contents
+        return [contents[key] for key in keys]
 
-    def _margin(self, fit: Fit) -> bytes:
-        trees, kept = self._grow(fit)
-        held_out = np.flatnonzero(np.isin(self.fold, fit.without))
-        return trees.margin(self.blocks[fit.block].table[np.ix_(held_out, kept)]).tobytes()
+    def _key(self, fit: Fit) -> str:
+        learn = self._learn.get(fit.without)
+        seen = [] if learn is None else [learn.tobytes()]
+        return key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
 
-    def _grow(self, fit: Fit) -> tuple[Trees | MultilabelTrees, NDArray[np.int64]]:
-        kept, learn = self._kept(fit), self._learned(fit.without)
-        inside = learn.any(axis=1) if fit.location is None else learn[:, fit.location]
-        rows = np.flatnonzero(inside & ~np.isin(self.fold, fit.without))
-        table = self.blocks[fit.block].table[np.ix_(rows, kept)]
-        if fit.location is None:
-            trees = MultilabelTrees.grow(table, self.targets[rows], learn[rows], fit.settings, self.seed)
-            return trees, kept
-        known = self.targets[rows, fit.location]
-        return GROW[fit.kind](table, known, fit.settings, self.seed), kept
+    def _task(self, key: str, fit: Fit) -> Any:
+        if fit.location is not None:
+            return delayed(self._of_location)(key, fit)
+        learn = self._learn.get(fit.without)
+        labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
+        held_out = np.isin(self.fold, fit.without)
+        return delayed(_of_all_locations)(key, fit, self.blocks[fit.block].table, labels, held_out, self.seed)
+
+    def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
+        held_out = np.isin(self.fold, fit.without)
+        kept, table = self._kept(fit), self.blocks[fit.block].table
+        rows = np.flatnonzero(self._learned(fit.without)[:, fit.location] & ~held_out)
+        learner = LEARNERS[fit.kind].fit(
+            table[np.ix_(rows, kept)], self.targets[rows, fit.location], fit.hyperparameters, self.seed
+        )
+        if not fit.without:
+            return key, learner.to_bytes()
+        return key, learner.log_odds(table[np.ix_(np.flatnonzero(held_out), kept)]).tobytes()
 
     def _learned(self, without: tuple[int, ...]) -> Labels:
         return self._learn.get(without, self._everything)
 
     def _kept(self, fit: Fit) -> NDArray[np.int64]:
+        if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
+            return np.arange(len(self.blocks[fit.block].columns))
         order = self._order(fit.block, fit.without)
-        if fit.location is None:
-            return shared_columns(order, fit.settings.columns)
-        return np.sort(order[fit.location, : fit.settings.columns]).astype(np.int64)
+        return np.sort(order[fit.location, : fit.hyperparameters.columns]).astype(np.int64)
 
     def _order(self, block: int, without: tuple[int, ...]) -> NDArray[np.int32]:
         """Return columns by merit for every location, found once per block and folds left out."""
         with self._ordering:
             if (block, without) not in self._orders:
                 inside, learn = ~np.isin(self.fold, without), self._learned(without)
-                weights = [sides(y, inside & some) for y, some in zip(self.targets.T, learn.T, strict=True)]
-                order = columns_by_separation(self.blocks[block].ranks, np.stack(weights))
-                self._orders[block, without] = order
+                pairs = zip(self.targets.T, learn.T, strict=True)
+                weights = np.stack([class_weights(y, inside & some) for y, some in pairs])
+                self._orders[block, without] = columns_by_separation(self.blocks[block].ranks, weights)
             return self._orders[block, without]
 
-    def _read(self, fit: Fit, content: bytes) -> Booster:
-        kept, columns = self._kept(fit), len(self.blocks[fit.block].columns)
-        if fit.location is None:
-            trees = MultilabelTrees.from_bytes(content)
-            return MultilabelBooster(fit.settings, self.seed).restore(trees, kept, columns)
-        binary = BinaryBooster(fit.kind, fit.settings, self.seed)
-        return binary.restore(READ[fit.kind](content), kept, columns)
+
+def _of_all_locations(
+    key: str, fit: Fit, table: Table, labels: NDArray[Any], held_out: Labels, seed: int
+) -> tuple[str, bytes]:
+    """Fit a learner of all locations, in a process of its own: torch has one state of chance per process."""
+    with threadpool_limits(1):
+        learner = LEARNERS[fit.kind].fit(table[~held_out], labels[~held_out], fit.hyperparameters, seed)
+        return key, learner.log_odds(table[held_out]).tobytes() if fit.without else learner.to_bytes()
 
 
-def key_of(*parts: object) -> str:
-    """Return a key for a `Store`: the same for equal bytes, numbers and texts."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
+def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:
+    """Say whether every fold, from 0 to the last, holds positives and negatives; both of shape (rows,)."""
+    parts = [positive[fold == number] for number in range(int(fold.max(initial=-1)) + 1)]
+    return bool(parts) and all(part.any() and not part.all() for part in parts)
+
+
+def nested_log_odds(fitter: CrossFitter, choices: Sequence[Choice]) -> Nested:
+    """Predict every row as `Nested` describes; 0, which says nothing, where a location has no learner."""
+    sources = fitter.sources
+    empty = np.zeros((*fitter.targets.shape, len(sources)))
+    inner = [empty.copy() for _ in range(fitter.folds)]
+    for number, table in enumerate(inner):
+        table[fitter.fold == number] = np.nan
+    outer, final = empty.copy(), empty.copy()
+    for choice in choices:
+        column = sources.index(choice.source)
+        fill_pairs(fitter, choice, [table[:, :, column] for table in inner])
+        _fill_singles(fitter, choice, choice.per_fold, outer[:, :, column])
+        _fill_singles(fitter, choice, dict.fromkeys(choice.per_fold, choice.final), final[:, :, column])
+    return Nested(inner, outer, final)
+
+
+def fill_pairs(
+    fitter: CrossFitter,
+    choice: Choice,
+    tables: Sequence[Floats],
+    pairs: Sequence[tuple[int, int]] | None = None,
+) -> None:
+    """Fill each outer fold's table with predictions of the learners that lack it and the row's own fold.
+
+    Parameters
+    ----------
+    tables : sequence of ndarray, shape (rows, locations)
+        One per outer fold; filled in place.
+    pairs : sequence of (outer fold, own fold), optional
+        Which parts to fill; all unless given.
+    """
+    both = combinations(range(fitter.folds), 2)
+    asked = [(a, b) for pair in both for a, b in (pair, pair[::-1])] if pairs is None else pairs
+    wanted = [
+        (outer, own, fit)
+        for outer, own in asked
+        for fit in choice.fits(choice.per_fold[outer], (min(outer, own), max(outer, own)))
+    ]
+    distinct = list(dict.fromkeys(fit for _, _, fit in wanted))
+    predicted = dict(zip(distinct, fitter.log_odds(distinct), strict=True))
+    for outer, own, fit in wanted:
+        held_out = fitter.fold[np.isin(fitter.fold, fit.without)]
+        tables[outer][_cell(fitter, own, fit)] = predicted[fit][held_out == own]
+
+
+def _fill_singles(
+    fitter: CrossFitter, choice: Choice, chosen: Mapping[int, AnyHyperparameters], table: Floats
+) -> None:
+    """Fill a table with predictions of the learners that lack the row's fold."""
+    fits = [fit for fold in chosen for fit in choice.fits(chosen[fold], (fold,))]
+    for fit, log_odds in zip(fits, fitter.log_odds(fits), strict=True):
+        table[_cell(fitter, fit.without[0], fit)] = log_odds
+
+
+def _cell(fitter: CrossFitter, fold: int, fit: Fit) -> tuple[Labels, int | slice]:
+    """Return where predictions of a fold's rows go."""
+    return fitter.fold == fold, slice(None) if fit.location is None else fit.location
+
+
+def fits_needed(blocks: Iterable[Sequence[str]], locations: int, folds: int, trials: int) -> int:
+    """Count the fits of a training at most, for progress, given the kinds of learners on every block."""
+    pairs = folds * (folds - 1) // 2
+    singles = 2 * folds + 1
+    kinds = [kind for block in blocks for kind in block]
+    return sum(
+        pairs + singles if kind in JOINT_KINDS else locations * (pairs * (trials + 2) + singles)
+        for kind in kinds
+    )

@@ -37,7 +37,7 @@ def columns_by_separation(ranks: NDArray[np.float32], weights: NDArray[np.float3
         What `centred_ranks` gives; rows outside both classes are allowed, so that one table of
         ranks serves every split.
     weights : ndarray, shape (locations, rows)
-        What `sides` gives for each location.
+        What `class_weights` gives for each location.
 
     Returns
     -------
@@ -47,25 +47,7 @@ def columns_by_separation(ranks: NDArray[np.float32], weights: NDArray[np.float3
     return np.argsort(-np.abs(weights @ ranks), axis=1, kind="stable").astype(np.int32)
 
 
-def shared_columns(order: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """Keep `count` columns that serve all locations: the best of each, then the second of each, and so on.
-
-    Parameters
-    ----------
-    order : ndarray of int, shape (locations, columns)
-        What `columns_by_separation` gives.
-
-    Returns
-    -------
-    ndarray of int
-        Ascending.
-    """
-    in_turn = order.T.ravel()
-    _, first = np.unique(in_turn, return_index=True)
-    return np.sort(in_turn[np.sort(first)[:count]]).astype(np.int64)
-
-
-def sides(positive: NDArray[np.bool_], used: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+def class_weights(positive: NDArray[np.bool_], used: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Weigh rows for `columns_by_separation`: positives against negatives among the `used` rows."""
     used = np.ones(len(positive), dtype=bool) if used is None else used
     here, there = positive & used, ~positive & used

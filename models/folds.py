@@ -12,9 +12,6 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-HELD_OUT = -1
-"""Fold number of rows set aside by `holdout`."""
-
 _PASSES = 30
 _SWAPS_PER_GROUP = 20
 _MOST_SWAPS = 400_000
@@ -22,7 +19,7 @@ _GAIN = 1e-9
 
 
 def stratified_group_folds(
-    targets: NDArray[np.bool_], groups: pd.Series, folds: int, *, seed: int = 0, holdout: float = 0.0
+    targets: NDArray[np.bool_], groups: pd.Series, folds: int, *, seed: int = 0
 ) -> NDArray[np.int16]:
     """Assign every row to a fold; rows of one group share theirs.
 
@@ -35,33 +32,25 @@ def stratified_group_folds(
         Number of folds, at least 2.
     seed : int
         Breaks ties, and orders the swaps that are tried.
-    holdout : float
-        Share of the rows to set aside, in [0, 1); their fold is `HELD_OUT`.
 
     Returns
     -------
     ndarray of int16, shape (rows,)
-        Fold from 0 to ``folds - 1``, or `HELD_OUT`.
+        Fold from 0 to ``folds - 1``.
 
     Raises
     ------
     ValueError
-        If there are fewer groups than folds (the hold-out counts as one), or a group is missing.
+        If there are fewer groups than folds, or a group is missing.
     """
     codes, names = pd.factorize(groups)
-    parts = folds + (holdout > 0)
-    _check(codes, len(names), folds, parts, holdout)
+    _check(codes, len(names), folds)
     load = _per_group(np.column_stack([targets, np.ones(len(targets), dtype=bool)]), codes, len(names))
-    share = np.full(parts, (1 - holdout) / folds)
-    if holdout:
-        share[-1] = holdout
     rng = np.random.default_rng(seed)
-    wanted = share[:, None] * load.sum(axis=0)
+    wanted = np.full((folds, 1), 1 / folds) * load.sum(axis=0)
     part = _deal(load, wanted, rng.permutation(len(names)))
     _refine(load, wanted, part, rng)
-    numbers = np.append(np.arange(folds), HELD_OUT).astype(np.int16)
-    fold_of_row: NDArray[np.int16] = numbers[part[codes]]
-    return fold_of_row
+    return np.asarray(part[codes], dtype=np.int16)
 
 
 def positive_groups(targets: NDArray[np.bool_], groups: pd.Series) -> NDArray[np.int64]:
@@ -71,24 +60,13 @@ def positive_groups(targets: NDArray[np.bool_], groups: pd.Series) -> NDArray[np
     return counts
 
 
-def unevenness(targets: NDArray[np.bool_], fold: NDArray[np.int16]) -> float:
-    """Tell how far folds are from an even deal: chi-square over locations and folds, and fold sizes.
-
-    0 is perfectly even. It is what `stratified_group_folds` makes small.
-    """
-    load = np.column_stack([targets, np.ones(len(targets), dtype=bool)]).astype(np.float64)
-    counts = np.stack([load[fold == number].sum(axis=0) for number in np.unique(fold)])
-    wanted = counts.mean(axis=0)
-    return float((((counts - wanted) ** 2) / np.maximum(wanted, 1e-12)).sum())
-
-
-def _check(codes: NDArray[np.int64], count: int, folds: int, parts: int, holdout: float) -> None:
-    if folds < 2 or not 0 <= holdout < 1:
-        raise ValueError(f"folds must be 2 or more and holdout in [0, 1), not {folds} and {holdout}")
+def _check(codes: NDArray[np.int64], count: int, folds: int) -> None:
+    if folds < 2:
+        raise ValueError(f"folds must be 2 or more, not {folds}")
     if (codes < 0).any():
         raise ValueError(f"{int((codes < 0).sum())} rows have no group; give every row one")
-    if count < parts:
-        raise ValueError(f"{count} groups cannot fill {parts} folds; ask for fewer folds")
+    if count < folds:
+        raise ValueError(f"{count} groups cannot fill {folds} folds; ask for fewer folds")
 
 
 def _per_group(values: NDArray[np.bool_], codes: NDArray[np.int64], count: int) -> NDArray[np.float64]:
@@ -157,12 +135,12 @@ def _move_all(
     part: NDArray[np.int64],
 ) -> int:
     moved = 0
-    members = np.zeros(len(excess), dtype=np.int64)
+    sizes = np.zeros(len(excess), dtype=np.int64)
     for group in range(len(load)):
-        members[part[group]] += 1
+        sizes[part[group]] += 1
     for group in range(len(load)):
         here = part[group]
-        if members[here] == 1:
+        if sizes[here] == 1:
             continue  # a fold is never emptied
         best, lowest = here, -_GAIN
         for there in range(len(excess)):
@@ -178,8 +156,8 @@ def _move_all(
         if best != here:
             excess[here] -= load[group]
             excess[best] += load[group]
-            members[here] -= 1
-            members[best] += 1
+            sizes[here] -= 1
+            sizes[best] += 1
             part[group] = best
             moved += 1
     return moved

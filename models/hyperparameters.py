@@ -1,4 +1,4 @@
-"""What can be tuned about a member of level 0: one vocabulary for all kinds."""
+"""What can be tuned about base learners: one vocabulary for all kinds that see a table of columns."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,10 +6,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["lightgbm", "xgboost", "linear", "multilabel"]
-KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear", "multilabel")
-BINARY_KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
-"""Those that are fitted for one location at a time; the others answer all locations at once."""
+Kind = Literal["lightgbm", "xgboost", "linear"]
+KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
+"""Kinds of base learners that are fitted for one location at a time."""
+
+JOINT_KINDS = ("label_powerset", "pooled_trees")
+"""Those that learn all locations at once, on other networks' predictions."""
+
 FEWEST_COLUMNS = 16
 """Columns that a tree sees at least, so that in a narrow block it does not miss the one that matters."""
 LARGE = 2000
@@ -17,8 +20,8 @@ LARGE = 2000
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of a booster; of a linear member only `columns` and `l2` count.
+class Hyperparameters:
+    """Hyperparameters of boosted trees; of a linear learner only `columns` and `l2` count.
 
     Attributes
     ----------
@@ -57,30 +60,69 @@ class Settings:
         return float(((len(y) - positives) / positives) ** self.positive_weight)
 
 
-def defaults(kind: Kind, rows: int) -> Settings:
-    """Return settings that already work without tuning, for a table of so many rows.
+@dataclass(frozen=True)
+class NetworkHyperparameters:
+    """Hyperparameters of the networks of a label powerset.
+
+    Attributes
+    ----------
+    networks : int
+        Networks whose log-odds are averaged.
+    hidden, directions, epochs, batch : int
+        Hidden units; numbers of a row that meet a direction of each set; passes over the rows; rows a step.
+    dropout, input_dropout : float
+        Shares of hidden units, and of inputs, that a training step does not see.
+    learning_rate : float
+        The highest of a one-cycle schedule.
+    weight_decay : float
+    """
+
+    networks: int = 3
+    hidden: int = 1024
+    directions: int = 64
+    epochs: int = 10
+    batch: int = 1024
+    dropout: float = 0.4
+    input_dropout: float = 0.15
+    learning_rate: float = 4e-3
+    weight_decay: float = 1e-4
+
+
+AnyHyperparameters = Hyperparameters | NetworkHyperparameters
+
+
+def defaults(kind: str, rows: int) -> AnyHyperparameters:
+    """Return hyperparameters that already work without tuning, for a table of so many rows.
 
     XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer.
     """
+    if kind == "label_powerset":
+        return NetworkHyperparameters()
+    if kind == "pooled_trees":
+        return Hyperparameters(
+            trees=200, leaves=31, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.5, min_rows=50
+        )
     if kind == "linear":
-        return Settings(l2=10.0)
+        return Hyperparameters(l2=10.0)
     if rows < LARGE:
-        return Settings()
+        return Hyperparameters()
     if kind == "lightgbm":
-        return Settings(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
-    return Settings(columns=192, column_share=0.4, trees=250, leaves=24, min_rows=20, l2=5.0)
+        return Hyperparameters(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
+    return Hyperparameters(columns=192, column_share=0.4, trees=250, leaves=24, min_rows=20, l2=5.0)
 
 
-def space(trial: Any, kind: Kind, rows: int) -> Settings:
-    """Draw settings from the search space, given anything with Optuna's ``suggest_*`` methods."""
+def space(trial: Any, kind: str, rows: int) -> AnyHyperparameters:
+    """Draw from the search space, given anything with Optuna's ``suggest_*``; `JOINT_KINDS` are not tuned."""
+    if kind in JOINT_KINDS:
+        return defaults(kind, rows)
     if kind == "linear":
-        return Settings(
+        return Hyperparameters(
             columns=trial.suggest_categorical("columns", [64, 128, 192, 384]),
             l2=trial.suggest_float("l2", 2.0, 100.0, log=True),
         )
     large = rows >= LARGE
     wide = large and kind == "lightgbm"
-    return Settings(
+    return Hyperparameters(
         columns=trial.suggest_categorical("columns", [256, 512, 1024] if wide else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),
         leaves=trial.suggest_int("leaves", 4 if large else 2, 48 if large else 12, log=True),

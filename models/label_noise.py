@@ -1,4 +1,4 @@
-"""Which labels boosters learn from, where some are doubted: never which ones are scored.
+"""Which labels base learners learn from, where some are doubted: never which ones are scored.
 
 Every mask is made without the folds that its fit leaves out. Labels that experts or a reliability
 table doubt are known beforehand. Confident learning judges a label by probabilities that are out of
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.cross_fitting import EXTRA, Fit, Labels, Level0
+from models.cross_fitting import Choice, CrossFitter, Labels
 from models.hyperparameters import defaults
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ def subsets(folds: int) -> list[Without]:
     return [(), *((number,) for number in numbers), *combinations(numbers, 2)]
 
 
-def masks(level0: Level0, given: Sequence[Labels], *, confident: bool) -> dict[Without, Labels]:
+def masks(fitter: CrossFitter, given: Sequence[Labels], *, confident: bool) -> dict[Without, Labels]:
     """Return which labels may be learned from, by the folds that a fit leaves out.
 
     Parameters
@@ -46,55 +46,61 @@ def masks(level0: Level0, given: Sequence[Labels], *, confident: bool) -> dict[W
     ValueError
         If there are too few folds for confident learning.
     """
-    if confident and level0.folds < MINIMUM_FOLDS:
-        raise ValueError(f"confident learning needs {MINIMUM_FOLDS} folds, there are {level0.folds}")
-    return {without: _mask(level0, given, without, confident=confident) for without in subsets(level0.folds)}
+    if confident and fitter.folds < MINIMUM_FOLDS:
+        raise ValueError(f"confident learning needs {MINIMUM_FOLDS} folds, there are {fitter.folds}")
+    return {without: _mask(fitter, given, without, confident=confident) for without in subsets(fitter.folds)}
 
 
-def deleted(level0: Level0, given: Mapping[str, Labels], *, confident: bool) -> dict[str, Labels]:
-    """Return, by filter, the labels that it alone keeps from the final model's boosters."""
-    result = {name: ~_spared(level0, keep, ()) for name, keep in given.items()}
+def deleted(fitter: CrossFitter, given: Mapping[str, Labels], *, confident: bool) -> dict[str, Labels]:
+    """Return, by filter, the labels that it alone keeps from the final model's base learners."""
+    result = {name: ~_spared(fitter, keep, ()) for name, keep in given.items()}
     if confident:
-        result["confident"] = ~_spared(level0, _confident(level0, ()), ())
+        result["confident"] = ~_spared(fitter, _confident(fitter, ()), ())
     return result
 
 
-def _mask(level0: Level0, given: Sequence[Labels], without: Without, *, confident: bool) -> Labels:
-    keep = np.ones(level0.targets.shape, dtype=bool)
+def _mask(fitter: CrossFitter, given: Sequence[Labels], without: Without, *, confident: bool) -> Labels:
+    keep = np.ones(fitter.targets.shape, dtype=bool)
     for some in given:
-        keep &= _spared(level0, some, without)
+        keep &= _spared(fitter, some, without)
     if confident:
-        keep &= _spared(level0, _confident(level0, without), without)
-    return _spared(level0, keep, without)
+        keep &= _spared(fitter, _confident(fitter, without), without)
+    return _spared(fitter, keep, without)
 
 
-def _spared(level0: Level0, keep: Labels, without: Without) -> Labels:
+def _spared(fitter: CrossFitter, keep: Labels, without: Without) -> Labels:
     """Leave alone the locations that would lose too many positives, or all negatives, of a fit's rows."""
-    inside = ~np.isin(level0.fold, without)
-    truth, kept = level0.targets[inside], keep[inside]
+    inside = ~np.isin(fitter.fold, without)
+    truth, kept = fitter.targets[inside], keep[inside]
     enough = (truth & kept).sum(axis=0) >= np.maximum(LEAST_KEPT * truth.sum(axis=0), 1)
     spared: Labels = keep | ~(enough & (~truth & kept).any(axis=0))
     return spared
 
 
-def _confident(level0: Level0, without: Without) -> Labels:
-    """Judge labels of the rows outside some folds by models that saw neither those folds nor the row's."""
-    margin = np.full(level0.targets.shape, np.nan)
-    settings = defaults("linear", len(level0.fold))
-    for own in set(range(level0.folds)) - set(without):
+def _confident(fitter: CrossFitter, without: Without) -> Labels:
+    """Judge labels of the rows outside some folds by models that saw neither those folds nor the row's.
+
+    Only locations that every fold has and lacks are judged.
+    """
+    positions = fitter.crossed
+    log_odds = np.full(fitter.targets.shape, np.nan)
+    hyperparameters = defaults("linear", len(fitter.fold))
+    for own in set(range(fitter.folds)) - set(without):
         left_out = tuple(sorted((*without, own)))
-        here, held_out = level0.fold == own, level0.fold[np.isin(level0.fold, left_out)] == own
-        places = range(level0.targets.shape[1])
+        here, held_out = fitter.fold == own, fitter.fold[np.isin(fitter.fold, left_out)] == own
         fits = [
-            Fit(block, "linear", place, settings, left_out)
-            for block in range(len(level0.blocks))
-            for place in places
+            fit
+            for block in range(len(fitter.blocks))
+            for fit in Choice.same((block, "linear"), positions, 0, hyperparameters).fits(
+                hyperparameters, left_out
+            )
         ]
-        answers = np.stack([answer[held_out] for answer in level0.margins(fits)], axis=1)
-        margin[here] = answers.reshape(len(answers), len(level0.blocks), -1).mean(axis=1)
-    judged = ~np.isin(level0.fold, (*without, EXTRA))
-    keep = np.ones(level0.targets.shape, dtype=bool)
-    keep[judged] = ~doubted(expit(margin[judged]), level0.targets[judged])
+        predicted = np.stack([some[held_out] for some in fitter.log_odds(fits)], axis=1)
+        means = predicted.reshape(len(predicted), len(fitter.blocks), -1).mean(axis=1)
+        log_odds[np.ix_(np.flatnonzero(here), np.array(positions))] = means
+    judged = np.ix_(np.flatnonzero(~np.isin(fitter.fold, without)), np.array(positions))
+    keep = np.ones(fitter.targets.shape, dtype=bool)
+    keep[judged] = ~doubted(expit(log_odds[judged]), fitter.targets[judged])
     return keep
 
 

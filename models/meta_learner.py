@@ -1,12 +1,12 @@
-"""Level 1 of the stack: linear models in the log-odds of level 0, and their thresholds.
+"""The meta-learner of the stack: linear models in the base learners' log-odds, and their thresholds.
 
-Three kinds of heads stand on the same boosters. A *binary* head of a location sees that location's
-log-odds only; the *top two* head sees those of two locations; the *stack* sees those of all. Weights
-on a location's own log-odds are pulled towards weights pooled over the head's locations, weights on
+Three kinds of meta-learners stand on the same base learners. A *binary* one sees one location's
+log-odds only; the *top two* see those of two locations; the *stack* sees those of all. Weights
+on a location's own log-odds are pulled towards weights pooled over its locations, weights on
 other locations' towards 0 and five times as hard.
 
 What is pulled is not calibrated. Where positives allow, a location's log-odds are therefore stretched
-and shifted by what its out-of-fold log-odds ask for, which leaves them linear in level 0's.
+and shifted by what its out-of-fold log-odds ask for, which leaves them linear in the base learners'.
 
 Penalties count independent rows. Rows of one group (pictures of one protein, of one sample) are not: with
 groups of several rows each, penalties are that many times as large.
@@ -20,34 +20,44 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import expit
 
-from models.linear import Linear, fit_logistic, pooled_weights
-from models.thresholds import NESTED, answer, choose_rules, fit_thresholds
+from models.base_learners.logistic import INTERCEPT_PENALTY, Linear, fit_logistic
+from models.cross_fitting import Nested
+from models.thresholds import NESTED, choose_rules, decide, fit_thresholds
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+Folds = NDArray[np.int16]
 
 OWN = 50.0
 OTHERS = 250.0
 POOLED = 25.0
-"""Penalties in independent rows (see `models.linear`): on own and others' weights, and on the pooled ones."""
+"""Penalties in independent rows (see `fit_logistic`): on own and others' weights, and on the pooled ones."""
 
 CALIBRATED = 30
 """Independent positives from which a location is calibrated."""
 
+UNSEEN = 0.5
+"""Positives that are expected among rows that show none, of a location that is learned elsewhere."""
+
 _STRETCH = 5.0
 """Penalty in independent rows that pulls the stretch of calibration towards 1."""
 
+_STEPS = 60
+_TOLERANCE = 1e-9
+
 
 @dataclass(frozen=True)
-class Head:
-    """What a head answers, and what it may see.
+class MetaLearner:
+    """What a meta-learner predicts, and what it may see.
 
     Attributes
     ----------
     name : str
     locations : tuple of int
-        Positions of its locations on the second axis of level 0's log-odds.
+        Positions of its locations on the second axis of the base learners' log-odds.
     always : bool
         Whether every row gets at least one location.
     group_size : float
@@ -66,86 +76,63 @@ def mean_group_size(groups: Sequence[Hashable] | NDArray[np.generic]) -> float:
 
 
 @dataclass(frozen=True)
-class FittedHead:
-    """A head's linear models, one per location, and thresholds.
+class FittedMetaLearner:
+    """A meta-learner's linear models, one per location, and thresholds.
 
     Attributes
     ----------
     linear : list of Linear
-        Each over the head's log-odds of level 0: its locations in turn, all sources of each.
+        Each over the log-odds of base learners: its locations in turn, all sources of each.
     thresholds : ndarray, shape (locations,)
     """
 
-    head: Head
+    meta: MetaLearner
     linear: list[Linear]
     thresholds: Floats
 
-    def log_odds(self, margins: Floats) -> Floats:
-        """Return log-odds, shape (rows, locations), given level 0's, shape (rows, all locations, sources)."""
-        inputs = _inputs(self.head, margins)
-        return np.column_stack([linear(inputs) for linear in self.linear])
+    def log_odds(self, base: Floats) -> Floats:
+        """Return log-odds, (rows, locations), given the base learners', (rows, all locations, sources)."""
+        return _apply(self.meta, self.linear, base)
 
-    def chosen(self, probability: Floats) -> NDArray[np.bool_]:
+    def chosen(self, probability: Floats) -> Labels:
         """Apply the thresholds."""
-        return answer(probability, self.thresholds, always=self.head.always)
+        return decide(probability, self.thresholds, always=self.meta.always)
 
 
-def fit_head(
-    head: Head, margins: Floats, targets: NDArray[np.bool_], fold: NDArray[np.int16], rule: str
-) -> FittedHead:
+def fit_meta_learner(
+    meta: MetaLearner, base: Floats, targets: Labels, fold: Folds, rule: str
+) -> FittedMetaLearner:
     """Fit linear models on all given rows, and thresholds on their out-of-fold probabilities.
 
     Parameters
     ----------
-    margins : ndarray, shape (rows, locations, sources)
-        Level 0's out-of-fold log-odds.
+    base : ndarray, shape (rows, locations, sources)
+        The base learners' out-of-fold log-odds.
     targets : ndarray of bool, shape (rows, locations)
     fold : ndarray of int, shape (rows,)
         For the inner cross-validation that calibration and thresholds need.
     rule : str
         One of `models.thresholds.RULES`, or `models.thresholds.NESTED`.
     """
-    linear, inside = _fit_calibrated(head, margins, targets, fold)
-    return FittedHead(head, linear, thresholds_by(rule, inside, targets[:, head.locations], fold))
+    linear, inside = _fit_calibrated(meta, base, targets, fold)
+    return FittedMetaLearner(meta, linear, thresholds_by(rule, inside, targets[:, meta.locations], fold))
 
 
-def _fit_calibrated(
-    head: Head, margins: Floats, targets: NDArray[np.bool_], fold: NDArray[np.int16]
-) -> tuple[list[Linear], Floats]:
-    """Fit and calibrate linear models; return them and the rows' out-of-fold probabilities."""
-    inside = np.empty((len(fold), len(head.locations)))
-    for number in np.unique(fold):
-        rest = fold != number
-        linear = _fit_linear(head, margins[rest], targets[rest])
-        inputs = _inputs(head, margins[~rest])
-        inside[~rest] = np.column_stack([function(inputs) for function in linear])
-    linear = _fit_linear(head, margins, targets)
-    for place, y in enumerate(targets[:, head.locations].T):
-        if y.sum() >= CALIBRATED * head.group_size:
-            pull = np.full(1, _STRETCH * head.group_size)
-            change = fit_logistic(inside[:, [place]], y, np.ones(1), pull)
-            inside[:, place] = change(inside[:, [place]])
-            linear[place] = linear[place].then(change)
-    return linear, expit(inside)
-
-
-def thresholds_by(rule: str, inside: Floats, known: NDArray[np.bool_], fold: NDArray[np.int16]) -> Floats:
+def thresholds_by(rule: str, inside: Floats, known: Labels, fold: Folds) -> Floats:
     """Choose thresholds on out-of-fold probabilities by a rule, or by `NESTED`."""
     if rule != NESTED:
         return fit_thresholds(inside, known, rule)
     rules = choose_rules(inside, known, fold)
-    columns = [
-        fit_thresholds(inside[:, [place]], known[:, [place]], name) for place, name in enumerate(rules)
-    ]
+    columns = [fit_thresholds(inside[:, [k]], known[:, [k]], name) for k, name in enumerate(rules)]
     return np.concatenate(columns)
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Probabilities and choices of one head; shape (rows, locations)."""
+class Predictions:
+    """Out-of-fold probabilities and choices of one meta-learner; shape (rows, locations)."""
 
     probability: Floats
-    chosen: NDArray[np.bool_]
+    chosen: Labels
 
 
 @dataclass(frozen=True)
@@ -161,70 +148,141 @@ class OuterFold:
     probability : ndarray, shape (rows of the fold, locations)
     """
 
-    rest: NDArray[np.bool_]
+    rest: Labels
     inside: Floats
     probability: Floats
 
 
-def outer_folds(
-    head: Head, inner: Sequence[Floats], outer: Floats, targets: NDArray[np.bool_], fold: NDArray[np.int16]
-) -> list[OuterFold]:
-    """Fit a head without every outer fold; `inner` and `outer` are those of `models.nested.Nested`."""
+def outer_folds(meta: MetaLearner, nested: Nested, targets: Labels, fold: Folds) -> list[OuterFold]:
+    """Fit a meta-learner without every outer fold."""
     parts = []
-    for number, margins in enumerate(inner):
+    for number, base in enumerate(nested.inner):
         rest = fold != number
-        linear, inside = _fit_calibrated(head, margins[rest], targets[rest], fold[rest])
-        inputs = _inputs(head, outer[~rest])
-        probability = expit(np.column_stack([function(inputs) for function in linear]))
-        parts.append(OuterFold(rest, inside, probability))
+        linear, inside = _fit_calibrated(meta, base[rest], targets[rest], fold[rest])
+        parts.append(OuterFold(rest, inside, expit(_apply(meta, linear, nested.outer[~rest]))))
     return parts
 
 
-def decide(
-    parts: Sequence[OuterFold], known: NDArray[np.bool_], fold: NDArray[np.int16], rule: str, *, always: bool
-) -> Answers:
-    """Answer every row with thresholds that were chosen without its fold; shape of `known`."""
+def decide_folds(
+    parts: Sequence[OuterFold], known: Labels, fold: Folds, rule: str, *, always: bool
+) -> Predictions:
+    """Predict every row with thresholds that were chosen without its fold; shape of `known`."""
     probability, chosen = np.empty(known.shape), np.zeros(known.shape, dtype=bool)
     for part in parts:
         thresholds = thresholds_by(rule, part.inside, known[part.rest], fold[part.rest])
         probability[~part.rest] = part.probability
-        chosen[~part.rest] = answer(part.probability, thresholds, always=always)
-    return Answers(probability, chosen)
+        chosen[~part.rest] = decide(part.probability, thresholds, always=always)
+    return Predictions(probability, chosen)
 
 
-def nested_answers(
-    head: Head,
-    inner: Sequence[Floats],
-    outer: Floats,
-    targets: NDArray[np.bool_],
-    fold: NDArray[np.int16],
-    rule: str,
-) -> Answers:
-    """Answer every row by a head that was fitted, thresholds included, without the row's fold.
+def nested_predictions(
+    meta: MetaLearner, nested: Nested, targets: Labels, fold: Folds, rule: str
+) -> Predictions:
+    """Predict every row by a meta-learner that was fitted, thresholds included, without the row's fold."""
+    parts = outer_folds(meta, nested, targets, fold)
+    return decide_folds(parts, targets[:, meta.locations], fold, rule, always=meta.always)
 
-    `inner` and `outer` are those of `models.nested.Nested`.
+
+def pooled_weights(base: Floats, targets: Labels, prior: Floats, penalty: float) -> Floats:
+    """Fit one set of weights for all locations, each with an intercept of its own.
+
+    Parameters
+    ----------
+    base : ndarray, shape (rows, locations, sources)
+        Each location's own log-odds.
+    targets : ndarray of bool, shape (rows, locations)
+        Every location with positives and negatives.
+    prior : ndarray, shape (sources,)
+    penalty : float
+        As in `fit_logistic`.
+
+    Returns
+    -------
+    ndarray, shape (sources,)
     """
-    parts = outer_folds(head, inner, outer, targets, fold)
-    return decide(parts, targets[:, head.locations], fold, rule, always=head.always)
+    weights = prior.copy()
+    bias = np.zeros(targets.shape[1])
+    for _ in range(_STEPS):
+        step, bias_step = _pooled_step(base, targets, weights, bias, prior, penalty)
+        # Weights and intercepts move by at most 1 a step, which keeps Newton's method from overshooting.
+        scale = min(1.0, 1 / max(np.abs(step).max(), np.abs(bias_step).max(), 1e-300))
+        weights = weights - scale * step
+        bias = bias - scale * bias_step
+        if max(np.abs(step).max(), np.abs(bias_step).max()) < _TOLERANCE:
+            break
+    return weights
 
 
-def _inputs(head: Head, margins: Floats) -> Floats:
-    return np.asarray(margins[:, head.locations, :].reshape(len(margins), -1))
+def _pooled_step(
+    base: Floats, targets: Labels, weights: Floats, bias: Floats, prior: Floats, penalty: float
+) -> tuple[Floats, Floats]:
+    """Newton's step; intercepts are eliminated, since each touches its own location only."""
+    chance = expit(base @ weights + bias)
+    error = chance - targets
+    curvature = chance * (1 - chance)
+    gradient = np.einsum("rlk,rl->k", base, error) + penalty * (weights - prior)
+    bias_gradient = error.sum(axis=0) + INTERCEPT_PENALTY * bias
+    hessian = np.einsum("rlk,rl,rlm->km", base, curvature, base, optimize=True)
+    hessian += penalty * np.eye(len(weights))
+    cross = np.einsum("rlk,rl->lk", base, curvature)
+    own = curvature.sum(axis=0) + INTERCEPT_PENALTY
+    reduced = hessian - cross.T @ (cross / own[:, None])
+    step = np.linalg.solve(reduced, gradient - cross.T @ (bias_gradient / own))
+    return step, (bias_gradient - cross @ step) / own
 
 
-def _fit_linear(head: Head, margins: Floats, targets: NDArray[np.bool_]) -> list[Linear]:
-    """Fit one linear model per location of the head; see the module for what is pulled where."""
-    own = margins[:, head.locations, :]
-    known = targets[:, head.locations]
+def _apply(meta: MetaLearner, linear: Sequence[Linear], base: Floats) -> Floats:
+    inputs = _inputs(meta, base)
+    return np.column_stack([function(inputs) for function in linear])
+
+
+def _inputs(meta: MetaLearner, base: Floats) -> Floats:
+    return np.asarray(base[:, meta.locations, :].reshape(len(base), -1))
+
+
+def _fit_calibrated(
+    meta: MetaLearner, base: Floats, targets: Labels, fold: Folds
+) -> tuple[list[Linear], Floats]:
+    """Fit and calibrate linear models; return them and the rows' out-of-fold probabilities."""
+    inside = np.empty((len(fold), len(meta.locations)))
+    for number in np.unique(fold):
+        rest = fold != number
+        inside[~rest] = _apply(meta, _fit_linear(meta, base[rest], targets[rest]), base[~rest])
+    linear = _fit_linear(meta, base, targets)
+    for position, y in enumerate(targets[:, meta.locations].T):
+        if y.sum() >= CALIBRATED * meta.group_size:
+            pull = np.full(1, _STRETCH * meta.group_size)
+            change = fit_logistic(inside[:, [position]], y, np.ones(1), pull)
+            inside[:, position] = change(inside[:, [position]])
+            linear[position] = linear[position].then(change)
+    return linear, expit(inside)
+
+
+def _fit_linear(meta: MetaLearner, base: Floats, targets: Labels) -> list[Linear]:
+    """Fit one linear model per location; see the module for what is pulled where."""
+    own = base[:, meta.locations, :]
+    known = targets[:, meta.locations]
+    both = known.any(axis=0) & ~known.all(axis=0)
     sources = own.shape[2]
     weights = np.full(sources, 1 / sources)
-    if len(head.locations) > 1:
-        weights = pooled_weights(own, known, weights, POOLED * head.group_size)
-    inputs = _inputs(head, margins)
+    if both.sum() > 1:
+        weights = pooled_weights(own[:, both], known[:, both], weights, POOLED * meta.group_size)
+    inputs = _inputs(meta, base)
     models = []
-    for position in range(len(head.locations)):
+    for position, y in enumerate(known.T):
         mine = slice(position * sources, (position + 1) * sources)
         prior, penalty = np.zeros(inputs.shape[1]), np.full(inputs.shape[1], OTHERS)
         prior[mine], penalty[mine] = weights, OWN
-        models.append(fit_logistic(inputs, known[:, position], prior, penalty * head.group_size))
+        if both[position]:
+            models.append(fit_logistic(inputs, y, prior, penalty * meta.group_size))
+        else:
+            models.append(_unlearned(inputs, y, prior))
     return models
+
+
+def _unlearned(inputs: Floats, y: Labels, prior: Floats) -> Linear:
+    """Return the prior's function, shifted so that it expects `UNSEEN` positives where rows show none."""
+    log_odds = inputs @ prior
+    expected = UNSEEN if not y.any() else len(y) - UNSEEN
+    bias = brentq(lambda shift: expit(log_odds + shift).sum() - expected, -1e3, 1e3)
+    return Linear(float(bias), prior)

@@ -1,4 +1,4 @@
-"""Scores of multilabel answers: F1 in both conventions, average precision, intervals by resampling groups."""
+"""Scores of multilabel predictions: F1 in both conventions, average precision, intervals over groups."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-Answers = NDArray[np.bool_]
+Labels = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
@@ -20,12 +20,12 @@ class Counts:
     missed: Floats
 
     def f1(self, undefined: float = 0.0) -> Floats:
-        """Return F1; `undefined` where a location occurs neither in the truth nor in the answers."""
+        """Return F1; `undefined` where a location occurs neither in the truth nor in the predictions."""
         total = 2 * self.hit + self.false + self.missed
         return np.where(total > 0, 2 * self.hit / np.maximum(total, 1), undefined)
 
     def micro_f1(self) -> Floats:
-        """Return F1 of all answers pooled over locations."""
+        """Return F1 of all predictions pooled over locations."""
         return Counts(self.hit.sum(-1), self.false.sum(-1), self.missed.sum(-1)).f1()
 
     def macro_f1(self, *, skip_undefined: bool = False) -> Floats:
@@ -37,7 +37,7 @@ class Counts:
         return np.asarray(np.where(defined, values, 0).sum(-1) / np.maximum(defined.sum(-1), 1))
 
 
-def count(truth: Answers, chosen: Answers) -> Counts:
+def count(truth: Labels, chosen: Labels) -> Counts:
     """Count over rows; both arrays have shape (rows, locations)."""
     return Counts(
         (truth & chosen).sum(axis=0).astype(np.float64),
@@ -76,8 +76,8 @@ def per_location(truth: pd.DataFrame, chosen: pd.DataFrame, probability: pd.Data
     return table
 
 
-def all_positive_macro_f1(truth: Answers) -> float:
-    """Return the macro-F1 of answering every location for every row."""
+def all_positive_macro_f1(truth: Labels) -> float:
+    """Return the macro-F1 of predicting every location for every row."""
     return float(count(truth, np.ones_like(truth)).macro_f1())
 
 
@@ -85,7 +85,7 @@ def balanced_f1(truth: NDArray[np.bool_], probability: Floats) -> float:
     """Return the F1 expected where positives and negatives are equally many.
 
     This is what many published "binary" scores are: it says nothing about rare locations in
-    practice, and answering yes always scores 2/3. The threshold is the share of positives, as training
+    practice, and predicting yes always scores 2/3. The threshold is the share of positives, as training
     on a balanced sample would set it. Both arrays have shape (rows,).
     """
     chosen = probability >= truth.mean()
@@ -94,7 +94,7 @@ def balanced_f1(truth: NDArray[np.bool_], probability: Floats) -> float:
 
 
 def resampled_counts(
-    truth: Answers, chosen: Answers, groups: pd.Series, *, draws: int = 1000, seed: int = 0
+    truth: Labels, chosen: Labels, groups: pd.Series, *, draws: int = 1000, seed: int = 0
 ) -> Counts:
     """Count on bootstrap samples of whole groups.
 
@@ -103,7 +103,7 @@ def resampled_counts(
     truth, chosen : ndarray of bool, shape (rows, locations)
     groups : Series, length rows
         What is drawn with replacement; rows of a group come together. Draws depend on the groups
-        and the seed alone, so that differences between two sets of answers are paired.
+        and the seed alone, so that differences between two sets of predictions are paired.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _sum_by(values: Answers, codes: NDArray[np.int64], groups: int) -> Floats:
+def _sum_by(values: Labels, codes: NDArray[np.int64], groups: int) -> Floats:
     totals = np.zeros((groups, values.shape[1]))
     np.add.at(totals, codes, values)
     return totals

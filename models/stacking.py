@@ -1,58 +1,260 @@
-"""Train the stack: one estimator from a table to a model, with honest out-of-fold answers on the way."""
+"""The stack: one estimator from tables to a model, with honest out-of-fold predictions on the way.
+
+A prediction's log-odds are a weighted sum of the base learners' log-odds, so they split exactly into
+contributions: those of columns within each learner (TreeSHAP, or weights), times the learner's weight.
+Learners of all locations contribute as one pseudo-column each.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from models.choosing import Tuning, choose
-from models.cross_fitting import EXTRA, Block, Labels, Level0, Store
-from models.hyperparameters import BINARY_KINDS, Kind
+from models.cross_fitting import (
+    Block,
+    Choice,
+    CrossFitter,
+    FittedLearner,
+    Labels,
+    Nested,
+    Source,
+    Store,
+    fits_needed,
+    nested_log_odds,
+)
+from models.hyperparameters import JOINT_KINDS, KINDS, Kind
 from models.label_noise import deleted, masks
-from models.meta_learner import Answers, Head, fit_head, mean_group_size, nested_answers
-from models.nested import Chosen, Nested, final_members, fits_needed, nested_margins, sources
-from models.stack import STACK, TOP_TWO, StackModel
+from models.meta_learner import (
+    FittedMetaLearner,
+    MetaLearner,
+    Predictions,
+    fit_meta_learner,
+    mean_group_size,
+    nested_predictions,
+)
+from models.tuning import Tuning, choose
+
+Floats = NDArray[np.float64]
+Always = Literal["auto", "yes", "no"]
+
+STACK = "stack"
+TOP_TWO = "top two"
+BIAS = "bias"
 
 MINIMUM_FOLDS = 3
-"""Level 0 leaves out two folds at a time, and has to keep one."""
+"""Base learners leave out two folds at a time, and have to keep one."""
 
 COVERED = 0.99
-"""Share of rows with a trained location from which the stack always answers its likeliest one.
+"""Share of rows with a trained location from which the stack always predicts its likeliest one.
 
-Every protein is somewhere, but where many are somewhere without a model, an answer at any price
+Every protein is somewhere, but where many are somewhere without a model, a prediction at any price
 is mostly wrong.
 """
 
-VERSION = 2
-"""Raised when the same inputs and settings give another model."""
+VERSION = 3
+"""Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"
 RANDOM_SPLIT = "random split"
 """The stack once more: learning from all labels, and in folds that ignore groups."""
 
-Always = Literal["auto", "yes", "no"]
+_EXPLAINED = 64
+"""Rows explained at a time."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions for a table of pictures; both tables are rows x locations.
+
+    Attributes
+    ----------
+    probability : DataFrame of float
+    chosen : DataFrame of bool
+    """
+
+    probability: pd.DataFrame
+    chosen: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class StackModel:
+    """A trained model: what a bundle holds.
+
+    Attributes
+    ----------
+    locations : tuple of str
+        Those that have a model.
+    blocks : dict
+        Name of a block to its columns.
+    sources : tuple of (int, str)
+        Blocks and kinds of base learners in the order of their log-odds.
+    learners : list of FittedLearner
+    meta_learners : dict
+        By name: ``stack``, ``top two`` (where both locations are trained) and one per location, by the
+        location's name.
+    """
+
+    locations: tuple[str, ...]
+    blocks: Mapping[str, tuple[str, ...]]
+    sources: tuple[Source, ...]
+    learners: list[FittedLearner]
+    meta_learners: Mapping[str, FittedMetaLearner]
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that a table must have."""
+        return [column for columns in self.blocks.values() for column in columns]
+
+    @property
+    def contributors(self) -> list[str]:
+        """What log-odds split into: columns, and ``cnn__<block>__<kind>`` for a learner of all locations."""
+        return [name for names in self._contributors().values() for name in names]
+
+    def predict(self, X: pd.DataFrame, name: str = STACK) -> Prediction:
+        """Predict every row of a table by one of the meta-learners.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing; the message names the first ones.
+        """
+        fitted = self.meta_learners[name]
+        probability = expit(fitted.log_odds(self.base_log_odds(X)))
+        names = [self.locations[position] for position in fitted.meta.locations]
+        return Prediction(
+            pd.DataFrame(probability, index=X.index, columns=names),
+            pd.DataFrame(fitted.chosen(probability), index=X.index, columns=names),
+        )
+
+    def base_log_odds(self, X: pd.DataFrame) -> Floats:
+        """Return the base learners' log-odds, shape (rows, locations, sources); 0 where there is none."""
+        tables = self._tables(X)
+        result = np.zeros((len(X), len(self.locations), len(self.sources)))
+        for learner in self.learners:
+            block = self.sources[learner.source][0]
+            result[:, learner.locations, learner.source] = learner.log_odds(tables[block])
+        return result
+
+    def contributions(self, X: pd.DataFrame, location: str, name: str = STACK) -> pd.DataFrame:
+        """Split a location's log-odds into contributions.
+
+        Returns
+        -------
+        DataFrame
+            Rows of X; the `contributors` and, last, ``bias``. A row sums to the meta-learner's log-odds
+            of that location.
+
+        Raises
+        ------
+        ValueError
+            If the location has no model, or a column is missing.
+        """
+        if location not in self.locations:
+            raise ValueError(f"unknown location '{location}'; known: {', '.join(self.locations)}")
+        parts = self._contributions(self._tables(X), name, [self.locations.index(location)])[0]
+        return pd.DataFrame(parts, index=X.index, columns=[*self.contributors, BIAS])
+
+    def mean_shares(
+        self, X: pd.DataFrame, name: str = STACK, finished: Callable[[int], None] = lambda _: None
+    ) -> pd.DataFrame:
+        """Return each contributor's mean absolute contribution to each location, as a share of their sum.
+
+        `finished` is called with the number of rows just explained.
+
+        Returns
+        -------
+        DataFrame
+            The `contributors` x the meta-learner's locations; every column of it sums to 1.
+        """
+        tables, names = self._tables(X), self.contributors
+        wanted = list(self.meta_learners[name].meta.locations)
+        totals = np.zeros((len(wanted), len(names)))
+        for start in range(0, len(X), _EXPLAINED):
+            some = [table[start : start + _EXPLAINED] for table in tables]
+            for position, parts in enumerate(self._contributions(some, name, wanted)):
+                totals[position] += np.abs(parts[:, :-1]).sum(axis=0)
+            finished(len(some[0]))
+        shares = totals / np.maximum(totals.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        return pd.DataFrame(shares.T, index=names, columns=[self.locations[k] for k in wanted])
+
+    def _contributions(self, tables: list[NDArray[np.float32]], name: str, wanted: list[int]) -> list[Floats]:
+        """Return contributions and bias, shape (rows, contributors + 1), of each wanted location."""
+        fitted = self.meta_learners[name]
+        linear = [fitted.linear[fitted.meta.locations.index(position)] for position in wanted]
+        results = [np.zeros((len(tables[0]), len(self.contributors) + 1)) for _ in wanted]
+        for result, function in zip(results, linear, strict=True):
+            result[:, -1] = function.bias
+        slices = self._slices()
+        for learner in self.learners:
+            asked = [position for position in learner.locations if position in fitted.meta.locations]
+            if not asked:
+                continue
+            parts = learner.contributions(tables[self.sources[learner.source][0]])
+            for position in asked:
+                part = parts[learner.locations.index(position)]
+                index = fitted.meta.locations.index(position) * len(self.sources) + learner.source
+                for result, function in zip(results, linear, strict=True):
+                    result[:, slices[learner.source]] += function.weights[index] * part[:, :-1]
+                    result[:, -1] += function.weights[index] * part[:, -1]
+        return results
+
+    def _contributors(self) -> dict[tuple[int, str], tuple[str, ...]]:
+        """Return names of contributors by block and, for a learner of all locations, kind."""
+        names, columns = list(self.blocks), list(self.blocks.values())
+        return {
+            _share_of(source): (
+                (f"cnn__{names[source[0]]}__{source[1]}",) if source[1] in JOINT_KINDS else columns[source[0]]
+            )
+            for source in self.sources
+        }
+
+    def _slices(self) -> list[slice]:
+        """Return which contributors every source adds to."""
+        slices, start = {}, 0
+        for key, names in self._contributors().items():
+            slices[key] = slice(start, start + len(names))
+            start += len(names)
+        return [slices[_share_of(source)] for source in self.sources]
+
+    def _tables(self, X: pd.DataFrame) -> list[NDArray[np.float32]]:
+        missing = [column for column in self.columns if column not in X.columns]
+        if missing:
+            shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+            raise ValueError(f"{len(missing)} columns of the model are missing from the table: {shown}")
+        return [X[list(columns)].to_numpy(dtype=np.float32) for columns in self.blocks.values()]
+
+
+def _share_of(source: Source) -> tuple[int, str]:
+    """Return what a source's contributions are added up with: its block's columns, or its own."""
+    block, kind = source
+    return block, kind if kind in JOINT_KINDS else ""
 
 
 class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Boosters per location and block, joined by linear heads.
+    """Base learners on blocks of columns, joined by linear meta-learners.
 
     Parameters
     ----------
     tuning : Tuning
-        How settings are chosen; unless given, the defaults are used.
+        How hyperparameters are chosen; unless given, the defaults are used.
     seed : int
     jobs : int
-        Boosters fitted at the same time; the result does not depend on it.
+        Base learners fitted at the same time; the result does not depend on it.
     rule : str
         How thresholds are chosen, one of `models.thresholds.RULES` or ``nested``.
     top_two : tuple of str
         The two locations that have a model of their own, where both are trained.
     kinds : tuple of str
-        Kinds of boosters on each block.
+        Kinds of base learners on each block, one per location.
+    of_networks : tuple of str
+        Blocks that hold other networks' predictions, one column per network and location of Y, network by
+        network (see `models.base_learners.votes`). On them stand the learners of all locations instead.
     always : {"auto", "yes", "no"}
         Whether every row gets its likeliest location; "auto": where nearly all training rows have one.
 
@@ -60,12 +262,12 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     ----------
     model_ : StackModel
     out_of_fold_ : dict
-        Name of a head to `Answers` for every row of a fold, by models that saw nothing of the row's fold.
+        Name of a meta-learner to `Predictions` for every row, by models that saw nothing of the row's fold.
         Also, where asked for, `WITHOUT_SELECTION` and `RANDOM_SPLIT`.
     nested_ : Nested
-        Level 0's log-odds behind the answers.
+        The base learners' log-odds behind the predictions.
     deleted_ : dict
-        Name of a filter to the labels, rows x locations, that it kept from the boosters.
+        Name of a filter to the labels, rows x locations, that it kept from the base learners.
     """
 
     def __init__(
@@ -73,9 +275,10 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         tuning: Tuning | None = None,
         seed: int = 0,
         jobs: int = 1,
-        rule: str = "f1_shrunk",
+        rule: str = "half_f1",
         top_two: tuple[str, str] = ("Nucleoplasm", "Cytosol"),
-        kinds: tuple[Kind, ...] = BINARY_KINDS,
+        kinds: tuple[Kind, ...] = KINDS,
+        of_networks: tuple[str, ...] = (),
         always: Always = "auto",
     ) -> None:
         self.tuning = tuning
@@ -84,6 +287,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.rule = rule
         self.top_two = top_two
         self.kinds = kinds
+        self.of_networks = of_networks
         self.always = always
 
     def fit(
@@ -104,33 +308,32 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Parameters
         ----------
         X : mapping of str to DataFrame
-            Blocks of columns, by name; all with the rows of Y. Each gets boosters of its own.
+            Blocks of columns, by name; all with the rows of Y. Each gets base learners of its own.
         Y : DataFrame of bool
-            Rows x locations; every location has positives and negatives in every fold.
+            Rows x locations; every location has positives and negatives in every fold or, where blocks hold
+            networks' predictions, in any.
         fold : ndarray of int, shape (rows,)
-            From 0; at least `MINIMUM_FOLDS` of them. See `models.folds`. Rows of the fold
-            `models.cross_fitting.EXTRA` help every booster, and are neither answered nor scored.
+            From 0; at least `MINIMUM_FOLDS` of them. See `models.folds`.
         groups : ndarray, shape (rows,), optional
             What no fold splits; unless given, every row counts as independent.
         keep : mapping of str to ndarray of bool, shape (rows, locations), optional
-            Filters by name: which labels boosters may learn from. See `models.label_noise`.
+            Filters by name: which labels base learners may learn from. See `models.label_noise`.
         confident : bool
             Filter by confident learning, too.
         random_fold : ndarray of int, shape (rows,), optional
-            Folds that ignore groups, for answers that show how much that flatters.
+            Folds that ignore groups, for predictions that show how much that flatters.
         store : Store, optional
-            Where finished boosters are kept, for going on after an interruption.
+            Where finished base learners are kept, for going on after an interruption.
         finished : callable, optional
-            Told the number of boosters just finished.
+            Told the number of base learners just finished.
 
         Raises
         ------
         ValueError
             If there are too few folds, or a location cannot be cross-validated.
         """
-        self._check(X, Y, fold)
-        blocks = [Block.of(name, table) for name, table in X.items()]
-        level0 = Level0(
+        blocks = [Block.of(name, table, self._kinds(name)) for name, table in X.items()]
+        fitter = CrossFitter(
             blocks,
             Y.to_numpy(dtype=bool),
             fold,
@@ -139,100 +342,91 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             jobs=self.jobs,
             finished=finished,
         )
-        answered = fold != EXTRA
-        size = 1.0 if groups is None else mean_group_size(groups[answered])
+        self._check(X, Y, fitter)
+        size = 1.0 if groups is None else mean_group_size(groups)
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
-            self._fit(level0, list(Y.columns), keep or {}, confident=confident, group_size=size)
+            self._fit(fitter, list(Y.columns), keep or {}, confident=confident, group_size=size)
             if random_fold is not None:
-                self.out_of_fold_[RANDOM_SPLIT] = self._random(level0.dealt(random_fold))
+                self.out_of_fold_[RANDOM_SPLIT] = self._random(fitter.in_folds(random_fold))
         return self
+
+    def fits_needed(self, blocks: Sequence[str], locations: int, folds: int) -> int:
+        """Count the base learners of a training at most, for progress."""
+        trials = (self.tuning or Tuning()).trials
+        return fits_needed([self._kinds(name) for name in blocks], locations, folds, trials)
+
+    def _kinds(self, block: str) -> tuple[str, ...]:
+        return JOINT_KINDS if block in self.of_networks else self.kinds
 
     def _fit(
         self,
-        level0: Level0,
+        fitter: CrossFitter,
         names: list[str],
         keep: Mapping[str, Labels],
         *,
         confident: bool,
         group_size: float,
     ) -> None:
-        order = sources(len(level0.blocks), self.kinds)
-        self.choices_ = choose(level0, order, self.tuning or Tuning())
-        heads = self._heads(names, level0, group_size)
-        self.deleted_ = deleted(level0, keep, confident=confident)
-        whole = nested_margins(level0, order, self.choices_)
-        answers = {}
+        self.choices_ = choose(fitter, self.tuning or Tuning())
+        metas = self._meta_learners(names, fitter, group_size)
+        self.deleted_ = deleted(fitter, keep, confident=confident)
+        whole = nested_log_odds(fitter, self.choices_)
+        more = {}
         if self.deleted_:
-            answers[WITHOUT_SELECTION] = self._answers(level0, whole, heads[STACK])
-            level0 = level0.restricted(masks(level0, list(keep.values()), confident=confident))
-            whole = nested_margins(level0, order, self.choices_)
-        self.nested_ = whole.rows(level0.fold != EXTRA)
-        self.out_of_fold_ = {
-            name: self._answers(level0, whole, head) for name, head in heads.items()
-        } | answers
-        known = level0.targets[level0.fold != EXTRA], level0.fold[level0.fold != EXTRA]
-        fitted = {name: fit_head(head, self.nested_.final, *known, self.rule) for name, head in heads.items()}
-        columns = {block.name: block.columns for block in level0.blocks}
-        members = final_members(level0, order, self.choices_)
-        self.model_ = StackModel(tuple(names), columns, self.kinds, members, fitted)
+            more[WITHOUT_SELECTION] = self._predictions(fitter, whole, metas[STACK])
+            fitter = fitter.restricted(masks(fitter, list(keep.values()), confident=confident))
+            whole = nested_log_odds(fitter, self.choices_)
+        self.nested_ = whole
+        self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
+        known = fitter.targets, fitter.fold
+        fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}
+        columns = {block.name: block.columns for block in fitter.blocks}
+        learners = fitter.final_learners(self.choices_)
+        self.model_ = StackModel(tuple(names), columns, tuple(fitter.sources), learners, fitted)
 
-    def _random(self, level0: Level0) -> Answers:
-        """Answer in folds that ignore groups, with the settings of the final model."""
-        per_fold = range(level0.folds)
-        choices = [
-            Chosen(c.source, c.places, dict.fromkeys(per_fold, c.final), c.final) for c in self.choices_
-        ]
-        whole = nested_margins(level0, sources(len(level0.blocks), self.kinds), choices)
-        return self._answers(level0, whole, self.model_.heads[STACK].head)
+    def _random(self, fitter: CrossFitter) -> Predictions:
+        """Predict in folds that ignore groups, with the hyperparameters of the final model."""
+        choices = [Choice.same(c.source, c.positions, fitter.folds, c.final) for c in self.choices_]
+        whole = nested_log_odds(fitter, choices)
+        return self._predictions(fitter, whole, self.model_.meta_learners[STACK].meta)
 
-    def _answers(self, level0: Level0, whole: Nested, head: Head) -> Answers:
-        answered = level0.fold != EXTRA
-        nested = whole.rows(answered)
-        known = level0.targets[answered], level0.fold[answered]
-        return nested_answers(head, nested.inner, nested.outer, *known, self.rule)
+    def _predictions(self, fitter: CrossFitter, whole: Nested, meta: MetaLearner) -> Predictions:
+        return nested_predictions(meta, whole, fitter.targets, fitter.fold, self.rule)
 
-    def fits_needed(self, locations: int, blocks: int, folds: int) -> int:
-        """Count the boosters of a training at most, for progress."""
-        return fits_needed(locations, blocks, self.kinds, folds, (self.tuning or Tuning()).trials)
-
-    def predict_proba(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Return the stack's probabilities, rows x locations, of a table with all blocks' columns."""
-        return self.model_.predict(X).probability
-
-    def predict(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Return the stack's choices, rows x locations."""
-        return self.model_.predict(X).chosen
-
-    def _heads(self, locations: Sequence[str], level0: Level0, size: float) -> dict[str, Head]:
+    def _meta_learners(
+        self, locations: list[str], fitter: CrossFitter, size: float
+    ) -> dict[str, MetaLearner]:
         everywhere = tuple(range(len(locations)))
-        covered = level0.targets[level0.fold != EXTRA].any(axis=1).mean() >= COVERED
+        covered = fitter.targets.any(axis=1).mean() >= COVERED
         always = bool(covered) if self.always == "auto" else self.always == "yes"
-        heads = {STACK: Head(STACK, everywhere, always, size)}
+        metas = {STACK: MetaLearner(STACK, everywhere, always, size)}
         if set(self.top_two) <= set(locations):
             both = tuple(locations.index(name) for name in self.top_two)
-            heads[TOP_TWO] = Head(TOP_TWO, both, group_size=size)
-        return heads | {
-            name: Head(name, (position,), group_size=size) for position, name in enumerate(locations)
+            metas[TOP_TWO] = MetaLearner(TOP_TWO, both, group_size=size)
+        return metas | {
+            name: MetaLearner(name, (position,), group_size=size) for position, name in enumerate(locations)
         }
 
-    def _check(self, X: Mapping[str, pd.DataFrame], Y: pd.DataFrame, fold: NDArray[np.int16]) -> None:
-        folds = np.unique(fold[fold != EXTRA])
+    def _check(self, X: Mapping[str, pd.DataFrame], Y: pd.DataFrame, fitter: CrossFitter) -> None:
+        folds = np.unique(fitter.fold)
         if len(folds) < MINIMUM_FOLDS or not np.array_equal(folds, np.arange(len(folds))):
             raise ValueError(f"folds must be 0, 1, 2 or more without gaps, not {folds.tolist()}")
-        pairs = zip(Y.columns, Y.to_numpy(dtype=bool).T, strict=True)
-        lacking = [name for name, y in pairs if not crossed(y, fold)]
-        if lacking:
-            raise ValueError(f"no positives or no negatives in some fold: {', '.join(lacking)}")
         columns = pd.Index([column for table in X.values() for column in table.columns])
         if not columns.is_unique:
             raise ValueError(f"column '{columns[columns.duplicated()][0]}' occurs in two blocks")
         uneven = [name for name, table in X.items() if not table.index.equals(Y.index)]
         if uneven:
             raise ValueError(f"rows of block '{uneven[0]}' are not those of the targets")
-
-
-def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:
-    """Say whether every fold, from 0 to the last, holds positives and negatives; both of shape (rows,)."""
-    parts = [positive[fold == number] for number in range(int(fold.max(initial=-1)) + 1)]
-    return bool(parts) and all(part.any() and not part.all() for part in parts)
+        joint = [name for name in X if name in self.of_networks]
+        known = range(Y.shape[1]) if joint else fitter.crossed
+        lacking = [
+            str(name)
+            for position, (name, y) in enumerate(Y.items())
+            if position not in known or y.all() or not y.any()
+        ]
+        if lacking:
+            raise ValueError(f"no positives or no negatives in some fold: {', '.join(lacking)}")
+        wrong = [name for name in joint if X[name].shape[1] % Y.shape[1]]
+        if wrong:
+            raise ValueError(f"block '{wrong[0]}' has not one column per network and location")

@@ -1,8 +1,7 @@
-"""Turn probabilities into answers: a threshold per location, chosen on out-of-fold probabilities.
+"""Turn probabilities into predictions: a threshold per location, chosen on out-of-fold probabilities.
 
-A threshold that maximises F1 on a handful of positives is noise. The default rule therefore mixes
-it with the threshold that calibrated probabilities imply, half the best F1 they promise, and
-trusts the data more the more positives there are.
+A threshold that maximises F1 on a handful of positives is noise. The default rule `half_f1` therefore takes
+the threshold that calibrated probabilities imply, half the best F1 that they promise.
 
 Source: Lipton, Elkan & Naryanaswamy (2014), Optimal thresholding of classifiers to maximize F1
 measure, ECML PKDD.
@@ -17,7 +16,7 @@ from scipy.special import expit, logit
 from models.metrics import count
 
 Floats = NDArray[np.float64]
-Answers = NDArray[np.bool_]
+Labels = NDArray[np.bool_]
 
 TRUST = 100.0
 """Positives at which the data and the probabilities' promise have the same say in `f1_shrunk`."""
@@ -28,7 +27,7 @@ CAP = 0.5
 _LOWEST = 1e-6
 
 
-def f1(probability: Floats, truth: Answers) -> float:
+def f1(probability: Floats, truth: Labels) -> float:
     """Return the threshold with the largest F1 on these rows; both of shape (rows,)."""
     order = np.argsort(-probability, kind="stable")
     ranked = probability[order]
@@ -41,21 +40,21 @@ def f1(probability: Floats, truth: Answers) -> float:
     return _within((ranked[best] + following) / 2)
 
 
-def half_f1(probability: Floats, truth: Answers) -> float:  # noqa: ARG001 - rules share one signature
+def half_f1(probability: Floats, truth: Labels) -> float:  # noqa: ARG001 - rules share one signature
     """Return half the best F1 that the probabilities promise when they are taken at their word."""
     ranked = np.sort(probability)[::-1]
     promised = 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + ranked.sum())
     return _within(float(promised.max()) / 2)
 
 
-def f1_shrunk(probability: Floats, truth: Answers) -> float:
+def f1_shrunk(probability: Floats, truth: Labels) -> float:
     """Return `f1` shrunk in log-odds towards `half_f1`: the fewer positives, the closer."""
     trust = truth.sum() / (truth.sum() + TRUST)
     mixed = trust * logit(f1(probability, truth)) + (1 - trust) * logit(half_f1(probability, truth))
     return _within(float(expit(mixed)))
 
 
-def proportion(probability: Floats, truth: Answers) -> float:
+def proportion(probability: Floats, truth: Labels) -> float:
     """Return the threshold that chooses as many rows as are positive."""
     ranked = np.sort(probability)[::-1]
     count = int(truth.sum())
@@ -64,7 +63,7 @@ def proportion(probability: Floats, truth: Answers) -> float:
     return _within((ranked[count - 1] + ranked[count]) / 2)
 
 
-Rule = Callable[[Floats, Answers], float]
+Rule = Callable[[Floats, Labels], float]
 RULES: dict[str, Rule] = {"f1": f1, "f1_shrunk": f1_shrunk, "half_f1": half_f1, "proportion": proportion}
 
 
@@ -75,10 +74,10 @@ STRATA = (30, 300)
 """Numbers of positives that part the strata: below 30, below 300, more."""
 
 
-def choose_rules(probability: Floats, truth: Answers, fold: NDArray[np.int16]) -> list[str]:
+def choose_rules(probability: Floats, truth: Labels, fold: NDArray[np.int16]) -> list[str]:
     """Choose, for locations of about the same frequency together, the rule with the best mean F1.
 
-    Every fold is answered by thresholds of the other folds' rows.
+    Every fold is decided by thresholds of the other folds' rows.
 
     Parameters
     ----------
@@ -94,10 +93,10 @@ def choose_rules(probability: Floats, truth: Answers, fold: NDArray[np.int16]) -
     stratum = np.searchsorted(STRATA, truth.sum(axis=0), side="right")
     means = np.stack([scores[:, stratum == number].mean(axis=1) for number in stratum], axis=1)
     names = list(RULES)
-    return [names[place] for place in means.argmax(axis=0)]
+    return [names[best] for best in means.argmax(axis=0)]
 
 
-def _crossed_f1(probability: Floats, truth: Answers, fold: NDArray[np.int16], rule: str) -> Floats:
+def _crossed_f1(probability: Floats, truth: Labels, fold: NDArray[np.int16], rule: str) -> Floats:
     chosen = np.zeros_like(truth)
     for number in np.unique(fold):
         rest = fold != number
@@ -105,7 +104,7 @@ def _crossed_f1(probability: Floats, truth: Answers, fold: NDArray[np.int16], ru
     return np.asarray(count(truth, chosen).f1())
 
 
-def fit_thresholds(probability: Floats, truth: Answers, rule: str = "f1_shrunk") -> Floats:
+def fit_thresholds(probability: Floats, truth: Labels, rule: str) -> Floats:
     """Choose a threshold per location; arrays of shape (rows, locations), result (locations,).
 
     Whatever the rule, that of a location with few positives is at most `CAP`.
@@ -116,7 +115,7 @@ def fit_thresholds(probability: Floats, truth: Answers, rule: str = "f1_shrunk")
     return np.where(truth.sum(axis=0) < STRATA[0], np.minimum(thresholds, CAP), thresholds)
 
 
-def answer(probability: Floats, thresholds: Floats, *, always: bool = True) -> Answers:
+def decide(probability: Floats, thresholds: Floats, *, always: bool = True) -> Labels:
     """Choose locations.
 
     Parameters

@@ -1,30 +1,36 @@
-"""Choose boosters' settings by out-of-fold losses: honestly, resumably, and without finishing bad ones.
+"""Choose hyperparameters by out-of-fold losses: honestly, resumably, and without finishing bad ones.
 
 Candidates are drawn at random, never steered by earlier results, and each is fitted without every
-pair of folds. The fit without folds i and j answers both: its loss on j is an inner score of outer
+pair of folds. The fit without folds i and j predicts both: its loss on j is an inner score of outer
 fold i, and the other way round. Every outer fold can therefore pick its own candidate from losses
 that its rows took no part in: exact nested cross-validation for the price of one.
 
-The pairs of a candidate are fitted in rounds. After each, every outer fold gives up a candidate whose
+The pairs of a candidate are fitted in rounds. After each, every outer fold prunes a candidate whose
 loss so far is above the median of what earlier candidates had for the same fold at the same
 point (Optuna's median rule, once per outer fold); a fit is skipped once both of its outer folds
-have given up. What an outer fold gives up rests on its own inner folds alone.
+have pruned it. What an outer fold prunes rests on its own inner folds alone.
 
-Optuna draws the candidates and keeps the studies (sqlite, readable by its dashboard).
+There is a study per source and stratum of locations. Optuna draws the candidates and keeps the studies
+(sqlite, readable by its dashboard). Learners of all locations are not tuned.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
+from sklearn.metrics import average_precision_score
 
-from models.hyperparameters import Kind, Settings, defaults, space
+from models.cross_fitting import Choice, CrossFitter, Source, fill_pairs
+from models.hyperparameters import JOINT_KINDS, AnyHyperparameters, defaults, space
 
 Floats = NDArray[np.float64]
+Metric = Literal["log_loss", "average_precision"]
 Rounds = Callable[[int, NDArray[np.bool_]], Floats]
 """A round and which outer folds go on, to those folds' mean loss so far, shape (folds,)."""
 
@@ -32,20 +38,45 @@ STRATA = (("rare", 30), ("uncommon", 300), ("common", None))
 """Locations are tuned together by their number of positives: below 30, below 300, more."""
 
 WARM_UP = 4
-"""Candidates that are finished before any is given up, the defaults among them."""
+"""Candidates that are finished before any is pruned, the defaults among them."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How long, and by what, hyperparameters are chosen.
+
+    Attributes
+    ----------
+    trials : int
+        Candidates per study, beside the defaults.
+    metric : str
+        ``log_loss`` or ``average_precision``, out of fold.
+    timeout : float, optional
+        Seconds for all studies together; each gets its share of what is left. Results then depend on
+        the machine's speed.
+    storage : optuna storage, optional
+    note : callable
+        Told lines worth reading.
+    """
+
+    trials: int = 0
+    metric: Metric = "log_loss"
+    timeout: float | None = None
+    storage: BaseStorage | None = None
+    note: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Settings and how they did.
+    """Hyperparameters and how they did.
 
     Attributes
     ----------
     losses : ndarray, shape (folds,)
-        For each outer fold the mean inner loss; infinite where the fold gave the candidate up.
+        For each outer fold the mean inner loss; infinite where the fold pruned the candidate.
     """
 
-    settings: Settings
+    hyperparameters: AnyHyperparameters
     losses: Floats
 
 
@@ -58,7 +89,7 @@ class Study:
     name : str
         One of the same name in `storage` is continued.
     kind : str
-        Whose space the settings are drawn from.
+        Whose space the hyperparameters are drawn from.
     rows : int
         Of the table, on which the space depends.
     folds, rounds : int
@@ -68,12 +99,10 @@ class Study:
         Default: in memory.
     late : callable
         Whether no further candidate may be begun.
-    note : callable
-        Told of every candidate that is better than those before.
     """
 
     name: str
-    kind: Kind
+    kind: str
     rows: int
     folds: int
     rounds: int
@@ -81,31 +110,77 @@ class Study:
     seed: int
     storage: BaseStorage | None = None
     late: Callable[[], bool] = lambda: False
-    note: Callable[[str], None] = lambda _: None
 
 
-def strata(targets: NDArray[np.bool_]) -> dict[str, list[int]]:
-    """Group locations (columns) by their number of positives; strata without locations are left out."""
-    members: dict[str, list[int]] = {}
-    for location, positives in enumerate(targets.sum(axis=0)):
+def normalised_log_loss(log_odds: Floats, truth: NDArray[np.bool_]) -> float:
+    """Return the mean log-loss of log-odds over the entropy of the share of positives.
+
+    Both arrays have shape (rows,). Rare locations thus count as much as common ones, and 1 is a useless
+    model. Where all rows are the same the entropy of half a row stands in.
+    """
+    loss = float(np.logaddexp(0, np.where(truth, -log_odds, log_odds)).mean())
+    share = np.clip(truth.mean(), 0.5 / len(truth), 1 - 0.5 / len(truth))
+    return loss / float(-share * np.log(share) - (1 - share) * np.log(1 - share))
+
+
+def precision_loss(log_odds: Floats, truth: NDArray[np.bool_]) -> float:
+    """Return how far the average precision is from 1, over how far that of a useless model is.
+
+    0 is perfect, 1 is useless; also where all rows are the same.
+    """
+    if not truth.any() or truth.all():
+        return 1.0
+    return float((1 - average_precision_score(truth, log_odds)) / (1 - truth.mean()))
+
+
+LOSSES: dict[Metric, Callable[[Floats, NDArray[np.bool_]], float]] = {
+    "log_loss": normalised_log_loss,
+    "average_precision": precision_loss,
+}
+
+
+def choose(fitter: CrossFitter, tuning: Tuning) -> list[Choice]:
+    """Choose hyperparameters for every source, by stratum of locations; see `crossed` for which have any."""
+    groups = strata(fitter.targets, fitter.crossed)
+    tuned = [(source, name) for source in fitter.sources if source[1] not in JOINT_KINDS for name in groups]
+    end = None if tuning.timeout is None else time.monotonic() + tuning.timeout
+    choices = [
+        Choice.same(source, (None,), fitter.folds, defaults(source[1], len(fitter.fold)))
+        for source in fitter.sources
+        if source[1] in JOINT_KINDS
+    ]
+    for number, (source, stratum) in enumerate(tuned):
+        late = _clock(end, len(tuned) - number)
+        candidates = _candidates(fitter, source, stratum, groups[stratum], tuning, late)
+        tuning.note(_story(fitter, source, stratum, len(groups[stratum]), candidates, tuning))
+        per_fold = {fold: best(candidates, fold) for fold in range(fitter.folds)}
+        choices.append(Choice(source, tuple(groups[stratum]), per_fold, best(candidates)))
+    return choices
+
+
+def strata(targets: NDArray[np.bool_], wanted: list[int]) -> dict[str, list[int]]:
+    """Group the wanted locations (columns) by their number of positives; empty strata are left out."""
+    groups: dict[str, list[int]] = {}
+    for location in wanted:
+        positives = targets[:, location].sum()
         name = next(name for name, limit in STRATA if limit is None or positives < limit)
-        members.setdefault(name, []).append(location)
-    return members
+        groups.setdefault(name, []).append(location)
+    return groups
 
 
-def tune(begin: Callable[[Settings], Rounds], study: Study) -> list[Candidate]:
-    """Evaluate the default settings and random ones.
+def tune(begin: Callable[[AnyHyperparameters], Rounds], study: Study) -> list[Candidate]:
+    """Evaluate the default hyperparameters and random ones.
 
     Parameters
     ----------
     begin : callable
-        Settings to what evaluates them, in rounds 0, 1, …
+        Hyperparameters to what evaluates them, in rounds 0, 1, …
     study : Study
 
     Returns
     -------
     list of Candidate
-        The defaults first, which no fold gives up; ``trials + 1`` unless it got late.
+        The defaults first, which no fold prunes; ``trials + 1`` unless it got late.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     kept = optuna.create_study(storage=study.storage, study_name=study.name, load_if_exists=True)
@@ -121,29 +196,29 @@ def tune(begin: Callable[[Settings], Rounds], study: Study) -> list[Candidate]:
             kept.enqueue_trial(_of_space(study))
         trial = kept.ask()
         curve = _run(begin(space(trial, study.kind, study.rows)), study, trial, earlier)
-        _close(kept, trial, curve, study, earlier)
+        _close(kept, trial, curve)
         earlier.append(curve)
     return [
-        Candidate(Settings(**trial.params), _losses(_curve(trial)))
+        Candidate(space(FixedTrial(trial.params), study.kind, study.rows), _losses(_curve(trial)))
         for trial in _finished(kept)[: study.trials + 1]
     ]
 
 
-def best(candidates: list[Candidate], fold: int | None = None) -> Settings:
-    """Return the settings with the lowest loss for one outer fold, or on average over all."""
+def best(candidates: list[Candidate], fold: int | None = None) -> AnyHyperparameters:
+    """Return the hyperparameters with the lowest loss for one outer fold, or on average over all."""
     losses = [c.losses.mean() if fold is None else c.losses[fold] for c in candidates]
-    return candidates[int(np.argmin(losses))].settings
+    return candidates[int(np.argmin(losses))].hyperparameters
 
 
-def gives_up(curve: Floats, earlier: list[Floats]) -> NDArray[np.bool_]:
-    """Say which outer folds give a candidate up after the last round of its curve.
+def pruned(curve: Floats, earlier: list[Floats]) -> NDArray[np.bool_]:
+    """Say which outer folds prune a candidate after the last round of its curve.
 
     Parameters
     ----------
     curve : ndarray, shape (rounds so far, folds)
         Mean losses so far.
     earlier : list of ndarray, shape (rounds, folds)
-        The curves of earlier candidates; NaN where a fold gave them up.
+        The curves of earlier candidates; NaN where a fold pruned them.
     """
     here = len(curve) - 1
     reached = np.array([other[here] for other in earlier])
@@ -160,26 +235,19 @@ def _run(evaluate: Rounds, study: Study, trial: Trial, earlier: list[Floats]) ->
         curve[number, going] = evaluate(number, going)[going]
         trial.report(float(np.nanmean(curve[number])), number)
         if number + 1 < study.rounds:
-            going &= ~gives_up(curve[: number + 1], earlier)
+            going &= ~pruned(curve[: number + 1], earlier)
         if not going.any():
             break
     return curve
 
 
-def _close(kept: optuna.Study, trial: Trial, curve: Floats, study: Study, earlier: list[Floats]) -> None:
+def _close(kept: optuna.Study, trial: Trial, curve: Floats) -> None:
     trial.set_user_attr("curve", [[None if np.isnan(v) else float(v) for v in row] for row in curve])
     losses = _losses(curve)
     if np.isinf(losses).all():
         kept.tell(trial, state=TrialState.PRUNED)
-        return
-    value = float(losses[np.isfinite(losses)].mean())
-    kept.tell(trial, value)
-    before = min((_losses(other).mean() for other in earlier), default=np.inf)
-    if earlier and losses.mean() < before:
-        study.note(
-            f"{study.name.rpartition(' ')[0]}: {losses.mean():.3f} by trial {trial.number} of "
-            f"{study.trials}, the best so far (before: {before:.3f})"
-        )
+    else:
+        kept.tell(trial, float(losses[np.isfinite(losses)].mean()))
 
 
 def _losses(curve: Floats) -> Floats:
@@ -191,11 +259,98 @@ def _curve(trial: FrozenTrial) -> Floats:
 
 
 def _of_space(study: Study) -> dict[str, float]:
-    """Return the defaults of those settings that the space of this kind varies."""
-    drawn = optuna.trial.FixedTrial(asdict(defaults(study.kind, study.rows)))
+    """Return the defaults of those hyperparameters that the space of this kind varies."""
+    drawn = FixedTrial(asdict(defaults(study.kind, study.rows)))
     space(drawn, study.kind, study.rows)
     return dict(drawn.params)
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:
     return list(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def _clock(end: float | None, left: int) -> Callable[[], bool]:
+    """Return whether a study has used its share of the time that is left."""
+    if end is None:
+        return lambda: False
+    now = time.monotonic()
+    mine = now + max(0.0, end - now) / left
+    return lambda: time.monotonic() >= mine
+
+
+def _candidates(
+    fitter: CrossFitter,
+    source: Source,
+    stratum: str,
+    locations: list[int],
+    tuning: Tuning,
+    late: Callable[[], bool],
+) -> list[Candidate]:
+    block, kind = fitter.blocks[source[0]].name, source[1]
+    name = f"{block} {kind} {stratum} {tuning.metric} {fitter.digest[:12]}"
+    # Pairs of folds are fitted in as many rounds as there are distances on a circle of folds.
+    rounds, trials = fitter.folds // 2, tuning.trials
+    rows = len(fitter.fold)
+    study = Study(
+        name, kind, rows, fitter.folds, rounds, trials, fitter.seed, storage=tuning.storage, late=late
+    )
+    return tune(lambda drawn: _Evaluation(fitter, source, locations, tuning.metric, drawn), study)
+
+
+class _Evaluation:
+    """The pairs of one candidate, fitted in rounds.
+
+    In round r outer fold i predicts the folds at distance r + 1 on a circle of folds, both
+    ways; the fit without two folds serves both.
+    """
+
+    def __init__(
+        self,
+        fitter: CrossFitter,
+        source: Source,
+        locations: list[int],
+        metric: Metric,
+        hyperparameters: AnyHyperparameters,
+    ) -> None:
+        self.fitter, self.locations, self.loss = fitter, locations, LOSSES[metric]
+        self.choice = Choice.same(source, locations, fitter.folds, hyperparameters)
+        self.tables = [np.full(fitter.targets.shape, np.nan) for _ in range(fitter.folds)]
+
+    def __call__(self, number: int, going: NDArray[np.bool_]) -> Floats:
+        """Fit a round; return each outer fold's mean loss over the inner folds so far, NaN if it pruned."""
+        folds = self.fitter.folds
+        outers = np.flatnonzero(going).tolist()
+        step = number + 1
+        pairs = [(i, own) for i in outers for own in sorted({(i + step) % folds, (i - step) % folds})]
+        fill_pairs(self.fitter, self.choice, self.tables, pairs)
+        losses = np.full(folds, np.nan)
+        for outer in outers:
+            known = ~np.isnan(self.tables[outer][:, self.locations[0]])
+            truth, log_odds = self.fitter.targets[known], self.tables[outer][known]
+            losses[outer] = np.mean([self.loss(log_odds[:, m], truth[:, m]) for m in self.locations])
+        return losses
+
+
+def _story(
+    fitter: CrossFitter,
+    source: Source,
+    stratum: str,
+    locations: int,
+    candidates: list[Candidate],
+    tuning: Tuning,
+) -> str:
+    """Say in one line how good a study's candidates are."""
+    losses = [candidate.losses.mean() for candidate in candidates]
+    limits = {"rare": "fewer than 30", "uncommon": "30 to 299", "common": "300 or more"}
+    if tuning.metric == "log_loss":
+        measure, values = "log-loss (1: knows the prevalence only)", losses
+    else:
+        measure, values = "average precision (0: chance, 1: perfect)", [1 - loss for loss in losses]
+    told = f"{values[0]:.2f} by defaults"
+    if len(losses) > 1:
+        chosen = values[int(np.argmin(losses))]
+        told += f", {chosen:.2f} tuned ({len(losses) - 1} of {tuning.trials} trials)"
+    block, plural = fitter.blocks[source[0]].name, "" if locations == 1 else "s"
+    return (
+        f"{block} {source[1]}, {locations} location{plural} in {limits[stratum]} pictures: {measure} {told}"
+    )

@@ -38,7 +38,7 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_status_2(command_line, tmp
 def test_a_defect_keeps_its_traceback(monkeypatch):
     import run
 
-    def broken() -> None:
+    def broken(*_words: object, **_options: object) -> None:
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(run, "app", broken)

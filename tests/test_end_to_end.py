@@ -56,7 +56,7 @@ def test_train_names_what_it_trained_and_what_it_could_not(command_line, folder)
     assert "Nucleoplasm" in ended.output
     assert "Rods & rings" in ended.output.replace("\n", " ")
     again = command_line("train", "--labels", labels, "--work", folder / "work", *options)
-    assert "Nothing to do" in again.output
+    assert "Up to date" in again.output
 
 
 def test_evaluate_names_its_protocol_and_beats_answering_always(command_line, folder):

@@ -133,6 +133,14 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(file.read_text()), target
 
 
+@pytest.mark.parametrize("page", TEXT)
+def test_every_named_file_or_package_exists(page):
+    """What has a folder of the project before it; records of decisions name packages, which stay."""
+    own = "features|models|pipeline|benchmarks|tests|docs|data"
+    for name in re.findall(rf"`((?:{own})/[\w./-]*)`", TEXT[page]):
+        assert (ROOT / name).exists(), name
+
+
 def test_every_page_is_reached_from_the_readme():
     reached, waiting = set(), {README}
     while waiting:
@@ -146,7 +154,7 @@ def test_every_page_is_reached_from_the_readme():
 def test_the_make_commands_exist():
     makefile = (ROOT / "Makefile").read_text()
     for page, text in TEXT.items():
-        for target in re.findall(r"^make (\w+)|`make (\w+)`", text, flags=re.MULTILINE):
+        for target in re.findall(r"^make (\w+)$|`make (\w+)`", text, flags=re.MULTILINE):
             assert f"\n{''.join(target)}:" in makefile, page
 
 
@@ -162,6 +170,18 @@ def test_every_decision_is_in_the_index_with_a_status(path):
     assert shown == title
     assert STATUSES.fullmatch(status)
     assert words
+
+
+def documented_answer(page: str) -> tuple[list[str], str]:
+    """Return the words of the command `features` in a page's console, and its answer, lines joined."""
+    console = r"```console\n\$ python (run\.py features .*?)\n(.*?)```"
+    command, answer = re.search(console, TEXT[page], flags=re.DOTALL).groups()
+    return command.split(), " ".join(answer.split())
+
+
+def test_the_explained_column_is_what_the_command_prints(command_line):
+    words, answer = documented_answer("docs/features.md")
+    assert " ".join(command_line(*words[1:]).output.split()) == answer
 
 
 @pytest.fixture(scope="module")
@@ -190,11 +210,9 @@ def said_in(folder: Path, code: str) -> str:
 
 
 def test_the_example_of_a_feature_registers_by_lying_in_the_folder(with_the_example):
-    page = TEXT["docs/adding-a-feature.md"]
-    example = r"```console\n\$ python (run\.py features .*?)\n(.*?)```"
-    command, answer = re.search(example, page, flags=re.DOTALL).groups()
-    code = f"import sys, run; sys.argv = {command.split()}; run.main()"
-    assert said_in(with_the_example, code) == " ".join(answer.split())
+    words, answer = documented_answer("docs/adding-a-feature.md")
+    code = f"import sys, run; sys.argv = {words}; run.main()"
+    assert said_in(with_the_example, code) == answer
 
 
 def test_the_example_of_a_feature_measures_what_it_says(with_the_example):

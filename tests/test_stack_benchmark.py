@@ -46,7 +46,7 @@ def test_it_beats_tables_of_probabilities_with_thresholds_of_their_own(monkeypat
     monkeypatch.setattr(benchmark, "FOLDS", 3)
     run(monkeypatch, tables)
     text = capsys.readouterr().out
-    assert "237 of 240 labelled pictures are answered by every network" in text
+    assert "237 of 240 labelled pictures are predicted by every network" in text
     found = scores(text)
     assert list(found) == [
         "bold", "bold, own thresholds", "shy", "shy, own thresholds", "majority vote", "stack",
@@ -60,7 +60,7 @@ def test_it_beats_tables_of_probabilities_with_thresholds_of_their_own(monkeypat
 def test_what_cannot_be_scored_is_refused_in_one_line(monkeypatch, capsys, tables, tmp_path):
     (tmp_path / "labels.csv").write_text("Id,Target\nq000,3\n")
     for words, message in (
-        (tables, "no picture of it is answered by every network"),
+        (tables, "no picture of it is predicted by every network"),
         (tables[2:], "--labels and --tables belong together"),
         (["--real", str(tmp_path)], "missing; give the folder of real data"),
     ):

@@ -1,34 +1,140 @@
-"""One small network for all locations at once, on the outputs of other networks.
+"""Label powerset: small networks that learn which *set* of locations a row has, from networks' predictions.
 
-Boosters per location see a rare location's few positives and nothing else. A hidden layer that
+Learners of one location see a rare location's few positives and nothing else. A hidden layer that
 all locations share learns from the common ones how networks err together, which is what the rare
-ones need. A linear way past it does what a linear model does.
+ones need. A linear way past it does what a linear model does. Locations come in combinations, and a set
+that never came is unlikely however likely its parts. Rare locations come out differently from each training,
+so that log-odds are means over several networks. Torch is imported only where the networks are trained.
 
-What it learns is which *set* of locations a row has, among all sets that it has seen: locations come in
-combinations, and one that never came is unlikely however likely its parts. Torch is imported only where
-the network runs.
+Source: Tsoumakas & Katakis (2007), Multi-label classification: an overview, Int. J. Data Warehousing and
+Mining 3 (label powerset).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
-from sklearn.base import BaseEstimator
+from scipy.special import erf, logit, softmax
+
+from models.base_learners.votes import Votes, means
+from models.hyperparameters import NetworkHyperparameters
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 Floats = NDArray[np.float64]
+Table = NDArray[np.float32]
 
 BEYOND = 1e-6
 """Least probability of a location, and of its absence."""
 
-_ROWS = 4096
-"""Rows answered at a time."""
+ROWS = 4096
+"""Rows predicted at a time."""
+
+_EXPLAINED = 1024
+"""Rows, at most, whose mean log-odds are the bias."""
+
+
+@dataclass(frozen=True)
+class LabelPowerset:
+    """Trained networks; serialised as safetensors.
+
+    The log-odds of a set, up to a constant, are the sum of its locations' own, a bias, and what `directions`
+    numbers of the row say along the set's own direction.
+
+    Attributes
+    ----------
+    sets : ndarray of float32, shape (sets, locations)
+        The sets that were seen.
+    networks : tuple of dict
+        Parameters of each network by name.
+    unknown : ndarray of float32, shape (locations,)
+        What stands for a row of which no network says anything.
+    bias : ndarray, shape (locations,)
+        Mean log-odds, which contributions are measured from.
+    """
+
+    sets: Table
+    networks: tuple[Mapping[str, Table], ...]
+    unknown: Table
+    bias: Floats
+
+    @classmethod
+    def fit(cls, X: Table, Y: NDArray[Any], hyperparameters: NetworkHyperparameters, seed: int) -> Self:
+        """Train networks from as many seeds; see `models.base_learners.votes` for the columns of X."""
+        import torch
+
+        learned = ~np.isnan(Y.astype(np.float32))
+        sets, of_row, counts = np.unique(
+            np.where(learned, Y, 0).astype(bool), axis=0, return_inverse=True, return_counts=True
+        )
+        unknown = means(X, Y.shape[1])
+        columns, networks = Votes.of(X, unknown).columns(), []
+        consistent = None if learned.all() else _consistent(sets, Y, learned)
+        with _one_thread(), torch.random.fork_rng(devices=[]):
+            for number in range(hyperparameters.networks):
+                torch.manual_seed(seed + number)
+                network = _network(columns.shape[1], sets, counts / len(Y), hyperparameters)
+                _train(network, columns, of_row.ravel(), consistent, hyperparameters)
+                networks.append({name: value.numpy() for name, value in network.state_dict().items()})
+        bare = cls(sets.astype(np.float32), tuple(networks), unknown, np.zeros(Y.shape[1]))
+        some = X[:: -(-len(X) // _EXPLAINED)]
+        return cls(bare.sets, bare.networks, unknown, bare.log_odds(some).mean(axis=0))
+
+    def log_odds(self, X: Table) -> Floats:
+        """Return log-odds, shape (rows, locations)."""
+        result = np.empty((len(X), self.sets.shape[1]))
+        for start in range(0, len(X), ROWS):
+            columns = Votes.of(X[start : start + ROWS], self.unknown).columns()
+            each = [self._of_network(parameters, columns) for parameters in self.networks]
+            result[start : start + ROWS] = np.mean(each, axis=0)
+        return result
+
+    def contributions(self, X: Table) -> Floats:
+        """Return, by location, how far the log-odds are from the bias, and the bias."""
+        return explained(self.log_odds(X), self.bias)
+
+    def to_bytes(self) -> bytes:
+        """Return all arrays as safetensors."""
+        from safetensors.numpy import save
+
+        arrays = {"sets": self.sets, "unknown": self.unknown, "bias": self.bias}
+        for number, parameters in enumerate(self.networks):
+            arrays |= {f"{number}.{name}": np.ascontiguousarray(v) for name, v in parameters.items()}
+        return bytes(save(arrays))
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Read what `to_bytes` wrote."""
+        from safetensors.numpy import load
+
+        arrays = load(content)
+        sets, unknown, bias = (arrays.pop(name) for name in ("sets", "unknown", "bias"))
+        networks: dict[int, dict[str, Table]] = {}
+        for name, values in arrays.items():
+            number, _, parameter = name.partition(".")
+            networks.setdefault(int(number), {})[parameter] = values
+        return cls(sets, tuple(networks[number] for number in sorted(networks)), unknown, bias)
+
+    def _of_network(self, parameters: Mapping[str, Table], columns: Table) -> Floats:
+        """Run one network forward, without torch."""
+        inner = columns @ parameters["hidden.weight"].T + parameters["hidden.bias"]
+        inner *= 0.5 * (1 + erf(inner / np.sqrt(2, dtype=np.float32)))
+        row = inner @ parameters["output.weight"].T + parameters["output.bias"]
+        row += columns @ parameters["past.weight"].T + parameters["past.bias"]
+        own, along = np.split(row, [self.sets.shape[1]], axis=1)
+        of_sets = own @ self.sets.T + along @ parameters["directions"].T + parameters["bias"]
+        probability = softmax(of_sets, axis=1).astype(np.float64) @ self.sets
+        return np.asarray(logit(np.clip(probability, BEYOND, 1 - BEYOND)))
+
+
+def explained(log_odds: Floats, bias: Floats) -> Floats:
+    """Split log-odds, shape (rows, locations), into one pseudo-column and the bias: (locations, rows, 2)."""
+    return np.stack([(log_odds - bias).T, np.broadcast_to(bias[:, None], log_odds.T.shape)], axis=2)
 
 
 @contextmanager
@@ -44,133 +150,79 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class JointNetwork(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A perceptron with one hidden layer beside a linear one, over sets of locations.
+def _consistent(sets: NDArray[np.bool_], Y: NDArray[Any], learned: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say which sets agree with those labels of a row that may be learned from, shape (rows, sets)."""
+    positive = np.where(learned, Y, 0).astype(np.float32)
+    both = positive @ sets.T.astype(np.float32)
+    beyond = (learned - positive) @ sets.T.astype(np.float32)
+    return np.asarray((both == positive.sum(axis=1, keepdims=True)) & (beyond == 0))
 
-    The log-odds of a set are the sum of its locations' own, a bias, and what `directions` numbers of the row
-    say along the set's own direction.
 
-    Parameters
-    ----------
-    hidden, directions, epochs, batch : int
-    dropout, input_dropout : float
-        Shares of hidden units, and of inputs, that a training step does not see.
-    learning_rate : float
-        The highest of a one-cycle schedule.
-    weight_decay : float
-    seed : int
-    """
+def _train(
+    network: "nn.Module",
+    columns: Table,
+    of_row: NDArray[np.intp],
+    consistent: NDArray[np.bool_] | None,
+    hyperparameters: NetworkHyperparameters,
+) -> None:
+    """Train on each row's set or, where labels are unknown, on all sets that agree with the known ones."""
+    import torch
+    from torch.nn import functional
 
-    def __init__(
-        self,
-        hidden: int = 1024,
-        directions: int = 64,
-        epochs: int = 10,
-        batch: int = 1024,
-        dropout: float = 0.4,
-        input_dropout: float = 0.15,
-        learning_rate: float = 4e-3,
-        weight_decay: float = 1e-4,
-        seed: int = 0,
-    ) -> None:
-        self.hidden = hidden
-        self.directions = directions
-        self.epochs = epochs
-        self.batch = batch
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.seed = seed
+    rows, truth = torch.from_numpy(columns), torch.from_numpy(of_row)
+    agree = None if consistent is None else torch.from_numpy(consistent)
+    rate = hyperparameters.learning_rate
+    optimiser: Any = torch.optim.AdamW(
+        network.parameters(), lr=rate, weight_decay=hyperparameters.weight_decay
+    )
+    batch = hyperparameters.batch
+    steps = hyperparameters.epochs * -(-len(rows) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    for _ in range(hyperparameters.epochs):
+        order = torch.randperm(len(rows))
+        for start in range(0, len(rows), batch):
+            some = order[start : start + batch]
+            optimiser.zero_grad()
+            of_sets = network(rows[some])
+            loss: Any = functional.cross_entropy(of_sets, truth[some])
+            if agree is not None:
+                likely = functional.log_softmax(of_sets, dim=1).masked_fill(~agree[some], -torch.inf)
+                loss = -likely.logsumexp(dim=1).mean()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
 
-    def fit(self, X: NDArray[np.float32], Y: NDArray[np.bool_]) -> Self:
-        """Train the network.
 
-        Parameters
-        ----------
-        X : ndarray, shape (rows, columns)
-            Without missing values.
-        Y : ndarray of bool, shape (rows, locations)
-        """
-        import torch
+def _network(
+    columns: int, sets: NDArray[np.bool_], shares: Floats, hyperparameters: NetworkHyperparameters
+) -> "nn.Module":
+    import torch
+    from torch import nn
+    from torch.nn import functional
 
-        sets, known, counts = np.unique(Y, axis=0, return_inverse=True, return_counts=True)
-        self.sets_ = sets.astype(np.float32)
-        with _one_thread(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.network_ = self._network(X.shape[1], counts / len(Y))
-            self._train(X, known.ravel())
-        return self
+    seen = torch.from_numpy(sets.astype(np.float32))
+    numbers = sets.shape[1] + hyperparameters.directions
 
-    def decision_function(self, X: NDArray[np.float32]) -> Floats:
-        """Return log-odds, shape (rows, locations)."""
-        import torch
+    class OverSets(nn.Module):
+        """Turns the numbers of a row into log-odds of every set, up to a constant."""
 
-        probability = np.empty((len(X), self.sets_.shape[1]))
-        with _one_thread(), torch.no_grad():
-            for start in range(0, len(X), _ROWS):
-                rows = torch.from_numpy(np.ascontiguousarray(X[start : start + _ROWS]))
-                likely = torch.softmax(self.network_(rows), dim=1).numpy().astype(np.float64)
-                probability[start : start + len(rows)] = likely @ self.sets_
-        return np.asarray(logit(np.clip(probability, BEYOND, 1 - BEYOND)))
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(columns, hyperparameters.hidden)
+            self.output = nn.Linear(hyperparameters.hidden, numbers)
+            self.past = nn.Linear(columns, numbers)
+            self.directions = nn.Parameter(0.02 * torch.randn(len(seen), hyperparameters.directions))
+            self.bias = nn.Parameter(0.5 * torch.log(torch.from_numpy(shares.astype(np.float32))))
 
-    def _train(self, X: NDArray[np.float32], known: NDArray[np.intp]) -> None:
-        import torch
-        from torch import nn
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            x = functional.dropout(x, hyperparameters.input_dropout, self.training)
+            inner = functional.dropout(
+                functional.gelu(self.hidden(x)), hyperparameters.dropout, self.training
+            )
+            row = self.output(inner) + self.past(x)
+            own, along = row.split([seen.shape[1], hyperparameters.directions], dim=1)
+            of_sets: torch.Tensor = own @ seen.T + along @ self.directions.T + self.bias
+            return of_sets
 
-        rows, truth = torch.from_numpy(np.ascontiguousarray(X)), torch.from_numpy(known)
-        optimiser: Any = torch.optim.AdamW(
-            self.network_.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        steps = self.epochs * -(-len(X) // self.batch)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, total_steps=steps)
-        for _ in range(self.epochs):
-            order = torch.randperm(len(X))
-            for start in range(0, len(X), self.batch):
-                some = order[start : start + self.batch]
-                optimiser.zero_grad()
-                loss: Any = nn.functional.cross_entropy(self.network_(rows[some]), truth[some])
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-        self.network_.eval()
-
-    def _network(self, columns: int, shares: Floats) -> "nn.Module":
-        import torch
-        from torch import nn
-
-        sets = torch.from_numpy(self.sets_)
-        numbers = sets.shape[1] + self.directions
-
-        class OverSets(nn.Module):
-            """Turns numbers of a row into log-odds of every set, up to a constant."""
-
-            def __init__(self, row: nn.Module, directions: int) -> None:
-                super().__init__()
-                self.row = row
-                self.directions = nn.Parameter(0.02 * torch.randn(len(sets), directions))
-                self.bias = nn.Parameter(0.5 * torch.log(torch.from_numpy(shares.astype(np.float32))))
-
-            def forward(self, x: "torch.Tensor") -> "torch.Tensor":
-                own, along = self.row(x).split([sets.shape[1], self.directions.shape[1]], dim=1)
-                answer: torch.Tensor = own @ sets.T + along @ self.directions.T + self.bias
-                return answer
-
-        class Beside(nn.Module):
-            """The sum of what two networks answer."""
-
-            def __init__(self, one: nn.Module, other: nn.Module) -> None:
-                super().__init__()
-                self.one, self.other = one, other
-
-            def forward(self, x: Any) -> Any:
-                return self.one(x) + self.other(x)
-
-        hidden = nn.Sequential(
-            nn.Linear(columns, self.hidden),
-            nn.GELU(),
-            nn.Dropout(self.dropout),
-            nn.Linear(self.hidden, numbers),
-        )
-        row = nn.Sequential(nn.Dropout(self.input_dropout), Beside(hidden, nn.Linear(columns, numbers)))
-        return OverSets(row, self.directions)
+    return OverSets()

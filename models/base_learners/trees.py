@@ -1,41 +1,26 @@
-"""Grow, apply, explain and serialise the trees of LightGBM and XGBoost through their own interfaces.
+"""Gradient boosted trees of one location by LightGBM and XGBoost, through their own interfaces.
 
 63 histogram bins are enough: picture features are noisy averages over cells, and fewer bins make
-a fit faster. One thread per fit: the same bits come out whatever the machine.
+a fit faster. One thread per fit: the same bits come out whatever the machine. Contributions are TreeSHAP.
+
+Source: Lundberg et al. (2020), From local explanations to global understanding with explainable AI
+for trees, Nature Machine Intelligence 2.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import lightgbm
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from models.base_learners.logistic import Ridge
-from models.hyperparameters import Settings
+from models.hyperparameters import Hyperparameters
 
 BINS = 63
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.float32]
-
-
-class Trees(Protocol):
-    """Grown trees of either library, or a linear member that is used alike."""
-
-    def margin(self, X: Table) -> Floats:
-        """Return log-odds, shape (rows,)."""
-        ...
-
-    def contributions(self, X: Table) -> Floats:
-        """Return TreeSHAP contributions and, last, the bias; shape (rows, columns + 1)."""
-        ...
-
-    def to_bytes(self) -> bytes:
-        """Return the library's own text format."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -45,20 +30,25 @@ class LightGBMTrees:
     booster: lightgbm.Booster
 
     @classmethod
-    def grow(
-        cls, X: Table, y: NDArray[np.bool_], settings: Settings, seed: int, weight: Table | None = None
+    def fit(
+        cls,
+        X: Table,
+        Y: NDArray[np.bool_],
+        hyperparameters: Hyperparameters,
+        seed: int,
+        weight: Table | None = None,
     ) -> Self:
-        """Grow trees; see `Settings` for the parameters' meaning. `weight` is what each row counts."""
+        """Grow trees; `weight` is what each row counts, shape (rows,)."""
         parameters = {
             "objective": "binary",
-            "learning_rate": settings.learning_rate,
-            "num_leaves": settings.leaves,
-            "lambda_l2": settings.l2,
-            "bagging_fraction": settings.row_share,
+            "learning_rate": hyperparameters.learning_rate,
+            "num_leaves": hyperparameters.leaves,
+            "lambda_l2": hyperparameters.l2,
+            "bagging_fraction": hyperparameters.row_share,
             "bagging_freq": 1,
-            "feature_fraction": settings.share_of(X.shape[1]),
-            "min_data_in_leaf": settings.min_rows,
-            "scale_pos_weight": settings.weight(y),
+            "feature_fraction": hyperparameters.share_of(X.shape[1]),
+            "min_data_in_leaf": hyperparameters.min_rows,
+            "scale_pos_weight": hyperparameters.weight(Y),
             "max_bin": BINS,
             "feature_pre_filter": False,
             "deterministic": True,
@@ -67,10 +57,10 @@ class LightGBMTrees:
             "seed": seed,
             "verbosity": -1,
         }
-        data = lightgbm.Dataset(X, y.astype(np.float32), weight=weight, params=parameters)
-        return cls(lightgbm.train(parameters, data, num_boost_round=settings.trees))
+        data = lightgbm.Dataset(X, Y.astype(np.float32), weight=weight, params=parameters)
+        return cls(lightgbm.train(parameters, data, num_boost_round=hyperparameters.trees))
 
-    def margin(self, X: Table) -> Floats:
+    def log_odds(self, X: Table) -> Floats:
         """Return log-odds, shape (rows,)."""
         return np.asarray(self.booster.predict(X, raw_score=True, num_threads=1), dtype=np.float64)
 
@@ -88,25 +78,6 @@ class LightGBMTrees:
         return cls(lightgbm.Booster(model_str=content.decode()))
 
 
-def xgboost_parameters(settings: Settings, columns: int, seed: int) -> dict[str, float | str]:
-    """Return what every model of XGBoost shares; see `Settings` for the parameters' meaning."""
-    return {
-        "tree_method": "hist",
-        "grow_policy": "lossguide",
-        "max_depth": 0,
-        "max_leaves": settings.leaves,
-        "eta": settings.learning_rate,
-        "lambda": settings.l2,
-        "subsample": settings.row_share,
-        "colsample_bytree": settings.share_of(columns),
-        "min_child_weight": settings.min_rows / 10,
-        "max_bin": BINS,
-        "nthread": 1,
-        "seed": seed,
-        "verbosity": 0,
-    }
-
-
 @dataclass(frozen=True)
 class XGBoostTrees:
     """Trees grown by XGBoost; serialised in its JSON format."""
@@ -114,24 +85,39 @@ class XGBoostTrees:
     booster: xgboost.Booster
 
     @classmethod
-    def grow(cls, X: Table, y: NDArray[np.bool_], settings: Settings, seed: int) -> Self:
-        """Grow trees; see `Settings` for the parameters' meaning."""
+    def fit(cls, X: Table, Y: NDArray[np.bool_], hyperparameters: Hyperparameters, seed: int) -> Self:
+        """Grow trees."""
         parameters = {
             "objective": "binary:logistic",
-            **xgboost_parameters(settings, X.shape[1], seed),
-            "scale_pos_weight": settings.weight(y),
+            "tree_method": "hist",
+            "grow_policy": "lossguide",
+            "max_depth": 0,
+            "max_leaves": hyperparameters.leaves,
+            "eta": hyperparameters.learning_rate,
+            "lambda": hyperparameters.l2,
+            "subsample": hyperparameters.row_share,
+            "colsample_bytree": hyperparameters.share_of(X.shape[1]),
+            "min_child_weight": hyperparameters.min_rows / 10,
+            "scale_pos_weight": hyperparameters.weight(Y),
+            "max_bin": BINS,
+            "nthread": 1,
+            "seed": seed,
+            "verbosity": 0,
         }
-        data = xgboost.QuantileDMatrix(X, y.astype(np.float32), max_bin=BINS, nthread=1)
-        return cls(xgboost.train(parameters, data, num_boost_round=settings.trees))
+        data = xgboost.QuantileDMatrix(X, Y.astype(np.float32), max_bin=BINS, nthread=1)
+        return cls(xgboost.train(parameters, data, num_boost_round=hyperparameters.trees))
 
-    def margin(self, X: Table) -> Floats:
+    def log_odds(self, X: Table) -> Floats:
         """Return log-odds, shape (rows,)."""
         return np.asarray(self.booster.inplace_predict(X, predict_type="margin"), dtype=np.float64)
 
     def contributions(self, X: Table) -> Floats:
         """Return TreeSHAP contributions and, last, the bias; shape (rows, columns + 1)."""
-        parts = self.booster.predict(xgboost.DMatrix(X, nthread=1), pred_contribs=True)
-        return np.asarray(parts, dtype=np.float64)
+        raw = self.booster.predict(xgboost.DMatrix(X, nthread=1), pred_contribs=True)
+        parts = np.asarray(raw, dtype=np.float64)
+        # XGBoost adds in single precision: what rounding loses (about 1e-6) belongs to no column.
+        parts[:, -1] += self.log_odds(X) - parts.sum(axis=1)
+        return parts
 
     def to_bytes(self) -> bytes:
         """Return XGBoost's JSON format."""
@@ -143,16 +129,3 @@ class XGBoostTrees:
         booster = xgboost.Booster({"nthread": 1})
         booster.load_model(bytearray(content))
         return cls(booster)
-
-
-Grow = Callable[[Table, NDArray[np.bool_], Settings, int], Trees]
-GROW: dict[str, Grow] = {
-    "lightgbm": LightGBMTrees.grow,
-    "xgboost": XGBoostTrees.grow,
-    "linear": Ridge.grow,
-}
-READ: dict[str, Callable[[bytes], Trees]] = {
-    "lightgbm": LightGBMTrees.from_bytes,
-    "xgboost": XGBoostTrees.from_bytes,
-    "linear": Ridge.from_bytes,
-}

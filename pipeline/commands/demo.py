@@ -1,16 +1,13 @@
-"""The command `demo`."""
+"""The commands to begin with: `demo` and `simulate`."""
 
-from pathlib import Path
-from typing import Annotated
+from pipeline.commands.console import RichProgress, console, following, say, written
+from pipeline.commands.options import command
+from pipeline.core.names import counted
+from pipeline.stages.options import DemoOptions, SimulateOptions
 
-import typer
 
-
-def demo(
-    folder: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
-    pictures: Annotated[int, typer.Option(min=60, help="Simulated pictures to train on.")] = 90,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures and model.")] = 1,
-) -> None:
+@command(DemoOptions)
+def demo(options: DemoOptions) -> None:
     """Run the main job on simulated pictures, offline, in a few minutes.
 
     Simulates pictures with labels, extracts features, embeds, trains, scores, explains, and predicts pictures
@@ -20,26 +17,53 @@ def demo(
     """
     from rich.table import Table
 
-    from pipeline.commands.console import RichProgress, console
     from pipeline.stages.demo import demo as run
 
-    summary = run(folder, pictures, seed, RichProgress())
+    summary = run(options, RichProgress())
     table = Table("what", "where", box=None, title="Everything is here", title_justify="left")
     for what, path in summary.files.items():
         table.add_row(what, str(path))
-    console.print(table)
-    console.print(
-        f"{len(summary.trained.trained)} locations trained ({', '.join(summary.trained.trained)}); "
-        f"{len(summary.trained.left_out)} have too few pictures here.",
-        soft_wrap=True,
+    console.print(table, soft_wrap=True)
+    trained = summary.trained.trained
+    say(
+        f"{counted(len(trained), 'location')} trained ({', '.join(trained)}); "
+        f"{len(summary.trained.left_out)} have too few pictures here."
     )
-    console.print("Next, look at it:")
-    work = folder / "work"
+    say("Next, look at it:")
+    work = options.folder / "work"
+    images = options.folder / "data" / "images"
     embedding = summary.files["embeddings of pictures"]
-    for command in (
+    for words in (
         f"evaluate --work {work}",
-        f"importances '{summary.trained.trained[0]}' --work {work} --embeddings {embedding}",
-        f"overlay --images {folder / 'data' / 'images'} --work {work} --sheet {folder / 'overlay.png'}",
+        f"importances '{trained[0]}' --work {work} --embeddings {embedding}",
+        f"overlay --images {images} --work {work} --sheet {options.folder / 'overlay.png'}",
         f"status --work {work}",
     ):
-        console.print(f"  python run.py {command}", markup=False, soft_wrap=True)
+        say(f"  python run.py {words}")
+
+
+@command(SimulateOptions)
+def simulate(options: SimulateOptions) -> None:
+    """Simulate fields of cells: pictures, labels, groups and the true outlines.
+
+    One to four pictures show the same simulated protein; they share cell line, locations and look, as
+    pictures of one antibody do, and have one group in groups.csv. Killed and run again, it goes on where
+    it was; asked for more pictures, it adds them.
+
+    Example: python run.py simulate demo/data --pictures 60 --seed 1
+    """
+    from pipeline.core.stage import execute
+    from pipeline.stages.simulate import Simulate
+
+    done = execute(Simulate(), options, RichProgress())
+    images = options.out / "images"
+    if not done.fresh:
+        say(f"Up to date: {options.out}")
+    else:
+        written(
+            images,
+            f"{counted(done.pictures, 'picture')}; beside it labels.csv, groups.csv, samples.csv, truth/",
+        )
+    if options.contact_sheet is not None:
+        written(options.contact_sheet, "one example per location")
+    following(f"extract --images {images} --samples {options.out / 'samples.csv'} --work WORK")

@@ -1,10 +1,13 @@
 """The command `evaluate`."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import typer
-
-from pipeline.commands.options import Work
+from pipeline.commands.console import RichProgress, say, show_table, written
+from pipeline.commands.options import command
+from pipeline.core.names import counted
+from pipeline.core.workspace import Workspace
+from pipeline.stages.options import EvaluateOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,74 +15,57 @@ if TYPE_CHECKING:
     from pipeline.stages.ablation import Ablation
     from pipeline.stages.protocols import Protocol, Selection
 
+LOCATIONS = {
+    "f1": "F1",
+    "interval": "95 %",
+    "precision": "prec.",
+    "recall": "recall",
+    "average_precision": "AP",
+    "support": "n",
+    "binary_f1": "binary",
+}
+TOP_TWO = {"f1": "F1", "precision": "prec.", "recall": "recall", "always_f1": "F1 of always yes"}
+"""Columns of the tables, and their titles."""
 
-def evaluate(
-    work: Work,
-    draws: Annotated[
-        int, typer.Option(min=100, help="Bootstrap samples of groups for the intervals.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    kaggle_score: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Private score of your Kaggle submission, to be shown beside."),
-    ] = None,
-    ablation: Annotated[
-        bool,
-        typer.Option(
-            "--ablation", help="Also score the stack without some part: one block, level 1, another rule …"
-        ),
-    ] = False,
-) -> None:
-    """Score the trained model on pictures that each answer saw nothing of.
+
+@command(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> None:
+    """Score the trained model on pictures of which each prediction's models saw nothing.
 
     Prints and writes metrics.json: per location F1 with a 95 % interval, precision, recall, average
-    precision and support; macro-F1 and micro-F1; the two-location and the binary models; what answering
+    precision and support; macro-F1 and micro-F1; the two-location and the binary models; what predicting
     every location would score; and the four protocols side by side, because a score means nothing without
     its protocol.
 
     Example: python run.py evaluate --work demo/work
     """
-    from pipeline.commands.console import RichProgress, console
-    from pipeline.core.workspace import Workspace
-    from pipeline.stages.evaluate import EvaluateOptions
-    from pipeline.stages.evaluate import evaluate as run
+    from pipeline.core.stage import execute
+    from pipeline.stages.evaluate import Evaluate
 
-    options = EvaluateOptions(work=work, draws=draws, seed=seed, kaggle_score=kaggle_score, ablation=ablation)
-    scores = run(options, RichProgress())
-    console.print(f"Protocol: {scores.protocol}\n", markup=False)
-    _print(
-        scores.table,
-        {
-            "f1": "F1",
-            "interval": "95 %",
-            "precision": "prec.",
-            "recall": "recall",
-            "average_precision": "AP",
-            "support": "n",
-            "binary_f1": "binary",
-        },
-    )
-    console.print("AP: average precision; n: pictures; binary: F1 of the location's own model.\n")
+    scores = execute(Evaluate(), options, RichProgress())
+    say(f"Protocol: {scores.protocol}\n")
+    _print(scores.table, LOCATIONS)
+    say("AP: average precision; n: pictures; binary: F1 of the location's own model.\n")
     if scores.top_two is not None:
-        console.print("The two-location model")
-        columns = {"f1": "F1", "precision": "prec.", "recall": "recall", "always_f1": "F1 of always yes"}
-        _print(scores.top_two, columns)
-    console.print()
+        say("The two-location model")
+        _print(scores.top_two, TOP_TWO)
+    say()
     for name, score in scores.totals.items():
-        console.print(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+        say(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
     for name, value in scores.baselines.items():
-        console.print(f"macro-F1 of {name}: {value:.3f}")
-    console.print("\nThe four protocols, macro-F1")
+        say(f"macro-F1 of {name}: {value:.3f}")
+    say("\nThe four protocols, macro-F1")
     for protocol in scores.protocols:
-        console.print(f"({protocol.letter}) {_with_score(protocol)}", markup=False)
+        say(f"({protocol.letter}) {_with_score(protocol)}")
     if scores.selection is not None:
         _print_selection(scores.selection)
     if scores.ablation:
         _print_ablation(scores.ablation)
-    console.print()
+    say()
     if scores.left_out:
-        console.print(f"No model, so F1 0 among all: {len(scores.left_out)} locations (train names them)")
-    console.print(f"Written: {Workspace(work).metrics}", soft_wrap=True)
+        say(f"No model, so F1 0 among all: {counted(len(scores.left_out), 'location')} (train names them)")
+    path = Workspace(options.work).metrics
+    written(path) if scores.fresh else say(f"Up to date: {path}")
 
 
 def _with_score(protocol: "Protocol") -> str:
@@ -92,53 +78,37 @@ def _with_score(protocol: "Protocol") -> str:
 
 
 def _print_selection(selection: "Selection") -> None:
-    from pipeline.commands.console import console
-
     change = selection.difference
-    console.print(
+    say(
         f"\nLearning from selected labels: {selection.chosen.value:.3f}, from all labels: "
         f"{selection.everything.value:.3f}; difference {change.value:+.3f} ({change.low:+.3f} to "
         f"{change.high:+.3f}). All labels are scored; selection.csv says what was left out."
     )
 
 
-def _print_ablation(variants: "list[Ablation]") -> None:
-    from rich.table import Table
-
-    from pipeline.commands.console import console
-
-    shown = Table(box=None, padding=(0, 1, 0, 0))
-    shown.add_column("\nAblation")  # wraps where the window is narrow, so that no number is cut
-    for title in ("\nmacro-F1", "\n95 %", "against\nthe stack", "\n95 %"):
-        shown.add_column(title, justify="right", no_wrap=True)
-    for row in variants:
-        shown.add_row(
+def _print_ablation(variants: "tuple[Ablation, ...]") -> None:
+    titles = ("\nAblation", "\nmacro-F1", "\n95 %", "against\nthe stack", "\n95 %")
+    rows = [
+        (
             row.name,
             f"{row.macro_f1:.3f}",
             f"{row.low:.3f}-{row.high:.3f}",
             f"{row.difference:+.3f}",
             f"{row.worst:+.3f} to {row.most:+.3f}",
         )
-    console.print(shown)
+        for row in variants
+    ]
+    show_table(titles, rows)
 
 
-def _print(table: "pd.DataFrame", columns: dict[str, str]) -> None:
-    from rich.table import Table
-
-    from pipeline.commands.console import console
-
-    shown = Table(box=None, padding=(0, 1, 0, 0))
-    shown.add_column("location", no_wrap=True)
-    for title in columns.values():
-        shown.add_column(title, justify="right", no_wrap=True)
-    for name, row in table.iterrows():
-        shown.add_row(str(name), *(_cell(row, key) for key in columns))
-    console.print(shown)
+def _print(table: "pd.DataFrame", columns: Mapping[str, str]) -> None:
+    rows = [(str(name), *(_cell(row, key) for key in columns)) for name, row in table.iterrows()]
+    show_table(("location", *columns.values()), rows)
 
 
 def _cell(row: "pd.Series[float]", key: str) -> str:
     if key == "interval":
         return f"{row['low']:.2f}-{row['high']:.2f}"
     if key == "support":
-        return f"{row[key]:.0f}"
+        return f"{row[key]:,.0f}"
     return "-" if row[key] != row[key] else f"{row[key]:.3f}"

@@ -1,25 +1,20 @@
 """The command `features`: what is measured, in words."""
 
-from typing import Annotated
-
-import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from pipeline.commands.console import console
+from pipeline.commands.console import console, say
+from pipeline.commands.options import command
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import near
+from pipeline.stages.options import FeaturesOptions
 
 Row = tuple[str, ...]
 
 
-def features(
-    family: Annotated[str | None, typer.Option(help="Only this family, one line per output.")] = None,
-    column: Annotated[str | None, typer.Option(help="Explain this one column in words.")] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print a Markdown table, as in the README.")
-    ] = False,
-) -> None:
-    """List the features that `extract` measures, or explain one column.
+@command(FeaturesOptions)
+def features(options: FeaturesOptions) -> None:
+    """List the families of features that `extract` measures, one family's outputs, or explain one column.
 
     Every column reads `region__family__output[__channel[__channel]][__statistic]`.
 
@@ -30,15 +25,18 @@ def features(
     import features as library
 
     try:
-        if column is not None:
-            console.print(library.describe(column), markup=False)
+        if options.column is not None:
+            say(library.describe(options.column))
             return
-        header, rows = _outputs(family) if family else _families()
+        header, rows = _outputs(options.family) if options.family else _families()
     except ValueError as error:
-        raise PipelineError(str(error)) from error
-    if markdown:
+        typed = options.column or options.family or ""
+        known = library.picture_columns() if options.column else library.family_versions()
+        meant = " or ".join(near(typed, known))
+        raise PipelineError(f"{error}; did you mean {meant}?" if meant else str(error)) from error
+    if options.markdown:
         for row in (header, ("---",) * len(header), *rows):
-            console.print(f"| {' | '.join(row)} |", markup=False, soft_wrap=True)
+            say(f"| {' | '.join(row)} |")
         return
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     for number, name in enumerate(header):
@@ -62,10 +60,7 @@ def _outputs(family: str) -> tuple[Row, list[Row]]:
     import features as library
 
     table = library.catalogue([family])
-    rows: list[Row] = []
-    for (output, unit, words), regions in table.groupby(["output", "unit", "description"], sort=False)[
-        "region"
-    ]:
-        rows.append((str(output), str(unit), str(words), ", ".join(regions)))
+    outputs = table.groupby(["output", "unit", "description"], sort=False)["region"]
+    rows: list[Row] = [(*map(str, about), ", ".join(regions)) for about, regions in outputs]
     rows += [("source", "", str(source), "") for source in table["source"].unique()]
     return ("output", "unit", "what it is", "regions"), rows

@@ -1,9 +1,14 @@
 """The command `status`."""
 
-from pipeline.commands.options import Work
+from pipeline.commands.console import console
+from pipeline.commands.options import command
+from pipeline.stages.options import StatusOptions
+
+COLOURS = {"done": "green", "stale": "yellow", "missing": "red"}
 
 
-def status(work: Work) -> None:
+@command(StatusOptions)
+def status(options: StatusOptions) -> None:
     """Say of each stage whether it is done, stale (and why) or missing.
 
     A stage is stale when something it was made from has changed since: pictures, labels, options, or
@@ -13,12 +18,10 @@ def status(work: Work) -> None:
     """
     from rich.table import Table
 
-    from pipeline.commands.console import console
     from pipeline.stages.status import status as look
 
-    colours = {"done": "green", "stale": "yellow", "missing": "red"}
     table = Table("stage", "state", "why", box=None)
-    for stage in look(work):
-        state = f"[{colours[stage.state]}]{stage.state}[/]"
+    for stage in look(options.work):
+        state = f"[{COLOURS[stage.state]}]{stage.state}[/]"
         table.add_row(stage.stage, state, "\n".join(stage.reasons))
     console.print(table)

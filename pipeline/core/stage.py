@@ -16,6 +16,7 @@ A stage that may run several times in a work folder (once per network) overrides
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -24,6 +25,31 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pipeline.core.files import write_text
 from pipeline.core.progress import Progress
 from pipeline.core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How the command line shows a field of `Options`, where not as an option of its name: in ``Annotated``.
+
+    Attributes
+    ----------
+    flag : str
+        Another name of the option: "--from".
+    argument : str
+        Metavar of a positional argument: "OUT".
+    panel : str
+        Heading in the help under which it stands.
+    default : str
+        Words for a default that is worked out: "all processors".
+    text : bool
+        Given as one text, which the model takes apart.
+    """
+
+    flag: str = ""
+    argument: str = ""
+    panel: str = ""
+    default: str = ""
+    text: bool = False
 
 
 class Options(BaseModel):
@@ -164,7 +190,7 @@ def changes(record: Record, inputs: Mapping[str, str]) -> list[str]:
 
 def write_record(path: Path, stage: str, options: BaseModel, inputs: Mapping[str, str]) -> None:
     """Write a record by hand: for stages that do not run by `execute` yet."""
-    record = Record(stage=stage, options=options.model_dump(mode="json"), inputs=dict(inputs))
+    record = Record(stage=stage, options=options.model_dump(mode="json"), inputs=dict(inputs), summary={})
     write_text(path, record.model_dump_json(indent=1))
 
 

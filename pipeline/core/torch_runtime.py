@@ -1,4 +1,4 @@
-"""Which arithmetic torch uses: bfloat16 where the device multiplies it, single precision elsewhere."""
+"""Which precision torch uses: bfloat16 where the device multiplies it, single precision elsewhere."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -7,8 +7,8 @@ from typing import Any
 from pipeline.core.errors import PipelineError
 
 
-def fast_arithmetic(device: str) -> AbstractContextManager[object]:
-    """Return a context in which networks run in the fastest arithmetic of a device; weights stay float32.
+def autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context of the fastest precision of a device; weights stay float32.
 
     CUDA devices and processors with AVX-512 BF16 or AMX multiply bfloat16 in half the time of single
     precision. Others imitate it, six (forwards) to twenty times (training) more slowly.

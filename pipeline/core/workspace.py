@@ -65,6 +65,10 @@ class Workspace:
         """Folder of embedding tables, ``<name>.parquet``."""
         return self.root / "embeddings"
 
+    def embedding(self, name: str) -> Path:
+        """Table of embeddings of one network; its card lies beside it."""
+        return self.embeddings / f"{name}.parquet"
+
     def network(self, name: str) -> Path:
         """Folder of the networks of one `train-cnn`: weights, and what a killed run does not lose."""
         return self.root / "networks" / name

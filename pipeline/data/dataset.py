@@ -2,22 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.cross_fitting import crossed
 from models.folds import positive_groups, stratified_group_folds
-from models.stacking import MINIMUM_FOLDS, crossed
-from pipeline.data.embedding_tables import embedding_name, read_embedding
+from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError
-from pipeline.data.labels import read_labels
-from pipeline.core.workspace import Workspace
+from pipeline.core.names import counted
 from pipeline.core.problems import Problem
+from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import DatasetOptions
+from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.groups import read_groups
-from pipeline.stages.train_options import TrainOptions
-from pipeline.data.prediction_tables import OUTPUTS, read_outputs
+from pipeline.data.labels import read_labels
+from pipeline.data.prediction_tables import OUTPUTS, of_locations, read_outputs
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
@@ -25,12 +26,12 @@ FEATURES = "features"
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures with features and labels; all tables have the same rows, ordered by Id.
+    """Pictures with numbers and labels; all tables have the same rows, ordered by Id.
 
     Attributes
     ----------
     blocks : dict of str to DataFrame
-        Features and, by file name, embeddings.
+        Features, if any; by file name, embeddings; networks' predictions of the trained locations.
     targets : DataFrame of bool
         All 28 locations.
     groups : Series of str
@@ -68,45 +69,80 @@ class Dataset:
         return int(self.fold.max()) + 1
 
 
-def read_dataset(options: TrainOptions) -> Dataset:
-    """Bring together what a model is trained on.
+def read_dataset(options: DatasetOptions) -> Dataset:
+    """Bring together what a model is trained on: pictures with features or, without any, those of the tables.
 
     Raises
     ------
     PipelineError
-        If a table cannot be used, no picture has both features and a label, or no location can be
+        If a table cannot be used, no picture has both numbers and a label, or no location can be
         cross-validated.
     """
-    work, labels = Workspace(options.work), options.labels
-    features = read_features(work)
-    known = read_labels(labels)
-    ids = features.index.intersection(known.targets.index).sort_values()
+    work, known = Workspace(options.work), read_labels(options.labels)
+    tables = _read_tables(options, work)
+    main = work.features.name if FEATURES in tables else "the tables"
+    pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
+    ids = pictures.intersection(known.targets.index).sort_values()
     if ids.empty:
         raise PipelineError(
-            f"{labels}: none of its {len(known.targets)} ids is among the {len(features)} pictures of "
-            f"{work.features}; their ids must be the same"
+            f"{options.labels}: none of its {len(known.targets)} ids is among the {len(pictures)} pictures "
+            f"of {main}; their ids must be the same"
         )
     problems = list(known.problems)
-    problems += _unmatched(
-        features.index.difference(ids), work.features.name, "no label", f"add it to {labels.name}"
-    )
-    missing = known.targets.index.difference(ids)
-    problems += _unmatched(missing, labels.name, "no features", "extract its picture, or remove the label")
-    blocks = {FEATURES: features.loc[ids]}
-    for path in options.embeddings:
-        blocks[_free_name(path, blocks)], more = _embedding(path, ids)
-        problems += more
-    if options.outputs:
-        blocks[_free_name(Path(OUTPUTS), blocks)], more = _outputs(options.outputs, ids)
-        problems += more
+    problems += _unmatched(pictures.difference(ids), main, "no label", f"add it to {options.labels.name}")
+    missing, remedy = known.targets.index.difference(ids), "extract its picture, or remove the label"
+    problems += _unmatched(missing, options.labels.name, "no features", remedy)
+    files = {embedding_name(path): path.name for path in options.embeddings}
+    for name, table in tables.items():
+        problems += _absent(files.get(name, name), table, ids)
     targets = known.targets.loc[ids]
     grouping = read_groups(work, options.groups, ids)
-    groups = grouping.groups
-    fold, left_out = _deal(targets, groups, options.folds, options.seed)
+    fold, left_out = _deal(targets, grouping.groups, options)
+    blocks = {name: table.reindex(ids) for name, table in tables.items()}
+    if OUTPUTS in blocks:
+        blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     random_fold = _random_fold(targets, fold, left_out, options) if options.random_split else None
     return Dataset(
-        blocks, targets, groups, grouping.given, grouping.copies, fold, random_fold, left_out, problems
+        blocks,
+        targets,
+        grouping.groups,
+        grouping.given,
+        grouping.copies,
+        fold,
+        random_fold,
+        left_out,
+        problems,
     )
+
+
+def _read_tables(options: DatasetOptions, work: Workspace) -> dict[str, pd.DataFrame]:
+    """Read features, where there are any, embeddings, and networks' predictions as one table."""
+    tables = {}
+    if work.features.is_file() or not (options.embeddings or options.outputs):
+        tables[FEATURES] = read_features(work)
+    for path in options.embeddings:
+        name = embedding_name(path)
+        if name in {*tables, OUTPUTS}:
+            raise PipelineError(f"{path}: another block is called '{name}' already; rename the file")
+        tables[name] = read_embedding(path)
+    if options.outputs:
+        tables[OUTPUTS] = read_outputs(options.outputs)
+    return tables
+
+
+def _all_ids(tables: Mapping[str, pd.DataFrame]) -> pd.Index:
+    ids = [table.index.to_numpy(dtype=str) for table in tables.values()]
+    known: pd.Index = pd.Index(np.unique(np.concatenate(ids)), name="Id")
+    return known
+
+
+def _absent(file: str, table: pd.DataFrame, ids: pd.Index) -> list[Problem]:
+    """List the pictures that a table lacks."""
+    absent = ids.difference(table.index)
+    if len(absent) == len(ids):
+        raise PipelineError(f"{file}: no row for any of the {len(ids)} pictures; its ids must be the same")
+    reason = "no prediction" if file == OUTPUTS else "no embedding"
+    return _unmatched(absent, file, reason, "add its row; it counts as unknown")
 
 
 def read_features(work: Workspace) -> pd.DataFrame:
@@ -126,58 +162,37 @@ def _unmatched(ids: pd.Index, file: str, reason: str, remedy: str) -> list[Probl
     return [Problem(str(sample), file, reason, remedy) for sample in ids]
 
 
-def _free_name(path: Path, taken: Mapping[str, pd.DataFrame]) -> str:
-    name = embedding_name(path)
-    if name in taken:
-        raise PipelineError(f"{path}: another block is called '{name}' already; rename the file")
-    return name
-
-
-def _embedding(path: Path, ids: pd.Index) -> tuple[pd.DataFrame, list[Problem]]:
-    table = read_embedding(path)
-    absent = ids.difference(table.index)
-    if len(absent) == len(ids):
-        raise PipelineError(f"{path}: no row for any of the {len(ids)} pictures; its ids must be the same")
-    return table.reindex(ids), _unmatched(
-        absent, path.name, "no embedding", "add its row; it counts as unknown"
-    )
-
-
-def _outputs(paths: tuple[Path, ...], ids: pd.Index) -> tuple[pd.DataFrame, list[Problem]]:
-    table = read_outputs(paths)
-    absent = ids.difference(table.index)
-    if len(absent) == len(ids):
-        raise PipelineError(
-            f"{paths[0]}: no row for any of the {len(ids)} pictures; its ids must be the same"
-        )
-    return table.reindex(ids), _unmatched(absent, OUTPUTS, "no outputs", "add its rows; it counts as unknown")
-
-
 def _random_fold(
-    targets: pd.DataFrame, fold: NDArray[np.int16], left_out: Mapping[str, str], options: TrainOptions
+    targets: pd.DataFrame, fold: NDArray[np.int16], left_out: Mapping[str, str], options: DatasetOptions
 ) -> NDArray[np.int16]:
     """Deal pictures to folds as if none belonged together."""
     trained = targets.drop(columns=list(left_out)).to_numpy()
     alone = pd.Series(np.arange(len(targets)))
     dealt = stratified_group_folds(trained, alone, int(fold.max()) + 1, seed=options.seed)
-    if not all(crossed(column, dealt) for column in trained.T):
+    both = [crossed(column, fold) for column in trained.T]
+    if not all(crossed(column, dealt) for column in trained.T[both]):
         raise PipelineError("folds that ignore groups leave a location out; give another --seed")
     return dealt
 
 
 def _deal(
-    targets: pd.DataFrame, groups: pd.Series, folds: int, seed: int
+    targets: pd.DataFrame, groups: pd.Series, options: DatasetOptions
 ) -> tuple[NDArray[np.int16], dict[str, str]]:
-    """Make as many folds as asked, or fewer where there are too few groups for any location."""
+    """Make as many folds as asked, or fewer where there are too few groups for any location.
+
+    Learners of all locations, which stand on networks' predictions, need no positives in every fold.
+    """
     positive = targets.to_numpy()
-    for count in range(min(folds, groups.nunique()), MINIMUM_FOLDS - 1, -1):
-        fold = stratified_group_folds(positive, groups, count, seed=seed)
+    for count in range(min(options.folds, groups.nunique()), MINIMUM_FOLDS - 1, -1):
+        fold = stratified_group_folds(positive, groups, count, seed=options.seed)
         usable = [crossed(column, fold) for column in positive.T]
         if any(usable):
+            if options.outputs:
+                usable = list(positive.any(axis=0) & ~positive.all(axis=0))
             return fold, _left_out(targets, groups, usable, count)
     raise PipelineError(
         f"no location has pictures with and without it in {MINIMUM_FOLDS} different groups "
-        f"({len(targets)} pictures, {groups.nunique()} groups); give more labelled pictures"
+        f"({counted(len(targets), 'picture')}, {counted(groups.nunique(), 'group')}); label more pictures"
     )
 
 
@@ -185,16 +200,20 @@ def _left_out(targets: pd.DataFrame, groups: pd.Series, usable: list[bool], fold
     positive = targets.to_numpy()
     with_it, without_it = positive_groups(positive, groups), positive_groups(~positive, groups)
     reasons = {}
-    for place, name in enumerate(targets.columns):
-        if usable[place]:
+    for column, name in enumerate(targets.columns):
+        if usable[column]:
             continue
-        number, many = int(positive[:, place].sum()), with_it[place]
-        if positive[:, place].all() or without_it[place] < folds:
-            reasons[name] = f"only {without_it[place]} groups without it, {folds} folds need {folds}"
+        number, many = int(positive[:, column].sum()), with_it[column]
+        if positive[:, column].all() or without_it[column] < folds:
+            reasons[name] = (
+                f"only {counted(without_it[column], 'group')} without it; {folds} folds need {folds}"
+            )
         elif not number:
             reasons[name] = "no picture with it"
         elif many < folds:
-            reasons[name] = f"its {number} pictures are in {many} groups, {folds} folds need {folds}"
+            pictures, groups_with_it = counted(number, "picture"), counted(many, "group")
+            inside = "" if number == many == 1 else f" in {groups_with_it}"
+            reasons[name] = f"only {pictures}{inside}; {folds} folds need {folds} groups"
         else:
-            reasons[name] = f"its {many} groups cannot be spread over {folds} folds"
+            reasons[name] = f"its {counted(many, 'group')} cannot be spread over {folds} folds"
     return reasons

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.near_duplicates import duplicate_groups
 from pipeline.core.errors import PipelineError
-from pipeline.data.labels import read_table
 from pipeline.core.workspace import Workspace
+from pipeline.data.labels import read_table
+from pipeline.data.near_duplicates import duplicate_groups
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.annotators import majority_vote, unanimous
-from pipeline.stages.baseline import read_annotations
-from pipeline.core.names import slug
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import slug
+from pipeline.core.problems import Problem
+from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.labels import read_table
 from pipeline.data.locations import LOCATIONS
-from pipeline.core.problems import Problem
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.baseline import read_annotations
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
+_BY = {AGREEMENT: "experts", RELIABILITY: "HPA's reliability", CONFIDENT: "confident learning"}
 
 LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
 """HPA's levels of reliability, the best first."""
@@ -28,7 +29,7 @@ HPA_NAMES = {
 """HPA's names of locations that the 28 do not have, and which of the 28 they may stand for."""
 
 
-def read_filters(options: TrainOptions, targets: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+def read_filters(options: DatasetOptions, targets: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
     """Return, by filter that was asked for, which labels it keeps; shape of `targets`.
 
     Raises
@@ -138,6 +139,6 @@ def deletions(
         table[f"{name}_positives"] = (gone & truth).sum(axis=0)
         table[f"{name}_negatives"] = (gone & ~truth).sum(axis=0)
         for row, column in zip(*np.nonzero(gone & truth), strict=True):
-            reason = f"{targets.columns[column]} is not learned from: doubted by {name}"
+            reason = f"{targets.columns[column]} is not learned from: suspected label error ({_BY[name]})"
             problems.append(Problem(str(targets.index[row]), "labels", reason, "look at the picture"))
     return table, problems

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.locations import LOCATIONS
 from pipeline.core.problems import Problem
+from pipeline.data.locations import LOCATIONS
 
 
 @dataclass(frozen=True)

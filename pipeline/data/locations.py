@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import unknown
 
 _TABLE = Path(__file__).resolve().parents[2] / "data" / "locations.csv"
 
@@ -40,4 +41,4 @@ def find_location(name: str, known: tuple[str, ...] = LOCATIONS) -> str:
     for location in known:
         if location.casefold() == name.casefold():
             return location
-    raise PipelineError(f"unknown location '{name}'; known: {', '.join(known)}")
+    raise PipelineError(unknown("location", name, known))

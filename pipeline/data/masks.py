@@ -1,4 +1,4 @@
-"""Label images, in memory and on disk: a TIFF of two uint16 pages, cells and nuclei, that any viewer opens."""
+"""Label images of cells and nuclei; on disk a TIFF of two uint16 pages, which any viewer opens."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -8,15 +8,13 @@ all of them alike.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from itertools import combinations_with_replacement
 
 import cv2
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
-
-from features.jit import kernel
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 HASH_VERSION = 1
 """Changes when the hash does."""
@@ -36,7 +34,11 @@ quality 20 a picture of two grey levels on average differs in 0.25, the other 69
 """
 
 _WORDS = 2
+_BLOCK = 512
+"""Pictures compared with as many others at a time: 2 MB, which the processor keeps at hand."""
+
 Words = NDArray[np.uint64]
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def perceptual_hash(pixels: NDArray[np.float32]) -> str:
@@ -65,86 +67,69 @@ def duplicate_groups(hashes: Sequence[str]) -> NDArray[np.int64]:
     Returns
     -------
     ndarray of int, shape (pictures,)
-        For every picture the place of the first one of its group; its own, where it has no copies.
+        For every picture the index of the first one of its group; its own, where it has no copies.
     """
     width = max((len(text) for text in hashes), default=0)
     filled = "".join(text.ljust(width, "0") for text in hashes)
     words = np.frombuffer(bytes.fromhex(filled), dtype=">u8").astype(np.uint64)
-    parent = np.arange(len(hashes), dtype=np.int64)
-    if width:
-        _join(words.reshape(len(hashes), -1, _WORDS), len(_slow_waves()[0]), DIFFERENT, parent)
-    return parent
+    if not width:
+        return np.arange(len(hashes))
+    pairs = _close_pairs(words.reshape(len(hashes), -1, _WORDS), len(_slow_waves()[0]))
+    graph = coo_array((np.ones(len(pairs[0]), bool), pairs), shape=(len(hashes), len(hashes)))
+    _, group = connected_components(graph, directed=False)
+    _, first = np.unique(group, return_index=True)
+    return np.asarray(first[group], np.int64)
 
 
 @cache
 def _slow_waves() -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the places of the waves that count in a flat half spectrum, and a line's design matrix."""
+    """Return the indices of the waves that count in a flattened half spectrum, and a line's design matrix."""
     down = np.fft.fftfreq(SIDE)[:, None] * SIDE
     right = np.fft.rfftfreq(SIDE)[None] * SIDE
     length = np.hypot(down, right)
     # Waves straight down occur twice in the half spectrum.
     wanted = (length >= WAVES[0]) & (length < WAVES[1]) & ~((right == 0) & (down < 0))
-    places = np.flatnonzero(wanted)
-    design = np.column_stack([np.log(length.ravel()[places]), np.ones(len(places))])
-    return places, design
+    indices = np.flatnonzero(wanted)
+    design = np.column_stack([np.log(length.ravel()[indices]), np.ones(len(indices))])
+    return indices, design
 
 
 def _channel_bits(plane: NDArray[np.float32]) -> bytes:
-    places, design = _slow_waves()
+    indices, design = _slow_waves()
     small = cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
     if np.ptp(small) < 1e-6:
         return bytes(8 * _WORDS)
-    strength = np.log(np.abs(np.fft.rfft2(small)).ravel()[places] + 1e-9)
+    strength = np.log(np.abs(np.fft.rfft2(small)).ravel()[indices] + 1e-9)
     usual = design @ np.linalg.lstsq(design, strength, rcond=None)[0]
     unusual = strength - usual
     bits = np.packbits(unusual > np.median(unusual))
     return bits.tobytes().ljust(8 * _WORDS, b"\0")
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
-def _ones(_: Any, word: Any) -> Any:  # noqa: ARG001 - numba goes by the number of arguments
-    """Count the bits of a word that are 1 by the processor's own instruction."""
-    return types.int64(types.uint64), lambda _context, builder, _signature, words: builder.ctpop(words[0])
+def _close_pairs(words: Words, bits: int) -> Pairs:
+    """Return the indices of all pairs of pictures that differ in few bits of the channels not flat in either.
+
+    Parameters
+    ----------
+    words : ndarray, shape (pictures, channels, 2), uint64
+    bits : int
+        Bits of a channel that count.
+    """
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(words), _BLOCK)]
+    pairs = [_close_in(words, one, other, bits) for one, other in combinations_with_replacement(blocks, 2)]
+    return np.concatenate([one for one, _ in pairs]), np.concatenate([other for _, other in pairs])
 
 
-@kernel
-def _join(words: Words, bits: int, different: float, parent: NDArray[np.int64]) -> None:
-    """Join copies; every pair is compared."""
-    for one in range(len(words)):
-        for other in range(one):
-            if _alike(words[one], words[other], bits, different):
-                _unite(parent, one, other)
-    for one in range(len(words)):
-        parent[one] = _root(parent, one)
-
-
-@kernel
-def _alike(one: Words, other: Words, bits: int, different: float) -> bool:
-    """Say whether few bits differ in the channels that are flat in neither; stops once they are too many."""
-    compared = 0
-    for channel in range(len(one)):
-        compared += one[channel, 0] != 0 and other[channel, 0] != 0
-    limit = different * bits * compared
-    differing = 0
-    for channel in range(len(one)):
-        if one[channel, 0] == 0 or other[channel, 0] == 0:
-            continue
-        for word in range(one.shape[1]):
-            differing += _ones(one[channel, word] ^ other[channel, word])
-        if differing >= limit:
-            return False
-    return differing < limit
-
-
-@kernel
-def _root(parent: NDArray[np.int64], place: int) -> int:
-    while parent[place] != place:
-        parent[place] = parent[parent[place]]
-        place = parent[place]
-    return place
-
-
-@kernel
-def _unite(parent: NDArray[np.int64], one: int, other: int) -> None:
-    first, second = _root(parent, one), _root(parent, other)
-    parent[max(first, second)] = min(first, second)
+def _close_in(words: Words, one: slice, other: slice, bits: int) -> Pairs:
+    """Return the close pairs of two blocks of pictures."""
+    first, second = words[one], words[other]
+    compared = np.zeros((len(first), len(second)), np.uint16)
+    differing = np.zeros_like(compared)
+    for channel in range(words.shape[1]):
+        both = np.logical_and.outer(first[:, channel, 0] != 0, second[:, channel, 0] != 0)
+        compared += both
+        for word in range(_WORDS):
+            unequal = np.bitwise_xor.outer(first[:, channel, word], second[:, channel, word])
+            differing += np.bitwise_count(unequal) * both
+    rows, columns = np.nonzero(differing < DIFFERENT * bits * compared)
+    return rows + one.start, columns + other.start

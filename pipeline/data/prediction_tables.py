@@ -1,7 +1,6 @@
-"""Read what other networks answered: probabilities, 0 and 1, or label sets, one table per network."""
+"""Read other networks' predictions: probabilities, 0 and 1, or label sets, one table per network."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,39 +8,33 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.outputs import output_columns
+from models.base_learners.votes import scaled
+from pipeline.core.errors import PipelineError
 from pipeline.core.names import slug
 from pipeline.data.embedding_tables import embedding_name
-from pipeline.core.errors import PipelineError
 from pipeline.data.labels import parse_target, read_table
 from pipeline.data.locations import LOCATIONS
 
 OUTPUTS = "outputs"
-"""Name of the block that all networks' answers make together."""
+"""Name of the block that all networks' predictions make together."""
 
 _SETS = ("Target", "Predicted")
 
 
-@dataclass(frozen=True)
-class Networks:
-    """What networks answered about pictures.
+def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read networks' predictions as one table for base learners; see `read_probabilities`.
 
-    Attributes
-    ----------
-    names : list of str
-    ids : Index of str
-        Sorted; every picture that any network answered.
-    answers : ndarray of float32, shape (pictures, networks, locations)
-        Probabilities, or 0 and 1; NaN where a network did not answer.
+    Returns
+    -------
+    DataFrame of float32
+        Log-odds scaled to [0, 1]: 0 and 1 where the network is certain.
     """
-
-    names: list[str]
-    ids: pd.Index
-    answers: NDArray[np.float32]
+    table = read_probabilities(paths)
+    return pd.DataFrame(scaled(table.to_numpy()), table.index, table.columns)
 
 
-def read_networks(paths: Sequence[Path]) -> Networks:
-    """Read one table of answers per network.
+def read_probabilities(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read networks' predictions as one table, network by network.
 
     Parameters
     ----------
@@ -50,42 +43,37 @@ def read_networks(paths: Sequence[Path]) -> Networks:
         the competition's order) of probabilities or of 0 and 1, or a column ``Target`` or ``Predicted``
         of class indices separated by spaces, which may be empty.
 
+    Returns
+    -------
+    DataFrame of float32
+        Index ``Id``, sorted: every picture that any network predicted. Columns
+        ``cnn__<network>__output_<location>``; NaN where a network says nothing.
+
     Raises
     ------
     PipelineError
         If a table cannot be read, is not one of these, or has the name of another.
     """
-    tables = [_read(path) for path in paths]
     names = [embedding_name(path) for path in paths]
-    if len(set(names)) < len(names):
-        twice = next(path for place, path in enumerate(paths) if names[place] in names[:place])
-        raise PipelineError(f"{twice}: another network has the same file name; rename one")
-    known = np.unique(np.concatenate([table.index.to_numpy(dtype=str) for table in tables]))
-    ids = pd.Index(known, name="Id")
-    answers = np.stack([table.reindex(ids).to_numpy(dtype=np.float32) for table in tables], axis=1)
-    return Networks(names, ids, answers)
+    for number, path in enumerate(paths):
+        if names[number] in names[:number]:
+            raise PipelineError(f"{path}: another network has the same file name; rename one")
+    tables = [
+        _read(path).set_axis([output_column(name, location) for location in LOCATIONS], axis=1)
+        for name, path in zip(names, paths, strict=True)
+    ]
+    return pd.concat(tables, axis=1).sort_index().rename_axis("Id").astype(np.float32)
 
 
-def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read networks' answers as one table of columns for boosters.
+def output_column(network: str, location: str) -> str:
+    """Name the column of a network's predictions of a location."""
+    return f"cnn__{network}__output_{slug(location)}"
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        See `read_networks`, also for errors.
 
-    Returns
-    -------
-    DataFrame of float32
-        Index ``Id``, sorted: every network's answers as log-odds scaled to [0, 1], and their means. Pictures
-        that a network did not answer have missing values.
-    """
-    networks = read_networks(paths)
-    columns = output_columns(networks.answers, networks.names, list(LOCATIONS))
-    places = [slug(location) for location in LOCATIONS]
-    each = [f"cnn__{name}__output_{place}" for name in networks.names for place in places]
-    means = [f"cnn__{OUTPUTS}__mean_{place}" for place in places]
-    return columns.set_axis([*each, *means], axis=1).set_axis(networks.ids)
+def of_locations(outputs: pd.DataFrame, locations: Iterable[str]) -> pd.DataFrame:
+    """Keep the columns of some locations of what `read_outputs` returns."""
+    wanted = {slug(location) for location in locations}
+    return outputs[[name for name in outputs.columns if name.rpartition("__output_")[2] in wanted]]
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -129,9 +117,9 @@ def _unpacked(path: Path, sets: "pd.Series[str]") -> NDArray[np.float32]:
 
 def _numbers(path: Path, table: pd.DataFrame) -> NDArray[np.float32]:
     named = {slug(str(column)): column for column in table.columns}
-    places = [slug(location) for location in LOCATIONS]
-    if set(places) <= set(named):
-        table = table[[named[place] for place in places]]
+    tokens = [slug(location) for location in LOCATIONS]
+    if set(tokens) <= set(named):
+        table = table[[named[token] for token in tokens]]
     elif table.shape[1] != len(LOCATIONS):
         raise PipelineError(
             f"{path}: {table.shape[1]} columns beside Id; give one per location, in the competition's order "

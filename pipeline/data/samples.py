@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.names import is_safe_id
-from pipeline.data.labels import read_table
-from pipeline.core.problems import Problem
 from pipeline.core.files import text_digest
+from pipeline.core.names import is_safe_id
+from pipeline.core.problems import Problem
+from pipeline.data.labels import read_table
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
@@ -98,7 +98,9 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     if not samples:
         first = f"; first problem: {problems[0].file}: {problems[0].reason}" if problems else ""
         where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
-        raise PipelineError(f"no usable sample in {where}{first}")
+        inside = images / "images"
+        meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
+        raise PipelineError(f"no usable sample in {where}{first}{meant}")
     return sorted(samples, key=lambda sample: sample.id), problems
 
 

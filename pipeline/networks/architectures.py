@@ -5,44 +5,38 @@ Every network is a `torch.nn.ModuleDict` of two parts: ``trunk`` turns pictures,
 log-odds, shape (batch, outputs). torch and MONAI are imported only where a network is built.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.data.samples import CHANNELS
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module, ModuleDict
 
-CHANNELS = 4
-"""Planes of a picture: microtubules, protein, nucleus, endoplasmic reticulum."""
+    Parts = tuple[Module, Module]
 
 COMPACT_WIDTHS = (48, 64, 128, 192)
 COMPACT_EMBEDDING = 128
 
 
-@dataclass(frozen=True)
-class Architecture:
+class Architecture(NamedTuple):
     """What is known about a network before it is built.
 
     Attributes
     ----------
     build : callable
-        Number of input channels and outputs to the two parts, untrained.
-    width : int
-        Length of its embedding.
+        Number of input channels and outputs to trunk and head, untrained.
     side : int
         Side in pixels of the pictures that it was designed for.
-    source : str
-        Where the architecture comes from.
     """
 
-    build: Callable[[int, int], "tuple[Module, Module]"]
-    width: int
+    build: Callable[[int, int], "Parts"]
     side: int
-    source: str
 
 
-def build_network(name: str, outputs: int, channels: int = CHANNELS) -> "ModuleDict":
+def build_network(name: str, outputs: int, channels: int = len(CHANNELS)) -> "ModuleDict":
     """Return an untrained network.
 
     Raises
@@ -76,10 +70,10 @@ def forward(network: "ModuleDict", pictures: "Tensor") -> "tuple[Tensor, Tensor]
     return embedding, logits
 
 
-def _compact(channels: int, outputs: int) -> "tuple[Module, Module]":
+def _compact(channels: int, outputs: int) -> "Parts":
     """Build a small residual network: a 512-pixel picture costs about 1 billion multiplications.
 
-    The first layer sees every pixel but answers for every fourth: most of the time of a usual stem goes
+    The first layer sees every pixel but computes every fourth: most of the time of a usual stem goes
     into its largest planes.
     """
     from torch import nn
@@ -137,22 +131,26 @@ def _densenet_features(channels: int) -> "Any":
     return DenseNet121(spatial_dims=2, in_channels=channels, out_channels=1).features
 
 
-def _densenet121(channels: int, outputs: int) -> "tuple[Module, Module]":
-    """Build MONAI's DenseNet121: the average of 1024 planes, and one layer (Huang et al. 2017)."""
+def _densenet121(channels: int, outputs: int) -> "Parts":
+    """Build MONAI's DenseNet121: the average of 1024 planes, and one layer.
+
+    Source: Huang et al. 2017, doi 10.1109/CVPR.2017.243.
+    """
     from torch import nn
 
     pool = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(_densenet_features(channels), *pool), nn.Linear(1024, outputs)
 
 
-def _bestfitting(*, halved: bool) -> "Callable[[int, int], tuple[Module, Module]]":
-    """Return a builder of the competition winner's DenseNet121.
+def _bestfitting(*, halved: bool) -> "Callable[[int, int], Parts]":
+    """Return a builder of the competition winner's DenseNet121 (MIT).
 
     Average and maximum of 1024 planes, batch norm, a layer of 1024, batch norm: the embedding. The
     variant for 1,536-pixel pictures halves the planes once more after the first pooling.
+    Source: first place of the Kaggle competition 2018, Dai 2019, github.com/CellProfiling/densenet.
     """
 
-    def build(channels: int, outputs: int) -> "tuple[Module, Module]":
+    def build(channels: int, outputs: int) -> "Parts":
         from torch import nn
 
         features = _densenet_features(channels)
@@ -168,19 +166,18 @@ def _bestfitting(*, halved: bool) -> "Callable[[int, int], tuple[Module, Module]
             "relu1": nn.ReLU(),
             "bn2": nn.BatchNorm1d(1024),
         }
-        trunk = nn.Sequential()
-        for name, layer in layers.items():
-            trunk.add_module(name, layer)
-        return trunk, nn.Sequential(nn.Dropout(0.5), nn.Linear(1024, outputs))
+        return nn.Sequential(OrderedDict(layers)), nn.Sequential(nn.Dropout(0.5), nn.Linear(1024, outputs))
 
     return build
 
 
-def _resnet(depth: int, block: str, layers: Sequence[int]) -> "Callable[[int, int], tuple[Module, Module]]":
-    """Return a builder of MONAI's ResNet with torchvision's stem and shortcuts (He et al. 2016)."""
-    width = 512 if depth < 50 else 2048
+def _resnet(block: str, layers: Sequence[int]) -> "Callable[[int, int], Parts]":
+    """Return a builder of MONAI's ResNet with torchvision's stem and shortcuts.
 
-    def build(channels: int, outputs: int) -> "tuple[Module, Module]":
+    Source: He et al. 2016, doi 10.1109/CVPR.2016.90.
+    """
+
+    def build(channels: int, outputs: int) -> "Parts":
         from monai.networks.nets.resnet import ResNet
         from torch import nn
 
@@ -196,22 +193,18 @@ def _resnet(depth: int, block: str, layers: Sequence[int]) -> "Callable[[int, in
             feed_forward=False,
             bias_downsample=False,
         )
-        return network, nn.Linear(width, outputs)
+        return network, nn.Linear(512 if block == "basic" else 2048, outputs)
 
     return build
 
 
-_WINNER = "first place of the Kaggle competition 2018, Dai 2019, github.com/CellProfiling/densenet (MIT)"
-_DENSENET = "Huang et al. 2017, doi 10.1109/CVPR.2017.243"
-_RESNET = "He et al. 2016, doi 10.1109/CVPR.2016.90"
-
 ARCHITECTURES = {
-    "compact": Architecture(_compact, COMPACT_EMBEDDING, 512, "this project"),
-    "densenet121": Architecture(_densenet121, 1024, 512, _DENSENET),
-    "resnet18": Architecture(_resnet(18, "basic", (2, 2, 2, 2)), 512, 512, _RESNET),
-    "resnet34": Architecture(_resnet(34, "basic", (3, 4, 6, 3)), 512, 512, _RESNET),
-    "resnet50": Architecture(_resnet(50, "bottleneck", (3, 4, 6, 3)), 2048, 512, _RESNET),
-    "bestfitting-densenet121": Architecture(_bestfitting(halved=False), 1024, 512, _WINNER),
-    "bestfitting-densenet121-large": Architecture(_bestfitting(halved=True), 1024, 1536, _WINNER),
+    "compact": Architecture(_compact, 512),
+    "densenet121": Architecture(_densenet121, 512),
+    "resnet18": Architecture(_resnet("basic", (2, 2, 2, 2)), 512),
+    "resnet34": Architecture(_resnet("basic", (3, 4, 6, 3)), 512),
+    "resnet50": Architecture(_resnet("bottleneck", (3, 4, 6, 3)), 512),
+    "bestfitting-densenet121": Architecture(_bestfitting(halved=False), 512),
+    "bestfitting-densenet121-large": Architecture(_bestfitting(halved=True), 1536),
 }
 """Networks by name."""

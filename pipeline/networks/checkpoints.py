@@ -1,4 +1,4 @@
-"""Published checkpoints brought into the shape of this project's networks.
+"""Weights of CNNs: found and checked by their card, published checkpoints brought into our shape, loaded.
 
 Each adapter takes a ``state_dict`` as its authors saved it and returns one that a network of
 `pipeline.networks.architectures` loads strictly: a missing or unknown name is an error, never a layer
@@ -7,13 +7,122 @@ left untrained.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.weights import SHIPPED, WeightsCard, check_digest, load_state, read_state
+from pipeline.networks.architectures import build_network, forward
+from pipeline.networks.onnx import Forward, open_onnx
+from pipeline.networks.preprocessing import Embedder, Planes, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import ModuleDict
 
-State = Mapping[str, "Tensor"]
+    State = Mapping[str, Tensor]
+
+TrainedOn = tuple[str, ...] | Literal["unknown"]
+UNKNOWN: Literal["unknown"] = "unknown"
+
+
+class CnnCard(WeightsCard):
+    """What is known about a CNN's weights.
+
+    Attributes
+    ----------
+    preprocessing : Preprocessing
+    outputs : tuple of str
+        Names of the class outputs.
+    trained_on : "unknown" or tuple of str
+        Ids of the pictures that it was trained on.
+    best_epoch : int, optional
+        Epoch that the weights are of, where a validation chose it.
+    """
+
+    preprocessing: Preprocessing
+    outputs: tuple[str, ...] = ()
+    trained_on: TrainedOn = UNKNOWN
+    best_epoch: int | None = None
+
+    def embedder(self, name: str, path: Path) -> Embedder:
+        """Return what `embed` does with the weights, which lie at `path`."""
+        return Embedder(
+            name=name,
+            network=self.network,
+            weights=Path(path.name) if path.parent == SHIPPED else path.resolve(),
+            sha256=self.sha256,
+            preprocessing=self.preprocessing,
+            outputs=self.outputs,
+        )
+
+
+def weights_path(embedder: Embedder) -> Path:
+    """Return the file of a network's weights, checked against its digest.
+
+    Raises
+    ------
+    PipelineError
+        If it is missing, or is another file than the one meant.
+    """
+    path = SHIPPED / embedder.weights  # which an absolute path replaces
+    if not path.is_file():
+        raise PipelineError(
+            f"{path}: the weights of '{embedder.name}' are not there; give --weights {embedder.name}=FILE"
+        )
+    check_digest(path, embedder.sha256)
+    return path
+
+
+@lru_cache(maxsize=2)
+def open_network(embedder: Embedder, device: str = "cpu") -> Forward:
+    """Return a network as a function of batches.
+
+    Raises
+    ------
+    PipelineError
+        If the weights are missing, changed, or not those of the network.
+    """
+    path = weights_path(embedder)
+    if embedder.kind == "onnx":
+        return open_onnx(embedder)
+    return _forward_pass(load_network(embedder, path), embedder, device)
+
+
+def _forward_pass(network: "ModuleDict", embedder: Embedder, device: str) -> Forward:
+    import torch
+
+    network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    def run(batch: Planes) -> tuple[Planes, Planes | None]:
+        pictures = torch.from_numpy(batch).to(device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            embedding, logits = forward(network, pictures)
+        numbers = embedding.float().cpu().numpy().astype(np.float32)
+        return numbers, logits.float().cpu().numpy() if embedder.outputs else None
+
+    return run
+
+
+def load_network(embedder: Embedder, path: Path) -> "ModuleDict":
+    """Build a torch network and fill it with weights.
+
+    Raises
+    ------
+    PipelineError
+        If the file is not a checkpoint of this network.
+    """
+    state = read_state(path)
+    try:
+        network = build_network(embedder.network, len(embedder.outputs) or 1)
+        load_checkpoint(network, embedder.network, state)
+    except ValueError as error:
+        raise PipelineError(f"{path}: {error}; give its checkpoint, or another --network") from error
+    return network
+
 
 _OLD_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
 _LAYER = re.compile(r"(denseblock\d+\.denselayer\d+)\.(?=norm|conv)")
@@ -21,7 +130,7 @@ _REPEATED = ("conv1.", "encoder2.", "encoder3.", "encoder4.", "encoder5.")
 """The winner's network holds its backbone twice, whole and cut into these parts, with the same tensors."""
 
 
-def load_checkpoint(network: "ModuleDict", name: str, state: State) -> bool:
+def load_checkpoint(network: "ModuleDict", name: str, state: "State") -> bool:
     """Fill a network with published weights.
 
     Parameters
@@ -45,42 +154,15 @@ def load_checkpoint(network: "ModuleDict", name: str, state: State) -> bool:
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
     own = any(key.startswith("trunk.") for key in state)
-    adapted = state if own else _adapter(name)(state)
+    adapters = (adapt for start, adapt in _ADAPTERS.items() if name.startswith(start))
+    adapted = state if own else next(adapters, dict)(state)
     with_head = any(key.startswith("head.") for key in adapted)
-    expected = {key: value for key, value in network.state_dict().items() if with_head or key[:5] == "trunk"}
-    _check(name, expected, adapted)
-    filled = {key: adapted.get(key, value) for key, value in expected.items()}
-    network.load_state_dict({**network.state_dict(), **filled})
+    # counters of batches are younger than some checkpoints
+    load_state(network, name, adapted, ("num_batches_tracked",), part="" if with_head else "trunk.")
     return with_head
 
 
-def _check(name: str, expected: State, found: State) -> None:
-    """Compare names and shapes; counters of batches are younger than some checkpoints."""
-    missing = [key for key in expected if key not in found and not key.endswith("num_batches_tracked")]
-    unknown = [key for key in found if key not in expected]
-    if missing or unknown:
-        first = f"'{missing[0]}' is missing" if missing else f"'{unknown[0]}' is not part of it"
-        raise ValueError(
-            f"not a checkpoint of {name}: {len(missing)} weights missing, {len(unknown)} unknown; {first}; "
-            "give the checkpoint of this network, or another --network"
-        )
-    for key, value in expected.items():
-        if key in found and found[key].shape != value.shape:
-            shapes = f"{tuple(found[key].shape)} instead of {tuple(value.shape)}"
-            raise ValueError(f"not a checkpoint of {name}: '{key}' has shape {shapes}; give another network")
-
-
-def _adapter(name: str) -> Callable[[State], dict[str, "Tensor"]]:
-    if name.startswith("bestfitting"):
-        return _from_bestfitting
-    if name.startswith("densenet"):
-        return _from_torchvision_densenet
-    if name.startswith("resnet"):
-        return _from_torchvision_resnet
-    return dict
-
-
-def _from_bestfitting(state: State) -> dict[str, "Tensor"]:
+def _from_bestfitting(state: "State") -> dict[str, "Tensor"]:
     """Adapt the competition winner's checkpoint.
 
     Its names: ``backbone.features.*`` and an unused ``backbone.classifier``; the backbone once more as
@@ -100,7 +182,7 @@ def _from_bestfitting(state: State) -> dict[str, "Tensor"]:
     return adapted
 
 
-def _from_torchvision_densenet(state: State) -> dict[str, "Tensor"]:
+def _from_torchvision_densenet(state: "State") -> dict[str, "Tensor"]:
     """Adapt torchvision's DenseNet121: ``features.*``; the 1,000 classes of ImageNet are left out."""
     adapted = {}
     for key, value in state.items():
@@ -111,7 +193,7 @@ def _from_torchvision_densenet(state: State) -> dict[str, "Tensor"]:
     return adapted
 
 
-def _from_torchvision_resnet(state: State) -> dict[str, "Tensor"]:
+def _from_torchvision_resnet(state: "State") -> dict[str, "Tensor"]:
     """Adapt torchvision's ResNets, whose names MONAI shares; the classes of ImageNet are left out."""
     return {
         f"trunk.{key}": four_planes(value) if key == "conv1.weight" else value
@@ -140,3 +222,11 @@ def four_planes(weight: "Tensor") -> "Tensor":
     if weight.shape[1] != 3:
         return weight
     return torch.cat((weight, weight.mean(1, keepdim=True)), dim=1) * 0.75
+
+
+_ADAPTERS: dict[str, Callable[["State"], dict[str, "Tensor"]]] = {
+    "bestfitting": _from_bestfitting,
+    "densenet": _from_torchvision_densenet,
+    "resnet": _from_torchvision_resnet,
+}
+"""By how the names of the architectures begin."""

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import text_digest
+from pipeline.core.files import file_digest, text_digest
+from pipeline.core.names import slug
 from pipeline.core.problems import Problem, SampleError
 from pipeline.core.progress import Progress
 from pipeline.core.store import Parts
@@ -18,12 +21,23 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample
-from pipeline.networks.card import Embedder, Per
-from pipeline.networks.columns import embedding_row
-from pipeline.networks.weights import open_network, weights_path
+from pipeline.networks.checkpoints import open_network, weights_path
+from pipeline.networks.onnx import Forward
+from pipeline.networks.preprocessing import Embedder, Per, Planes, prepare
+
+Labels = NDArray[np.integer[Any]]
+
+TOP = 3
+"""Cells whose mean stands for a picture's strongest ones."""
+
+MARGIN = 1.1
+"""Side of a cell's crop relative to the longer side of its bounding box."""
+
+STATISTICS = ("__mean", "__max", "_top3")
+"""Endings of the columns of an embedding per cell."""
 
 _WHY = ("file", "reason", "remedy")
-_VERSION = 1
+VERSION = 1
 """Raise it when the same network and picture give other numbers than before."""
 
 
@@ -87,16 +101,15 @@ def _usable(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
 
 
 def _parts(work: Workspace, embedder: Embedder) -> Parts:
-    return Parts(work.parts / "embeddings" / f"{embedder.name}-{_digest(embedder)[:12]}")
-
-
-def _digest(embedder: Embedder) -> str:
-    """Digest everything that changes a number; where the weights lie does not."""
-    return text_digest([_VERSION, embedder.model_dump(mode="json", exclude={"weights"})])
+    """Return where finished rows lie, by everything that changes a number; where the weights lie does not."""
+    digest = text_digest([VERSION, embedder.model_dump(mode="json", exclude={"weights"})])
+    return Parts(work.parts / "embeddings" / f"{embedder.name}-{digest[:12]}")
 
 
 def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[str, str]:
     """Return the key under which each sample's embedding is valid: its pictures, and its cells.
+
+    Cells count by the content of their label image, so that a copied work folder stays valid.
 
     Raises
     ------
@@ -110,7 +123,7 @@ def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[s
                 raise PipelineError(
                     f"{work.mask(sample)}: no cells there; run extract with --work {work.root} first"
                 )
-            key.append(str(work.mask(sample).stat().st_mtime_ns))
+            key.append(file_digest(work.mask(sample)))
     return {sample: text_digest(key)[:24] for sample, key in keys.items()}
 
 
@@ -134,5 +147,107 @@ def _row(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> dict[str, o
         _, file, reason, remedy = astuple(error.problem)
         return about | {"file": file, "reason": reason, "remedy": remedy}
     cells = read_mask(work.mask(sample.id)).cells if chunk.embedder.per == "cell" else None
-    numbers = embedding_row(picture, chunk.embedder, open_network(chunk.embedder, chunk.device), cells)
-    return about | {str(name): value for name, value in numbers.items()}
+    network = open_network(chunk.embedder, chunk.device)
+    return about | embedding_row(picture.pixels, chunk.embedder, network, cells)
+
+
+def embedding_row(
+    pixels: Planes, embedder: Embedder, network: Forward, cells: Labels | None = None
+) -> dict[str, np.float32]:
+    """Return one picture's numbers by column.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (4, height, width), float32
+    embedder : Embedder
+    network : callable
+    cells : ndarray, shape (height, width), optional
+        Label image of cells, for an embedder per cell.
+
+    Returns
+    -------
+    dict of str to float32
+        Per cell: the mean, the maximum and the mean of the three largest over cells; NaN without cells.
+    """
+    crops = [pixels] if cells is None else cell_crops(pixels, cells)
+    values, width = _embed(crops or [pixels], embedder, network)
+    if cells is None:
+        endings: tuple[str, ...] = ("",)
+    else:
+        endings = STATISTICS
+        values = summarised(values) if crops else np.full((len(STATISTICS), values.shape[1]), np.nan)
+    names = [f"{name}{ending}" for ending in endings for name in base_columns(embedder, width)]
+    return dict(zip(names, values.ravel().astype(np.float32), strict=True))
+
+
+def block_name(text: str) -> str:
+    """Return the token that names a network's columns, table and record.
+
+    Raises
+    ------
+    PipelineError
+        If nothing of the text can be kept.
+    """
+    if not slug(text):
+        raise PipelineError(f"name '{text}': give letters or digits")
+    return slug(text)
+
+
+def base_columns(embedder: Embedder, width: int) -> list[str]:
+    """Name a network's outputs: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``."""
+    name = embedder.name
+    embedding = [f"cnn__{name}__e{number:04}" for number in range(width)] if embedder.keep == "all" else []
+    return embedding + [f"cnn__{name}__logit_{slug(location)}" for location in embedder.outputs]
+
+
+def _embed(pictures: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, int]:
+    """Embed pictures one by one: the bits of a row must not depend on which others share its batch.
+
+    Returns
+    -------
+    values : ndarray, shape (pictures, columns)
+    width : int
+        Length of the embedding.
+    """
+    rows, width = [], 0
+    for pixels in pictures:
+        embedding, logits = network(prepare(pixels, embedder.preprocessing)[None])
+        width = embedding.shape[1]
+        kept = [embedding] if embedder.keep == "all" else []
+        rows.append(np.concatenate([*kept, *([] if logits is None else [logits])], axis=1)[0])
+    return np.stack(rows), width
+
+
+def summarised(values: Planes) -> Planes:
+    """Summarise cells, shape (cells, numbers), by mean, maximum and mean of the `TOP` largest."""
+    top = np.sort(values, axis=0)[-TOP:].mean(axis=0)
+    return np.stack([values.mean(axis=0), values.max(axis=0), top])
+
+
+def cell_crops(pixels: Planes, cells: Labels) -> list[Planes]:
+    """Cut a square around every cell, black beyond the picture; neighbours stay in it.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (4, height, width)
+    cells : ndarray, shape (height, width)
+        Label image, 0 is background.
+    """
+    from scipy.ndimage import find_objects
+
+    crops = []
+    for box in find_objects(cells):
+        if box is None:
+            continue
+        sides = [axis.stop - axis.start for axis in box]
+        half = max(1, round(max(sides) * MARGIN / 2))
+        crop = np.zeros((len(pixels), 2 * half, 2 * half), pixels.dtype)
+        here, there = [], []
+        for axis, length in zip(box, cells.shape, strict=True):
+            start = (axis.start + axis.stop) // 2 - half
+            inside = slice(max(0, start), min(length, start + 2 * half))
+            there.append(inside)
+            here.append(slice(inside.start - start, inside.stop - start))
+        crop[:, *here] = pixels[:, *there]
+        crops.append(crop)
+    return crops

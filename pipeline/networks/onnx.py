@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.data.locations import LOCATIONS
-from pipeline.networks.card import Embedder
-from pipeline.networks.preprocessing import Preprocessing
+from pipeline.networks.preprocessing import Embedder, Planes, Preprocessing
 
 Channel = Literal["microtubules", "protein", "nucleus", "er"]
-Planes = NDArray[np.float32]
-Answer = Callable[[Planes], tuple[Planes, Planes | None]]
+Forward = Callable[[Planes], tuple[Planes, Planes | None]]
 """A batch of inputs to embeddings and, where there are any, class outputs as log-odds."""
 
 _SMALLEST = 1e-6
@@ -115,7 +112,7 @@ def _check(path: Path, said: OnnxDescription) -> None:
         raise PipelineError(f"{path}: names no output; give embedding, outputs or both")
 
 
-def onnx_answer(embedder: Embedder) -> Answer:
+def open_onnx(embedder: Embedder) -> Forward:
     """Open an ONNX network with ONNX Runtime, one thread, on the CPU.
 
     Raises
@@ -141,7 +138,7 @@ def onnx_answer(embedder: Embedder) -> Answer:
         raise PipelineError(f"{path}: no output '{absent[0]}'; it has: {', '.join(known)}; correct its TOML")
     entry = session.get_inputs()[0].name
 
-    def answer(batch: Planes) -> tuple[Planes, Planes | None]:
+    def forward(batch: Planes) -> tuple[Planes, Planes | None]:
         found = dict(zip(wanted, session.run(wanted, {entry: batch}), strict=True))
         logits = found.get(embedder.logits or "")
         if logits is not None and embedder.probabilities:
@@ -150,4 +147,4 @@ def onnx_answer(embedder: Embedder) -> Answer:
         embedding = found.get(embedder.embedding or "", np.zeros((len(batch), 0), np.float32))
         return embedding.reshape(len(batch), -1), logits
 
-    return answer
+    return forward

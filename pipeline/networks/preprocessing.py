@@ -1,5 +1,6 @@
-"""What a picture goes through before a network sees it."""
+"""What a picture goes through before a network sees it, and what else changes an embedding."""
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -7,6 +8,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.data.samples import CHANNELS
+
+Per = Literal["picture", "cell"]
+Planes = NDArray[np.float32]
 
 BRIGHTEST = 99.8
 """Percentile of a plane that becomes 1 where each picture is scaled by itself."""
@@ -39,7 +43,50 @@ class Preprocessing(BaseModel):
     std: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
 
 
-def prepare(pixels: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
+class Embedder(BaseModel):
+    """A network and everything that changes its numbers: enough for `predict` to repeat it.
+
+    Attributes
+    ----------
+    name : str
+        Of the block of columns, ``cnn__<name>__…``.
+    kind : str
+        "torch" or "onnx".
+    network : str
+        Name of the architecture, or of the file.
+    weights : Path
+        File of weights; a name without a folder is a file that comes with the project.
+    sha256 : str
+        Digest of that file.
+    preprocessing : Preprocessing
+    outputs : tuple of str
+        Names of the class outputs, empty where the network has none of use.
+    per : str
+        "picture", or "cell" for crops of segmented cells.
+    embedding, logits : str, optional
+        For "onnx": the names of the output that is the embedding, and of the class outputs,
+        which are `probabilities` or log-odds.
+    keep : str
+        "all" columns, or the class "outputs" alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["torch", "onnx"] = "torch"
+    network: str
+    weights: Path
+    sha256: str
+    preprocessing: Preprocessing
+    outputs: tuple[str, ...] = ()
+    per: Per = "picture"
+    embedding: str | None = None
+    logits: str | None = None
+    probabilities: bool = False
+    keep: Literal["all", "outputs"] = "all"
+
+
+def prepare(pixels: Planes, preprocessing: Preprocessing) -> Planes:
     """Return a network's input.
 
     Parameters
@@ -58,11 +105,11 @@ def prepare(pixels: NDArray[np.float32], preprocessing: Preprocessing) -> NDArra
     order = [CHANNELS.index(channel) for channel in preprocessing.channels]
     mean = np.array(preprocessing.mean, np.float32)[:, None, None]
     std = np.array(preprocessing.std, np.float32)[:, None, None]
-    ready: NDArray[np.float32] = (planes[order] - mean) / std
+    ready: Planes = (planes[order] - mean) / std
     return ready
 
 
-def squared(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def squared(pixels: Planes, side: int) -> Planes:
     """Pad a picture with black to a square and resize it: shrinking averages, growing interpolates."""
     import cv2
 
@@ -76,10 +123,10 @@ def squared(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.stack([cv2.resize(plane, (side, side), interpolation=how) for plane in pixels])
 
 
-def scaled(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+def scaled(planes: Planes) -> Planes:
     """Divide each plane by its brightest pixels, so that exposure matters less; values stay in [0, 1]."""
     flat = planes.reshape(len(planes), -1)
-    place = int(flat.shape[1] * BRIGHTEST / 100)
-    top = np.partition(flat, place, axis=1)[:, place]
-    bright: NDArray[np.float32] = np.maximum(top, np.float32(DARKEST))[:, None, None]
+    rank = int(flat.shape[1] * BRIGHTEST / 100)
+    top = np.partition(flat, rank, axis=1)[:, rank]
+    bright: Planes = np.maximum(top, np.float32(DARKEST))[:, None, None]
     return np.minimum(planes / bright, np.float32(1))

@@ -1,27 +1,47 @@
-"""Pictures as a network in training sees them, small and on disk: read once, used in every epoch."""
+"""Pictures as a network in training sees them: read once, small on disk, and a random view of each per epoch.
+
+Why the views are not made by MONAI's transforms: docs/decisions/0052.
+"""
 
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import replacing, text_digest
+from pipeline.core.files import text_digest, write_text
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
 from pipeline.core.workers import blocks_of
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import CHANNELS, Sample
 from pipeline.networks.preprocessing import Preprocessing, prepare
-from pipeline.networks.trainer import Bytes
+
+Bytes = NDArray[np.uint8]
+Plane = NDArray[np.float32]
 
 _BLOCK = 64
 """Pictures read ahead at most: what is held in memory."""
+
+ZOOM = (0.8, 1.25)
+"""Range of sizes relative to the crop."""
+
+GAIN = 0.25
+"""Spread of each plane's brightness (standard deviation of its logarithm)."""
+
+GAMMA = 0.2
+"""The same for the power that intensities are raised to."""
+
+
+BLURRED, BLUR = 0.3, 1.2
+"""Share of views that are out of focus, and by how many pixels at most (standard deviation)."""
+
+NOISY, NOISE = 0.3, 0.05
+"""Share of views with more noise, and its standard deviation at most."""
 
 
 def stored_pictures(
@@ -40,12 +60,12 @@ def stored_pictures(
         If a picture cannot be read.
     """
     key = text_digest([[sample.fingerprint() for sample in samples], preprocessing.model_dump(mode="json")])
-    store = Store(folder, key, len(samples), preprocessing.side, "Reading pictures")
-    return store.filled(lambda row: _read(samples[row], preprocessing), jobs, progress)
+    cache = PictureCache(folder, key, len(samples), preprocessing.side, "Reading pictures")
+    return cache.filled(lambda row: _read(samples[row], preprocessing), jobs, progress)
 
 
 @dataclass(frozen=True)
-class Store:
+class PictureCache:
     """Pictures on disk that are made once; killed and filled again it goes on where it was.
 
     Attributes
@@ -66,8 +86,7 @@ class Store:
 
     def filled(self, make: Callable[[int], Bytes], jobs: int, progress: Progress) -> Bytes:
         """Make the pictures that are missing, each from its number; return all of them."""
-        shape = (self.pictures, len(CHANNELS), self.side, self.side)
-        pixels, done = _open(self.folder, self.key, shape)
+        pixels, done = self._open()
         missing = np.flatnonzero(~done).tolist()
         with ThreadPoolExecutor(jobs) as pool, progress.track(self.title, len(missing)) as advance:
             for rows in blocks_of(missing, _BLOCK):
@@ -77,27 +96,25 @@ class Store:
                     advance(1)
         return pixels
 
-
-def _open(folder: Path, key: str, shape: tuple[int, ...]) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Open the pictures and what says which are there, or begin anew where they are of other samples."""
-    names = [folder / "pictures.npy", folder / "pictures_done.npy"]
-    record = folder / "pictures.json"
-    if record.is_file() and json.loads(record.read_text()) == key:
-        return _map(names[0], "r+"), _map(names[1], "r+")
-    folder.mkdir(parents=True, exist_ok=True)
-    record.unlink(missing_ok=True)
-    opened = _map(names[0], "w+", np.uint8, shape), _map(names[1], "w+", np.bool_, shape[:1])
-    with replacing(record) as temporary:
-        temporary.write_text(json.dumps(key))
-    return opened
-
-
-def _map(
-    path: Path, mode: Literal["r+", "w+"], dtype: type | None = None, shape: tuple[int, ...] | None = None
-) -> NDArray[Any]:
-    """Open a ``.npy`` file as an array on disk."""
-    array: NDArray[Any] = np.lib.format.open_memmap(path, mode, dtype, shape)  # type: ignore[no-untyped-call]
-    return array
+    def _open(self) -> tuple[Bytes, NDArray[np.bool_]]:
+        """Open the pictures and which are there; begin anew where they are of other samples."""
+        record = self.folder / "pictures.json"
+        known = record.is_file() and json.loads(record.read_text()) == self.key
+        if not known:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            record.unlink(missing_ok=True)
+        shape = (self.pictures, len(CHANNELS), self.side, self.side)
+        opened = [
+            np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+                self.folder / name, "r+" if known else "w+", dtype, size
+            )
+            for name, dtype, size in (
+                ("pictures.npy", np.uint8, shape),
+                ("pictures_done.npy", np.bool_, shape[:1]),
+            )
+        ]
+        write_text(record, json.dumps(self.key))
+        return opened[0], opened[1]
 
 
 def _read(sample: Sample, preprocessing: Preprocessing) -> Bytes:
@@ -111,3 +128,66 @@ def as_bytes(pixels: NDArray[np.float32], preprocessing: Preprocessing) -> Bytes
     """Bring a picture to what the network sees, in steps of 1/255."""
     picture: Bytes = np.rint(prepare(pixels, preprocessing) * 255).astype(np.uint8)
     return picture
+
+
+def augmented(pixels: Bytes, crop: int, rng: np.random.Generator) -> Plane:
+    """Return a random view of a picture.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, side, side), uint8
+    crop : int
+        Side of the view in pixels, at most that of the picture.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (channels, crop, crop), float32
+        In [0, 1].
+    """
+    side = pixels.shape[1]
+    size = min(side, round(crop / rng.uniform(*ZOOM)))
+    top, left = rng.integers(0, side - size + 1, 2)
+    view = _resized(pixels[:, top : top + size, left : left + size], crop)
+    if rng.random() < 0.5:
+        view = view[:, ::-1]
+    view = np.rot90(view, int(rng.integers(4)), axes=(1, 2))
+    return _worsened(_brightened(view, rng), rng)
+
+
+def _brightened(view: Bytes, rng: np.random.Generator) -> Plane:
+    """Change each plane's brightness and contrast, by a table of the 256 values that there are."""
+    gain = np.exp(rng.normal(0, GAIN, (len(view), 1)))
+    gamma = np.exp(rng.normal(0, GAMMA, (len(view), 1)))
+    table = np.minimum(gain * (np.arange(256) / 255) ** gamma, 1).astype(np.float32)
+    return np.stack([row[plane] for row, plane in zip(table, view, strict=True)])
+
+
+def _worsened(view: Plane, rng: np.random.Generator) -> Plane:
+    """Put some views out of focus, and some into noise."""
+    import cv2
+
+    if rng.random() < BLURRED:
+        width = rng.uniform(0.3, BLUR)
+        view = np.stack([cv2.GaussianBlur(plane, (0, 0), width) for plane in view])
+    if rng.random() < NOISY:
+        noise = rng.standard_normal(view.shape, dtype=np.float32)
+        view = np.clip(view + np.float32(rng.uniform(0, NOISE)) * noise, 0, 1)
+    return view
+
+
+def _resized(pixels: Bytes, side: int) -> Bytes:
+    import cv2
+
+    if pixels.shape[1] == side:
+        return pixels
+    how = cv2.INTER_AREA if pixels.shape[1] > side else cv2.INTER_LINEAR
+    return np.stack(
+        [cv2.resize(np.ascontiguousarray(plane), (side, side), interpolation=how) for plane in pixels]
+    )
+
+
+def plain(pixels: Bytes) -> Plane:
+    """Return pictures as they are, in [0, 1]."""
+    whole: Plane = pixels.astype(np.float32) / np.float32(255)
+    return whole

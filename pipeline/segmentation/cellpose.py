@@ -14,10 +14,10 @@ from pipeline.data.pictures import Picture
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.matching import divide_cells, match
+from pipeline.segmentation.network import Weights, find_weights, load_network
 from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.shapes import drop_debris, enlarge_labels, median_diameter
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
-from pipeline.segmentation.weights import Weights, find_weights, load_network
 
 Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]

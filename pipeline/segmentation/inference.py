@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.torch_runtime import fast_arithmetic
+from pipeline.core.torch_runtime import autocast
 from pipeline.segmentation.augment import normalise
 from pipeline.segmentation.dynamics import follow_flows
 
@@ -77,7 +77,7 @@ def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu")
     padded, inner = _pad(scaled)
     tiles, corners = _tiles(padded)
     batch = torch.from_numpy(tiles).to(device, memory_format=torch.channels_last)
-    with torch.inference_mode(), fast_arithmetic(device):
+    with torch.inference_mode(), autocast(device):
         output = torch.cat([network(some)[0].float().cpu() for some in torch.split(batch, BATCH)]).numpy()
     whole = _join(output, corners, padded.shape[1:])[:, inner[0], inner[1]]
     return Prediction(np.ascontiguousarray(whole[:2]), np.ascontiguousarray(whole[2]))

@@ -1,21 +1,139 @@
-"""The Cellpose 3.1 network: built, filled with weights and checked against its architecture."""
+"""The Cellpose 3.1 network, and its weights: found where they lie, checked, loaded; never downloaded."""
 
 import logging
-from collections.abc import Mapping
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest
+from pipeline.core.weights import (
+    SHIPPED,
+    WeightsCard,
+    card_path,
+    check_digest,
+    load_state,
+    read_card,
+    read_state,
+    save_state,
+    write_card,
+)
+from pipeline.segmentation.upsampling import enlarge_late
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
     from torch.nn import Module
 
 WIDTHS = (2, 32, 64, 128, 256)
 """Input channels, then channels of each level: the architecture of Cellpose's own `nuclei` and `cyto3`."""
 
-OPTIONAL = {"diam_mean", "diam_labels"}
-"""Diameters stored among the weights; Cellpose's older files lack them."""
-
 OUTPUTS = 3
 """Flow down, flow right, and the log-odds of being inside an object."""
+
+OFFICIAL = {"nuclei": ("nucleitorch_0", 17.0), "cyto2": ("cyto2torch_0", 30.0), "cyto3": ("cyto3", 30.0)}
+"""Cellpose's own models that can be used: file name in its cache, and diameter in pixels."""
+
+SOURCE = "https://www.cellpose.org/models"
+"""Where Cellpose publishes its models."""
+
+_NAME = "Cellpose 3"
+
+
+class SegmenterCard(WeightsCard):
+    """What is known about a segmenter's weights.
+
+    Attributes
+    ----------
+    objects : str
+        What the network finds: nuclei or cells.
+    diameter : float
+        Median object diameter, in pixels, at which it works.
+    inside : float
+        Log-odds above which a pixel is inside an object; Cellpose's own is 0.
+    """
+
+    network: str = _NAME
+    objects: str
+    diameter: float = Field(gt=1)
+    inside: float = 0.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights that has been found and checked.
+
+    Attributes
+    ----------
+    path : Path
+    digest : str
+        sha256 of the file.
+    diameter, inside : float
+        As in `SegmenterCard`.
+    """
+
+    path: Path
+    digest: str
+    diameter: float
+    inside: float = 0.0
+
+
+def find_weights(name: str) -> Weights:
+    """Find weights by path, by the name of a shipped file, or by an official name in Cellpose's cache.
+
+    Parameters
+    ----------
+    name : str
+        ``shipped:nuclei`` or ``shipped:cells``; ``nuclei``, ``cyto2`` or ``cyto3``; or the path of a file
+        written by `train-segmenter` (.safetensors) or by Cellpose 3.
+
+    Raises
+    ------
+    PipelineError
+        Where the file is missing, saying what to download to where; or does not match its card.
+    """
+    if name.startswith("shipped:"):
+        return _with_card(SHIPPED / f"{name.removeprefix('shipped:')}.safetensors")
+    if name in OFFICIAL:
+        file, diameter = OFFICIAL[name]
+        path = Path(os.environ.get("CELLPOSE_LOCAL_MODELS_PATH") or Path.home() / ".cellpose/models") / file
+        if not path.is_file():
+            raise PipelineError(
+                f"{path}: Cellpose's weights '{name}' are not in its cache; download {SOURCE}/{file} "
+                f"to that path, or give a file of weights"
+            )
+        return Weights(path, file_digest(path), diameter)
+    path = Path(name)
+    if not path.is_file():
+        raise PipelineError(f"{name}: no such file of weights; known names: {', '.join(OFFICIAL)}")
+    if path.suffix != ".safetensors" and not card_path(path).exists():
+        return Weights(path, file_digest(path), 30.0)
+    return _with_card(path)
+
+
+def _with_card(path: Path) -> Weights:
+    """Check a file against the card beside it: our own format must have one."""
+    card = read_segmenter_card(path)
+    return Weights(path, check_digest(path, card.sha256), card.diameter, card.inside)
+
+
+def read_segmenter_card(path: Path) -> SegmenterCard:
+    """Read the card of a segmenter's weights.
+
+    Raises
+    ------
+    PipelineError
+        Where the card is missing or damaged.
+    """
+    card = read_card(path, SegmenterCard)
+    if card is None:
+        raise PipelineError(f"{card_path(path)}: missing; weights come with a card of this name, copy it too")
+    return card
 
 
 def build_network(diameter: float) -> "Module":
@@ -28,24 +146,46 @@ def build_network(diameter: float) -> "Module":
     return network
 
 
-def load_state(network: "Module", state: Mapping[str, "Tensor"]) -> None:
-    """Fill a network with weights.
+def fill_network(network: "Module", state: "Mapping[str, Tensor]") -> None:
+    """Fill a network with weights; Cellpose's older files lack the diameters stored among them.
 
     Raises
     ------
     ValueError
         Where names or shapes are not those of the network, naming the first that differ.
     """
-    expected = network.state_dict()
-    names = sorted((expected.keys() ^ state.keys()) - OPTIONAL)
-    if names:
-        raise ValueError(
-            f"not a Cellpose 3 network: {len(names)} weights missing or unknown, first {names[0]}"
-        )
-    for name, value in expected.items():
-        if name in state and state[name].shape != value.shape:
-            shapes = f"{tuple(state[name].shape)} instead of {tuple(value.shape)}"
-            raise ValueError(f"not this Cellpose 3 network: {name} has shape {shapes}")
-    network.load_state_dict(
-        {name: state.get(name, value).to(value.dtype) for name, value in expected.items()}
-    )
+    load_state(network, _NAME, state, optional=("diam_mean", "diam_labels"))
+
+
+@lru_cache(maxsize=4)
+def load_network(weights: Weights, device: str = "cpu") -> "Module":
+    """Return the network of a file of weights, ready to predict on a device.
+
+    Raises
+    ------
+    PipelineError
+        Where the file cannot be read or holds another architecture.
+    """
+    import torch
+
+    network = build_network(weights.diameter)
+    try:
+        fill_network(network, read_state(weights.path))
+    except ValueError as error:
+        raise PipelineError(f"{weights.path}: {error}; give weights of {_NAME}") from error
+    ready: Module = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    enlarge_late(ready)
+    return ready
+
+
+def save_weights(path: Path, state: "Mapping[str, Tensor]", card: SegmenterCard) -> SegmenterCard:
+    """Write weights in half precision with their card; return the card with the file's digest.
+
+    Raises
+    ------
+    ValueError
+        Where a weight is not finite in half precision.
+    """
+    signed = card.model_copy(update={"sha256": save_state(path, state, half=True)})
+    write_card(path, signed)
+    return signed

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segmentation.inference import follow, predict
+from pipeline.segmentation.network import Weights, load_network
 from pipeline.segmentation.shapes import median_diameter
-from pipeline.segmentation.weights import Weights, load_network
 
 Plane = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""Ablations of a trained stack, from the log-odds of level 0 that `train` left."""
+"""Ablations of a trained stack, from the base learners' log-odds that `train` left."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.ablation import Margins, ablations
+from models.ablation import BaseLogOdds, ablations
+from models.cross_fitting import Nested
 from models.meta_learner import mean_group_size
 from models.metrics import count, interval, resampled_counts
 from pipeline.core.errors import PipelineError
@@ -37,19 +38,18 @@ class Ablation:
 
 
 def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress) -> list[Ablation]:
-    """Fit level 1 and thresholds again on parts of level 0, and score them on the same groups.
+    """Fit meta-learner and thresholds again on some base learners, and score them on the same groups.
 
     Raises
     ------
     PipelineError
-        If the log-odds of level 0 are not there.
+        If the log-odds of the base learners are not there.
     """
     if not work.level0.is_file():
         raise PipelineError(f"{work.level0}: missing; run train again with --work {work.root}")
     with np.load(work.level0, allow_pickle=False) as kept:
-        margins = Margins(
-            inner=kept["inner"],
-            outer=kept["outer"],
+        base = BaseLogOdds(
+            nested=Nested(list(kept["inner"]), kept["outer"], kept["outer"]),
             targets=kept["targets"],
             fold=kept["fold"],
             blocks=kept["blocks"].tolist(),
@@ -61,9 +61,9 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
     rows: list[Ablation] = []
     whole: tuple[float, NDArray[np.float64]] | None = None
     with progress.track("Leaving parts out", 1) as advance:
-        for name, answers in ablations(margins, rule):
-            value = float(count(margins.targets, answers.chosen).macro_f1())
-            drawn = resampled_counts(margins.targets, answers.chosen, groups, draws=draws, seed=seed)
+        for name, predicted in ablations(base, rule):
+            value = float(count(base.targets, predicted.chosen).macro_f1())
+            drawn = resampled_counts(base.targets, predicted.chosen, groups, draws=draws, seed=seed)
             spread = np.asarray(drawn.macro_f1())
             whole = whole or (value, spread)
             low, high = interval(spread)

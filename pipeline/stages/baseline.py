@@ -7,45 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval
-from models.stack import STACK
+from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
 from pipeline.data.labels import parse_target, read_labels, read_table
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.evaluate import read_answers
+from pipeline.stages.options import BaselineOptions
 from pipeline.stages.protocols import Score
 
 MAJORITY, POOLED = "majority vote", "pooled"
 _TARGETS = ("Target", "Guess")
-
-
-class BaselineOptions(BaseModel):
-    """What `baseline` is asked to do.
-
-    Attributes
-    ----------
-    labels : Path
-        csv ``Id,Target``: the truth.
-    answers : Path
-        csv ``Id,Annotator,Target``, or ``Id,Guess`` of one annotator (or of several together).
-    work : Path, optional
-        Folder of a trained model to compare with, on the pictures that both answered.
-    draws, seed : int
-        Of the bootstrap.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    labels: Path
-    answers: Path
-    work: Path | None = None
-    draws: int = Field(default=1000, ge=100)
-    seed: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)

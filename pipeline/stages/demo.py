@@ -1,20 +1,28 @@
 """The main job on an embedded default: simulated pictures, so that it runs anywhere, offline."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.progress import Progress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.embed import BUILTIN, EmbedOptions, embed
-from pipeline.stages.evaluate import EvaluateOptions, Scores, evaluate
-from pipeline.stages.extract import ExtractOptions, extract
-from pipeline.stages.importances import ImportancesOptions, importances, of_location
-from pipeline.stages.plots import plot_shares
-from pipeline.stages.predict import PredictOptions, predict
-from pipeline.stages.simulate import simulate
+from pipeline.stages.embed import BUILTIN, Embed
+from pipeline.stages.evaluate import Evaluate, Scores
+from pipeline.stages.extract import Extract
+from pipeline.stages.importances import Importances, of_location, plot_shares, read_shares
+from pipeline.stages.options import (
+    DemoOptions,
+    EmbedOptions,
+    EvaluateOptions,
+    ExtractOptions,
+    ImportancesOptions,
+    PredictOptions,
+    SimulateOptions,
+    TrainOptions,
+)
+from pipeline.stages.predict import Predict
+from pipeline.stages.simulate import Simulate
 from pipeline.stages.train import TrainSummary, train
-from pipeline.stages.train_options import TrainOptions
 
 FOLDS = 3
 TRIALS = 2
@@ -38,43 +46,37 @@ class DemoSummary:
     scores: Scores
 
 
-def demo(folder: Path, pictures: int, seed: int, progress: Progress) -> DemoSummary:
+def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     """Simulate pictures, measure and embed them, train, score, explain, and predict pictures never seen.
 
-    Parameters
-    ----------
-    folder : Path
-        Everything goes here; what is there already and up to date is not made again.
-    pictures : int
-        Simulated pictures to train on.
-    seed : int
-        The new pictures are of other proteins, from the next seed.
-    progress : Progress
+    What is there already and up to date is not made again. The new pictures are of other proteins, from the
+    next seed.
     """
+    folder, seed = options.folder, options.seed
     known, new, work = folder / "data", folder / "new", Workspace(folder / "work")
     predictions, plot = folder / "predictions.csv", folder / "importances.png"
-    progress.note(f"1/5 Simulating {pictures} pictures to train on and {NEW_PICTURES} to predict")
-    jobs = os.cpu_count() or 1
-    simulate(known, pictures, seed, jobs=jobs, progress=progress)
-    simulate(new, NEW_PICTURES, seed + 1, jobs=jobs, progress=progress)
-    progress.note("2/5 Extracting: cells and nuclei, then features; embedding by the network built in")
-    images, samples = known / "images", known / "samples.csv"
-    extract(ExtractOptions(images=images, samples=samples, work=work.root), progress)
-    embedded = embed(EmbedOptions(images=images, samples=samples, work=work.root, network=BUILTIN), progress)
-    progress.note("3/5 Training: boosters per location, stacked, all scores out of fold")
-    trained = train(_training(known, work, embedded.path), progress)
-    scores = evaluate(EvaluateOptions(work=work.root), progress)
+    progress.note(f"1/5 Simulating {options.pictures} pictures to train on and {NEW_PICTURES} to predict")
+    execute(Simulate(), SimulateOptions(out=known, pictures=options.pictures, seed=seed), progress)
+    execute(Simulate(), SimulateOptions(out=new, pictures=NEW_PICTURES, seed=seed + 1), progress)
+    progress.note("2/5 Extracting: cells and nuclei, then features; embedding by the shipped network")
+    shown = {"images": known / "images", "samples": known / "samples.csv", "work": work.root}
+    execute(Extract(), ExtractOptions.model_validate(shown), progress)
+    execute(Embed(), EmbedOptions.model_validate(shown | {"network": BUILTIN}), progress)
+    embedding = work.embedding(BUILTIN)
+    progress.note("3/5 Training: base learners per location, stacked, all scores out of fold")
+    trained = train(_training(known, work, embedding), progress)
+    scores = execute(Evaluate(), EvaluateOptions(work=work.root), progress)
     progress.note("4/5 Explaining: shares of the features in the log-odds")
-    shares = importances(ImportancesOptions(work=work.root, embeddings=(embedded.path,)), progress)
-    plot_shares(of_location(shares, trained.trained[0], "feature", 15), plot)
+    execute(Importances(), ImportancesOptions(work=work.root, embeddings=(embedding,)), progress)
+    plot_shares(of_location(read_shares(work), trained.trained[0], "feature", 15), plot)
     progress.note("5/5 Predicting the new pictures")
-    predict(_prediction(new, work, predictions), progress)
+    execute(Predict(), _prediction(new, work, predictions), progress)
     files = {
         "pictures, labels, true outlines": known,
         "masks of cells and nuclei": work.masks,
         "features of cells": work.cells,
         "features of pictures": work.features,
-        "embeddings of pictures": embedded.path,
+        "embeddings of pictures": embedding,
         "trained model": work.model,
         "scores": work.metrics,
         f"importances for {trained.trained[0]}": plot,

@@ -1,47 +1,36 @@
 """The stage `embed`: pictures and a network, or a ready table, in; a table of embeddings and its card out."""
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, replacing, text_digest
-from pipeline.core.names import slug
+from pipeline.core.files import file_digest, text_digest
 from pipeline.core.problems import Problem, write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.stage import write_record
+from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.torch_runtime import check_device
+from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.labels import read_table
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.samples import find_samples
 from pipeline.networks.architectures import ARCHITECTURES, architecture
-from pipeline.networks.card import (
-    UNKNOWN,
-    Embedder,
-    EmbeddingCard,
-    Per,
-    TrainedOn,
-    card_path,
-    read_card,
-    write_card,
-)
-from pipeline.networks.inference import embed_pictures, picture_keys
+from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
+from pipeline.networks.inference import VERSION, block_name, embed_pictures, picture_keys
+from pipeline.networks.leak_guard import TableCard, write_embeddings
 from pipeline.networks.onnx import describe_onnx
-from pipeline.networks.preprocessing import Preprocessing
-from pipeline.networks.weights import SHIPPED, load_network
+from pipeline.networks.preprocessing import Embedder, Preprocessing
+from pipeline.stages.options import EmbedOptions
 
 OWN = "compact"
 """The network of this project: nobody else publishes weights of it."""
 
 BUILTIN = "builtin"
-"""Stands for the weights that come with the project."""
+"""Stands for the shipped network."""
 
 WINNER = (0.074598, 0.050630, 0.050891, 0.076287), (0.122813, 0.085745, 0.129882, 0.119411)
 """What the competition winner's network subtracts and divides by (microtubules, protein, nucleus, er)."""
@@ -50,213 +39,210 @@ IMAGENET = (0.485, 0.456, 0.406, 0.449), (0.229, 0.224, 0.225, 0.226)
 """The same of networks trained on ImageNet; the fourth plane has the mean of the three colours."""
 
 
-class EmbedOptions(BaseModel):
-    """What `embed` is asked to do: one of `table`, `onnx`, `checkpoint` and the network that is built in.
+class EmbedSummary(Summary):
+    """What `embed` wrote.
 
     Attributes
     ----------
-    images, samples, work, jobs
-        As for `extract`.
-    table, onnx, checkpoint : Path, optional
-        A ready table; an ONNX network with a TOML beside it; a file of torch weights of `network`.
-    network : str, optional
-        Architecture of the checkpoint, where no card lies beside it; or ``builtin``.
-    name : str, optional
-        Of the block; unless given, that of the file or network.
-    trained_on : str, optional
-        A csv table with the ids of the pictures the network was trained on, or ``none`` where it saw
-        none of yours; unless given they are unknown.
-    per : str
-        "picture" or "cell".
-    side : int, optional
-        Side in pixels that pictures are brought to for a checkpoint.
-    device : str
-        "cpu" or "cuda".
+    name : str
+        Of the block, its table and its record.
+    pictures, columns : int
+    training : str
+        Which pictures the network was trained on, in words.
+    constant : list of str
+        Columns of a ready table that were left out.
+    problems : list of Problem
+        Skipped samples.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    work: Path
-    images: Path | None = None
-    samples: Path | None = None
-    table: Path | None = None
-    onnx: Path | None = None
-    checkpoint: Path | None = None
-    network: str | None = None
-    name: str | None = None
-    trained_on: str | None = None
-    per: Per = "picture"
-    side: int | None = Field(default=None, ge=32)
-    device: Literal["cpu", "cuda"] = "cpu"
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-
-
-@dataclass(frozen=True)
-class EmbedSummary:
-    """What `embed` wrote: the table, its card, columns left out as constant, and skipped samples."""
-
-    path: Path
-    card: EmbeddingCard
+    name: str
     pictures: int
+    columns: int
+    training: str
     constant: list[str]
     problems: list[Problem]
 
 
-def inputs(options: EmbedOptions) -> dict[str, str]:
-    """Return the fingerprints of what `embed` would read now, by name.
+class Embed(Stage[EmbedOptions, EmbedSummary]):
+    """See `pipeline.core.stage`; each block has a record of its own."""
 
-    Raises
-    ------
-    PipelineError
-        If there is no source or more than one, or a file is missing.
-    """
-    asked = _with_source(options)
-    source = asked.table or asked.onnx or asked.checkpoint
-    assert source is not None  # noqa: S101 - narrows the type: `_with_source` found one
-    if not source.is_file():
-        raise PipelineError(f"{source}: no such file; give the path of a table or of a network's weights")
-    stated = None if asked.trained_on in (None, "none") else Path(str(asked.trained_on))
-    beside = [card_path(source), source.with_suffix(".toml"), *([] if stated is None else [stated])]
-    found = {path.name: file_digest(path) for path in (source, *beside) if path.is_file()}
-    if asked.table is None and asked.images is not None:
-        samples, _ = find_samples(asked.images, asked.samples)
-        found["pictures"] = text_digest(picture_keys(asked.per, samples, Workspace(asked.work)))
-    named = ("network", "name", "trained_on", "per", "side")
-    return found | {f"option {name}": str(getattr(options, name)) for name in named}
+    name = "embed"
+    options = EmbedOptions
+    summary = EmbedSummary
+
+    def inputs(self, options: EmbedOptions) -> dict[str, str]:
+        """Return the fingerprints of what `embed` would read now, by name.
+
+        Raises
+        ------
+        PipelineError
+            If there is no source or more than one, or a file is missing.
+        """
+        source = _source(options)
+        stated = None if options.trained_on in (None, "none") else Path(str(options.trained_on))
+        beside = [card_path(source), source.with_suffix(".toml"), *([] if stated is None else [stated])]
+        found = {path.name: file_digest(path) for path in (source, *beside) if path.is_file()}
+        if options.table is None and options.images is not None:
+            samples, _ = find_samples(options.images, options.samples)
+            found["pictures"] = text_digest(picture_keys(options.per, samples, Workspace(options.work)))
+            found["version of embeddings"] = str(VERSION)
+        return found | option_inputs(options, "network", "name", "trained_on", "per", "side")
+
+    def outputs(self, options: EmbedOptions) -> tuple[Path, ...]:
+        """Return the table and its card."""
+        path = Workspace(options.work).embedding(_name(options))
+        return path, card_path(path)
+
+    def run(self, options: EmbedOptions, progress: Progress) -> EmbedSummary:
+        """Embed pictures by a network, or take a ready table."""
+        return _embed(options, progress) if options.table is None else _take(options, options.table)
+
+    def record(self, options: EmbedOptions) -> Path:
+        """Return the record of this block."""
+        return Workspace(options.work).record(f"{self.name}-{_name(options)}")
 
 
-def embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
-    """Write ``embeddings/<name>.parquet`` and its card.
-
-    Raises
-    ------
-    PipelineError
-        If no source or more than one is given, or it cannot be used.
-    """
-    asked, now = _with_source(options), inputs(options)
-    done = _run(asked, progress) if asked.table is None else _bring(asked, asked.table)
-    write_record(Workspace(options.work).record(f"embed-{done.card.name}"), "embed", options, now)
-    return done
-
-
-def _with_source(options: EmbedOptions) -> EmbedOptions:
-    """Check that there is one source of embeddings; fill in the one that comes with the project."""
-    given = [f"--{name}" for name in ("table", "onnx", "checkpoint") if getattr(options, name) is not None]
-    if options.network == BUILTIN:
-        given.append(f"--network {BUILTIN}")
+def _source(options: EmbedOptions) -> Path:
+    """Return the one file that the embeddings come from."""
+    shipped = SHIPPED / f"{BUILTIN}.safetensors" if options.network == BUILTIN else None
+    known = {f"--{name}": getattr(options, name) for name in ("table", "onnx", "checkpoint")}
+    given = {name: path for name, path in (known | {f"--network {BUILTIN}": shipped}).items() if path}
     if not given:
         raise PipelineError(
             f"no source of embeddings; give --network {BUILTIN}, --checkpoint, --onnx or --table"
         )
-    if len(given) > 1:
-        raise PipelineError(f"{given[0]} and {given[1]} exclude each other; give one source")
+    first, *others = given
+    if others:
+        raise PipelineError(f"{first} and {others[0]} exclude each other; give one source")
     if options.images is None and options.table is None:
         raise PipelineError("--images is missing; give the folder of pictures, or a ready table as --table")
-    if options.network != BUILTIN:
-        return options
-    return options.model_copy(update={"checkpoint": SHIPPED / f"{BUILTIN}.safetensors", "network": None})
+    source: Path = given[first]
+    if not source.is_file():
+        raise PipelineError(f"{source}: no such file; give the path of a table or of a network's weights")
+    return source
 
 
-def _run(options: EmbedOptions, progress: Progress) -> EmbedSummary:
+def _name(options: EmbedOptions) -> str:
+    """Return the token that names the block, its table and its record."""
+    if options.name is not None:
+        return block_name(options.name)
+    source = _source(options)
+    if options.checkpoint is None:
+        return embedding_name(source)
+    card = read_card(source, CnnCard)
+    return block_name(_network(options, source) if card is None else card.network)
+
+
+def _network(options: EmbedOptions, path: Path) -> str:
+    """Return the architecture of a checkpoint that has no card."""
+    if options.network is None or options.network == OWN:
+        known = ", ".join(name for name in ARCHITECTURES if name != OWN)
+        raise PipelineError(f"{path}: no card beside it; name its network as --network: {known}")
+    return options.network
+
+
+def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     """Embed pictures by a network."""
-    card = _card(options)
-    assert card.embedder is not None  # noqa: S101 - narrows the types: `_card` and `_with_source` see to it
-    assert options.images is not None  # noqa: S101
+    pictures, words, embedder = _described(options)
+    assert options.images is not None  # noqa: S101 - narrows the type: `_source` sees to it
     samples, problems = find_samples(options.images, options.samples)
     work = Workspace(options.work)
     device = check_device(options.device)
-    table, more = embed_pictures(card.embedder, samples, work, options.jobs, progress, device)
-    write_problems(work.problems, "embed", [*problems, *more])
-    return _write(work, card, table, [*problems, *more])
+    table, more = embed_pictures(embedder, samples, work, options.jobs, progress, device)
+    problems = [*problems, *more]
+    write_problems(work.problems, "embed", problems)
+    _constant(table, embedder.name)
+    card = TableCard(name=embedder.name, columns=0, embedder=embedder, trained_on=pictures, training=words)
+    return _written(work, card, table, [], problems)
 
 
-def _bring(options: EmbedOptions, path: Path) -> EmbedSummary:
-    """Check a ready table and put it into the work folder."""
-    name = _name(options, path)
-    table = read_embedding(path)
+def _take(options: EmbedOptions, path: Path) -> EmbedSummary:
+    """Check a ready table and put it, without constant columns, into the work folder."""
+    name, table = _name(options), read_embedding(path)
     if table.isna().any(axis=None):
         column = table.columns[table.isna().any()][0]
         sample = table.index[table[column].isna()][0]
         raise PipelineError(
             f"{path}: no number for Id '{sample}' in {column}; fill it in or leave out the row"
         )
-    names = [f"cnn__{name}__{_last(str(column), place)}" for place, column in enumerate(table)]
+    names = [f"cnn__{name}__{_last(str(column), position)}" for position, column in enumerate(table)]
     table.columns = pd.Index(names)
     trained_on, training = _training(options.trained_on)
-    card = EmbeddingCard(name=name, columns=0, trained_on=trained_on, training=training)
+    card = TableCard(name=name, columns=0, trained_on=trained_on, training=training)
+    constant = _constant(table, name)
     work = Workspace(options.work)
-    problems = []
-    if work.samples.is_file():
-        known = pd.read_parquet(work.samples, columns=["Id"])["Id"]
-        absent = sorted(set(known) - set(table.index))
-        if len(absent) == len(known):
-            raise PipelineError(
-                f"{path}: none of its ids is among the pictures of {work.root}; use their ids"
-            )
-        remedy = "add its row; it counts as unknown"
-        problems = [Problem(sample, path.name, "no embedding", remedy) for sample in absent]
-    return _write(work, card, table, problems)
+    problems = _without_row(work, path, table.index)
+    return _written(work, card, table.drop(columns=constant), constant, problems)
 
 
-def _last(column: str, place: int) -> str:
+def _last(column: str, position: int) -> str:
     """Keep what a column is called within its block."""
-    return column.split("__", 2)[2] if column.startswith("cnn__") else f"e{place:04}"
+    return column.split("__", 2)[2] if column.startswith("cnn__") else f"e{position:04}"
 
 
-def _write(
-    work: Workspace, card: EmbeddingCard, table: pd.DataFrame, problems: list[Problem]
-) -> EmbedSummary:
-    """Write table and card without constant columns, which say nothing."""
+def _without_row(work: Workspace, path: Path, ids: pd.Index) -> list[Problem]:
+    """List the extracted pictures that a ready table lacks."""
+    if not work.samples.is_file():
+        return []
+    known = pd.read_parquet(work.samples, columns=["Id"])["Id"]
+    absent = sorted(set(known) - set(ids))
+    if len(absent) == len(known):
+        raise PipelineError(f"{path}: none of its ids is among the pictures of {work.root}; use their ids")
+    return [Problem(id_, path.name, "no embedding", "add its row; it counts as unknown") for id_ in absent]
+
+
+def _constant(table: pd.DataFrame, name: str) -> list[str]:
+    """Return the columns that say nothing; refuse a table that has no other."""
     values = table.to_numpy()
-    same = (values == values[:1]).all(axis=0) if len(table) > 1 else np.zeros(values.shape[1], bool)
+    same: NDArray[np.bool_] = (values == values[:1]).all(axis=0) & (len(table) > 1)
     if same.all():
-        raise PipelineError(f"all columns of '{card.name}' are constant; they say nothing about pictures")
-    constant = [str(column) for column in table.columns[same]] if card.embedder is None else []
-    path = work.embeddings / f"{card.name}.parquet"
-    kept = table.drop(columns=constant)
-    with replacing(path) as temporary:
-        kept.rename_axis("Id").reset_index().to_parquet(temporary, index=False)
-    card = card.model_copy(update={"columns": kept.shape[1], "sha256": file_digest(path)})
-    write_card(path, card)
-    return EmbedSummary(path, card, len(kept), constant, problems)
+        raise PipelineError(f"all columns of '{name}' are constant; they say nothing about pictures")
+    return [str(column) for column in table.columns[same]]
 
 
-def _card(options: EmbedOptions) -> EmbeddingCard:
-    """Describe the network that was asked for."""
+def _written(
+    work: Workspace, card: TableCard, table: pd.DataFrame, constant: list[str], problems: list[Problem]
+) -> EmbedSummary:
+    signed = write_embeddings(work.embedding(card.name), table, card)
+    return EmbedSummary(
+        name=card.name,
+        pictures=len(table),
+        columns=signed.columns,
+        training=signed.training,
+        constant=constant,
+        problems=problems,
+    )
+
+
+def _described(options: EmbedOptions) -> tuple[TrainedOn, str, Embedder]:
+    """Return which pictures a network was trained on, the same in words, and how it embeds."""
     pictures, words = _training(options.trained_on)
-    beside = None if options.checkpoint is None else read_card(options.checkpoint)
+    source, name = _source(options), _name(options)
+    card = None if options.onnx is not None else read_card(source, CnnCard)
     if options.onnx is not None:
-        embedder = describe_onnx(options.onnx, _name(options, options.onnx))
-    elif options.checkpoint is not None and beside is not None and beside.embedder is not None:
-        embedder = _with_card(options, options.checkpoint, beside.embedder)
-        if options.trained_on is None:
-            pictures, words = beside.trained_on, beside.training
+        embedder = describe_onnx(options.onnx, name)
+    elif card is None:
+        embedder = _without_card(options, source, name)
     else:
-        embedder = _of_checkpoint(options)
-    embedder = embedder.model_copy(update={"per": options.per})
-    name = embedder.name
-    return EmbeddingCard(name=name, columns=0, embedder=embedder, trained_on=pictures, training=words)
+        _check_card(options, source, card)
+        embedder = card.embedder(name, source)
+        if options.trained_on is None:
+            pictures, words = card.trained_on, card.data
+    return pictures, words, embedder.model_copy(update={"per": options.per})
 
 
-def _with_card(options: EmbedOptions, path: Path, embedder: Embedder) -> Embedder:
-    """Use weights as the card beside them says, which leaves nothing to be asked."""
-    if options.network not in (None, embedder.network) or options.side is not None:
+def _check_card(options: EmbedOptions, path: Path, card: CnnCard) -> None:
+    """Refuse words that the card beside the weights makes needless."""
+    if options.network not in (None, BUILTIN, card.network) or options.side is not None:
         raise PipelineError(
-            f"{path}: its card says {embedder.network}, {embedder.preprocessing.side} px; "
+            f"{path}: its card says {card.network}, {card.preprocessing.side} px; "
             "leave out --network and --side"
         )
-    name = _token(options.name or embedder.name)
-    where = Path(path.name) if path.parent == SHIPPED else path.resolve()
-    return embedder.model_copy(update={"name": name, "weights": where})
 
 
-def _of_checkpoint(options: EmbedOptions) -> Embedder:
-    path, network = options.checkpoint, options.network
-    if path is None or not path.is_file():
-        raise PipelineError(f"{path}: no such file; give a checkpoint of weights")
-    if network is None or network == OWN:
-        known = ", ".join(name for name in ARCHITECTURES if name != OWN)
-        raise PipelineError(f"{path}: no card beside it; name its network as --network: {known}")
+def _without_card(options: EmbedOptions, path: Path, name: str) -> Embedder:
+    """Describe a published checkpoint; it is loaded once to see that it is one."""
+    network = _network(options, path)
     try:
         design = architecture(network)
     except ValueError as error:
@@ -264,7 +250,7 @@ def _of_checkpoint(options: EmbedOptions) -> Embedder:
     winner = network.startswith("bestfitting")
     mean, std = WINNER if winner else IMAGENET
     embedder = Embedder(
-        name=_token(options.name or network),
+        name=name,
         network=network,
         weights=path.resolve(),
         sha256=file_digest(path),
@@ -273,17 +259,6 @@ def _of_checkpoint(options: EmbedOptions) -> Embedder:
     )
     load_network(embedder, path)
     return embedder
-
-
-def _name(options: EmbedOptions, path: Path) -> str:
-    return _token(options.name) if options.name else embedding_name(path)
-
-
-def _token(name: str) -> str:
-    token = slug(name)
-    if not token:
-        raise PipelineError(f"name '{name}': give letters or digits")
-    return token
 
 
 def _training(given: str | None) -> tuple[TrainedOn, str]:

@@ -2,130 +2,118 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
-from models.stack import STACK, TOP_TWO
+from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, replacing
+from pipeline.core.files import file_digest, write_text
 from pipeline.core.progress import Progress
-from pipeline.core.stage import write_record
+from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.ablation import Ablation, ablate
+from pipeline.stages.options import EvaluateOptions
 from pipeline.stages.protocols import Answered, Protocol, Score, Selection, protocols, selection
 
-
-class EvaluateOptions(BaseModel):
-    """What `evaluate` is asked to do.
-
-    Attributes
-    ----------
-    work : Path
-        Folder of a finished `train`.
-    draws : int
-        Bootstrap samples of groups.
-    seed : int
-    kaggle_score : float, optional
-        Private score of a submission, to stand beside the others.
-    ablation : bool
-        Also say what each part of the stack is worth.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    work: Path
-    draws: int = Field(default=1000, ge=100)
-    seed: int = Field(default=0, ge=0)
-    kaggle_score: float | None = Field(default=None, ge=0, le=1)
-    ablation: bool = False
+Rows = dict[str, dict[str, float]]
+"""A table: name of a row to column to value."""
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(Summary):
     """What `evaluate` found.
 
     Attributes
     ----------
     protocol : str
         Which pictures, folds and classes the scores are of.
-    table : DataFrame
+    locations : dict
         One row per trained location: F1 of the stack (with ``low`` and ``high``), precision, recall,
         average precision, support, and F1 of the location's binary model.
     totals : dict
         Name to `Score`.
     baselines : dict
-        Macro-F1 of knowing nothing: answering every location, or at random by prevalence.
+        Macro-F1 of knowing nothing: predicting every location, or at random by prevalence.
     protocols : list of Protocol
         The four protocols side by side.
     selection : Selection or None
         What selecting labels changed.
-    ablation : list of Ablation
-        Empty unless asked for.
-    top_two : DataFrame or None
-        The two-location model, its F1 beside answering always.
+    pair : dict or None
+        The two-location model, its F1 beside predicting always.
     left_out : dict
         Locations without a model, with the reason.
+    ablation : list of Ablation
+        Empty unless asked for.
     """
 
     protocol: str
-    table: pd.DataFrame
-    totals: Mapping[str, Score]
-    baselines: Mapping[str, float]
+    locations: Rows
+    totals: dict[str, Score]
+    baselines: dict[str, float]
     protocols: list[Protocol]
     selection: Selection | None
-    top_two: pd.DataFrame | None
-    left_out: Mapping[str, str]
-    ablation: list[Ablation]
+    pair: Rows | None
+    left_out: dict[str, str]
+    ablation: tuple[Ablation, ...] = ()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The locations as a table."""
+        return pd.DataFrame.from_dict(self.locations, orient="index")
+
+    @property
+    def top_two(self) -> pd.DataFrame | None:
+        """The two-location model as a table."""
+        return None if self.pair is None else pd.DataFrame.from_dict(self.pair, orient="index")
 
 
-def inputs(options: EvaluateOptions) -> dict[str, str]:
-    """Return the fingerprints of what `evaluate` would read now, by name.
+class Evaluate(Stage[EvaluateOptions, Scores]):
+    """Score the out-of-fold predictions and write metrics.json."""
 
-    Raises
-    ------
-    PipelineError
-        If nothing has been trained.
-    """
-    work = Workspace(options.work)
-    _check(work)
-    settings = {
-        f"option {name}": str(getattr(options, name))
-        for name in ("draws", "seed", "kaggle_score", "ablation")
-    }
-    return {"out-of-fold answers": file_digest(work.out_of_fold)} | settings
+    name = "evaluate"
+    options = EvaluateOptions
+    summary = Scores
 
+    def inputs(self, options: EvaluateOptions) -> dict[str, str]:
+        """Return fingerprints of the predictions, the model's card and the options."""
+        work = Workspace(options.work)
+        card = work.model / "card.json"
+        if not work.out_of_fold.is_file() or not card.is_file():
+            raise PipelineError(
+                f"{work.root}: no trained model there; run train with --work {work.root} first"
+            )
+        asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation")
+        files = {"out-of-fold predictions": work.out_of_fold, "model": card}
+        return {name: file_digest(path) for name, path in files.items()} | asked
 
-def evaluate(options: EvaluateOptions, progress: Progress) -> Scores:
-    """Score the out-of-fold answers and write metrics.json.
+    def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
+        """Return the scores."""
+        return (Workspace(options.work).metrics,)
 
-    Raises
-    ------
-    PipelineError
-        If nothing has been trained.
-    """
-    work = Workspace(options.work)
-    now = inputs(options)
-    answers = read_answers(work)
-    card = json.loads((work.model / "card.json").read_text())
-    if "positives" not in card:
-        raise PipelineError(f"{work.model}: was trained by an older version; run train again")
-    with progress.track("Scoring", 1) as advance:
-        scores = _marked(score(answers, card, options), card.get("leaks", []))
-        advance(1)
-    if options.ablation:
-        parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
-        scores = replace(scores, ablation=parts)
-    with replacing(work.metrics) as temporary:
-        temporary.write_text(json.dumps(_as_json(scores), indent=1))
-    write_record(work.record("evaluate"), "evaluate", options, now)
-    return scores
+    def run(self, options: EvaluateOptions, progress: Progress) -> Scores:
+        """Score all models.
+
+        Raises
+        ------
+        PipelineError
+            If the model is of an older version.
+        """
+        work = Workspace(options.work)
+        card = json.loads((work.model / "card.json").read_text())
+        if "positives" not in card:
+            raise PipelineError(f"{work.model}: was trained by an older version; run train again")
+        with progress.track("Scoring", 1) as advance:
+            scores = _marked(score(read_answers(work), card, options), card.get("leaks", []))
+            advance(1)
+        if options.ablation:
+            parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
+            scores = scores.model_copy(update={"ablation": tuple(parts)})
+        write_text(work.metrics, json.dumps(_as_json(scores), indent=1))
+        return scores
 
 
 def read_answers(work: Workspace) -> dict[str, Answered]:
@@ -167,14 +155,13 @@ def score(answers: Mapping[str, Answered], card: Mapping[str, Any], options: Eva
     four = protocols(answers, grouped=card["grouped"], kaggle=options.kaggle_score, draws=draws, seed=seed)
     return Scores(
         protocol=_protocol(stack, grouped=card["grouped"]),
-        table=table,
+        locations=_rows(table),
         totals=_totals(exact, resampled, trained, sum(number > 0 for number in card["positives"].values())),
         baselines=baselines,
         protocols=four,
         selection=selection(answers, draws, seed),
-        top_two=_top_two(answers[TOP_TWO]) if TOP_TWO in answers else None,
+        pair=_rows(_top_two(answers[TOP_TWO])) if TOP_TWO in answers else None,
         left_out=card["left_out"],
-        ablation=[],
     )
 
 
@@ -197,7 +184,8 @@ def _totals(exact: Counts, resampled: Counts, trained: str, occurring: int) -> d
 
 def _marked(scores: Scores, leaks: list[str]) -> Scores:
     """Say with every score which embeddings may have answered from memory."""
-    return replace(scores, protocol=" ".join([scores.protocol, *(f"MARKED: {leak}." for leak in leaks)]))
+    marks = [f"MARKED: {leak}." for leak in leaks]
+    return scores.model_copy(update={"protocol": " ".join([scores.protocol, *marks])})
 
 
 def _f1(answered: Answered) -> float:
@@ -220,7 +208,10 @@ def _protocol(stack: Answered, *, grouped: bool) -> str:
     if grouped:
         kind = f"(B) in {groups} groups that no fold splits"
     else:
-        kind = "(C) without groups but near-duplicates: optimistic if pictures of one antibody are among them"
+        kind = (
+            "(C) no groups given; only copies kept together. Optimistic if pictures of one antibody are "
+            "among them"
+        )
     return (
         f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. Every answer comes from "
         "boosters, settings, weights and thresholds that saw nothing of the picture's fold. "
@@ -228,28 +219,25 @@ def _protocol(stack: Answered, *, grouped: bool) -> str:
     )
 
 
+def _rows(table: pd.DataFrame) -> Rows:
+    """Return the rows of a table by name."""
+    return {
+        str(name): {str(key): float(value) for key, value in row.items()} for name, row in table.iterrows()
+    }
+
+
 def _as_json(scores: Scores) -> dict[str, Any]:
-    return {
-        "protocol": scores.protocol,
-        "totals": {name: vars(score) for name, score in scores.totals.items()},
-        "baseline_macro_f1": dict(scores.baselines),
-        "protocols": [asdict(protocol) for protocol in scores.protocols],
-        "selection": None if scores.selection is None else asdict(scores.selection),
-        "ablation": [asdict(variant) for variant in scores.ablation],
-        "locations": _records(scores.table),
-        "top_two": None if scores.top_two is None else _records(scores.top_two),
-        "left_out": dict(scores.left_out),
+    """Return what is written for others to read: NaN, which JSON does not know, becomes null."""
+    content = scores.model_dump(exclude={"fresh", "locations", "pair", "baselines"})
+    tables = {"locations": scores.locations, "top_two": scores.pair}
+    return content | {
+        "baseline_macro_f1": scores.baselines,
+        **{name: None if rows is None else _without_nan(rows) for name, rows in tables.items()},
     }
 
 
-def _records(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Return rows by name; NaN, which JSON does not know, becomes null."""
+def _without_nan(rows: Rows) -> dict[str, dict[str, float | None]]:
     return {
-        str(name): {str(key): None if pd.isna(value) else float(value) for key, value in row.items()}
-        for name, row in table.iterrows()
+        name: {key: None if np.isnan(value) else value for key, value in row.items()}
+        for name, row in rows.items()
     }
-
-
-def _check(work: Workspace) -> None:
-    if not work.out_of_fold.is_file() or not (work.model / "card.json").is_file():
-        raise PipelineError(f"{work.root}: no trained model there; run train with --work {work.root} first")

@@ -1,20 +1,22 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 import features
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import remove_leftovers, text_digest, write_blocks, write_table
+from pipeline.core.files import remove_leftovers, text_digest, write_blocks, write_table, write_text
+from pipeline.core.names import unknown
 from pipeline.core.problems import Problem, read_problems, write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.stage import changes, read_record, write_record
+from pipeline.core.stage import Stage, Summary
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.near_duplicates import HASH_VERSION
@@ -22,47 +24,17 @@ from pipeline.data.samples import Sample, find_samples
 from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.protocol import Segmenter
-from pipeline.stages.extraction import Extraction, SegmenterOption
-from pipeline.stages.jit_warm_up import rehearse
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
+from pipeline.stages.options import ExtractOptions, SegmenterOption
 
 _BLOCKS = {"cells": 256, "pictures": 4096}
 """Samples in a block of a table: what is held in memory while it is written."""
 _CELL_KEYS = ["Id", "label", "touches_border"]
+_SIDE = 96
+"""Side in pixels of the picture that loops are compiled with."""
 
 
-class ExtractOptions(BaseModel):
-    """What `extract` is asked to do.
-
-    Attributes
-    ----------
-    images : Path
-        Folder of pictures.
-    samples : Path, optional
-        Table of samples, for other names than the Kaggle competition's.
-    work : Path
-        Folder of everything that is computed.
-    segmenter : str
-        Name of the segmenter, with its `segmenter_options`.
-    families : tuple of str, optional
-        Feature families to measure; None for all.
-    jobs : int
-        Number of processes.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: Path
-    work: Path
-    samples: Path | None = None
-    segmenter: str = "cellpose"
-    segmenter_options: dict[str, SegmenterOption] = Field(default_factory=dict)
-    families: tuple[str, ...] | None = None
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-
-
-@dataclass(frozen=True)
-class ExtractSummary:
+class ExtractSummary(Summary):
     """What `extract` found.
 
     Attributes
@@ -78,6 +50,70 @@ class ExtractSummary:
     measured: int
     problems: list[Problem]
 
+    def again(self) -> Self:
+        """Return the same, nothing measured."""
+        return self.model_copy(update={"fresh": False, "measured": 0})
+
+
+class Extraction(BaseModel):
+    """What has to be the same for two pictures' features to be comparable.
+
+    Attributes
+    ----------
+    segmenter : str
+        Name of the segmenter.
+    options : dict
+        What the user asked of it, such as the paths of weights.
+    settings : dict
+        Everything about it that changes a result, such as the digests of those weights.
+    families : dict of str to int
+        Version of every feature family.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    segmenter: str
+    options: dict[str, SegmenterOption]
+    settings: dict[str, SegmenterOption]
+    families: dict[str, int]
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        write_text(path, self.model_dump_json(indent=1))
+
+    def check_families(self) -> None:
+        """Refuse families that this program computes differently.
+
+        Raises
+        ------
+        PipelineError
+            Naming the family and both versions.
+        """
+        now = features.family_versions()
+        for family, version in self.families.items():
+            if now.get(family) != version:
+                today = f"version {now[family]}" if family in now else "no such family"
+                raise PipelineError(
+                    f"the model was trained on family {family} version {version}, this program computes "
+                    f"{today}; extract and train again"
+                )
+
+    def repeat_segmenter(self, options: dict[str, SegmenterOption]) -> Segmenter:
+        """Return the same segmenter, with some options (where weights lie now) replaced.
+
+        Raises
+        ------
+        PipelineError
+            If the segmenter would find other cells than it did in training.
+        """
+        segmenter = make_segmenter(self.segmenter, **self.options | options)
+        if dict(segmenter.settings()) != self.settings:
+            raise PipelineError(
+                f"the model was trained on cells found by {self.segmenter} with {self.settings}, "
+                f"not {dict(segmenter.settings())}; give the same weights, or train again"
+            )
+        return segmenter
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -89,53 +125,82 @@ class _Plan:
     extraction: Extraction
     keys: dict[str, str]
 
-    def inputs(self) -> dict[str, str]:
-        groups = {sample.id: sample.group for sample in self.samples}
-        return {
-            "pictures": text_digest([[s.id, s.fingerprint()] for s in self.samples]),
-            "groups of the samples": text_digest(groups),
-            "segmenter": text_digest([self.extraction.segmenter, self.extraction.settings]),
-            "perceptual hash": str(HASH_VERSION),
-            **{f"family {family}": str(version) for family, version in self.extraction.families.items()},
-        }
-
     @property
     def families(self) -> tuple[str, ...]:
         return tuple(self.extraction.families)
 
 
-def inputs(options: ExtractOptions) -> dict[str, str]:
-    """Return the fingerprints of what `extract` would read now, by name."""
-    return _plan(options).inputs()
+class Extract(Stage[ExtractOptions, ExtractSummary]):
+    """Segment and measure every sample that has not been yet, then write the tables."""
+
+    name = "extract"
+    options = ExtractOptions
+    summary = ExtractSummary
+
+    def inputs(self, options: ExtractOptions) -> dict[str, str]:
+        """Return fingerprints of the pictures and of how they are measured.
+
+        Diameters that are estimated follow from the pictures, the weights and what was measured before.
+        """
+        families = _versions(options)
+        segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
+        samples, _ = find_samples(options.images, options.samples)
+        return {
+            "pictures": text_digest([[s.id, s.fingerprint()] for s in samples]),
+            "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
+            "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
+            "perceptual hash": str(HASH_VERSION),
+            **{f"family {family}": str(version) for family, version in families.items()},
+        }
+
+    def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
+        """Return the tables."""
+        work = Workspace(options.work)
+        return work.features, work.cells, work.samples
+
+    def run(self, options: ExtractOptions, progress: Progress) -> ExtractSummary:
+        """Measure what is missing, and write all tables.
+
+        Raises
+        ------
+        PipelineError
+            If no sample is usable.
+        """
+        work = Workspace(options.work)
+        plan = _plan(options, progress)
+        chunks = _missing(plan, work, options.jobs)
+        count = sum(len(chunk.samples) for chunk in chunks)
+        if chunks:
+            _measure(chunks, count, options.jobs, progress)
+        _write_tables(plan, work, progress)
+        remove_leftovers(work.root)  # now, since a process of a run that was killed may live a moment longer
+        return _summary(work, measured=count)
 
 
-def extract(options: ExtractOptions, progress: Progress) -> ExtractSummary:
-    """Segment and measure every sample that has not been yet, then write the tables.
+def warm_up(family: str) -> None:
+    """Measure two made-up cells by one family, so that its loops are compiled and on disk.
 
-    Parameters
-    ----------
-    options : ExtractOptions
-    progress : Progress
-
-    Raises
-    ------
-    PipelineError
-        If the samples cannot be found, a family or segmenter is unknown, or no sample is usable.
+    Numba compiles at the first call: processes that began with a picture each would all compile everything.
     """
-    work = Workspace(options.work)
-    plan = _plan(options)
-    now = plan.inputs()
-    record = read_record(work.record("extract"))
-    if record and not changes(record, now) and work.features.exists() and work.cells.exists():
-        return _summary(work, measured=0)
-    chunks = _missing(plan, work, options.jobs)
-    count = sum(len(chunk.samples) for chunk in chunks)
-    if chunks:
-        _measure(chunks, count, options.jobs, progress)
-    _write_tables(plan, work, progress)
-    remove_leftovers(work.root)  # now, since a process of a run that was killed may live a moment longer
-    write_record(work.record("extract"), "extract", options, now)
-    return _summary(work, measured=count)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(1, 2**16, (len(features.CHANNELS), _SIDE, _SIDE), dtype=np.uint16)
+    cells, nuclei = np.zeros((2, _SIDE, _SIDE), np.int32)
+    for label, left in enumerate((8, 48), start=1):
+        cells[8:88, left : left + 40] = label
+        nuclei[30:60, left + 10 : left + 30] = label
+    measured = features.measure(pixels, cells, nuclei, families=[family])
+    features.aggregate(measured, touches_border=features.touches_border(cells))
+    features.measure_field(pixels, families=[family])
+
+
+def _versions(options: ExtractOptions) -> dict[str, int]:
+    """Return the families that are asked for, with their versions."""
+    known = features.family_versions()
+    asked = tuple(known) if options.families is None else options.families
+    for family in asked:
+        if family not in known:
+            raise PipelineError(unknown("family", family, known))
+    return {family: known[family] for family in asked}
 
 
 def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> None:
@@ -144,31 +209,27 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
     with workers(min(jobs, len(chunks))) as pool:
         if pool.shared:
             with progress.track("Loading or compiling feature loops", len(families)) as advance:
-                for _ in pool.map(rehearse, families):
+                for _ in pool.map(warm_up, families):
                     advance(1)
         with progress.track("Segmenting and measuring pictures", count) as advance:
             for chunk, _ in pool.map(measure_chunk, chunks):
                 advance(len(chunk.samples))
 
 
-def _plan(options: ExtractOptions) -> _Plan:
+def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
+    families = _versions(options)
     samples, problems = find_samples(options.images, options.samples)
     made = make_segmenter(options.segmenter, **options.segmenter_options)
-    segmenter = calibrate(made, samples, Workspace(options.work).diameters)
-    known = features.family_versions()
-    families = tuple(known) if options.families is None else options.families
-    unknown = [family for family in families if family not in known]
-    if unknown:
-        raise PipelineError(f"unknown family '{unknown[0]}'; known: {', '.join(known)}")
+    work = Workspace(options.work)
+    if made.uses_torch and not work.diameters.is_file():
+        progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
+    segmenter = calibrate(made, samples, work.diameters)
     settings = dict(segmenter.settings())
     estimated = {name: settings[name] for name in ("nuclei_diameter", "cell_diameter") if name in settings}
     # where networks run is a matter of this machine, not of how the pictures were measured
     asked = {name: value for name, value in options.segmenter_options.items() if name != "device"}
     extraction = Extraction(
-        segmenter=segmenter.name,
-        options=asked | estimated,
-        settings=settings,
-        families={family: known[family] for family in families},
+        segmenter=segmenter.name, options=asked | estimated, settings=settings, families=families
     )
     made_by = [extraction.segmenter, extraction.settings]
     keys = {sample.id: text_digest([sample.fingerprint(), made_by])[:24] for sample in samples}

@@ -1,23 +1,30 @@
 """The stage `importances`: how much each feature moves each location's log-odds."""
 
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from features import describe
 from features.naming import parse
-from models.bundle import Model, load_model
+from models.bundle import Model
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, replacing
+from pipeline.core.names import unknown
 from pipeline.core.progress import Progress
-from pipeline.core.stage import changes, read_record, write_record
+from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.embedding_tables import read_embedding
 from pipeline.data.locations import find_location
 from pipeline.data.prediction_tables import read_outputs
+from pipeline.stages.options import ImportancesOptions
+from pipeline.stages.predict import open_model
 
 BY = ("feature", "family", "block", "region", "channel", "statistic")
 """What importances can be summed over."""
@@ -25,80 +32,79 @@ BY = ("feature", "family", "block", "region", "channel", "statistic")
 HANDCRAFTED = "handcrafted"
 """Block of all features that are not a network's."""
 
+NETWORK = "network (all channels)"
+"""Channels of a column that a network made."""
+
 NOT_MEASURED = "not measured by this version; extract again"
 
-
-class ImportancesOptions(BaseModel):
-    """What `importances` is asked to compute.
-
-    Attributes
-    ----------
-    work : Path
-        Folder of a finished `train`.
-    embeddings, outputs : tuple of Path
-        The tables that the model was trained with, if any.
-    pictures : int
-        Training pictures to explain, at most; evenly spaced over all of them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    work: Path
-    embeddings: tuple[Path, ...] = ()
-    outputs: tuple[Path, ...] = ()
-    pictures: int = Field(default=500, ge=1)
+_BAR = "#2f6f9f"
+_INK = "#222222"
 
 
-def inputs(options: ImportancesOptions) -> dict[str, str]:
-    """Return the fingerprints of what `importances` would read now, by name.
+class ImportancesSummary(Summary):
+    """How many columns of how many locations are explained, from so many pictures."""
 
-    Raises
-    ------
-    PipelineError
-        If nothing has been trained.
-    """
-    work = Workspace(options.work)
-    manifest = work.model / "manifest.json"
-    for path in (manifest, work.folds, work.features, *options.embeddings, *options.outputs):
-        if not path.is_file():
-            raise PipelineError(f"{path}: missing; run train with --work {work.root} first")
-    return {
-        "model": file_digest(manifest),
-        "features": file_digest(work.features),
-        **{f"embeddings {path.name}": file_digest(path) for path in options.embeddings},
-        **{f"outputs {path.name}": file_digest(path) for path in options.outputs},
-        "option pictures": str(options.pictures),
-    }
+    columns: int
+    locations: int
+    pictures: int
 
 
-def importances(options: ImportancesOptions, progress: Progress) -> pd.DataFrame:
-    """Return each column's mean absolute share of each location's log-odds in the stack.
+class Importances(Stage[ImportancesOptions, ImportancesSummary]):
+    """Write each column's mean absolute share of each location's log-odds in the stack."""
 
-    The result is kept in importances.parquet and read from there while the model is the same.
+    name = "importances"
+    options = ImportancesOptions
+    summary = ImportancesSummary
+
+    def inputs(self, options: ImportancesOptions) -> dict[str, str]:
+        """Return fingerprints of the model and of the tables it was trained with."""
+        work = Workspace(options.work)
+        manifest = work.model / "manifest.json"
+        if not manifest.is_file() or not work.folds.is_file():
+            raise PipelineError(f"{manifest}: missing; run train with --work {work.root} first")
+        tables = {
+            "features": work.features,
+            **{f"embeddings {path.name}": path for path in options.embeddings},
+            **{f"outputs {path.name}": path for path in options.outputs},
+        }
+        for name, path in tables.items():
+            if name != "features" and not path.is_file():
+                raise PipelineError(f"{path}: no such file; check the path")
+        present = {name: path for name, path in tables.items() if path.is_file()}
+        digests = {name: file_digest(path) for name, path in present.items()}
+        return {"model": file_digest(manifest)} | digests | option_inputs(options, "pictures")
+
+    def outputs(self, options: ImportancesOptions) -> tuple[Path, ...]:
+        """Return the table of shares."""
+        return (Workspace(options.work).importances,)
+
+    def run(self, options: ImportancesOptions, progress: Progress) -> ImportancesSummary:
+        """Explain training pictures.
+
+        Raises
+        ------
+        PipelineError
+            If the model's tables are not given.
+        """
+        work = Workspace(options.work)
+        model = open_model(work.model)
+        table = _table(options, work, model)
+        with progress.track("Explaining pictures", len(table)) as advance:
+            shares = model.stack.mean_shares(table, finished=advance)
+        with replacing(work.importances) as temporary:
+            shares.rename_axis("column").reset_index().to_parquet(temporary, index=False)
+        return ImportancesSummary(columns=len(shares), locations=shares.shape[1], pictures=len(table))
+
+
+def read_shares(work: Workspace) -> pd.DataFrame:
+    """Return the shares that `Importances` wrote.
 
     Returns
     -------
     DataFrame
         Columns of the model x trained locations; each location's shares sum to 1.
-
-    Raises
-    ------
-    PipelineError
-        If nothing has been trained, or the model's tables are not given.
     """
-    work = Workspace(options.work)
-    now = inputs(options)
-    record = read_record(work.record("importances"))
-    if record and not changes(record, now) and work.importances.is_file():
-        return pd.read_parquet(work.importances).set_index("column")
-    model = _open(work)
-    table = _table(options, work, model)
-    with progress.track("Explaining pictures", len(table)) as advance:
-        shares = model.stack.mean_shares(table, finished=advance)
-    with replacing(work.importances) as temporary:
-        shares.rename_axis("column").reset_index().to_parquet(temporary, index=False)
-    write_record(work.record("importances"), "importances", options, now)
-    return shares.rename_axis("column")
+    return pd.read_parquet(work.importances).set_index("column")
 
 
 def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -121,26 +127,45 @@ def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
         If `by` is unknown.
     """
     if by not in BY:
-        raise PipelineError(f"unknown grouping '{by}'; known: {', '.join(BY)}")
+        raise PipelineError(unknown("grouping", by, BY))
     keys = [_key(column, by) for column in shares.index]
     sums = shares.groupby(pd.Index(keys, name=by)).sum()
     return sums.loc[sums.mean(axis=1).sort_values(ascending=False, kind="stable").index]
 
 
-def of_location(shares: pd.DataFrame, location: str, by: str, top: int) -> pd.Series:
+def of_location(
+    shares: pd.DataFrame, location: str, by: str, top: int, left_out: Mapping[str, str] | None = None
+) -> pd.Series:
     """Return the `top` largest shares of one location, largest first.
+
+    Parameters
+    ----------
+    shares : DataFrame, columns of the model x locations
+    location : str
+        Name or class index.
+    by : str
+        One of `BY`.
+    top : int
+    left_out : mapping, optional
+        Why other locations have no model.
 
     Raises
     ------
     PipelineError
         If the location has no model, or `by` is unknown.
     """
-    name = find_location(location, tuple(shares.columns))
+    name = find_location(location)
+    if name not in shares.columns:
+        reason = (left_out or {}).get(name, "train says why")
+        raise PipelineError(f"no model for {name} ({reason}); there is one for: {', '.join(shares.columns)}")
     return grouped(shares, by)[name].sort_values(ascending=False, kind="stable").head(top)
 
 
 def in_words(column: str) -> str:
     """Say what a column is; a work folder may be older than the features that this version knows."""
+    region, _, network = column.partition("__")
+    if region == "cnn" and "__" not in network:
+        return f"all numbers of the network '{network}'"
     try:
         return describe(column)
     except ValueError:
@@ -149,22 +174,16 @@ def in_words(column: str) -> str:
 
 def _key(column: str, by: str) -> str:
     parts = parse(column)
+    without = NETWORK if parts.region == "cnn" else "no channel"
     keys = {
-        "feature": column,
+        "feature": f"cnn__{parts.family}" if parts.region == "cnn" else column,
         "family": parts.family,
         "block": parts.family if parts.region == "cnn" else HANDCRAFTED,
         "region": parts.region,
-        "channel": " and ".join(parts.channels) or "no channel",
+        "channel": " and ".join(parts.channels) or without,
         "statistic": parts.statistic or "no statistic",
     }
     return keys[by]
-
-
-def _open(work: Workspace) -> Model:
-    try:
-        return load_model(work.model)
-    except ValueError as error:
-        raise PipelineError(str(error)) from error
 
 
 def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.DataFrame:
@@ -182,3 +201,74 @@ def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.Dat
             "give the tables it was trained with as --embeddings or --outputs"
         )
     return table[model.columns]
+
+
+def plot_shares(shares: pd.Series | pd.DataFrame, path: Path) -> None:
+    """Draw the shares of one location as bars, or those of all locations as a table of colour.
+
+    Parameters
+    ----------
+    shares : Series or DataFrame
+        Series: name to share, largest first, named by its location. DataFrame: names x locations.
+    path : Path
+        The PNG file to write.
+    """
+    figure = _bars(shares) if isinstance(shares, pd.Series) else _heat_map(shares)
+    FigureCanvasAgg(figure)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png", facecolor="white")
+
+
+def _bars(shares: "pd.Series[float]") -> Figure:
+    words = [_label(str(name), str(shares.index.name)) for name in shares.index]
+    lines = sum(label.count("\n") + 1 for label in words)
+    figure = Figure(figsize=(9, 1.2 + 0.19 * lines + 0.12 * len(words)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(words))
+    axes.barh(places, shares.to_numpy(), color=_BAR, height=0.72)
+    axes.set_yticks(places, words, fontsize=8.5, color=_INK)
+    axes.invert_yaxis()
+    axes.set_title(f"What decides {shares.name}", loc="left", fontsize=12, color=_INK)
+    axes.set_xlabel("mean absolute share of the log-odds", fontsize=9, color=_INK)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1 if shares.max() < 0.05 else 0))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _heat_map(shares: pd.DataFrame) -> Figure:
+    names = [_label(str(name), str(shares.index.name)) for name in shares.index]
+    figure = Figure(
+        figsize=(max(6.5, 3 + 0.55 * len(names)), 1.8 + 0.32 * shares.shape[1]), layout="constrained"
+    )
+    axes = figure.subplots()
+    values = shares.T.to_numpy()
+    axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8.5)
+    axes.set_yticks(range(shares.shape[1]), list(shares.columns), fontsize=8.5)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            dark = value > 0.6 * values.max()
+            axes.text(
+                column,
+                row,
+                f"{100 * value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                color="white" if dark else _INK,
+            )
+    title = f"Share of each location's log-odds by {shares.index.name}, in %"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK)
+    return figure
+
+
+def _label(name: str, by: str) -> str:
+    text = in_words(name) if by == "feature" else name.replace("_", " ")
+    if text == NOT_MEASURED:
+        text = f"{name} ({text})"
+    return textwrap.fill(text, 62)

@@ -6,62 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import SampleError
+from pipeline.core.weights import read_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import read_embedding
 from pipeline.data.labels import read_labels
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.networks.card import read_card
+from pipeline.networks.leak_guard import TableCard
+from pipeline.stages.options import NearestOptions
 from pipeline.stages.overlay import RGB, composite, contact_sheet, fit, write_png
 
 COLUMNS, TILE = 3, 320
 """Pictures in a row of a sheet, and the side of each in pixels."""
-
-
-class NearestOptions(BaseModel):
-    """What `nearest` is asked to find.
-
-    Attributes
-    ----------
-    id : str
-        The picture.
-    embeddings : Path
-        Table of the labelled pictures, by one network.
-    query : Path, optional
-        Table that holds the picture, if it is not among them; by the same network.
-    labels : Path
-        csv ``Id,Target``.
-    work : Path, optional
-        Folder whose samples say which pictures are of one group.
-    top : int
-        How many to find.
-    same_group : bool
-        Whether pictures of the picture's own group count.
-    images, samples : Path, optional
-        Where the labelled pictures are, as for `extract`; needed for a sheet.
-    query_images : Path, optional
-        Folder of the picture, if it is not among them.
-    sheet : Path, optional
-        PNG to write: the picture first, then those found.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    embeddings: Path
-    labels: Path
-    query: Path | None = None
-    work: Path | None = None
-    top: int = Field(default=5, ge=1)
-    same_group: bool = False
-    images: Path | None = None
-    samples: Path | None = None
-    query_images: Path | None = None
-    sheet: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +125,7 @@ def _votes(here: pd.DataFrame, best: pd.Series) -> pd.Series:
 
 
 def _comparable(path: Path) -> pd.DataFrame:
-    card = read_card(path)
+    card = read_card(path, TableCard)
     if card is not None and not card.aligned:
         raise PipelineError(
             f"{path}: its rows come from networks whose numbers do not compare; "

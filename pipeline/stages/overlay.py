@@ -1,7 +1,6 @@
 """Outlines of cells and nuclei drawn on the composite of a picture: for looking."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,6 +15,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
+from pipeline.stages.options import OverlayOptions
 
 RGB = NDArray[np.uint8]
 
@@ -70,36 +70,6 @@ def draw_outlines(image: RGB, segmentation: Segmentation) -> RGB:
     return drawn
 
 
-@dataclass(frozen=True)
-class OverlayOptions:
-    """What to draw, and where to.
-
-    Attributes
-    ----------
-    images, samples : Path
-        Where the pictures are, as for `extract`.
-    work : Path
-        Folder in which `extract` left its label images.
-    ids : tuple of str
-        Samples to draw, in this order; all that have a label image where empty.
-    sheet : Path or None
-        One picture with all samples, instead of a picture per sample.
-    columns, tile : int
-        Samples in a row of the sheet, and the side of one, in pixels.
-    er : bool
-        Whether to add the endoplasmic reticulum.
-    """
-
-    images: Path
-    work: Path
-    samples: Path | None = None
-    ids: tuple[str, ...] = ()
-    sheet: Path | None = None
-    columns: int = 4
-    tile: int = 512
-    er: bool = False
-
-
 def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
     """Write pictures with the outlines of cells and nuclei; return their paths.
 
@@ -110,7 +80,7 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
     """
     work = Workspace(options.work)
     samples = _chosen(options, work)
-    with progress.track("overlay", len(samples)) as advance:
+    with progress.track("Drawing outlines", len(samples)) as advance:
         if options.sheet is not None:
             drawn = []
             for sample in samples:

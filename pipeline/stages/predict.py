@@ -1,113 +1,91 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
 import csv
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import replacing
+from pipeline.core.files import file_digest, replacing
+from pipeline.core.names import slug
+from pipeline.core.problems import Problem
 from pipeline.core.progress import Progress
+from pipeline.core.stage import Stage, Summary, execute, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
 from pipeline.data.samples import find_samples
-from pipeline.networks.card import EmbeddingCard
 from pipeline.networks.inference import embed_pictures
-from pipeline.stages.extract import ExtractOptions, ExtractSummary, extract
-from pipeline.stages.extraction import Extraction, SegmenterOption
+from pipeline.networks.leak_guard import TableCard
+from pipeline.stages.extract import Extract, Extraction
+from pipeline.stages.options import ExtractOptions, PredictOptions
 
 
-class PredictOptions(BaseModel):
-    """What `predict` is asked to do.
-
-    Attributes
-    ----------
-    images, samples : Path
-        As for `extract`.
-    model : Path
-        Folder of a trained model.
-    output : Path
-        The csv file to write.
-    work : Path
-        Folder for masks and features of the new pictures.
-    format : str
-        "csv": names and probabilities; "kaggle": ``Id,Predicted`` with class indices.
-    embeddings : tuple of Path
-        Ready tables the model needs; those of networks are computed, unless given.
-    outputs : tuple of Path
-        Other networks' answers, where the model stands on some.
-    weights : dict of str to Path
-        Where the weights of an embedding, by name, lie now, if not where they did in training.
-    segmenter_options : dict
-        Paths of weights, where they lie elsewhere than they did in training.
-    jobs : int, optional
-        Number of processes; None for all processors.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: Path
-    model: Path
-    output: Path
-    work: Path
-    samples: Path | None = None
-    format: Literal["csv", "kaggle"] = "csv"
-    embeddings: tuple[Path, ...] = ()
-    outputs: tuple[Path, ...] = ()
-    weights: dict[str, Path] = Field(default_factory=dict)
-    segmenter_options: dict[str, SegmenterOption] = Field(default_factory=dict)
-    jobs: int | None = None
-
-
-@dataclass(frozen=True)
-class PredictSummary:
-    """What `predict` did: rows written, and how the pictures were read."""
+class PredictSummary(Summary):
+    """Rows that were written, and samples that were skipped."""
 
     rows: int
-    extracted: ExtractSummary
+    problems: list[Problem]
 
 
-def predict(options: PredictOptions, progress: Progress) -> PredictSummary:
-    """Measure new pictures as the training pictures were, and name their locations.
+class Predict(Stage[PredictOptions, PredictSummary]):
+    """Measure new pictures as the training pictures were, and name their locations."""
 
-    Raises
-    ------
-    PipelineError
-        If the model is missing, damaged, or was trained on other columns than this program computes.
-    """
-    model = open_model(options.model)
-    extracted = extract(_extract_options(options, model), progress)
-    table = _read_columns(options, model, progress)
-    prediction = model.predict(table)
-    with replacing(options.output) as temporary:
-        if options.format == "kaggle":
-            _write_kaggle(temporary, prediction.probability, prediction.chosen)
-        else:
-            _write_csv(temporary, prediction.probability, prediction.chosen)
-    return PredictSummary(len(table), extracted)
+    name = "predict"
+    options = PredictOptions
+    summary = PredictSummary
 
+    def inputs(self, options: PredictOptions) -> dict[str, str]:
+        """Return fingerprints of the model, the pictures, the given tables and the output's place."""
+        tables = {
+            **{f"embeddings {path.name}": path for path in options.embeddings},
+            **{f"outputs {path.name}": path for path in options.outputs},
+        }
+        for path in tables.values():
+            if not path.is_file():
+                raise PipelineError(f"{path}: no such file; check the path")
+        pictures = Extract().inputs(_extract_options(options, read_card(options.model)))
+        return {
+            "model": file_digest(options.model / "manifest.json"),
+            **pictures,
+            **{name: file_digest(path) for name, path in tables.items()},
+            **option_inputs(options, "format"),
+            # beside the work folder: of two outputs of one name each must find its own record
+            "option output": os.path.relpath(options.output, options.work),
+        }
 
-def parse_weights(texts: Sequence[str]) -> dict[str, Path]:
-    """Read ``NAME=FILE``.
+    def outputs(self, options: PredictOptions) -> tuple[Path, ...]:
+        """Return the table of predictions."""
+        return (options.output,)
 
-    Raises
-    ------
-    PipelineError
-        If a text has no name or no file.
-    """
-    pairs = [text.partition("=") for text in texts]
-    for text, (name, _, file) in zip(texts, pairs, strict=True):
-        if not name or not file:
-            raise PipelineError(f"--weights {text}: give NAME=FILE, such as densenet=/data/densenet.pth")
-    return {name: Path(file) for name, _, file in pairs}
+    def record(self, options: PredictOptions) -> Path:
+        """Return one record for each output: several may share a work folder."""
+        return Workspace(options.work).record(f"{self.name}-{slug(options.output.name)}")
+
+    def run(self, options: PredictOptions, progress: Progress) -> PredictSummary:
+        """Measure what is new, embed, and write the predictions.
+
+        Raises
+        ------
+        PipelineError
+            If the model is damaged, or was trained on other columns than this program computes.
+        """
+        model = open_model(options.model)
+        extracted = execute(Extract(), _extract_options(options, model.card), progress)
+        table = _read_columns(options, model, progress)
+        prediction = model.predict(table)
+        with replacing(options.output) as temporary:
+            if options.format == "kaggle":
+                _write_kaggle(temporary, prediction.probability, prediction.chosen)
+            else:
+                _write_csv(temporary, prediction.probability, prediction.chosen)
+        return PredictSummary(rows=len(table), problems=extracted.problems)
 
 
 def open_model(folder: Path) -> Model:
@@ -118,27 +96,51 @@ def open_model(folder: Path) -> Model:
     PipelineError
         If the folder is missing or damaged.
     """
-    if not folder.is_dir():
-        raise PipelineError(f"{folder}: no model there; run train, or give the folder it wrote as --model")
+    _check(folder)
     try:
         return load_model(folder)
     except ValueError as error:
         raise PipelineError(str(error)) from error
 
 
-def _extract_options(options: PredictOptions, model: Model) -> ExtractOptions:
+def read_card(folder: Path) -> Mapping[str, Any]:
+    """Read what a model was trained on, without loading it.
+
+    Raises
+    ------
+    PipelineError
+        If there is no model.
+    """
+    _check(folder)
+    card: Mapping[str, Any] = json.loads((folder / "card.json").read_text())
+    return card
+
+
+def _check(folder: Path) -> None:
+    if not (folder / "manifest.json").is_file():
+        inside = folder / "model"
+        meant = f"; did you mean {inside}?" if inside.is_dir() else ""
+        raise PipelineError(
+            f"{folder}: no model there; run train, or give the folder it wrote as --model{meant}"
+        )
+
+
+def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions:
     """Repeat what was done to the training pictures."""
-    trained = Extraction.model_validate(model.card["extraction"])
+    trained = Extraction.model_validate(card["extraction"])
     trained.check_families()
     trained.repeat_segmenter(options.segmenter_options)
-    return ExtractOptions(
-        images=options.images,
-        samples=options.samples,
-        work=options.work,
-        segmenter=trained.segmenter,
-        segmenter_options=trained.options | options.segmenter_options,
-        families=tuple(trained.families),
-        **({} if options.jobs is None else {"jobs": options.jobs}),
+    asked = trained.options | options.segmenter_options
+    return ExtractOptions.model_validate(
+        {
+            "images": options.images,
+            "samples": options.samples,
+            "work": options.work,
+            "segmenter": trained.segmenter,
+            "families": tuple(trained.families),
+            "jobs": options.jobs,
+            **asked,
+        }
     )
 
 
@@ -177,17 +179,17 @@ def _embedded(options: PredictOptions, model: Model, progress: Progress) -> list
     """Make the embeddings that the model was trained with, except those that are given."""
     given = {embedding_name(path) for path in options.embeddings}
     cards = [
-        EmbeddingCard.model_validate(card)
+        TableCard.model_validate(card)
         for block, card in model.card.get("embeddings", {}).items()
         if card is not None and block not in given
     ]
     embedders = {card.name: card.embedder for card in cards if card.embedder is not None}
-    unknown = sorted(options.weights.keys() - embedders.keys())
-    if unknown:
+    absent = sorted(options.weights.keys() - embedders.keys())
+    if absent:
         known = ", ".join(embedders) or "none"
-        raise PipelineError(f"the model has no embedding '{unknown[0]}' to give weights for; it has: {known}")
+        raise PipelineError(f"the model has no embedding '{absent[0]}' to give weights for; it has: {known}")
     samples, _ = find_samples(options.images, options.samples)
-    work, jobs, tables = Workspace(options.work), options.jobs or os.cpu_count() or 1, []
+    work, jobs, tables = Workspace(options.work), options.jobs, []
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         tables.append(embed_pictures(here, samples, work, jobs, progress)[0])

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from models.metrics import balanced_f1, count, interval, resampled_counts
-from models.stack import STACK
-from models.stacking import RANDOM_SPLIT, WITHOUT_SELECTION
+from models.stacking import RANDOM_SPLIT, STACK, WITHOUT_SELECTION
 
 ALWAYS_YES = 2 / 3
 """F1 of answering yes where positives and negatives are equally many."""

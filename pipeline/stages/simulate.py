@@ -1,6 +1,7 @@
 """The stage `simulate`: a folder of simulated pictures with labels, groups and true label images."""
 
 import csv
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,24 +12,22 @@ import tifffile
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import replacing
-from pipeline.core.progress import Progress, SilentProgress
-from pipeline.core.stage import read_record, write_record
+from pipeline.core.files import replacing, write_text
+from pipeline.core.progress import Progress
+from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.workers import map_chunks
 from pipeline.data.locations import LOCATIONS, find_location
 from pipeline.data.samples import CHANNELS, COLOURS
 from pipeline.simulation.contact_sheet import contact_sheet
 from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
+from pipeline.stages.options import SimulateOptions
 
 VERSION = "9"
 """Raise it when the same seed gives other pictures than before."""
 
-SMALLEST_PICTURE = 128
-"""Smallest side in pixels: a field must hold a few cells."""
-
-MOST_CROWDED = 5.0
-"""Above this, cells find no room."""
+SETTINGS = "simulation.json"
+"""Says in a folder what is simulated there."""
 
 
 class Settings(BaseModel):
@@ -68,68 +67,72 @@ class Shot:
         return self.out / "truth" / f"{self.id}.tif"
 
     @property
-    def finished(self) -> bool:
-        """Whether all files are there; each appears only when it is complete."""
-        return self.truth.exists() and all(self.image(channel).exists() for channel in CHANNELS)
+    def files(self) -> tuple[Path, ...]:
+        """All files; each appears only when it is complete."""
+        return (self.truth, *(self.image(channel) for channel in CHANNELS))
 
 
-def simulate(
-    out: Path,
-    pictures: int,
-    seed: int,
-    size: int = 512,
-    *,
-    locations: Sequence[str] = DEFAULT_LOCATIONS,
-    crowding: float = 1.0,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> None:
+class SimulateSummary(Summary):
+    """How many pictures the folder holds."""
+
+    pictures: int
+
+
+class Simulate(Stage[SimulateOptions, SimulateSummary]):
     """Write simulated pictures in the layout of the Kaggle competition.
 
-    Killed and called again it goes on where it was, and a folder can be grown by asking for more
-    pictures: each depends only on the seed, its protein and its number.
-
-    Parameters
-    ----------
-    out : Path
-        Folder for ``images/<Id>_<colour>.png`` (8 bit), ``truth/<Id>.tif`` (page 1 cells, page 2 nuclei),
-        ``labels.csv`` (Id, Target), ``groups.csv`` (Id, group) and ``samples.csv`` (Id, one file in
-        ``images`` per channel, pixel_size_um, group).
-    pictures : int
-        Number of pictures.
-    seed : int
-        Another seed gives other proteins and other cells.
-    size : int
-        Side of the square pictures in pixels.
-    locations : sequence of str
-        Locations that occur.
-    crowding : float
-        See `crowd`; 1 leaves the cell lines as they are.
-    jobs : int
-        Number of processes; the pictures do not depend on it.
-    progress : Progress, optional
-        Told of every finished picture.
-
-    Raises
-    ------
-    PipelineError
-        If a number is out of range or the folder holds pictures of other settings.
+    The folder gets ``images/<Id>_<colour>.png`` (8 bit), ``truth/<Id>.tif`` (page 1 cells, page 2 nuclei),
+    ``labels.csv`` (Id, Target), ``groups.csv`` (Id, group) and ``samples.csv`` (Id, one file in ``images``
+    per channel, pixel_size_um, group). It can be grown by asking for more pictures: each depends only on the
+    seed, its protein and its number.
     """
-    progress = progress or SilentProgress()
-    _check(pictures, seed, size, crowding)
-    settings = Settings(version=VERSION, seed=seed, size=size, locations=tuple(locations), crowding=crowding)
-    _claim(out, settings)
-    shots = list(_shots(out, pictures, settings))
-    missing = [shot for shot in shots if not shot.finished]
-    with progress.track("simulating", len(shots)) as advance:
-        advance(len(shots) - len(missing))
-        for _ in map_chunks(take, missing, jobs):
-            advance(1)
-    _write_tables(out, shots)
+
+    name = "simulate"
+    options = SimulateOptions
+    summary = SimulateSummary
+
+    def inputs(self, options: SimulateOptions) -> dict[str, str]:
+        """Return everything that decides the pictures.
+
+        Raises
+        ------
+        PipelineError
+            If a location is unknown, or the folder holds pictures of other settings.
+        """
+        settings = _settings(options)
+        _check(options.out, settings)
+        sheet = option_inputs(options, "pictures", "contact_sheet")
+        return {name: str(value) for name, value in settings.model_dump(mode="json").items()} | sheet
+
+    def outputs(self, options: SimulateOptions) -> tuple[Path, ...]:
+        """Return every picture, the tables and the contact sheet."""
+        shots = _shots(options.out, options.pictures, _settings(options))
+        tables = [options.out / f"{name}.csv" for name in ("labels", "groups", "samples")]
+        sheet = [] if options.contact_sheet is None else [options.contact_sheet]
+        return (*(path for shot in shots for path in shot.files), *tables, *sheet)
+
+    def record(self, options: SimulateOptions) -> Path:
+        """Return the record, which the folder of pictures keeps."""
+        return options.out / "record.json"
+
+    def run(self, options: SimulateOptions, progress: Progress) -> SimulateSummary:
+        """Make the pictures that are missing, and the tables."""
+        settings = _settings(options)
+        write_text(options.out / SETTINGS, settings.model_dump_json(indent=1))
+        shots = list(_shots(options.out, options.pictures, settings))
+        missing = [shot for shot in shots if not all(path.exists() for path in shot.files)]
+        with progress.track("Simulating pictures", len(shots)) as advance:
+            advance(len(shots) - len(missing))
+            for _ in map_chunks(take, missing, options.jobs):
+                advance(1)
+        _write_tables(options.out, shots)
+        if options.contact_sheet is not None:
+            write_contact_sheet(options.contact_sheet, settings.locations, options.seed)
+        return SimulateSummary(pictures=len(shots))
 
 
-def parse_locations(text: str) -> tuple[str, ...]:
-    """Read the locations that a user asks for: ``default``, ``all`` or names separated by commas.
+def chosen_locations(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the locations that a user asks for: ``default``, ``all`` or names.
 
     Raises
     ------
@@ -137,11 +140,11 @@ def parse_locations(text: str) -> tuple[str, ...]:
         If a name is unknown, or fewer than two are given.
     """
     known = {"default": DEFAULT_LOCATIONS, "all": LOCATIONS}
-    if text.casefold() in known:
-        return known[text.casefold()]
-    chosen = {find_location(name.strip()) for name in text.split(",")}
+    if len(words) == 1 and words[0].casefold() in known:
+        return known[words[0].casefold()]
+    chosen = {find_location(name) for name in words}
     if len(chosen) < 2:
-        raise PipelineError(f"locations '{text}': give at least two, or 'default' or 'all'")
+        raise PipelineError(f"locations '{', '.join(words)}': give at least two, or 'default' or 'all'")
     return tuple(name for name in LOCATIONS if name in chosen)
 
 
@@ -174,27 +177,24 @@ def crowd(protein: Protein, seed: int, crowding: float) -> Protein:
     return replace(protein, line=replace(protein.line, cells=protein.line.cells * times))
 
 
-def _check(pictures: int, seed: int, size: int, crowding: float) -> None:
-    if pictures < 1:
-        raise PipelineError(f"pictures {pictures}: give at least 1")
-    if seed < 0:
-        raise PipelineError(f"seed {seed}: give 0 or more")
-    if size < SMALLEST_PICTURE:
-        raise PipelineError(f"size {size}: give at least {SMALLEST_PICTURE} pixels")
-    if not 1 <= crowding <= MOST_CROWDED:
-        raise PipelineError(f"crowding {crowding:g}: give 1 to {MOST_CROWDED:g}")
+def _settings(options: SimulateOptions) -> Settings:
+    return Settings(
+        version=VERSION,
+        seed=options.seed,
+        size=options.size,
+        locations=chosen_locations(options.locations),
+        crowding=options.crowding,
+    )
 
 
-def _claim(out: Path, settings: Settings) -> None:
-    """Say in the folder what is simulated there; refuse a folder in which something else is."""
-    path = out / "simulation.json"
-    record = read_record(path)
-    if record is None:
-        write_record(path, "simulate", settings, {})
+def _check(out: Path, settings: Settings) -> None:
+    """Refuse a folder in which something else is simulated."""
+    path = out / SETTINGS
+    if not path.is_file():
         return
+    held = json.loads(path.read_text())
+    held = {"crowding": 1.0, **held.get("options", held)}  # older versions kept a record, at first without it
     wanted = settings.model_dump(mode="json")
-    # folders from before there was a crowding have that of the cell lines
-    held = {"crowding": 1.0, **record.options}
     if different := [name for name, value in wanted.items() if held.get(name) != value]:
         raise PipelineError(f"{out}: holds pictures of another {', '.join(different)}; give a new folder")
 

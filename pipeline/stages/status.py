@@ -1,27 +1,56 @@
 """What is done, stale (and why) or missing in a work folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.stage import changes, read_record
+from pipeline.core.stage import Record, Stage, Summary, read_record, stale
 from pipeline.core.workspace import Workspace
-from pipeline.stages import embed, evaluate, extract, importances, train, train_cnn
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages import train
+from pipeline.stages.embed import Embed
+from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.extract import Extract
+from pipeline.stages.importances import Importances
+from pipeline.stages.options import TrainOptions
+from pipeline.stages.predict import Predict
+from pipeline.stages.train_cnn import TrainCnn
 
 State = Literal["done", "stale", "missing"]
 
 
-class Stage(NamedTuple):
-    """How one stage is looked at: its options, what it reads, and what it leaves."""
+@dataclass(frozen=True)
+class _ByHand:
+    """A stage that writes its record by hand, until it runs by `execute`."""
 
-    options: type[BaseModel]
-    inputs: Callable[[Any], Mapping[str, str]]
-    outputs: tuple[Path, ...]
+    name: str
+    options: type[Any]
+    inputs: Callable[[Any], dict[str, str]]
+    outputs: Callable[[Any], tuple[Path, ...]]
+    summary: type[Summary] = Summary
+
+
+def _model(options: Any) -> tuple[Path, ...]:
+    work = Workspace(options.work)
+    return work.model, work.out_of_fold, work.level0
+
+
+STAGES: tuple[Any, ...] = (
+    Extract(),
+    TrainCnn(),
+    Embed(),
+    _ByHand("train", TrainOptions, train.inputs, _model),
+    Evaluate(),
+    Importances(),
+    Predict(),
+)
+"""The stages that leave a record in a work folder, in the order in which they run."""
+
+EXPECTED = ("extract", "train", "evaluate", "importances")
+"""Those of the main job, which are missing where they have not run; the others need not run at all."""
 
 
 @dataclass(frozen=True)
@@ -42,33 +71,6 @@ class StageStatus:
     reasons: list[str]
 
 
-def stages(work: Workspace) -> dict[str, Stage]:
-    """Return the stages in the order in which they run; networks are there where they have run."""
-    return {
-        "extract": Stage(extract.ExtractOptions, extract.inputs, (work.features, work.cells)),
-        **{
-            name: Stage(train_cnn.TrainCnnOptions, train_cnn.inputs, (_embedding(work, name, "train-cnn-"),))
-            for name in _named(work, "train-cnn-")
-        },
-        **{
-            name: Stage(embed.EmbedOptions, embed.inputs, (_embedding(work, name, "embed-"),))
-            for name in _named(work, "embed-")
-        },
-        "train": Stage(TrainOptions, train.inputs, (work.model, work.out_of_fold, work.level0)),
-        "evaluate": Stage(evaluate.EvaluateOptions, evaluate.inputs, (work.metrics,)),
-        "importances": Stage(importances.ImportancesOptions, importances.inputs, (work.importances,)),
-    }
-
-
-def _named(work: Workspace, start: str) -> list[str]:
-    """Name the records of a stage that may have run several times, once for each network."""
-    return sorted(path.stem for path in work.record("").parent.glob(f"{start}*.json"))
-
-
-def _embedding(work: Workspace, stage: str, start: str) -> Path:
-    return work.embeddings / f"{stage.removeprefix(start)}.parquet"
-
-
 def status(root: Path) -> list[StageStatus]:
     """Look at every stage of a work folder.
 
@@ -80,19 +82,43 @@ def status(root: Path) -> list[StageStatus]:
     if not root.is_dir():
         raise PipelineError(f"{root}: no such folder; extract makes it")
     work = Workspace(root)
-    return [_look(work, name, stage) for name, stage in stages(work).items()]
+    return [state for stage in STAGES for state in _states(stage, work)]
 
 
-def _look(work: Workspace, name: str, stage: Stage) -> StageStatus:
-    record = read_record(work.record(name))
-    if record is None:
-        return StageStatus(name, "missing", ["has not run, or was stopped before its end"])
-    gone = [f"{path.name} is gone" for path in stage.outputs if not path.exists()]
+def _states(stage: Stage[Any, Any], work: Workspace) -> Iterator[StageStatus]:
+    """Look at every record that a stage left: one, or one for each network or table."""
+    found = sorted(work.record("").parent.glob(f"{stage.name}*.json"))
+    records = [(path, record) for path in found if (record := read_record(path)) is not None]
+    records = [(path, record) for path, record in records if record.stage == stage.name]
+    if not records and stage.name in EXPECTED:
+        yield StageStatus(stage.name, "missing", ["has not run, or was stopped before its end"])
+    for path, record in records:
+        reasons = _reasons(stage, work, record)
+        yield StageStatus(path.stem, "stale" if reasons else "done", reasons)
+
+
+def _reasons(stage: Stage[Any, Any], work: Workspace, record: Record) -> list[str]:
+    """Say why a stage is not up to date."""
     try:
-        now = stage.inputs(stage.options.model_validate(record.options))
-    except PipelineError as error:
-        return StageStatus(name, "stale", [*gone, str(error)])
+        options = stage.options.model_validate(_moved(record.options, work.root))
     except ValidationError:
-        return StageStatus(name, "stale", [*gone, "was made with other options than this version knows"])
-    reasons = gone + changes(record, now)
-    return StageStatus(name, "stale" if reasons else "done", reasons)
+        return ["was made with other options than this version knows"]
+    gone = [f"{path.name} is gone" for path in stage.outputs(options) if not path.exists()]
+    try:
+        return stale(stage, options, record, stage.inputs(options))
+    except PipelineError as error:
+        return [*gone, str(error)]
+
+
+def _moved(options: dict[str, JsonValue], root: Path) -> dict[str, JsonValue]:
+    """Point paths inside a work folder to where the folder is now."""
+    before = str(options.get("work", root))
+
+    def here(value: JsonValue) -> JsonValue:
+        if isinstance(value, list):
+            return [here(one) for one in value]
+        if isinstance(value, str) and (value == before or value.startswith(before + "/")):
+            return str(root) + value.removeprefix(before)
+        return value
+
+    return {name: here(value) for name, value in options.items()}

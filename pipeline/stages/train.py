@@ -1,4 +1,4 @@
-"""The stage `train`: features and labels in; folds, out-of-fold answers and a model out."""
+"""The stage `train`: features, tables and labels in; folds, out-of-fold predictions and a model out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,23 +7,24 @@ import optuna
 import pandas as pd
 from sqlalchemy import URL
 
-from models.choosing import Tuning
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import VERSION, StackedLocations
+from models.tuning import Tuning
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, replacing
 from pipeline.core.problems import write_problems
 from pipeline.core.progress import Progress
 from pipeline.core.stage import changes, read_record, write_record
 from pipeline.core.store import Store
+from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
-from pipeline.data.dataset import Dataset, read_dataset
+from pipeline.data.dataset import FEATURES, Dataset, read_dataset
 from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.locations import TOP_TWO
-from pipeline.networks.card import card_path
+from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.networks.leak_guard import card_of, check_leaks, described
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train_artefacts import make_card, save, write_tables
-from pipeline.stages.train_options import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class TrainSummary:
         Locations without one, with the reason.
     problems : int
         Pictures that could not be used, or only in part.
+    grouped : bool
+        Whether groups were given.
     """
 
     fresh: bool
@@ -52,6 +55,7 @@ class TrainSummary:
     trained: list[str]
     left_out: Mapping[str, str]
     problems: int
+    grouped: bool
 
 
 def inputs(options: TrainOptions) -> dict[str, str]:
@@ -63,14 +67,17 @@ def inputs(options: TrainOptions) -> dict[str, str]:
         If a file is missing.
     """
     work = Workspace(options.work)
-    files = {"features": work.features, **options.tables}
+    files = dict(options.tables)
+    if work.features.is_file() or not (options.embeddings or options.outputs):
+        files = {"features": work.features} | files
     if options.groups is not None:
         files[f"groups {options.groups.name}"] = options.groups
     if work.samples.is_file():
         files["groups and copies of the samples"] = work.samples
     for path in files.values():
         if not path.is_file():
-            raise PipelineError(f"{path}: no such file; run extract first, or give the right path")
+            remedy = "run extract first" if path == work.features else "check the path"
+            raise PipelineError(f"{path}: no such file; {remedy}")
     for path in (*options.embeddings, *options.outputs):
         if card_path(path).is_file():
             files[f"card of {path.name}"] = card_path(path)
@@ -105,6 +112,10 @@ def train(options: TrainOptions, progress: Progress) -> TrainSummary:
         )
     work.record("train").unlink(missing_ok=True)
     card = make_card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
+    if FEATURES not in data.blocks:
+        progress.note(f"No features in {work.root}: training on the given tables alone")
+    if not data.grouped:
+        progress.note("No groups given: every picture is one of its own, but for near-duplicates")
     store = Store(work.boosters)
     stack = _fit(options, data, work, store, progress)
     write_tables(stack, data, work)
@@ -126,11 +137,12 @@ def _fit(
         options.rule,
         TOP_TWO,
         options.boosters,
+        (OUTPUTS,) if options.outputs else (),
         options.always,
     )
     keep = read_filters(options, targets)
     runs = 1 + bool(keep or options.select_confident) + options.random_split
-    total = runs * stack.fits_needed(len(data.trained), len(data.blocks), data.folds)
+    total = runs * stack.fits_needed(list(data.blocks), len(data.trained), data.folds)
     done = 0
 
     def finished(units: int) -> None:
@@ -138,7 +150,7 @@ def _fit(
         done += units
         advance(min(units, max(0, total - done)))
 
-    with progress.track("Fitting boosters", total) as advance:
+    with progress.track("Fitting base learners", total) as advance:
         stack.fit(
             data.blocks,
             targets,
@@ -150,7 +162,7 @@ def _fit(
             store=store,
             finished=finished,
         )
-        advance(max(0, total - done))  # what was given up, or shared by folds that chose the same settings
+        advance(max(0, total - done))  # what was pruned, or shared by folds that chose alike
     return stack
 
 
@@ -184,4 +196,5 @@ def _summary(data: Dataset, *, fresh: bool) -> TrainSummary:
         data.trained,
         data.left_out,
         len(data.problems),
+        data.grouped,
     )

@@ -1,4 +1,4 @@
-"""What `train` leaves: folds, out-of-fold answers, level 0's log-odds, and the model with its card."""
+"""What `train` leaves: folds, out-of-fold predictions, base learners' log-odds, the model and its card."""
 
 import json
 import platform
@@ -11,24 +11,24 @@ import numpy as np
 import pandas as pd
 
 from models.bundle import save_model
-from models.stacking import RANDOM_SPLIT, StackedLocations
+from models.stacking import RANDOM_SPLIT, STACK, StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, replacing
 from pipeline.core.workspace import Workspace
-from pipeline.data.dataset import Dataset
-from pipeline.stages.train_options import TrainOptions
+from pipeline.data.dataset import FEATURES, Dataset
+from pipeline.stages.options import TrainOptions
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
 
 def write_tables(stack: StackedLocations, data: Dataset, work: Workspace) -> None:
-    """Write folds, out-of-fold answers and level 0's log-odds."""
+    """Write folds, out-of-fold predictions and the base learners' log-odds."""
     with replacing(work.folds) as temporary:
         folds_table(data).to_parquet(temporary, index=False)
     with replacing(work.out_of_fold) as temporary:
-        answers_table(stack, data).to_parquet(temporary, index=False)
+        predictions_table(stack, data).to_parquet(temporary, index=False)
     with replacing(work.level0) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **_level0(stack, data))
+        np.savez(stream, **_base_log_odds(stack, data))
 
 
 def folds_table(data: Dataset) -> pd.DataFrame:
@@ -36,8 +36,8 @@ def folds_table(data: Dataset) -> pd.DataFrame:
     return pd.DataFrame({"Id": data.targets.index, "group": data.groups.to_numpy(), "fold": data.fold})
 
 
-def answers_table(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
-    """Return outer out-of-fold answers, one row per model, location and picture.
+def predictions_table(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
+    """Return outer out-of-fold predictions, one row per model, location and picture.
 
     Columns: ``Id, group, fold, model, location, truth, probability, chosen``. The model is ``stack``,
     ``top two``, or a location's name for its binary model; where asked for also the stack ``without
@@ -45,10 +45,10 @@ def answers_table(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
     """
     base = folds_table(data)
     tables = []
-    for name, answers in stack.out_of_fold_.items():
+    for name, predicted in stack.out_of_fold_.items():
         fold = data.random_fold if name == RANDOM_SPLIT else data.fold
-        places = stack.model_.heads[name].head.locations if name in stack.model_.heads else None
-        for place, position in enumerate(range(len(data.trained)) if places is None else places):
+        fitted = stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
+        for column, position in enumerate(fitted.meta.locations):
             location = data.trained[position]
             tables.append(
                 base.assign(
@@ -56,17 +56,17 @@ def answers_table(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
                     model=name,
                     location=location,
                     truth=data.targets[location].to_numpy(),
-                    probability=answers.probability[:, place],
-                    chosen=answers.chosen[:, place],
+                    probability=predicted.probability[:, column],
+                    chosen=predicted.chosen[:, column],
                 )
             )
     return pd.concat(tables, ignore_index=True).astype({"model": "category", "location": "category"})
 
 
-def _level0(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
-    """Return what level 1 and thresholds can be fitted on again, for ablations."""
+def _base_log_odds(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
+    """Return what meta-learner and thresholds can be fitted on again, for ablations."""
     blocks = list(stack.model_.blocks)
-    head = stack.model_.heads["stack"].head
+    meta = stack.model_.meta_learners[STACK].meta
     return {
         "inner": np.stack(stack.nested_.inner),
         "outer": stack.nested_.outer,
@@ -75,7 +75,7 @@ def _level0(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
         "groups": data.groups.to_numpy(dtype=str),
         "blocks": np.array([blocks[block] for block, _ in stack.model_.sources]),
         "kinds": np.array([kind for _, kind in stack.model_.sources]),
-        "always": np.array(head.always),
+        "always": np.array(meta.always),
     }
 
 
@@ -105,7 +105,7 @@ def make_card(options: TrainOptions, data: Dataset, work: Workspace) -> dict[str
         "blocks": {name: table.shape[1] for name, table in data.blocks.items()},
         "options": options.settings,
         "labels": {"file": options.labels.name, "sha256": file_digest(options.labels)},
-        "extraction": _extraction(work),
+        "extraction": _extraction(work) if FEATURES in data.blocks else None,
         "versions": {name: version(name) for name in CARD_VERSIONS} | {"python": platform.python_version()},
     }
 

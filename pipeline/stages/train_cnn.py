@@ -4,203 +4,148 @@ The networks of different folds do not agree on what a column of their embedding
 the log-odds of the locations, which mean the same in all of them (docs/decisions/0050).
 """
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
-from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, replacing, text_digest
-from pipeline.core.names import slug
+from pipeline.core.files import file_digest, text_digest
 from pipeline.core.progress import Progress
-from pipeline.core.stage import write_record
+from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.torch_runtime import check_device
+from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
 from pipeline.data.samples import Sample, find_samples
 from pipeline.networks.architectures import architecture
-from pipeline.networks.card import Embedder, EmbeddingCard, write_card
-from pipeline.networks.fold_networks import Fitted, Lesson, fit_network
-from pipeline.networks.inference import embed_pictures
-from pipeline.networks.leak_guard import UNALIGNED
-from pipeline.networks.preprocessing import Preprocessing
-from pipeline.networks.trainer import CnnSettings
+from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
+from pipeline.networks.fold_networks import VERSION, TrainingRun, fit_network
+from pipeline.networks.inference import block_name, embed_pictures
+from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
+from pipeline.networks.preprocessing import Embedder, Preprocessing
 from pipeline.networks.training_pictures import stored_pictures
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainCnnOptions, TrainOptions
 
 WHOLE = "_whole"
 """Ends the name of the table by the network of everything: for `nearest`, not for a stack."""
 
 
-class TrainCnnOptions(BaseModel):
-    """What `train-cnn` is asked to do.
-
-    Attributes
-    ----------
-    images, samples, work
-        As for `extract`, which must have run.
-    labels, groups, folds, seed
-        As for `train`: the same ones give the same folds.
-    name : str
-        Of the block of columns and the folder of networks.
-    settings : CnnSettings
-        Of every network; its seed is replaced by `seed`.
-    device : str
-        "cpu" or "cuda".
-    jobs : int
-        Threads.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: Path
-    work: Path
-    labels: Path
-    samples: Path | None = None
-    groups: Path | None = None
-    folds: int = Field(default=5, ge=MINIMUM_FOLDS)
-    seed: int = Field(default=0, ge=0)
-    name: str = "cnn"
-    settings: CnnSettings = CnnSettings()
-    device: Literal["cpu", "cuda"] = "cpu"
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-
-
-@dataclass(frozen=True)
-class TrainCnnSummary:
+class TrainCnnSummary(Summary):
     """What `train-cnn` wrote.
 
     Attributes
     ----------
-    table : Path
-        Out-of-fold log-odds, for `train --embeddings`.
-    whole : Path
-        Embeddings by the network of everything, for `nearest`.
+    name : str
+        Of the table of out-of-fold log-odds, for `train --embeddings`; with `WHOLE`, that of the
+        embeddings by the network of everything, for `nearest`.
     pictures, folds : int
     losses : list of float
         Best validation log-loss of the network of each fold.
     locations : list of str
     """
 
-    table: Path
-    whole: Path
+    name: str
     pictures: int
     folds: int
     losses: list[float]
     locations: list[str]
 
 
-def inputs(options: TrainCnnOptions) -> dict[str, str]:
-    """Return the fingerprints of what `train-cnn` would read now, by name.
+class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
+    """See `pipeline.core.stage`; each name has a record of its own."""
 
-    Raises
-    ------
-    PipelineError
-        If a file is missing.
-    """
-    work = Workspace(options.work)
-    files = {"labels": options.labels, "groups": options.groups or work.samples}
-    for path in files.values():
-        if not path.is_file():
-            raise PipelineError(f"{path}: no such file; run extract first, or give the right path")
-    samples, _ = find_samples(options.images, options.samples)
-    named = {name: str(getattr(options, name)) for name in ("folds", "seed")}
-    named |= {name: str(value) for name, value in options.settings.model_dump().items() if name != "seed"}
-    return {
-        **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
-        "pictures": text_digest(_digest_of(samples)),
-        "extracted pictures": text_digest(sorted(read_features(work).index)),
-        **{f"option {name}": value for name, value in named.items()},
-    }
+    name = "train-cnn"
+    options = TrainCnnOptions
+    summary = TrainCnnSummary
 
+    def inputs(self, options: TrainCnnOptions) -> dict[str, str]:
+        """Return the fingerprints of what `train-cnn` would read now, by name.
 
-def train_cnn(options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
-    """Train a network without each fold, and one on everything; answer each fold by the one without it.
+        Raises
+        ------
+        PipelineError
+            If a file is missing, or the network is unknown.
+        """
+        _check(options)
+        work = Workspace(options.work)
+        files = {"labels": options.labels, "groups": options.groups or work.samples}
+        for path in files.values():
+            if not path.is_file():
+                raise PipelineError(f"{path}: no such file; check the path, and that extract has run")
+        samples, _ = find_samples(options.images, options.samples)
+        return {
+            **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
+            "pictures": text_digest([sample.fingerprint() for sample in samples]),
+            "extracted pictures": text_digest(sorted(read_features(work).index)),
+            "version of networks": str(VERSION),
+            **option_inputs(options, "folds", *CnnHyperparameters.model_fields),
+        }
 
-    Raises
-    ------
-    PipelineError
-        If features, labels or pictures are missing, or the network is unknown.
-    """
-    name, settings = _checked(options)
-    work, now = Workspace(options.work), inputs(options)
-    data = read_dataset(
-        TrainOptions(
-            work=options.work,
-            labels=options.labels,
-            groups=options.groups,
-            folds=options.folds,
-            seed=options.seed,
+    def outputs(self, options: TrainCnnOptions) -> tuple[Path, ...]:
+        """Return the three tables and their cards."""
+        work, name = Workspace(options.work), block_name(options.name)
+        tables = [work.embedding(name + ending) for ending in ("", UNALIGNED, WHOLE)]
+        return *tables, *map(card_path, tables)
+
+    def run(self, options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
+        """Train a network without each fold, and one on everything; each predicts what it did not see."""
+        data = _read(options)
+        run = _training_run(options, data, progress)
+        fitted = [fit_network(run, fold, progress) for fold in range(data.folds)]
+        epochs = max(1, round(float(np.median([card.best_epoch for _, card in fitted]))))
+        everything = fit_network(run.shortened(epochs), None, progress)
+        networks = [card.embedder(block_name(options.name), path) for path, card in (*fitted, everything)]
+        _write_tables(options, data, networks, progress)
+        return TrainCnnSummary(
+            name=block_name(options.name),
+            pictures=len(data.targets),
+            folds=data.folds,
+            losses=[card.scores["log_loss"] for _, card in fitted],
+            locations=data.trained,
         )
-    )
-    samples = _samples(options, data)
-    preprocessing = Preprocessing(side=settings.side, scale="picture")
-    folder = work.network(name)
-    pixels = stored_pictures(folder, samples, preprocessing, options.jobs, progress)
-    targets = data.targets[data.trained].to_numpy()
-    lesson = Lesson(pixels, targets, _digest_of(samples), settings, folder, options.device, options.jobs)
-    fitted = [fit_network(lesson, data.fold, fold, progress) for fold in range(data.folds)]
-    epochs = max(1, round(float(np.median([one.best_epoch for one in fitted]))))
-    everything = fit_network(lesson.shortened(epochs), data.fold, None, progress)
 
-    networks = [_embedder(name, settings, preprocessing, one, data) for one in (*fitted, everything)]
-    answered = _out_of_fold(options, data, samples, networks, progress)
-    whole = embed_pictures(networks[-1], samples, work, options.jobs, progress, options.device)[0]
-    path = _write(work, data, answered, whole, networks[-1])
-    beside = path.with_stem(path.stem + WHOLE)
-    write_record(work.record(f"train-cnn-{name}"), "train-cnn", options, now)
-    losses = [one.loss for one in fitted]
-    return TrainCnnSummary(path, beside, len(samples), data.folds, losses, data.trained)
+    def record(self, options: TrainCnnOptions) -> Path:
+        """Return the record of this name."""
+        return Workspace(options.work).record(f"{self.name}-{block_name(options.name)}")
 
 
-def _embedder(
-    name: str, settings: CnnSettings, preprocessing: Preprocessing, one: Fitted, data: Dataset
-) -> Embedder:
-    return Embedder(
-        name=name,
-        network=settings.network,
-        weights=one.path.resolve(),
-        sha256=file_digest(one.path),
-        preprocessing=preprocessing,
-        outputs=tuple(data.trained),
-    )
-
-
-def _out_of_fold(
-    options: TrainCnnOptions,
-    data: Dataset,
-    samples: list[Sample],
-    networks: list[Embedder],
-    progress: Progress,
-) -> pd.DataFrame:
-    """Answer the pictures of each fold by the network that did not see it."""
-    work = Workspace(options.work)
-    tables = []
-    for fold in range(data.folds):
-        unseen = [sample for sample, place in zip(samples, data.fold, strict=True) if place == fold]
-        found, _ = embed_pictures(networks[fold], unseen, work, options.jobs, progress, options.device)
-        tables.append(found)
-    return pd.concat(tables).loc[list(data.targets.index)]
-
-
-def _checked(options: TrainCnnOptions) -> tuple[str, CnnSettings]:
-    name = slug(options.name)
-    if not name:
-        raise PipelineError(f"name '{options.name}': give letters or digits")
-    settings = options.settings.model_copy(update={"seed": options.seed})
+def _check(options: TrainCnnOptions) -> None:
+    """Refuse what cannot be trained."""
+    block_name(options.name)
     try:
-        architecture(settings.network)
+        architecture(options.network)
     except ValueError as error:
         raise PipelineError(str(error)) from error
-    if settings.crop > settings.side:
-        raise PipelineError(f"crop {settings.crop} is larger than side {settings.side}; lower it")
+    if options.crop > options.side:
+        raise PipelineError(f"crop {options.crop} is larger than side {options.side}; lower it")
     check_device(options.device)
-    return name, settings
+
+
+def _read(options: TrainCnnOptions) -> Dataset:
+    """Read labels and folds as `train` does."""
+    names = ("work", "labels", "groups", "folds", "seed")
+    return read_dataset(TrainOptions(**{name: getattr(options, name) for name in names}))
+
+
+def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -> TrainingRun:
+    """Return what all networks share; the pictures are read once and kept small on disk."""
+    samples = _samples(options, data)
+    hyperparameters = options.hyperparameters
+    preprocessing = Preprocessing(side=hyperparameters.side, scale="picture")
+    folder = Workspace(options.work).network(block_name(options.name))
+    return TrainingRun(
+        pixels=stored_pictures(folder, samples, preprocessing, options.jobs, progress),
+        preprocessing=preprocessing,
+        targets=data.targets[data.trained].to_numpy(),
+        locations=tuple(data.trained),
+        fingerprints={sample.id: sample.fingerprint() for sample in samples},
+        fold=data.fold,
+        hyperparameters=hyperparameters,
+        folder=folder,
+        device=options.device,
+        jobs=options.jobs,
+    )
 
 
 def _samples(options: TrainCnnOptions, data: Dataset) -> list[Sample]:
@@ -216,34 +161,28 @@ def _samples(options: TrainCnnOptions, data: Dataset) -> list[Sample]:
     return [known[sample] for sample in data.targets.index]
 
 
-def _digest_of(samples: list[Sample]) -> list[str]:
-    return [sample.fingerprint() for sample in samples]
-
-
-def _write(
-    work: Workspace, data: Dataset, answered: pd.DataFrame, whole: pd.DataFrame, embedder: Embedder
-) -> Path:
+def _write_tables(
+    options: TrainCnnOptions, data: Dataset, networks: list[Embedder], progress: Progress
+) -> None:
     """Write the log-odds for the stack, the embeddings that do not compare, and those by the whole."""
-    name = embedder.name
+    work, samples = Workspace(options.work), _samples(options, data)
+    tables = []
+    for fold in range(data.folds):
+        unseen = [sample for sample, own in zip(samples, data.fold, strict=True) if own == fold]
+        tables.append(embed_pictures(networks[fold], unseen, work, options.jobs, progress, options.device)[0])
     ids = tuple(str(sample) for sample in data.targets.index)
+    out_of_fold = pd.concat(tables).loc[list(ids)]
+    whole = embed_pictures(networks[-1], samples, work, options.jobs, progress, options.device)[0]
+    logits = [column for column in out_of_fold.columns if "__logit_" in column]
     folds = {sample: int(fold) for sample, fold in zip(ids, data.fold, strict=True)}
-    logits = [column for column in answered.columns if "__logit_" in column]
-    card = EmbeddingCard(name=name, columns=0, trained_on=ids, training=f"these {len(ids)} pictures")
+    name, training = block_name(options.name), f"these {len(ids)} pictures"
+    card = TableCard(name=name, columns=0, trained_on=ids, training=training, folds=folds)
     stacked = {
-        "embedder": embedder.model_copy(update={"keep": "outputs"}),
-        "folds": folds,
-        "training": f"these {len(ids)} pictures; each row is by a network that did not see its fold",
+        "embedder": networks[-1].model_copy(update={"keep": "outputs"}),
+        "training": f"{training}; each row is by a network that did not see its fold",
     }
-    path = _table(work, name, answered[logits], card.model_copy(update=stacked))
-    unaligned = {"folds": folds, "aligned": False}
-    _table(work, name + UNALIGNED, answered.drop(columns=logits), card.model_copy(update=unaligned))
-    _table(work, name + WHOLE, whole, card.model_copy(update={"embedder": embedder}))
-    return path
-
-
-def _table(work: Workspace, name: str, table: pd.DataFrame, card: EmbeddingCard) -> Path:
-    path = work.embeddings / f"{name}.parquet"
-    with replacing(path) as temporary:
-        table.rename_axis("Id").reset_index().to_parquet(temporary, index=False)
-    write_card(path, card.model_copy(update={"columns": table.shape[1], "sha256": file_digest(path)}))
-    return path
+    write_embeddings(work.embedding(name), out_of_fold[logits], card.model_copy(update=stacked))
+    unaligned = out_of_fold.drop(columns=logits)
+    write_embeddings(work.embedding(name + UNALIGNED), unaligned, card.model_copy(update={"aligned": False}))
+    by_whole = card.model_copy(update={"embedder": networks[-1], "folds": None})
+    write_embeddings(work.embedding(name + WHOLE), whole, by_whole)

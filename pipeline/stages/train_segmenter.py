@@ -1,7 +1,6 @@
 """The stage `train-segmenter`: annotated fields to weights of a Cellpose 3.1 network."""
 
 import hashlib
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +10,26 @@ from numpy.typing import NDArray
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest
 from pipeline.core.progress import Advance, Progress
+from pipeline.core.weights import read_state, write_card
 from pipeline.segmentation.augment import TileSampler
-from pipeline.segmentation.card import Card, read_card, write_card
 from pipeline.segmentation.cellpose import find_objects
 from pipeline.segmentation.fields import Field, read_fields, split_fields
+from pipeline.segmentation.network import (
+    SegmenterCard,
+    Weights,
+    find_weights,
+    read_segmenter_card,
+    save_weights,
+)
 from pipeline.segmentation.scale import estimate_diameter
 from pipeline.segmentation.scores import score_fields
-from pipeline.segmentation.training import GENTLE, Trainer, TrainingSettings
-from pipeline.segmentation.weights import Weights, find_weights, read_state, save_weights
+from pipeline.segmentation.training import (
+    FINE_TUNING,
+    FROM_SCRATCH,
+    SegmenterHyperparameters,
+    segmenter_training,
+)
+from pipeline.stages.options import TrainSegmenterOptions
 
 DIAMETERS = {"nuclei": 17.0, "cells": 30.0}
 """What can be trained, and the object diameter, in pixels, at which Cellpose sees it."""
@@ -30,49 +41,14 @@ Networks for nuclei err by missing: on fields kept to choose by, −0.5 raised t
 shipped one from 0.865 to 0.874 at IoU 0.5 and from 0.713 to 0.740 at IoU 0.75. It does not matter for cells.
 """
 
-VERSION = 2
+VERSION = 3
 """Raise it when the same fields and options give other weights than before."""
 
 ENOUGH_TO_TEST = 10
 """With fewer fields than this all are trained on, and there is no score."""
 
 
-@dataclass(frozen=True)
-class TrainSegmenterOptions:
-    """What to train, from what, into which file.
-
-    Attributes
-    ----------
-    objects : str
-        ``nuclei`` or ``cells``.
-    images, labels : Path
-        See `pipeline.segmentation.fields.read_fields`.
-    output : Path
-        File of weights to write (.safetensors), with its card beside it.
-    start : str or None
-        Weights to begin with; None begins from chance.
-    data, licence, command : str
-        What the card says about the fields, and how the weights were made.
-    threads : int or None
-        Processor threads; torch decides where None.
-    """
-
-    objects: str
-    images: Path
-    labels: Path
-    output: Path
-    start: str | None = None
-    steps: int = 2000
-    batch: int = 8
-    side: int = 112
-    seed: int = 0
-    data: str = "not stated"
-    licence: str = "not stated"
-    command: str = "not stated"
-    threads: int | None = None
-
-
-def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> Card:
+def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> SegmenterCard:
     """Train or fine-tune a network; return the card of its weights.
 
     A checkpoint beside the output is written every 25 steps: killed and called again, training goes
@@ -112,14 +88,16 @@ def _recipe(options: TrainSegmenterOptions, fit: list[Field]) -> str:
     return text_digest([settings, content.hexdigest()])
 
 
-def _made_before(output: Path, recipe: str) -> Card:
-    card = read_card(output)
+def _made_before(output: Path, recipe: str) -> SegmenterCard:
+    card = read_segmenter_card(output)
     if card.recipe != recipe:
         raise PipelineError(f"{output}: exists and was made otherwise; remove it or give another --output")
     return card
 
 
-def _train(options: TrainSegmenterOptions, fit: list[Field], recipe: str, progress: Progress) -> Card:
+def _train(
+    options: TrainSegmenterOptions, fit: list[Field], recipe: str, progress: Progress
+) -> SegmenterCard:
     """Train to the last step, write the weights, and remove the checkpoint."""
     import torch
 
@@ -127,22 +105,22 @@ def _train(options: TrainSegmenterOptions, fit: list[Field], recipe: str, progre
         raise PipelineError(f"{options.labels}: no object in any label image; annotate some first")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    settings = TrainingSettings(
-        DIAMETERS[options.objects], options.steps, options.batch, options.side, seed=options.seed
+    start = None if options.start is None else read_state(find_weights(options.start).path)
+    hyperparameters = SegmenterHyperparameters(
+        diameter=DIAMETERS[options.objects],
+        steps=options.steps,
+        batch=options.batch,
+        side=options.side,
+        seed=options.seed,
+        learning_rate=FROM_SCRATCH if start is None else FINE_TUNING,
     )
-    start = None
-    if options.start is not None:
-        settings = replace(settings, learning_rate=GENTLE)
-        start = read_state(find_weights(options.start).path)
-    trainer = Trainer(TileSampler(fit, settings.diameter, settings.side), settings, start)
+    sampler = TileSampler(fit, hyperparameters.diameter, hyperparameters.side)
     checkpoint = options.output.with_suffix(".checkpoint")
-    if checkpoint.exists():
-        trainer.resume(checkpoint)
-        progress.note(f"going on at step {trainer.step} of {checkpoint}")
-    state = trainer.run(progress, checkpoint)
-    card = Card(
+    training = segmenter_training(sampler, hyperparameters, start)
+    state = training.run(progress, f"Training on {options.objects}", checkpoint, progress.note)
+    card = SegmenterCard(
         objects=options.objects,
-        diameter=settings.diameter,
+        diameter=hyperparameters.diameter,
         inside=INSIDE[options.objects],
         data=options.data,
         licence=options.licence,

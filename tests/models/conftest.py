@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from models.stacking import StackedLocations
-from tests.models.tables import Tables, make_tables
+from tests.models.tables import Tables, make_predictions, make_tables
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +21,13 @@ def stack(tables: Tables) -> StackedLocations:
 def joined(tables: Tables) -> pd.DataFrame:
     """All blocks' columns side by side, as a prediction needs them."""
     return pd.concat(list(tables.X.values()), axis=1)
+
+
+@pytest.fixture(scope="session")
+def networks() -> Tables:
+    return make_predictions()
+
+
+@pytest.fixture(scope="session")
+def stack_of_networks(networks: Tables) -> StackedLocations:
+    return StackedLocations(of_networks=("nets",)).fit(networks.X, networks.Y, networks.fold)

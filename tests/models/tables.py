@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
+from models.base_learners.votes import scaled
 from models.folds import stratified_group_folds
 
 LOCATIONS = ("Nucleoplasm", "Cytosol", "Vesicles")
@@ -35,3 +37,26 @@ def make_tables(rows: int = 90, seed: int = 0, folds: int = 3) -> Tables:
     }
     groups = pd.Series(np.arange(rows) // 2)
     return Tables(X, Y, stratified_group_folds(Y.to_numpy(), groups, folds))
+
+
+def make_predictions(rows: int = 300, seed: int = 0) -> Tables:
+    """Make predictions of three networks that see the truth through noise of their own, as the only block."""
+    rng = np.random.default_rng(seed)
+    ids = pd.Index([f"p{number:03}" for number in range(rows)], name="Id")
+    truth = rng.random((rows, 3)) < [0.5, 0.3, 0.15]
+    log_odds = 3 * truth[:, None, :] - 1.5 + rng.normal(0, 1.6, (rows, 3, 3))
+    names = [f"{network} {location}" for network in "abc" for location in LOCATIONS]
+    outputs = pd.DataFrame(scaled(expit(log_odds)).reshape(rows, -1), index=ids, columns=names)
+    fold = stratified_group_folds(truth, pd.Series(np.arange(rows)), 3)
+    return Tables({"nets": outputs}, pd.DataFrame(truth, index=ids, columns=LOCATIONS), fold)
+
+
+def unevenness(targets: NDArray[np.bool_], fold: NDArray[np.int16]) -> float:
+    """Tell how far folds are from an even deal: chi-square over locations and folds, and fold sizes.
+
+    0 is perfectly even. It is what `stratified_group_folds` makes small.
+    """
+    load = np.column_stack([targets, np.ones(len(targets), dtype=bool)]).astype(np.float64)
+    counts = np.stack([load[fold == number].sum(axis=0) for number in np.unique(fold)])
+    wanted = counts.mean(axis=0)
+    return float((((counts - wanted) ** 2) / np.maximum(wanted, 1e-12)).sum())

@@ -1,4 +1,4 @@
-"""A saved model answers alike, and is refused when it is not what was saved."""
+"""A saved model predicts alike, and is refused when it is not what was saved."""
 
 import json
 import shutil
@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from models.bundle import load_model, save_model
-from models.stack import STACK, TOP_TWO
-from models.stacking import StackedLocations
+from models.stacking import STACK, TOP_TWO, StackedLocations
 
 
 @pytest.fixture
@@ -18,19 +17,19 @@ def folder(stack: StackedLocations, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_a_model_read_back_answers_alike_to_the_bit(
+def test_a_model_read_back_predicts_alike_to_the_bit(
     stack: StackedLocations, folder: Path, joined: pd.DataFrame
 ) -> None:
     model = load_model(folder)
     assert model.card == {"pictures": 90}
     assert model.locations == stack.model_.locations
     assert model.columns == stack.model_.columns
-    for head in (STACK, TOP_TWO, "Cytosol"):
-        ours, theirs = model.stack.predict(joined, head), stack.model_.predict(joined, head)
+    for name in (STACK, TOP_TWO, "Cytosol"):
+        ours, theirs = model.stack.predict(joined, name), stack.model_.predict(joined, name)
         assert ours.probability.equals(theirs.probability)
         assert ours.chosen.equals(theirs.chosen)
-    assert model.predict(joined).probability.equals(stack.predict_proba(joined))
-    assert model.contributions(joined, "Cytosol").equals(stack.model_.contributions(joined, "Cytosol"))
+    assert model.predict(joined).probability.equals(stack.model_.predict(joined).probability)
+    assert model.stack.contributions(joined, "Cytosol").equals(stack.model_.contributions(joined, "Cytosol"))
 
 
 def test_nothing_in_it_is_pickled(folder: Path) -> None:
@@ -46,7 +45,7 @@ def test_the_same_model_is_written_as_the_same_bytes(
 
 
 @pytest.mark.parametrize(
-    "name", ["weights.npz", "model.json", "card.json", "boosters/00_block0_lightgbm.txt"]
+    "name", ["weights.npz", "model.json", "card.json", "learners/00_block0_lightgbm.txt"]
 )
 def test_a_changed_file_is_refused(folder: Path, name: str) -> None:
     path = folder / name
@@ -58,7 +57,7 @@ def test_a_changed_file_is_refused(folder: Path, name: str) -> None:
 
 
 def test_a_missing_file_is_refused(folder: Path) -> None:
-    (folder / "boosters" / "01_block1_xgboost.json").unlink()
+    (folder / "learners" / "01_block1_xgboost.json").unlink()
     with pytest.raises(ValueError, match=r"01_block1_xgboost.json: missing from the model"):
         load_model(folder)
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
-from models.folds import HELD_OUT, positive_groups, stratified_group_folds, unevenness
+from models.folds import positive_groups, stratified_group_folds
+from tests.models.tables import unevenness
 
 
 def skewed(rows: int, locations: int, seed: int) -> np.ndarray:
@@ -22,19 +23,16 @@ def skewed(rows: int, locations: int, seed: int) -> np.ndarray:
 @given(
     folds=st.integers(2, 6),
     groups=st.integers(6, 40),
-    holdout=st.sampled_from([0.0, 0.2]),
     seed=st.integers(0, 99),
 )
-def test_no_group_straddles_and_no_fold_is_empty(folds: int, groups: int, holdout: float, seed: int) -> None:
+def test_no_group_straddles_and_no_fold_is_empty(folds: int, groups: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     group = pd.Series(rng.integers(0, groups, 150))
-    parts = folds + (holdout > 0)
-    if group.nunique() < parts:
+    if group.nunique() < folds:
         return
-    fold = stratified_group_folds(skewed(150, 6, seed), group, folds, seed=seed, holdout=holdout)
+    fold = stratified_group_folds(skewed(150, 6, seed), group, folds, seed=seed)
     assert pd.Series(fold).groupby(group).nunique().max() == 1
-    wanted = set(range(folds)) | ({HELD_OUT} if holdout else set())
-    assert set(fold.tolist()) == wanted
+    assert set(fold.tolist()) == set(range(folds))
 
 
 def test_the_same_seed_gives_the_same_folds() -> None:
@@ -74,11 +72,6 @@ def test_groups_of_very_different_size_still_give_even_folds() -> None:
     assert sizes.max() - sizes.min() <= 0.05 * len(group) / 5
     random = rng.integers(0, 5, 120)[group]
     assert unevenness(targets, fold) < 0.1 * unevenness(targets, random)
-
-
-def test_the_holdout_has_its_share() -> None:
-    fold = stratified_group_folds(skewed(1000, 4, 0), pd.Series(np.arange(1000) // 2), 4, holdout=0.2)
-    assert 190 <= (fold == HELD_OUT).sum() <= 210
 
 
 def test_a_hundred_thousand_rows_take_seconds() -> None:

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from models.cross_fitting import Block, Level0
+from models.cross_fitting import Block, CrossFitter
 from models.label_noise import deleted, doubted, masks, subsets
-from models.stack import STACK
-from models.stacking import WITHOUT_SELECTION, StackedLocations
+from models.stacking import STACK, WITHOUT_SELECTION, StackedLocations
 from tests.models.tables import Tables, make_tables
 
 FAST = {"kinds": ("linear",)}
@@ -18,8 +17,8 @@ def four() -> Tables:
     return make_tables(96, folds=4)
 
 
-def level0(tables: Tables, Y: np.ndarray) -> Level0:
-    return Level0([Block.of("net", tables.X["net"])], Y, tables.fold)
+def fitter(tables: Tables, Y: np.ndarray) -> CrossFitter:
+    return CrossFitter([Block.of("net", tables.X["net"])], Y, tables.fold)
 
 
 def test_wrong_labels_are_doubted() -> None:
@@ -40,10 +39,10 @@ def test_masks_of_a_fit_do_not_depend_on_the_labels_of_the_folds_it_leaves_out(
     one, other = four.Y.to_numpy(), four.Y.to_numpy().copy()
     hidden = np.isin(four.fold, without)
     other[hidden] = ~other[hidden]
-    kept = [masks(level0(four, Y), [], confident=True)[without][~hidden] for Y in (one, other)]
+    kept = [masks(fitter(four, Y), [], confident=True)[without][~hidden] for Y in (one, other)]
     assert np.array_equal(*kept)
     assert not kept[0].all()
-    fully = [masks(level0(four, Y), [], confident=True)[()] for Y in (one, other)]
+    fully = [masks(fitter(four, Y), [], confident=True)[()] for Y in (one, other)]
     assert not np.array_equal(*fully)
 
 
@@ -56,25 +55,25 @@ def test_a_filter_that_would_take_most_positives_is_not_applied_to_the_location(
     greedy = np.ones(Y.shape, dtype=bool)
     greedy[Y[:, 2], 2] = False
     greedy[np.flatnonzero(Y[:, 0])[:3], 0] = False
-    gone = deleted(level0(four, Y), {"greedy": greedy}, confident=False)["greedy"]
+    gone = deleted(fitter(four, Y), {"greedy": greedy}, confident=False)["greedy"]
     assert gone.sum(axis=0).tolist() == [3, 0, 0]
 
 
 def test_too_few_folds_for_confident_learning_are_refused(tables: Tables) -> None:
     with pytest.raises(ValueError, match="confident learning needs 4 folds, there are 3"):
-        masks(level0(tables, tables.Y.to_numpy()), [], confident=True)
+        masks(fitter(tables, tables.Y.to_numpy()), [], confident=True)
 
 
-def test_answers_of_a_fold_do_not_depend_on_its_labels_with_a_selection(four: Tables) -> None:
+def test_predictions_of_a_fold_do_not_depend_on_its_labels_with_a_selection(four: Tables) -> None:
     shuffled = four.Y.copy()
     inside = four.fold == 1
     shuffled.iloc[inside] = np.roll(four.Y[inside].to_numpy(), 7, axis=0)
-    answers = [
+    predicted = [
         StackedLocations(**FAST).fit(four.X, Y, four.fold, confident=True).out_of_fold_
         for Y in (four.Y, shuffled)
     ]
     for name in (STACK, WITHOUT_SELECTION):
-        one, other = (some[name] for some in answers)
+        one, other = (some[name] for some in predicted)
         assert np.array_equal(one.probability[inside], other.probability[inside])
         assert np.array_equal(one.chosen[inside], other.chosen[inside])
 

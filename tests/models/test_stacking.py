@@ -7,15 +7,17 @@ import optuna
 import pandas as pd
 import pytest
 
-from models.choosing import Tuning
-from models.cross_fitting import EXTRA, MemoryStore
-from models.hyperparameters import KINDS
+from models.cross_fitting import MemoryStore, crossed
 from models.metrics import all_positive_macro_f1, count
-from models.stack import STACK, TOP_TWO
-from models.stacking import StackedLocations, crossed
+from models.stacking import STACK, TOP_TWO, StackedLocations
+from models.tuning import Tuning
 from tests.models.tables import LOCATIONS, Tables
 
-HEADS = [STACK, TOP_TWO, *LOCATIONS]
+NAMES = [STACK, TOP_TWO, *LOCATIONS]
+
+
+def probability(stack: StackedLocations, table: pd.DataFrame) -> pd.DataFrame:
+    return stack.model_.predict(table).probability
 
 
 def with_shuffled_labels(tables: Tables, fold: int) -> pd.DataFrame:
@@ -27,46 +29,46 @@ def with_shuffled_labels(tables: Tables, fold: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("trials", [0, 2])
-def test_answers_of_a_fold_do_not_depend_on_its_labels(tables: Tables, trials: int) -> None:
+def test_predictions_of_a_fold_do_not_depend_on_its_labels(tables: Tables, trials: int) -> None:
     shuffled = with_shuffled_labels(tables, 1)
     honest = StackedLocations(Tuning(trials)).fit(tables.X, tables.Y, tables.fold)
     other = StackedLocations(Tuning(trials)).fit(tables.X, shuffled, tables.fold)
     inside = tables.fold == 1
-    for head in HEADS:
-        one, two = honest.out_of_fold_[head], other.out_of_fold_[head]
+    for name in NAMES:
+        one, two = honest.out_of_fold_[name], other.out_of_fold_[name]
         assert np.array_equal(one.probability[inside], two.probability[inside])
         assert np.array_equal(one.chosen[inside], two.chosen[inside])
         assert not np.array_equal(one.probability[~inside], two.probability[~inside])
 
 
-def test_it_beats_answering_everything(tables: Tables, stack: StackedLocations) -> None:
+def test_it_beats_predicting_everything(tables: Tables, stack: StackedLocations) -> None:
     truth = tables.Y.to_numpy()
     score = count(truth, stack.out_of_fold_[STACK].chosen).macro_f1()
     assert score > all_positive_macro_f1(truth) + 0.15
 
 
 @pytest.mark.parametrize("location", LOCATIONS)
-@pytest.mark.parametrize("head", [STACK, TOP_TWO, None])
+@pytest.mark.parametrize("name", [STACK, TOP_TWO, None])
 def test_contributions_sum_to_the_log_odds(
-    stack: StackedLocations, joined: pd.DataFrame, location: str, head: str | None
+    stack: StackedLocations, joined: pd.DataFrame, location: str, name: str | None
 ) -> None:
-    if head == TOP_TWO and location == "Vesicles":
+    if name == TOP_TWO and location == "Vesicles":
         return
-    head = head or location
+    name = name or location
     model = stack.model_
-    parts = model.contributions(joined, location, head)
-    probability = model.predict(joined, head).probability[location]
+    parts = model.contributions(joined, location, name)
+    probability = model.predict(joined, name).probability[location]
     log_odds = np.log(probability / (1 - probability))
     assert np.abs(parts.sum(axis=1) - log_odds).max() < 1e-6
     assert list(parts.columns) == [*model.columns, "bias"]
     assert parts["bias"].std() < 1e-5
 
 
-def test_a_binary_head_sees_its_own_boosters_only_and_the_stack_those_of_all(stack: StackedLocations) -> None:
+def test_a_binary_model_sees_its_own_learners_only_and_the_stack_all(stack: StackedLocations) -> None:
     sources = len(stack.model_.sources)
-    assert len(stack.model_.heads["Cytosol"].linear[0].weights) == sources
-    assert len(stack.model_.heads[TOP_TWO].linear[0].weights) == 2 * sources
-    weights = stack.model_.heads[STACK].linear[1].weights.reshape(3, sources)
+    assert len(stack.model_.meta_learners["Cytosol"].linear[0].weights) == sources
+    assert len(stack.model_.meta_learners[TOP_TWO].linear[0].weights) == 2 * sources
+    weights = stack.model_.meta_learners[STACK].linear[1].weights.reshape(3, sources)
     assert np.abs(weights[1]).sum() > np.abs(weights[[0, 2]]).sum() > 0
 
 
@@ -80,11 +82,12 @@ def test_mean_shares_are_those_of_the_contributions(stack: StackedLocations, joi
 def test_every_row_gets_a_location_where_every_row_has_one(
     tables: Tables, stack: StackedLocations, joined: pd.DataFrame
 ) -> None:
-    assert not stack.model_.heads[STACK].head.always  # some rows of the tables have no location at all
+    # Some rows of the tables have no location at all.
+    assert not stack.model_.meta_learners[STACK].meta.always
     everywhere = tables.Y.copy()
     everywhere.loc[~everywhere.any(axis=1), "Nucleoplasm"] = True
     always = StackedLocations().fit(tables.X, everywhere, tables.fold)
-    assert always.predict(joined).any(axis=1).all()
+    assert always.model_.predict(joined).chosen.any(axis=1).all()
     assert always.out_of_fold_[STACK].chosen.any(axis=1).all()
 
 
@@ -92,25 +95,25 @@ def test_the_number_of_jobs_changes_no_bit(
     tables: Tables, stack: StackedLocations, joined: pd.DataFrame
 ) -> None:
     two = StackedLocations(jobs=2).fit(tables.X, tables.Y, tables.fold)
-    assert two.predict_proba(joined).equals(stack.predict_proba(joined))
+    assert probability(two, joined).equals(probability(stack, joined))
     assert np.array_equal(two.out_of_fold_[STACK].probability, stack.out_of_fold_[STACK].probability)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 @pytest.mark.usefixtures("stack")  # what libraries keep for good has been started
-def test_boosters_start_no_threads_beside_the_jobs(tables: Tables) -> None:
+def test_base_learners_start_no_threads_beside_the_jobs(tables: Tables) -> None:
     def threads() -> int:
         return len(list(Path("/proc/self/task").iterdir()))
 
     before, seen = threads(), []
-    StackedLocations(kinds=KINDS, jobs=2).fit(
+    StackedLocations(jobs=2).fit(
         {"net": tables.X["net"]}, tables.Y, tables.fold, finished=lambda _: seen.append(threads())
     )
     assert max(seen) <= before + 2 + 3  # the pool of two has three threads that hand work on
 
 
 class DyingStore(MemoryStore):
-    """Stops the training after some boosters, as a kill would."""
+    """Stops the training after some base learners, as a kill would."""
 
     def __init__(self, lives: int) -> None:
         super().__init__()
@@ -135,7 +138,7 @@ def test_an_interrupted_training_goes_on_to_the_same_model(
     again = StackedLocations(Tuning(1, storage=storage)).fit(tables.X, tables.Y, tables.fold, store=store)
     storage.engine.dispose()
     assert store.lives < 10_000
-    assert again.predict_proba(joined).equals(whole.predict_proba(joined))
+    assert probability(again, joined).equals(probability(whole, joined))
     assert np.array_equal(again.out_of_fold_[STACK].chosen, whole.out_of_fold_[STACK].chosen)
 
 
@@ -166,15 +169,6 @@ def test_blocks_that_do_not_fit_together_are_refused(tables: Tables) -> None:
         StackedLocations().fit({"net": tables.X["net"].iloc[::-1]}, tables.Y, tables.fold)
 
 
-def test_extra_rows_are_learned_from_and_not_answered(tables: Tables) -> None:
-    fold = np.where(np.arange(90) < 30, EXTRA, tables.fold).astype(np.int16)
-    some = StackedLocations().fit(tables.X, tables.Y, fold)
-    assert some.out_of_fold_[STACK].probability.shape == (60, 3)
-    alone = {name: table.iloc[30:] for name, table in tables.X.items()}
-    without = StackedLocations().fit(alone, tables.Y.iloc[30:], fold[30:])
-    assert not np.array_equal(some.out_of_fold_[STACK].probability, without.out_of_fold_[STACK].probability)
-
-
 def test_labels_that_may_not_be_learned_from_change_nothing(tables: Tables) -> None:
     keep = np.ones(tables.Y.shape, dtype=bool)
     keep[::9, 1] = False
@@ -184,8 +178,8 @@ def test_labels_that_may_not_be_learned_from_change_nothing(tables: Tables) -> N
         StackedLocations().fit(tables.X, Y, tables.fold, keep={"some": keep}).model_
         for Y in (tables.Y, wrong)
     )
-    for one, two in zip(right.members, other.members, strict=True):
-        assert one.booster.trees_.to_bytes() == two.booster.trees_.to_bytes()
+    for one, two in zip(right.learners, other.learners, strict=True):
+        assert one.learner.to_bytes() == two.learner.to_bytes()
 
 
 def test_a_location_is_crossed_if_every_fold_has_it_and_lacks_it() -> None:

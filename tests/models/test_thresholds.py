@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from models.thresholds import RULES, answer, choose_rules, f1, f1_shrunk, fit_thresholds, half_f1, proportion
+from models.thresholds import RULES, choose_rules, decide, f1, f1_shrunk, fit_thresholds, half_f1, proportion
 
 
 def calibrated(rows: int, seed: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -60,14 +60,14 @@ def test_every_rule_stays_within_0_and_1_without_positives_or_negatives(rule: st
 def test_the_likeliest_location_is_always_answered_unless_told_otherwise() -> None:
     probability = np.array([[0.1, 0.2], [0.9, 0.1]])
     thresholds = np.array([0.5, 0.5])
-    assert answer(probability, thresholds).tolist() == [[False, True], [True, False]]
-    assert answer(probability, thresholds, always=False).tolist() == [[False, False], [True, False]]
+    assert decide(probability, thresholds).tolist() == [[False, True], [True, False]]
+    assert decide(probability, thresholds, always=False).tolist() == [[False, False], [True, False]]
 
 
 def test_a_higher_threshold_never_chooses_more() -> None:
     probability = np.random.default_rng(0).random((50, 3))
-    low = answer(probability, np.full(3, 0.3), always=False)
-    high = answer(probability, np.full(3, 0.6), always=False)
+    low = decide(probability, np.full(3, 0.3), always=False)
+    high = decide(probability, np.full(3, 0.6), always=False)
     assert not (high & ~low).any()
 
 

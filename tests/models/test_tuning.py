@@ -4,11 +4,21 @@ import numpy as np
 import optuna
 import pytest
 
-from models.choosing import Metric, Tuning, choose, normalised_log_loss, precision_loss
-from models.cross_fitting import Block, Level0, MemoryStore
-from models.hyperparameters import KINDS, LARGE, Kind, Settings, defaults
-from models.nested import sources
-from models.tuning import Candidate, Rounds, Study, best, strata, tune
+from models.cross_fitting import Block, CrossFitter, MemoryStore
+from models.hyperparameters import JOINT_KINDS, KINDS, LARGE, Hyperparameters, Kind, defaults
+from models.tuning import (
+    Candidate,
+    Metric,
+    Rounds,
+    Study,
+    Tuning,
+    best,
+    choose,
+    normalised_log_loss,
+    precision_loss,
+    strata,
+    tune,
+)
 from tests.models.tables import make_tables
 
 KIND: Kind = "lightgbm"
@@ -22,8 +32,8 @@ def study(kind: Kind = KIND, rows: int = 100, **given: object) -> Study:
     return Study(kind=kind, rows=rows, **settings)
 
 
-def losses(settings: Settings) -> Rounds:
-    return lambda _, __: np.array([settings.learning_rate, -settings.learning_rate, 1.0])
+def losses(drawn: Hyperparameters) -> Rounds:
+    return lambda _, __: np.array([drawn.learning_rate, -drawn.learning_rate, 1.0])
 
 
 @pytest.mark.parametrize("rows", [100, LARGE])
@@ -31,14 +41,14 @@ def losses(settings: Settings) -> Rounds:
 def test_the_defaults_come_first_and_are_within_the_space(kind: Kind, rows: int) -> None:
     candidates = tune(losses, study(kind, rows, trials=3))
     assert len(candidates) == 4
-    assert candidates[0].settings == defaults(kind, rows)
+    assert candidates[0].hyperparameters == defaults(kind, rows)
 
 
 def test_candidates_do_not_depend_on_how_earlier_ones_did() -> None:
     one = tune(losses, study())
     other = tune(lambda s: lambda *given: -losses(s)(*given), study())
-    assert [c.settings for c in one] == [c.settings for c in other]
-    assert len({c.settings for c in one}) == 5
+    assert [c.hyperparameters for c in one] == [c.hyperparameters for c in other]
+    assert len({c.hyperparameters for c in one}) == 5
 
 
 def test_a_study_that_was_interrupted_goes_on_with_the_same_candidates() -> None:
@@ -46,7 +56,7 @@ def test_a_study_that_was_interrupted_goes_on_with_the_same_candidates() -> None
     storage = optuna.storages.InMemoryStorage()
     calls = 0
 
-    def dying(settings: Settings) -> Rounds:
+    def dying(settings: Hyperparameters) -> Rounds:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -56,7 +66,7 @@ def test_a_study_that_was_interrupted_goes_on_with_the_same_candidates() -> None
     with pytest.raises(KeyboardInterrupt):
         tune(dying, study(storage=storage))
     again = tune(dying, study(storage=storage))
-    assert [c.settings for c in again] == [c.settings for c in whole]
+    assert [c.hyperparameters for c in again] == [c.hyperparameters for c in whole]
     assert calls == 6  # two finished, one repeated, two more
 
 
@@ -68,7 +78,7 @@ class Course:
         self.asked: list[tuple[int, int, list[bool]]] = []
         self.begun = -1
 
-    def __call__(self, settings: Settings) -> Rounds:  # noqa: ARG002 - the course is fixed
+    def __call__(self, settings: Hyperparameters) -> Rounds:  # noqa: ARG002 - the course is fixed
         self.begun += 1
         number = self.begun
 
@@ -82,18 +92,18 @@ class Course:
 EVEN = [[1.0, 1.0], [1.0, 1.0]]
 
 
-def test_a_fold_gives_up_what_is_worse_than_the_median_of_earlier_candidates() -> None:
+def test_a_fold_prunes_what_is_worse_than_the_median_of_earlier_candidates() -> None:
     course = Course([EVEN, EVEN, EVEN, EVEN, [[2.0, 0.5], [0.1, 0.4]], [[2.0, 2.0], [0.1, 0.1]]])
     candidates = tune(course, study(folds=2, rounds=2, trials=5))
     assert course.asked[-3:] == [(4, 0, [True, True]), (4, 1, [False, True]), (5, 0, [True, True])]
     assert candidates[4].losses.tolist() == [np.inf, 0.4]
     assert np.isinf(candidates[5].losses).all()
-    assert best(candidates, 0) == candidates[0].settings
-    assert best(candidates, 1) == candidates[4].settings
-    assert best(candidates) == candidates[0].settings  # the final model wants one that no fold gave up
+    assert best(candidates, 0) == candidates[0].hyperparameters
+    assert best(candidates, 1) == candidates[4].hyperparameters
+    assert best(candidates) == candidates[0].hyperparameters  # the final model wants one that no fold pruned
 
 
-def test_what_one_fold_gives_up_does_not_depend_on_the_losses_of_another() -> None:
+def test_what_one_fold_prunes_does_not_depend_on_the_losses_of_another() -> None:
     rng = np.random.default_rng(0)
     rounds = rng.random((9, 2, 2))
     other = rounds.copy()
@@ -118,13 +128,6 @@ def test_no_candidate_is_begun_when_it_is_late_but_the_defaults_always_are() -> 
     assert len(tune(losses, study(late=lambda: True))) == 1
 
 
-def test_better_candidates_are_told_of() -> None:
-    told: list[str] = []
-    course = Course([EVEN, [[0.5, 0.5], [0.5, 0.5]], EVEN])
-    tune(course, study(name="features lightgbm rare x", folds=2, rounds=2, trials=2, note=told.append))
-    assert told == ["features lightgbm rare: 0.500 by trial 1 of 2, the best so far (before: 1.000)"]
-
-
 def test_a_dashboard_sees_intermediate_values_and_pruned_trials() -> None:
     storage = optuna.storages.InMemoryStorage()
     course = Course([EVEN] * 4 + [[[2.0, 2.0], [0.1, 0.1]]])
@@ -135,18 +138,18 @@ def test_a_dashboard_sees_intermediate_values_and_pruned_trials() -> None:
 
 
 def test_every_outer_fold_chooses_its_own_candidate() -> None:
-    one = Candidate(Settings(trees=1), np.array([1.0, 3.0]))
-    other = Candidate(Settings(trees=2), np.array([1.5, 1.0]))
-    assert best([one, other], 0) == one.settings
-    assert best([one, other], 1) == other.settings
-    assert best([one, other]) == other.settings
+    one = Candidate(Hyperparameters(trees=1), np.array([1.0, 3.0]))
+    other = Candidate(Hyperparameters(trees=2), np.array([1.5, 1.0]))
+    assert best([one, other], 0) == one.hyperparameters
+    assert best([one, other], 1) == other.hyperparameters
+    assert best([one, other]) == other.hyperparameters
 
 
 def test_strata_follow_the_number_of_positives() -> None:
     targets = np.zeros((1000, 4), dtype=bool)
     for location, positives in enumerate([5, 400, 299, 29]):
         targets[:positives, location] = True
-    assert strata(targets) == {"rare": [0, 3], "uncommon": [2], "common": [1]}
+    assert strata(targets, [0, 1, 2, 3]) == {"rare": [0, 3], "uncommon": [2], "common": [1]}
 
 
 def test_knowing_only_the_prevalence_has_a_normalised_log_loss_of_1() -> None:
@@ -175,6 +178,7 @@ class CountingStore(MemoryStore):
 
 def test_pruning_spares_fits_and_every_fold_still_chooses_by_its_inner_folds_alone() -> None:
     tables = make_tables(90, folds=5)
+    block = Block.of("net", tables.X["net"], ("linear",))
     chosen, fitted = [], []
     for shuffled in (False, True):
         Y = tables.Y.to_numpy().copy()
@@ -182,30 +186,46 @@ def test_pruning_spares_fits_and_every_fold_still_chooses_by_its_inner_folds_alo
             inside = np.flatnonzero(tables.fold == 1)
             Y[inside] = Y[np.roll(inside, 7)]
         store = CountingStore()
-        level0 = Level0([Block.of("net", tables.X["net"])], Y, tables.fold, store=store)
-        choices = choose(level0, sources(1, ("linear",)), Tuning(trials=8))
+        fitter = CrossFitter([block], Y, tables.fold, store=store)
+        choices = choose(fitter, Tuning(trials=8))
         chosen.append([choice.per_fold[1] for choice in choices])
         fitted.append(store.fitted)
     assert chosen[0] == chosen[1]
     assert max(fitted) < 9 * 10 * 3  # candidates, pairs, locations
 
 
-@pytest.mark.parametrize("metric", ["log_loss", "average_precision"])
-def test_a_multilabel_source_is_tuned_for_all_locations_at_once(metric: Metric) -> None:
+def linear_fitter() -> CrossFitter:
     tables = make_tables(60)
-    level0 = Level0([Block.of("net", tables.X["net"])], tables.Y.to_numpy(), tables.fold)
-    choices = choose(level0, sources(1, ("multilabel",)), Tuning(trials=1, metric=metric))
-    assert [choice.places for choice in choices] == [(None,)]
+    block = Block.of("net", tables.X["net"], ("linear",))
+    return CrossFitter([block], tables.Y.to_numpy(), tables.fold)
+
+
+@pytest.mark.parametrize(
+    ("metric", "measure"), [("log_loss", "log-loss"), ("average_precision", "average precision")]
+)
+def test_every_study_is_told_of_in_one_line(metric: Metric, measure: str) -> None:
+    told: list[str] = []
+    choose(linear_fitter(), Tuning(trials=1, metric=metric, note=told.append))
+    assert told
+    for line in told:
+        assert line.startswith("net linear, ")
+        assert measure in line
+        assert "tuned (1 of 1 trials)" in line
+
+
+def test_learners_of_all_locations_are_not_tuned() -> None:
+    tables = make_tables(60)
+    blocks = [Block.of("nets", tables.X["net"], JOINT_KINDS)]
+    store = CountingStore()
+    choices = choose(CrossFitter(blocks, tables.Y.to_numpy(), tables.fold, store=store), Tuning(trials=8))
+    assert [choice.positions for choice in choices] == [(None,), (None,)]
+    assert store.fitted == 0
 
 
 def test_a_timeout_ends_the_trials_but_not_the_defaults() -> None:
-    tables = make_tables(60)
-    level0 = Level0([Block.of("net", tables.X["net"])], tables.Y.to_numpy(), tables.fold)
     storage, told = optuna.storages.InMemoryStorage(), []
-    tuning = Tuning(trials=5, timeout=1e-9, storage=storage, note=told.append)
-    choose(level0, sources(1, ("linear",)), tuning)
+    choose(linear_fitter(), Tuning(trials=5, timeout=1e-9, storage=storage, note=told.append))
     names = optuna.get_all_study_names(storage)
-    assert [len(optuna.load_study(study_name=name, storage=storage).trials) for name in names] == [1] * len(
-        told
-    )
+    trials = [len(optuna.load_study(study_name=name, storage=storage).trials) for name in names]
+    assert trials == [1] * len(told)
     assert told

@@ -7,7 +7,12 @@ import numpy as np
 import pandas as pd
 
 import features
+from pipeline.commands.options import options_of
+from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
+from pipeline.stages.options import SimulateOptions
+from pipeline.stages.simulate import Simulate, SimulateSummary
 
 CLASSES = (0, 25, 2, 15)
 """Nucleoplasm, Cytosol, Nucleoli, and Microtubule ends, which is too rare to be trained."""
@@ -34,6 +39,12 @@ def make_workfolder(root: Path, pictures: int = 60) -> Workspace:
     targets = [" ".join(str(CLASSES[k]) for k in np.flatnonzero(row)) for row in here]
     pd.DataFrame({"Id": ids, "Target": targets}).to_csv(root / "labels.csv", index=False)
     return work
+
+
+def simulate(out: Path, pictures: int, seed: int, size: int = 512, **options: object) -> SimulateSummary:
+    """Simulate pictures as the command does, in one process unless told otherwise."""
+    asked = {"out": out, "pictures": pictures, "seed": seed, "size": size, "jobs": 1} | options
+    return execute(Simulate(), options_of(SimulateOptions, asked), SilentProgress())
 
 
 def write_embedding(path: Path, pictures: int = 60) -> None:

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 
-from pipeline.core.files import remove_leftovers
+import pytest
+
+from pipeline.core.files import remove_leftovers, replacing
 
 
 def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
@@ -19,3 +21,18 @@ def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
         path.write_bytes(b"x")
     remove_leftovers(tmp_path)
     assert sorted(folder.iterdir()) == sorted([running, finished])
+
+
+def write_half(path):
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("power cut")
+
+
+def test_an_interrupted_replacement_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_half(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.torch_runtime import check_device, fast_arithmetic, multiplies_bfloat16
+from pipeline.core.torch_runtime import autocast, check_device, multiplies_bfloat16
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -9,7 +9,7 @@ def test_bfloat16_is_used_only_where_the_processor_multiplies_it(monkeypatch, na
     import torch
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": native})
-    with fast_arithmetic("cpu"):
+    with autocast("cpu"):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if native else torch.float32)
 

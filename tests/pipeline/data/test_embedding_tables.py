@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.data.embedding_tables import read_embedding
 from pipeline.core.errors import PipelineError
+from pipeline.data.embedding_tables import read_embedding
 
 IDS = ["b", "a"]
 VALUES = np.array([[1.5, 2.0], [3.0, 4.0]])

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.core.workspace import Workspace
 from pipeline.core.progress import SilentProgress
-from pipeline.stages.train import train
+from pipeline.core.workspace import Workspace
 from pipeline.data.groups import read_groups
-from pipeline.stages.train_options import TrainOptions
+from pipeline.stages.options import TrainOptions
+from pipeline.stages.train import train
 from tests.pipeline.workfolder import make_workfolder
 
 IDS = pd.Index(["a", "b", "c", "d"], name="Id")

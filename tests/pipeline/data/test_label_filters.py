@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.core.errors import PipelineError
-from pipeline.stages.evaluate import read_answers
-from pipeline.core.workspace import Workspace
 from pipeline.core.progress import SilentProgress
-from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
+from pipeline.core.workspace import Workspace
 from pipeline.data.label_filters import agreeing, reliable
+from pipeline.stages.evaluate import read_answers
+from pipeline.stages.options import TrainOptions
+from pipeline.stages.train import train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -115,7 +115,7 @@ def test_what_each_filter_takes_is_listed_by_location(selected: Workspace) -> No
     table = pd.read_csv(selected.selection, index_col=0)
     assert table.loc["Cytosol", "agreement_positives"] == 4
     assert {"confident_positives", "confident_negatives", "positives"} <= set(table.columns)
-    assert "Cytosol is not learned from: doubted by agreement" in selected.problems.read_text()
+    assert "Cytosol is not learned from: suspected label error (experts)" in selected.problems.read_text()
 
 
 def test_every_label_is_scored_with_and_without_the_selection(selected: Workspace) -> None:

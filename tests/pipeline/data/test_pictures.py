@@ -6,8 +6,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline.data.pictures import read_picture
 from pipeline.core.problems import SampleError
+from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
 
 

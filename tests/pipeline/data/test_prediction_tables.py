@@ -1,4 +1,4 @@
-"""Other networks' answers become a block of the stack, and contributions still add up."""
+"""Other networks' predictions become a block of the stack, with or without pictures."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from models.bundle import load_model
 from models.folds import stratified_group_folds
 from models.stacking import StackedLocations
 from pipeline.core.errors import PipelineError
-from pipeline.data.locations import LOCATIONS
 from pipeline.core.progress import SilentProgress
-from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
+from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
+from pipeline.stages.options import TrainOptions
+from pipeline.stages.train import train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -36,7 +36,7 @@ def test_probabilities_label_sets_and_columns_in_another_order_are_read(tmp_path
     sets = pd.DataFrame({"Id": IDS[:58], "Predicted": ["0 25", "", *["3"] * 56]})
     sets.to_csv(tmp_path / "sets.csv", index=False)
     read = read_outputs([tmp_path / name for name in ("By name.csv", "in_order.parquet", "sets.csv")])
-    assert read.shape == (60, 4 * 28)
+    assert read.shape == (60, 3 * 28)
     named = read.filter(like="cnn__by_name__output_").to_numpy()
     assert np.array_equal(named, read.filter(like="cnn__in_order__output_").to_numpy())
     assert np.allclose(
@@ -59,7 +59,7 @@ def test_probabilities_label_sets_and_columns_in_another_order_are_read(tmp_path
         ("Id," + ",".join(LOCATIONS) + "\nx" + ",high" * 28 + "\n", "give numbers"),
     ],
 )
-def test_what_is_no_table_of_answers_is_refused(tmp_path: Path, content: str, message: str) -> None:
+def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "net.csv").write_text(content)
     with pytest.raises(PipelineError, match=message):
         read_outputs([tmp_path / "net.csv"])
@@ -81,15 +81,16 @@ def test_outputs_are_one_more_block_that_predict_and_importances_read(tmp_path: 
         probabilities(seed).to_csv(paths[-1], index=False)
     options = TrainOptions(
         work=work.root, labels=tmp_path / "labels.csv", outputs=tuple(paths), trials=0, folds=3, jobs=1,
-        boosters=("linear", "multilabel"),
+        boosters=("linear",),
     )  # fmt: skip
     train(options, SilentProgress())
     model = load_model(work.model)
     assert list(model.stack.blocks) == ["features", "outputs"]
-    assert {path.name for path in (work.model / "boosters").glob("all_*")} == {
-        "all_block0_multilabel.json",
-        "all_block1_multilabel.json",
+    assert {path.name for path in (work.model / "learners").glob("all_*")} == {
+        "all_block1_label_powerset.safetensors",
+        "all_block1_pooled_trees.json",
     }
+    assert len(model.locations) == 4  # the fourth is too rare for learners of one location
     given = [word for path in paths for word in ("--outputs", str(path))]
     runner = CliRunner()
     ended = runner.invoke(app, ["importances", "Cytosol", "--work", str(work.root), *given])
@@ -107,20 +108,20 @@ def test_contributions_add_up_for_every_location_on_published_label_sets(real: P
     each = [np.flatnonzero(known)[:10] for known in truth.T]
     some = np.unique(np.concatenate([*each, np.arange(0, len(table), 200)]))
     values = {
-        f"{name}{place:02}": unpacked(table[name])[some, place].astype(np.float32)
+        f"{name}{location:02}": unpacked(table[name])[some, location].astype(np.float32)
         for name in bits[:3]
         if name != "target_bits"
-        for place in range(28)
+        for location in range(28)
     }
     X = pd.DataFrame(values)
     Y = pd.DataFrame(truth[some], columns=list(LOCATIONS))
     fold = stratified_group_folds(Y.to_numpy(), pd.Series(np.arange(len(Y))), 3)
-    stack = StackedLocations(kinds=("linear", "multilabel")).fit({"nets": X}, Y, fold)
+    stack = StackedLocations(of_networks=("nets",)).fit({"nets": X}, Y, fold)
     model, asked = stack.model_, X.iloc[::50]
-    log_odds = model.heads["stack"].log_odds(model.margins(asked))
-    for place, location in enumerate(LOCATIONS):
+    log_odds = model.meta_learners["stack"].log_odds(model.base_log_odds(asked))
+    for column, location in enumerate(LOCATIONS):
         parts = model.contributions(asked, location)
-        assert np.abs(parts.sum(axis=1) - log_odds[:, place]).max() < 1e-6
+        assert np.abs(parts.sum(axis=1) - log_odds[:, column]).max() < 1e-6
 
 
 def unpacked(bits: pd.Series) -> np.ndarray:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.samples import CHANNELS
-from pipeline.data.samples import find_samples, is_safe_id
+from pipeline.data.samples import CHANNELS, find_samples, is_safe_id
 
 
 def write_table(path: Path, *rows: str, header: str = "Id,red,green,blue,yellow") -> Path:

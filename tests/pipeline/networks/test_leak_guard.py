@@ -7,15 +7,15 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
-from pipeline.networks.card import EmbeddingCard, write_card
-from pipeline.networks.leak_guard import card_of, check_leaks, same_folds
+from pipeline.core.weights import write_card
+from pipeline.networks.leak_guard import TableCard, card_of, check_leaks, same_folds
 
 FOLD = pd.Series({"a": 0, "b": 0, "c": 1, "d": 1})
 PATH = Path("net.parquet")
 
 
-def card(**fields: object) -> EmbeddingCard:
-    return EmbeddingCard(name="net", columns=1, **fields)
+def card(**fields: object) -> TableCard:
+    return TableCard(name="net", columns=1, **fields)
 
 
 def test_an_embedding_that_saw_none_of_the_pictures_passes_without_a_word() -> None:
@@ -23,7 +23,7 @@ def test_an_embedding_that_saw_none_of_the_pictures_passes_without_a_word() -> N
 
 
 @pytest.mark.parametrize("unknown", [None, card()])
-def test_unknown_training_pictures_mark_the_scores(unknown: EmbeddingCard | None) -> None:
+def test_unknown_training_pictures_mark_the_scores(unknown: TableCard | None) -> None:
     marks = check_leaks({PATH: unknown}, FOLD, accept=False)
     assert marks == ["net.parquet: the pictures its network was trained on are unknown; scores may flatter"]
 
@@ -48,7 +48,7 @@ def test_folds_match_whatever_their_numbers() -> None:
 def test_other_folds_do_not_match(folds: dict[str, int] | None) -> None:
     other = card(trained_on=tuple(FOLD.index), folds=folds)
     assert not same_folds(other, FOLD)
-    with pytest.raises(PipelineError, match="answer from memory"):
+    with pytest.raises(PipelineError, match="predict from memory"):
         check_leaks({PATH: other}, FOLD, accept=False)
 
 
@@ -63,5 +63,5 @@ def test_a_card_of_another_table_is_no_card(tmp_path: Path) -> None:
 
 def test_a_damaged_card_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.json").write_text("{}")
-    with pytest.raises(PipelineError, match="not a card of embeddings"):
+    with pytest.raises(PipelineError, match="damaged card"):
         card_of(tmp_path / "net.parquet")

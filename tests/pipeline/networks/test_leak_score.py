@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.stack import STACK
+from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
+from pipeline.core.weights import write_card
 from pipeline.core.workspace import Workspace
-from pipeline.networks.card import EmbeddingCard, write_card
-from pipeline.stages.evaluate import EvaluateOptions, evaluate
+from pipeline.networks.leak_guard import TableCard
+from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder
 
 PICTURES = 120
@@ -33,7 +35,7 @@ def memory(tmp_path: Path) -> tuple[Workspace, Path]:
     table.parent.mkdir()
     values = truth * 4.0 + rng.normal(0, 0.5, truth.shape)
     pd.DataFrame(values, columns=["a", "b"]).assign(Id=ids).to_parquet(table, index=False)
-    card = EmbeddingCard(name="memory", columns=2, trained_on=tuple(ids), sha256=file_digest(table))
+    card = TableCard(name="memory", columns=2, trained_on=tuple(ids), sha256=file_digest(table))
     write_card(table, card)
     return work, table
 
@@ -43,7 +45,7 @@ def scored(work: Workspace, embeddings: tuple[Path, ...] = (), *, accept_leak: b
     labels = work.root.parent / "labels.csv"
     settings = {"trials": 0, "folds": 3, "jobs": 1, "accept_leak": accept_leak}
     train(TrainOptions(work=work.root, labels=labels, embeddings=embeddings, **settings), SilentProgress())
-    scores = evaluate(EvaluateOptions(work=work.root, draws=100), SilentProgress())
+    scores = execute(Evaluate(), EvaluateOptions(work=work.root, draws=100), SilentProgress())
     assert set(pd.read_parquet(work.out_of_fold)["model"]) >= {STACK}
     return next(iter(scores.totals.values())).value, scores.protocol
 

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.weights import card_path, read_state
 from pipeline.data.pictures import Picture
-from pipeline.segmentation.card import Card, card_path
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.inference import Prediction, follow, predict
-from pipeline.segmentation.network import build_network, load_state
-from pipeline.segmentation.weights import find_weights, load_network, read_state, save_weights
+from pipeline.segmentation.network import (
+    SegmenterCard,
+    build_network,
+    fill_network,
+    find_weights,
+    load_network,
+    save_weights,
+)
 
-CARD = Card(objects="nuclei", diameter=17, data="none", licence="CC0", command="none", steps=0)
+CARD = SegmenterCard(objects="nuclei", diameter=17, data="none", licence="CC0", command="none", steps=0)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +117,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     with pytest.raises(PipelineError, match=r"output\.2\.weight has shape \(3, 8, 1, 1\)"):
         load_network(find_weights(str(tmp_path / "narrow.safetensors")))
     save_weights(tmp_path / "other.safetensors", {"W2": torch.zeros(2)}, CARD)
-    with pytest.raises(PipelineError, match=r"not a Cellpose 3 network: .* missing or unknown"):
+    with pytest.raises(PipelineError, match=r"not a checkpoint of Cellpose 3: \d+ weights missing, 1 unk"):
         load_network(find_weights(str(tmp_path / "other.safetensors")))
 
 
@@ -137,7 +143,7 @@ def test_stock_cellpose_predicts_the_same_with_the_same_weights(weights):
     )
     ours = predict(load_network(find_weights(str(weights))), planes, 1.0)
     stock = build_network(17.0)
-    load_state(stock, read_state(weights))
+    fill_network(stock, read_state(weights))
     with torch.inference_mode():
         theirs, _ = run_net(stock.eval(), planes.transpose(1, 2, 0)[None])
     assert np.allclose(ours.flows, theirs[0, ..., :2].transpose(2, 0, 1), atol=0.05)

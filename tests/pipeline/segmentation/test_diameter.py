@@ -14,8 +14,8 @@ from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.diameter import calibrate
 from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.inference import Prediction
+from pipeline.segmentation.network import Weights
 from pipeline.segmentation.scale import DEFAULT, estimate_diameter
-from pipeline.segmentation.weights import Weights
 
 WEIGHTS = Weights(path=None, digest="d", diameter=17.0)
 

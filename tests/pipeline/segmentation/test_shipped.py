@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.core.weights import SHIPPED
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import CHANNELS
-from pipeline.segmentation.card import read_card
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.diameter import with_diameters
 from pipeline.segmentation.factory import make_segmenter
+from pipeline.segmentation.network import find_weights, read_segmenter_card
 from pipeline.segmentation.scores import average_precision
-from pipeline.segmentation.weights import SHIPPED, find_weights
 from pipeline.simulation.field import scene_of, simulate_picture
 from pipeline.simulation.placement import Divisions
 from pipeline.simulation.proteins import protein
@@ -26,7 +26,7 @@ def segmenter():
 @pytest.mark.parametrize("name", ["nuclei", "cells"])
 def test_shipped_weights_are_small_match_their_card_and_say_what_they_are(name):
     weights = find_weights(f"shipped:{name}")
-    card = read_card(weights.path)
+    card = read_segmenter_card(weights.path)
     assert weights.path.stat().st_size <= 15_000_000
     assert weights.path.parent == SHIPPED
     assert card.sha256 == weights.digest

@@ -2,13 +2,14 @@ import imagecodecs
 import numpy as np
 import pytest
 
+from pipeline.commands.options import options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.weights import card_path
 from pipeline.segmentation.augment import TileSampler, flow_target, relight, two_planes
-from pipeline.segmentation.card import card_path
 from pipeline.segmentation.fields import Field, read_fields, split_fields
-from pipeline.segmentation.training import Trainer, TrainingSettings, learning_rate
-from pipeline.segmentation.weights import find_weights, load_network
+from pipeline.segmentation.network import find_weights, load_network
+from pipeline.segmentation.training import SegmenterHyperparameters, segmenter_training
 from pipeline.stages.train_segmenter import TrainSegmenterOptions, train_segmenter
 
 
@@ -33,7 +34,7 @@ def write(folder, fields):
 
 
 def small(**changes):
-    return TrainingSettings(
+    return SegmenterHyperparameters(
         **{"diameter": 17.0, "steps": 4, "batch": 2, "side": 32, "save_every": 2, **changes}
     )
 
@@ -100,18 +101,17 @@ def test_objects_are_mixed_from_two_stains_and_relit_one_by_one():
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_nothing():
-    settings = TrainingSettings(17.0, steps=1000)
-    rates = [learning_rate(step, settings) for step in range(1001)]
-    assert rates[0] < rates[50] < rates[100] == rates[699] == settings.learning_rate
+    schedule = SegmenterHyperparameters(diameter=17.0, steps=1000).schedule()
+    rates = [schedule.factor(step) for step in range(1001)]
+    assert rates[0] < rates[50] < rates[100] == rates[699] == 1
     assert np.all(np.diff(rates[701:]) < 0)
     assert rates[1000] == pytest.approx(0)
-    few = TrainingSettings(17.0, steps=50)
-    assert learning_rate(5, few) == few.learning_rate
+    assert SegmenterHyperparameters(diameter=17.0, steps=50).schedule().factor(5) == 1
 
 
 def test_training_learns():
-    trainer = Trainer(TileSampler([field()], 17.0, 32), small(steps=30, learning_rate=5e-3))
-    losses = [trainer.update() for _ in range(30)]
+    training = segmenter_training(TileSampler([field()], 17.0, 32), small(steps=30, learning_rate=5e-3))
+    losses = [float(training.update()) for _ in range(30)]
     assert np.mean(losses[-8:]) < 0.75 * np.mean(losses[:3])
 
 
@@ -119,26 +119,24 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path)
     import torch
 
     sampler, checkpoint = TileSampler([field()], 17.0, 32), tmp_path / "checkpoint"
-    undisturbed = Trainer(sampler, small()).run(SilentProgress())
-    killed = Trainer(sampler, small())
+    undisturbed = segmenter_training(sampler, small()).run(SilentProgress(), "train")
+    killed = segmenter_training(sampler, small())
     killed.update()
     killed.update()
     killed.save(checkpoint)
     killed.update()
-    resumed = Trainer(sampler, small())
-    resumed.resume(checkpoint)
-    found = resumed.run(SilentProgress())
+    found = segmenter_training(sampler, small()).run(SilentProgress(), "train", checkpoint)
     assert all(torch.equal(found[name], undisturbed[name]) for name in undisturbed)
 
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_told(tmp_path):
     sampler, checkpoint = TileSampler([field()], 17.0, 32), tmp_path / "checkpoint"
-    Trainer(sampler, small()).save(checkpoint)
+    segmenter_training(sampler, small()).save(checkpoint)
     with pytest.raises(PipelineError, match="made with other seed"):
-        Trainer(sampler, small(seed=1)).resume(checkpoint)
+        segmenter_training(sampler, small(seed=1)).resume(checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
-    with pytest.raises(PipelineError, match="not a readable checkpoint"):
-        Trainer(sampler, small()).resume(checkpoint)
+    with pytest.raises(PipelineError, match="not a readable file of weights"):
+        segmenter_training(sampler, small()).resume(checkpoint)
 
 
 def options(folder, output, **changes):
@@ -151,7 +149,7 @@ def options(folder, output, **changes):
         "batch": 2,
         "side": 32,
     }
-    return TrainSegmenterOptions(**{**given, **changes})
+    return options_of(TrainSegmenterOptions, {**given, **changes})
 
 
 def test_training_writes_weights_with_a_card_and_a_second_run_does_nothing(tmp_path):
@@ -202,10 +200,8 @@ def test_fields_that_cannot_be_used_are_told(tmp_path):
 
 
 def test_unknown_objects_and_file_types_are_told(tmp_path):
-    with pytest.raises(PipelineError, match="cannot train 'mitochondria'; known: nuclei, cells"):
-        train_segmenter(
-            options(tmp_path, tmp_path / "w.safetensors", objects="mitochondria"), SilentProgress()
-        )
+    with pytest.raises(PipelineError, match="unknown objects 'mitochondria'; known: nuclei, cells"):
+        options(tmp_path, tmp_path / "w.safetensors", objects="mitochondria")
     with pytest.raises(PipelineError, match=r"name the file of weights \*\.safetensors"):
         train_segmenter(options(tmp_path, tmp_path / "w.pt"), SilentProgress())
 

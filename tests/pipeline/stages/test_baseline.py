@@ -11,8 +11,8 @@ from pipeline.commands.baseline import baseline as command
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
 from pipeline.stages.baseline import BaselineOptions, baseline
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder
 
 LABELS = "Id,Target\na,0\nb,0 25\nc,2\nd,25\n"

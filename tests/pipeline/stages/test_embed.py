@@ -1,5 +1,8 @@
 """Embedding pictures: networks of torch and ONNX, ready tables, cards, what a kill leaves."""
 
+import os
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +13,40 @@ import torch
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.store import Parts
+from pipeline.core.weights import SHIPPED, read_card, write_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, write_mask
 from pipeline.networks.architectures import build_network
-from pipeline.networks.card import Embedder, EmbeddingCard, read_card, write_card
-from pipeline.networks.columns import cell_crops, summarised
+from pipeline.networks.checkpoints import CnnCard
+from pipeline.networks.inference import cell_crops, summarised
+from pipeline.networks.leak_guard import TableCard, card_of
 from pipeline.networks.preprocessing import Preprocessing, prepare
-from pipeline.networks.weights import SHIPPED
-from pipeline.stages.embed import EmbedOptions, embed
+from pipeline.stages.embed import Embed, EmbedSummary
+from pipeline.stages.options import EmbedOptions
 from tests.pipeline.onnx_net import TOML, write_onnx
 
 
-def run(root: Path, **options: object):
-    given = {"work": root / "work", "images": root / "images", "jobs": 1} | options
-    return embed(EmbedOptions(**given), SilentProgress())
+@dataclass(frozen=True)
+class Written:
+    """What `embed` wrote, and where."""
+
+    path: Path
+    summary: EmbedSummary
+
+
+def run(root: Path, **options: object) -> Written:
+    given = EmbedOptions(**{"work": root / "work", "images": root / "images", "jobs": 1} | options)
+    summary = execute(Embed(), given, SilentProgress())
+    return Written(Workspace(given.work).embedding(summary.name), summary)
+
+
+def card(done) -> TableCard:
+    """Return the card beside the table that `embed` wrote."""
+    found = card_of(done.path)
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -37,14 +59,17 @@ def pictures(tmp_path: Path, write_sample) -> Path:
 def save_compact(path: Path) -> None:
     torch.manual_seed(0)
     torch.save({"state_dict": build_network("compact", 1).state_dict()}, path)
-    embedder = Embedder(
-        name="compact",
+    card = CnnCard(
         network="compact",
-        weights=path,
         sha256=file_digest(path),
+        data="one picture",
+        licence="CC0",
+        command="none",
+        steps=0,
         preprocessing=Preprocessing(side=64, scale="picture"),
+        trained_on=("x",),
     )
-    write_card(path, EmbeddingCard(name="compact", columns=0, embedder=embedder, trained_on=("x",)))
+    write_card(path, card)
 
 
 def test_an_onnx_network_sees_its_channels_normalised_and_answers_log_odds(
@@ -59,7 +84,7 @@ def test_an_onnx_network_sees_its_channels_normalised_and_answers_log_odds(
     first = table.loc["p1", [f"cnn__mean_net__e000{place}" for place in range(4)]]
     np.testing.assert_allclose(first.to_numpy(float), expected, atol=1e-5)
     np.testing.assert_allclose(table["cnn__mean_net__logit_plasma_membrane"], np.log(9), rtol=1e-4)
-    card = read_card(done.path)
+    card = card_of(done.path)
     assert card is not None
     assert card.trained_on == "unknown"
     assert card.embedder is not None
@@ -89,7 +114,7 @@ def test_files_that_are_no_networks_are_refused(pictures: Path) -> None:
     (pictures / "net.toml").write_text(TOML)
     with pytest.raises(PipelineError, match="not a network that can run"):
         run(pictures, onnx=pictures / "net.onnx")
-    with pytest.raises(PipelineError, match="not a readable checkpoint"):
+    with pytest.raises(PipelineError, match="not a readable file of weights"):
         run(pictures, checkpoint=pictures / "net.onnx", network="resnet18")
     torch.save({"state_dict": build_network("compact", 1).state_dict()}, pictures / "c.pth")
     with pytest.raises(PipelineError, match=r"not a checkpoint of resnet18: \d+ weights missing"):
@@ -100,7 +125,7 @@ def test_files_that_are_no_networks_are_refused(pictures: Path) -> None:
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(pictures: Path) -> None:
     torch.save({"state_dict": {"weight": torch.zeros(1)}, "hook": print}, pictures / "evil.pth")
-    with pytest.raises(PipelineError, match="not a readable checkpoint"):
+    with pytest.raises(PipelineError, match="not a readable file of weights"):
         run(pictures, checkpoint=pictures / "evil.pth", network="resnet18")
 
 
@@ -117,39 +142,80 @@ def test_what_is_embedded_is_not_embedded_again(pictures: Path, monkeypatch: pyt
     source = {"checkpoint": pictures / "c.pth"}
     run(pictures, **source)
     monkeypatch.setattr(Parts, "write", lambda *_: pytest.fail("embedded again"))
-    assert run(pictures, **source).pictures == 3
+    again = run(pictures, **source)
+    assert again.summary.pictures == 3
+    assert not again.summary.fresh
+    shutil.rmtree(pictures / "work" / "records")
+    assert run(pictures, **source).summary.fresh
+
+
+def test_a_work_folder_that_was_copied_is_still_up_to_date(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_compact(pictures / "c.pth")
+    cells = np.pad(np.ones((16, 16), np.uint16), 8)
+    for number in range(3):
+        write_mask(Workspace(pictures / "work").mask(f"p{number}"), Segmentation(cells, cells))
+    source = {"checkpoint": pictures / "c.pth", "per": "cell"}
+    first = run(pictures, **source).path.read_bytes()
+    shutil.copytree(pictures / "work", pictures / "copy", copy_function=shutil.copyfile)
+    for path in (pictures / "copy").rglob("*.*"):
+        os.utime(path, (1, 1))
+    shutil.rmtree(pictures / "work")
+    monkeypatch.setattr(Parts, "write", lambda *_: pytest.fail("embedded again"))
+    again = run(pictures, **source, work=pictures / "copy")
+    assert not again.summary.fresh
+    assert again.path == pictures / "copy" / "embeddings" / "compact.parquet"
+    shutil.rmtree(pictures / "copy" / "records")
+    assert run(pictures, **source, work=pictures / "copy").path.read_bytes() == first
+
+
+def test_other_cells_are_embedded_again(pictures: Path) -> None:
+    save_compact(pictures / "c.pth")
+    work, cells = Workspace(pictures / "work"), np.pad(np.ones((16, 16), np.uint16), 8)
+    for number in range(3):
+        write_mask(work.mask(f"p{number}"), Segmentation(cells, cells))
+    source = {"checkpoint": pictures / "c.pth", "per": "cell"}
+    first = pd.read_parquet(run(pictures, **source).path).set_index("Id")
+    write_mask(work.mask("p1"), Segmentation(cells.T[::-1] * 1, np.roll(cells, 3)))
+    write_mask(work.mask("p2"), Segmentation(np.roll(cells, 5), cells))
+    done = run(pictures, **source)
+    assert done.summary.fresh
+    second = pd.read_parquet(done.path).set_index("Id")
+    pd.testing.assert_frame_equal(second.loc[["p0", "p1"]], first.loc[["p0", "p1"]])
+    assert not second.loc["p2"].equals(first.loc["p2"])
 
 
 def test_weights_with_a_card_beside_them_need_no_further_words(pictures: Path) -> None:
     save_compact(pictures / "c.pth")
     done = run(pictures, checkpoint=pictures / "c.pth", name="Mine")
-    assert done.card.trained_on == ("x",)
+    assert card(done).trained_on == ("x",)
     assert done.path.name == "mine.parquet"
     with pytest.raises(PipelineError, match="its card says compact, 64 px; leave out --network and --side"):
         run(pictures, checkpoint=pictures / "c.pth", network="resnet18")
     torch.save({"state_dict": build_network("compact", 1).state_dict()}, pictures / "c.pth")
-    with pytest.raises(PipelineError, match=r"sha256 .* is not the .* that was used"):
+    with pytest.raises(PipelineError, match=r"sha256 .* is not the card's .*damaged or changed"):
         run(pictures, checkpoint=pictures / "c.pth")
 
 
-def test_the_network_built_in_needs_no_file_and_has_seen_none_of_the_pictures(pictures: Path) -> None:
+def test_the_shipped_network_needs_no_file_and_has_seen_none_of_the_pictures(pictures: Path) -> None:
     done = run(pictures, network="builtin")
     table = pd.read_parquet(done.path).set_index("Id")
     assert list(table.columns[[0, -1]]) == ["cnn__builtin__e0000", "cnn__builtin__logit_rods_rings"]
     assert table.shape == (3, 128 + 28)
-    assert done.card.trained_on == ()
-    assert "simulated pictures" in done.card.training
-    assert done.card.embedder is not None
-    assert done.card.embedder.weights == Path("builtin.safetensors"), "where the project lies does not matter"
+    assert card(done).trained_on == ()
+    assert "simulated pictures" in done.summary.training
+    embedder = card(done).embedder
+    assert embedder is not None
+    assert embedder.weights == Path("builtin.safetensors"), "where the project lies does not matter"
 
 
 def test_the_weights_that_come_with_the_project_are_small_and_have_a_card() -> None:
     weights = SHIPPED / "builtin.safetensors"
-    card = read_card(weights)
+    card = read_card(weights, CnnCard)
     assert weights.stat().st_size < 10e6
     assert card is not None
-    assert card.embedder is not None
-    assert card.embedder.sha256 == file_digest(weights)
+    assert card.sha256 == file_digest(weights)
     assert card.licence
     assert "benchmarks/train_builtin.py" in card.command
     assert card.scores["log_loss"] < card.scores["log_loss_of_prevalence"]
@@ -166,7 +232,7 @@ def test_a_broken_picture_is_listed_and_the_others_go_on(pictures: Path) -> None
     write_onnx(pictures / "net.onnx")
     done = run(pictures, onnx=pictures / "net.onnx")
     assert list(pd.read_parquet(done.path)["Id"]) == ["p0", "p2"]
-    assert [problem.sample for problem in done.problems] == ["p1"]
+    assert [problem.sample for problem in done.summary.problems] == ["p1"]
     assert "embed,p1,p1_red.png" in Workspace(pictures / "work").problems.read_text()
 
 
@@ -180,9 +246,9 @@ def test_a_ready_table_gets_a_card_and_loses_what_is_constant(tmp_path: Path) ->
     (tmp_path / "seen.csv").write_text("Id\nb\n")
     done = run(tmp_path, table=table, name="My Net", trained_on=str(tmp_path / "seen.csv"))
     assert list(pd.read_parquet(done.path).columns) == ["Id", "cnn__my_net__e0000"]
-    assert done.constant == ["cnn__my_net__e0001"]
-    assert done.card.trained_on == ("b",)
-    assert run(tmp_path, table=table, trained_on="none").card.trained_on == ()
+    assert done.summary.constant == ["cnn__my_net__e0001"]
+    assert card(done).trained_on == ("b",)
+    assert card(run(tmp_path, table=table, trained_on="none")).trained_on == ()
 
 
 @pytest.mark.parametrize(

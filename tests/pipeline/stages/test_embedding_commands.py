@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.importances import ImportancesOptions, grouped, importances
+from pipeline.stages.importances import Importances, grouped, read_shares
+from pipeline.stages.options import ImportancesOptions
 from tests.pipeline.onnx_net import write_onnx
 from tests.pipeline.workfolder import make_workfolder
 
@@ -43,6 +45,15 @@ def test_embed_says_what_it_wrote_and_what_comes_next(command_line, root: Path) 
     assert f"{PICTURES} pictures, 6 columns" in ended.output
     assert "stated by the user: on none of these pictures" in ended.output
     assert "python run.py train --labels" in ended.output
+
+
+def test_a_second_embed_is_up_to_date(command_line, root: Path) -> None:
+    embed(command_line, root)
+    table = root / "work" / "embeddings" / "net.parquet"
+    before = table.stat().st_mtime_ns
+    ended = embed(command_line, root)
+    assert f"{PICTURES} pictures, 6 columns (up to date)" in ended.output
+    assert table.stat().st_mtime_ns == before
 
 
 def test_embed_without_a_source_is_told_in_one_line(command_line, root: Path) -> None:
@@ -93,10 +104,14 @@ def test_networks_trained_here_are_stacked_and_their_part_is_told(command_line, 
     tiny = ["--network", "compact", "--side", 32, "--crop", 32, "--epochs", 1, "--batch", 8, "--name", "own"]
     ended = command_line("train-cnn", "--images", root / "images", *base, *tiny)
     assert ended.status == 0, ended.errors
+    again = command_line("train-cnn", "--images", root / "images", *base, *tiny)
+    assert "(up to date)" in again.output
     table = root / "work" / "embeddings" / "own.parquet"
     assert str(table) in ended.output.replace("\n", "")
     assert command_line("train", *base, "--trials", 0, "--embeddings", table).status == 0
-    shares = importances(ImportancesOptions(work=root / "work", embeddings=(table,)), SilentProgress())
+    asked = ImportancesOptions(work=root / "work", embeddings=(table,))
+    execute(Importances(), asked, SilentProgress())
+    shares = read_shares(Workspace(root / "work"))
     families = grouped(shares, "family")
     assert "own" in families.index
     pd.testing.assert_series_equal(families.sum(), pd.Series(1.0, index=families.columns), check_names=False)

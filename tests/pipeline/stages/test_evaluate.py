@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from models.bundle import load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.evaluate import EvaluateOptions, evaluate, inputs
-from pipeline.stages.importances import ImportancesOptions, grouped, importances, in_words, of_location
+from pipeline.stages.evaluate import Evaluate, Scores
+from pipeline.stages.importances import Importances, grouped, in_words, of_location, read_shares
+from pipeline.stages.options import EvaluateOptions, ImportancesOptions, TrainOptions
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -32,8 +33,17 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return made
 
 
+def evaluate(options: EvaluateOptions) -> Scores:
+    return execute(Evaluate(), options, SilentProgress())
+
+
+def importances(options: ImportancesOptions) -> pd.DataFrame:
+    execute(Importances(), options, SilentProgress())
+    return read_shares(Workspace(options.work))
+
+
 def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
-    scores = evaluate(EvaluateOptions(work=work.root, draws=200), SilentProgress())
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200))
     table = pd.read_parquet(work.out_of_fold)
     for name in scores.table.index:
         stack = table[(table["model"] == "stack") & (table["location"] == name)]
@@ -51,8 +61,20 @@ def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
     assert "3-fold cross-validation of 60 pictures, (B) in 30 groups" in scores.protocol
 
 
+def test_a_second_run_does_nothing_and_says_the_same(work: Workspace) -> None:
+    options = EvaluateOptions(work=work.root, draws=300)
+    first = evaluate(options)
+    stamp = work.metrics.stat().st_mtime_ns
+    again = evaluate(options)
+    assert (first.fresh, again.fresh) == (True, False)
+    assert work.metrics.stat().st_mtime_ns == stamp
+    pd.testing.assert_frame_equal(first.table, again.table)
+    assert first.totals == again.totals
+    assert evaluate(options.model_copy(update={"seed": 1})).fresh
+
+
 def test_metrics_are_written_without_what_json_does_not_know(work: Workspace) -> None:
-    evaluate(EvaluateOptions(work=work.root, draws=200), SilentProgress())
+    evaluate(EvaluateOptions(work=work.root, draws=200))
     written = json.loads(work.metrics.read_text(), parse_constant=pytest.fail)
     assert len(written["left_out"]) == 25
     assert written["locations"]["Cytosol"]["support"] > 0
@@ -62,7 +84,7 @@ def test_metrics_are_written_without_what_json_does_not_know(work: Workspace) ->
 
 
 def test_the_four_protocols_stand_side_by_side_with_what_knowing_nothing_scores(work: Workspace) -> None:
-    scores = evaluate(EvaluateOptions(work=work.root, draws=200, kaggle_score=0.5), SilentProgress())
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200, kaggle_score=0.5))
     a, b, c, d = scores.protocols
     assert "".join(protocol.letter for protocol in scores.protocols) == "ABCD"
     assert a.score.value == 0.5
@@ -72,17 +94,19 @@ def test_the_four_protocols_stand_side_by_side_with_what_knowing_nothing_scores(
     assert "train --random-split" in c.about
     assert d.beside == pytest.approx(2 / 3)
     assert 0.5 < d.score.low < d.score.value < d.score.high <= 1
-    not_given = evaluate(EvaluateOptions(work=work.root, draws=200), SilentProgress()).protocols[0]
+    not_given = evaluate(EvaluateOptions(work=work.root, draws=200)).protocols[0]
     assert not_given.score is None
 
 
 def test_ablations_are_scored_on_the_same_groups_as_the_stack(work: Workspace) -> None:
-    scores = evaluate(EvaluateOptions(work=work.root, draws=200, ablation=True), SilentProgress())
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200, ablation=True))
     whole, *others = scores.ablation
     macro = next(iter(scores.totals.values()))
     assert (whole.macro_f1, whole.low, whole.high) == pytest.approx((macro.value, macro.low, macro.high))
     assert (whole.difference, whole.worst, whole.most) == (0, 0, 0)
-    assert {"members linear alone", "thresholds by f1", "thresholds of 0.5"} < {row.name for row in others}
+    assert {"base learners linear alone", "thresholds by f1", "thresholds of 0.5"} < {
+        row.name for row in others
+    }
     for row in others:
         assert row.worst <= row.difference <= row.most
 
@@ -96,21 +120,21 @@ def test_a_model_of_an_older_version_is_refused(work: Workspace, tmp_path: Path)
     del card["positives"]
     (tmp_path / "model" / "card.json").write_text(json.dumps(card))
     with pytest.raises(PipelineError, match="was trained by an older version; run train again"):
-        evaluate(EvaluateOptions(work=tmp_path), SilentProgress())
+        evaluate(EvaluateOptions(work=tmp_path))
 
 
 def test_evaluate_needs_a_model(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="no trained model there; run train"):
-        inputs(EvaluateOptions(work=tmp_path))
+        evaluate(EvaluateOptions(work=tmp_path))
 
 
 def test_shares_sum_to_1_and_are_read_back_without_computing(work: Workspace) -> None:
-    first = importances(ImportancesOptions(work=work.root), SilentProgress())
+    first = importances(ImportancesOptions(work=work.root))
     assert np.allclose(first.sum(), 1)
     assert list(first.index) == load_model(work.model).columns
     work.importances.touch()
     stamp = work.importances.stat().st_mtime_ns
-    again = importances(ImportancesOptions(work=work.root), SilentProgress())
+    again = importances(ImportancesOptions(work=work.root))
     assert work.importances.stat().st_mtime_ns == stamp
     pd.testing.assert_frame_equal(first, again)
 
@@ -125,12 +149,14 @@ def test_shares_are_summed_by_what_columns_have_in_common() -> None:
         {"cnn": 0.4, "cell": 0.3, "field": 0.3}
     )
     channels = grouped(shares, "channel")["Cytosol"]
-    assert channels.to_dict() == pytest.approx({"er": 0.4, "no channel": 0.4, "er and protein": 0.2})
+    assert channels.to_dict() == pytest.approx(
+        {"er": 0.4, "network (all channels)": 0.4, "er and protein": 0.2}
+    )
     assert grouped(shares, "statistic")["Cytosol"].to_dict() == pytest.approx(
         {"no statistic": 0.7, "mean": 0.3}
     )
     assert of_location(shares, "25", "feature", 2).to_dict() == {
-        "cnn__net__e0001": 0.4,
+        "cnn__net": 0.4,
         "field__a__x__er": 0.3,
     }
 
@@ -139,8 +165,10 @@ def test_an_unknown_grouping_or_location_lists_the_known_ones() -> None:
     shares = pd.DataFrame({"Cytosol": [1.0]}, index=["field__a__x__er"])
     with pytest.raises(PipelineError, match="unknown grouping 'colour'; known: feature, family"):
         grouped(shares, "colour")
-    with pytest.raises(PipelineError, match="unknown location 'Nucleoli'; known: Cytosol"):
-        of_location(shares, "Nucleoli", "family", 3)
+    with pytest.raises(PipelineError, match=r"unknown location 'Cytosl'; known: .*; did you mean Cytosol\?"):
+        of_location(shares, "Cytosl", "family", 3)
+    with pytest.raises(PipelineError, match=r"no model for Nucleoli \(no picture with it\).*: Cytosol"):
+        of_location(shares, "Nucleoli", "family", 3, {"Nucleoli": "no picture with it"})
 
 
 def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp_path: Path) -> None:
@@ -148,7 +176,7 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
     result = runner.invoke(app, ["evaluate", "--work", str(work.root), "--draws", "100", "--ablation"])
     assert "macro-F1 over 3 trained locations" in result.output
     assert "(B) 30 groups that no fold splits: 0." in result.output
-    assert "mean of level 0, no level 1" in result.output
+    assert "mean of base learners" in result.output
     assert result.exit_code == 0
     for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], []):
         plot = tmp_path / "plot.png"
@@ -163,4 +191,5 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
 
 def test_columns_of_an_older_version_are_named_all_the_same() -> None:
     assert "not measured" not in in_words("cnn__net__e0001")
+    assert in_words("cnn__net") == "all numbers of the network 'net'"
     assert in_words("cell__gone__x__er__mean") == "not measured by this version; extract again"

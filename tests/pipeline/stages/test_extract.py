@@ -16,10 +16,12 @@ import features
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import read_problems
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
-from pipeline.stages.extract import ExtractOptions, extract, inputs
-from pipeline.stages.simulate import simulate
+from pipeline.stages.extract import Extract
+from pipeline.stages.options import ExtractOptions
+from tests.pipeline.workfolder import simulate
 
 ROOT = Path(__file__).resolve().parents[3]
 FAMILIES = ("intensity", "morphology")
@@ -43,7 +45,7 @@ def undisturbed(pictures, tmp_path_factory) -> Path:
 
 def run(pictures: Path, work: Path, **options):
     settings = {"images": pictures / "images", "segmenter": "watershed", "families": FAMILIES, "jobs": 1}
-    return extract(ExtractOptions(work=work, **settings | options), SilentProgress())
+    return execute(Extract(), ExtractOptions(work=work, **settings | options), SilentProgress())
 
 
 def tables(work: Path) -> dict[str, bytes]:
@@ -70,6 +72,11 @@ def test_a_second_run_does_nothing(pictures, undisturbed):
     before = {file: file.stat().st_mtime_ns for file in undisturbed.rglob("*") if file.is_file()}
     assert run(pictures, undisturbed).measured == 0
     assert {file: file.stat().st_mtime_ns for file in undisturbed.rglob("*") if file.is_file()} == before
+
+
+def test_a_copied_work_folder_is_up_to_date(pictures, undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "copy", copy_function=shutil.copy)
+    assert not run(pictures, tmp_path / "copy").fresh
 
 
 def test_results_do_not_depend_on_the_number_of_processes(pictures, undisturbed, tmp_path):
@@ -176,7 +183,7 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
     options = ExtractOptions(images=images, work=tmp_path, segmenter="watershed", families=FAMILIES)
     families = [f"family {family}" for family in FAMILIES]
     names = ["pictures", "groups of the samples", "segmenter", "perceptual hash", *families]
-    assert list(inputs(options)) == names
+    assert list(Extract().inputs(options)) == names
 
 
 def test_hashes_that_an_older_version_did_not_make_are_added_without_measuring_cells(

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.weights import write_card
 from pipeline.core.workspace import Workspace
-from pipeline.networks.card import EmbeddingCard, write_card
+from pipeline.networks.leak_guard import TableCard
 from pipeline.stages.nearest import NearestOptions, nearest, similarities
 
 IDS = list("abcdef")
@@ -80,6 +81,6 @@ def test_what_cannot_be_compared_is_told(
 
 
 def test_embeddings_of_different_networks_are_refused(options: NearestOptions) -> None:
-    write_card(options.embeddings, EmbeddingCard(name="net", columns=2, aligned=False))
+    write_card(options.embeddings, TableCard(name="net", columns=2, aligned=False))
     with pytest.raises(PipelineError, match="networks whose numbers do not compare"):
         nearest(options)

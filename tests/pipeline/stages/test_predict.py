@@ -9,13 +9,14 @@ import pytest
 from models.bundle import Model
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
+from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
-from pipeline.networks.card import card_path
 from pipeline.stages import predict as stage
-from pipeline.stages.embed import EmbedOptions, embed
-from pipeline.stages.predict import PredictOptions, parse_weights, predict
+from pipeline.stages.embed import Embed
+from pipeline.stages.options import EmbedOptions, ExtractOptions, PredictOptions, TrainOptions
+from pipeline.stages.predict import Predict, PredictSummary
 from pipeline.stages.train import train
-from pipeline.stages.train_options import TrainOptions
 from tests.pipeline.onnx_net import write_onnx
 from tests.pipeline.workfolder import make_workfolder
 
@@ -30,8 +31,8 @@ def trained(tmp_path: Path, write_sample) -> Workspace:
         write_sample(tmp_path / "images", f"p{number:03}", size=(32, 32), seed=number)
     write_onnx(tmp_path / "net.onnx")
     source = {"images": tmp_path / "images", "onnx": tmp_path / "net.onnx", "trained_on": "none"}
-    made = embed(EmbedOptions(work=work.root, jobs=1, **source), SilentProgress())
-    fit(work, made.path)
+    made = execute(Embed(), EmbedOptions(work=work.root, jobs=1, **source), SilentProgress())
+    fit(work, work.embedding(made.name))
     return work
 
 
@@ -50,21 +51,31 @@ def measured(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in (root / "images").glob("p00[0-3]_*.png"):
         path.rename(folder / path.name)
 
-    def extract(options: PredictOptions, _progress: object) -> SimpleNamespace:
-        options.work.mkdir(parents=True)
+    def extract(_stage: object, options: ExtractOptions, _progress: object) -> SimpleNamespace:
+        options.work.mkdir(parents=True, exist_ok=True)
         features = pd.read_parquet(trained.features).head(4)
         features.to_parquet(Workspace(options.work).features, index=False)
         return SimpleNamespace(problems=[])
 
-    monkeypatch.setattr(stage, "extract", extract)
-    monkeypatch.setattr(stage, "_extract_options", lambda options, _model: options)
+    def as_trained(options: PredictOptions, _card: object) -> ExtractOptions:
+        families = ("intensity",)
+        return ExtractOptions(
+            images=options.images, work=options.work, segmenter="watershed", families=families
+        )
+
+    monkeypatch.setattr(stage, "execute", extract)
+    monkeypatch.setattr(stage, "_extract_options", as_trained)
     return root
+
+
+def predict(options: PredictOptions) -> PredictSummary:
+    return execute(Predict(), options, SilentProgress())
 
 
 def run(root: Path, name: str, **options: object) -> pd.DataFrame:
     output = root / f"{name}.csv"
     given = {"images": root / "new", "model": root / "work" / "model", "jobs": 1} | options
-    predict(PredictOptions(output=output, work=root / name, **given), SilentProgress())
+    predict(PredictOptions(output=output, work=root / name, **given))
     return pd.read_csv(output).set_index("Id")
 
 
@@ -102,7 +113,7 @@ def test_weights_that_moved_are_asked_for_and_found_by_name(measured: Path) -> N
 
 def test_other_weights_than_in_training_are_refused(measured: Path) -> None:
     write_onnx(measured / "net.onnx", chances=(0.1, 0.2))
-    with pytest.raises(PipelineError, match=r"sha256 .* is not the .* that was used"):
+    with pytest.raises(PipelineError, match=r"sha256 .* is not the card's .*: damaged or changed"):
         run(measured, "changed")
 
 
@@ -119,7 +130,18 @@ def test_a_ready_table_has_to_be_given_again(trained: Workspace, measured: Path)
         run(measured, "without")
 
 
-def test_weights_are_given_by_name_and_file() -> None:
-    assert parse_weights(["net=a=b.pth"]) == {"net": Path("a=b.pth")}
-    with pytest.raises(PipelineError, match="--weights net: give NAME=FILE"):
-        parse_weights(["net"])
+def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: Path) -> None:
+    asked = {"images": measured / "new", "model": measured / "work" / "model", "jobs": 1}
+    options = PredictOptions(output=measured / "o.csv", **asked)
+    assert options.work == measured / "o.csv.work"
+    first = predict(options)
+    stamp = options.output.stat().st_mtime_ns
+    again = predict(options)
+    assert (first.fresh, again.fresh, again.rows) == (True, False, 4)
+    assert options.output.stat().st_mtime_ns == stamp
+    other = PredictOptions(output=measured / "other.csv", work=options.work, format="kaggle", **asked)
+    assert predict(other).fresh
+    assert not predict(options).fresh
+    assert predict(PredictOptions(output=measured / "o.csv", format="kaggle", **asked)).fresh
+    next((measured / "new").glob("p000_red.png")).touch()
+    assert predict(options).fresh

@@ -1,7 +1,9 @@
 """The stage `simulate`: files that the other stages read, the same whatever the number of jobs."""
 
+import shutil
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -15,7 +17,9 @@ from pipeline.data.locations import LOCATIONS
 from pipeline.data.samples import find_samples
 from pipeline.simulation.field import simulate_picture
 from pipeline.simulation.proteins import DECK, DEFAULT_LOCATIONS, proteins
-from pipeline.stages.simulate import parse_locations, simulate, take, write_contact_sheet
+from pipeline.stages.options import SimulateOptions
+from pipeline.stages.simulate import chosen_locations, take, write_contact_sheet
+from tests.pipeline.workfolder import simulate
 
 SIZE = 128
 
@@ -29,7 +33,9 @@ def folder(tmp_path_factory):
 
 
 def _contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Return all files but the record, which names the folder and the number of jobs."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "record.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def test_files_do_not_depend_on_jobs(folder, tmp_path):
@@ -58,6 +64,13 @@ def test_a_killed_run_makes_only_what_is_missing(tmp_path, monkeypatch):
     simulate(tmp_path, 3, seed=4, size=SIZE)
     assert made == ["protein_00000_1", "protein_00001_1"]
     assert _contents(tmp_path) == before
+
+
+def test_a_second_run_does_nothing_and_a_copy_is_up_to_date(folder, tmp_path):
+    assert not simulate(folder, 5, seed=4, size=SIZE).fresh
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy)
+    again = simulate(tmp_path / "copy", 5, seed=4, size=SIZE)
+    assert (again.fresh, again.pictures) == (False, 5)
 
 
 def test_the_pipeline_reads_what_was_written(folder):
@@ -94,7 +107,11 @@ def test_another_seed_is_refused_in_the_same_folder(folder):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0, 1, 512), "pictures 0"), ((1, -1, 512), "seed -1"), ((1, 1, 64), "size 64: give at least 128")],
+    [
+        ((0, 1, 512), "--pictures 0: give at least 1"),
+        ((1, -1, 512), "--seed -1: give at least 0"),
+        ((1, 1, 64), "--size 64: give at least 128"),
+    ],
 )
 def test_numbers_out_of_range_are_refused(tmp_path, arguments, message):
     with pytest.raises(PipelineError, match=message):
@@ -141,16 +158,17 @@ def test_every_deck_deals_the_first_locations_in_proportion():
 
 
 def test_locations_are_chosen_by_name():
-    assert parse_locations("all") == LOCATIONS
-    assert parse_locations("default") == DEFAULT_LOCATIONS
-    assert parse_locations("golgi apparatus, Cytosol") == ("Golgi apparatus", "Cytosol")
+    assert chosen_locations(("all",)) == LOCATIONS
+    assert chosen_locations(("default",)) == DEFAULT_LOCATIONS
+    words = SimulateOptions(out=Path(), locations="golgi apparatus, Cytosol").locations
+    assert chosen_locations(words) == ("Golgi apparatus", "Cytosol")
 
 
 def test_unknown_or_too_few_locations_are_refused():
     with pytest.raises(PipelineError, match="unknown location 'Nukleus'; known: Nucleoplasm"):
-        parse_locations("Cytosol,Nukleus")
+        chosen_locations(("Cytosol", "Nukleus"))
     with pytest.raises(PipelineError, match="give at least two"):
-        parse_locations("Cytosol")
+        chosen_locations(("Cytosol",))
 
 
 def test_a_contact_sheet_is_written_as_png(tmp_path):
@@ -168,5 +186,5 @@ def test_crowded_fields_hold_more_cells_and_keep_their_folder_apart(folder, tmp_
     assert sum(crowded) > 1.3 * sum(usual)
     with pytest.raises(PipelineError, match="holds pictures of another crowding"):
         simulate(tmp_path, 5, seed=4, size=SIZE)
-    with pytest.raises(PipelineError, match="crowding 9: give 1 to 5"):
+    with pytest.raises(PipelineError, match=r"--crowding 9: give at most 5"):
         simulate(tmp_path, 5, seed=4, size=SIZE, crowding=9)

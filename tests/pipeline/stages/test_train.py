@@ -15,8 +15,8 @@ from models.bundle import load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
 from pipeline.core.workspace import Workspace
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import inputs, train
-from pipeline.stages.train_options import TrainOptions
 from tests.pipeline.workfolder import make_workfolder, write_embedding
 
 TABLES = ("folds.parquet", "out_of_fold.parquet", "model/manifest.json")
@@ -87,7 +87,7 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(trained: Workspace, tm
     work = make_workfolder(tmp_path)
     script = (
         "import sys; from pathlib import Path; from pipeline.core.progress import SilentProgress;"
-        "from pipeline.stages.train import train; from pipeline.stages.train_options import TrainOptions;"
+        "from pipeline.stages.train import train; from pipeline.stages.options import TrainOptions;"
         "given = {'work': Path(sys.argv[1]), 'labels': Path(sys.argv[2])};"
         "train(TrainOptions(**given, trials=1, folds=3, jobs=2), SilentProgress())"
     )

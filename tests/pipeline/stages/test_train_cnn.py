@@ -9,17 +9,27 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
+from pipeline.core.training_loop import TrainingLoop
 from pipeline.core.workspace import Workspace
-from pipeline.networks.augment import augmented
-from pipeline.networks.card import read_card
+from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
 from pipeline.networks.fold_networks import split
-from pipeline.networks.leak_guard import card_of, check_leaks
-from pipeline.networks.losses import log_loss, loss_of, positive_weights, unweighted
-from pipeline.networks.trainer import CnnSettings, Trainer, learning_rate
-from pipeline.stages.train_cnn import TrainCnnOptions, train_cnn
+from pipeline.networks.leak_guard import UNALIGNED, card_of, check_leaks
+from pipeline.networks.training import (
+    cnn_training,
+    log_loss,
+    loss_of,
+    positive_weights,
+    schedule_of,
+    unweighted,
+)
+from pipeline.networks.training_pictures import augmented
+from pipeline.stages.options import TrainCnnOptions
+from pipeline.stages.train_cnn import WHOLE, TrainCnn, TrainCnnSummary
 from tests.pipeline.workfolder import make_workfolder
 
-SMALL = CnnSettings(network="compact", side=64, crop=48, epochs=2, patience=2, batch=8)
+OWN = {"network", "side", "crop", "epochs", "patience", "batch"}
+SMALL = CnnHyperparameters(network="compact", side=64, crop=48, epochs=2, patience=2, batch=8)
 
 
 def bright_or_dark(pictures: int, side: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -31,47 +41,54 @@ def bright_or_dark(pictures: int, side: int = 64) -> tuple[np.ndarray, np.ndarra
     return pixels, truth[:, None]
 
 
-def trainer(**settings: object) -> Trainer:
+def training(**changes: object) -> TrainingLoop:
     pixels, truth = bright_or_dark(24)
-    chosen = SMALL.model_copy(update=settings)
-    return Trainer(pixels, truth, np.arange(16), np.arange(16, 24), chosen)
+    chosen = SMALL.model_copy(update=changes)
+    return cnn_training(pixels, truth, np.arange(16), np.arange(16, 24), chosen)
 
 
-def test_a_network_learns_what_its_pictures_show(tmp_path: Path) -> None:
-    taught = trainer(epochs=20, patience=20, batch=4, averaging=0.5)
-    taught.run(tmp_path / "c.pt", lambda _epoch, _loss: None)
-    assert taught.best < 0.4 < np.log(2)
+def test_a_network_learns_what_its_pictures_show() -> None:
+    trained = training(epochs=20, patience=20, batch=4, averaging=0.5)
+    trained.run(SilentProgress(), "train")
+    assert trained.best < 0.4 < np.log(2)
 
 
 def test_killed_after_an_epoch_and_resumed_it_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = trainer().run(tmp_path / "whole.pt", lambda _epoch, _loss: None)
-    first = trainer()
-    first.pass_over()
-    first.save(tmp_path / "c.pt")
-    second = trainer()
-    second.resume(tmp_path / "c.pt")
-    assert second.epoch == 1
-    resumed = second.run(tmp_path / "c.pt", lambda _epoch, _loss: None)
+    checkpoint = tmp_path / "c.pt"
+    whole = training().run(SilentProgress(), "train", tmp_path / "whole.pt")
+
+    class Killed(SilentProgress):
+        def note(self, text: str) -> None:
+            if checkpoint.exists():
+                raise KeyboardInterrupt(text)
+
+    with pytest.raises(KeyboardInterrupt, match="step 2: loss"):
+        training().run(SilentProgress(), "train", checkpoint, Killed().note)
+    second = training()
+    second.resume(checkpoint)
+    assert second.step == second.schedule.round == 2
+    resumed = second.run(SilentProgress(), "train", checkpoint)
     for name, value in whole.items():
         assert value.equal(resumed[name]), name
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
-    trainer().save(tmp_path / "c.pt")
+def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path: Path) -> None:
+    training().save(tmp_path / "c.pt")
     with pytest.raises(PipelineError, match="made with other learning_rate; remove it"):
-        trainer(learning_rate=1e-3).resume(tmp_path / "c.pt")
+        training(learning_rate=1e-3).resume(tmp_path / "c.pt")
 
 
-def test_it_stops_when_the_validation_no_longer_improves(tmp_path: Path) -> None:
-    stuck = trainer(epochs=9, patience=2, learning_rate=1e-12)
-    epochs: list[int] = []
-    stuck.run(tmp_path / "c.pt", lambda epoch, _loss: epochs.append(epoch))
-    assert len(epochs) < 9
-    assert epochs[-1] == stuck.best_epoch + 2
+def test_it_stops_when_the_validation_no_longer_improves() -> None:
+    stuck = training(epochs=9, patience=2, learning_rate=1e-12)
+    rounds: list[str] = []
+    stuck.run(SilentProgress(), "train", report=rounds.append)
+    assert len(rounds) < 9
+    assert stuck.step == stuck.best_step + 2 * stuck.schedule.round
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
-    rates = [learning_rate(step, 100, 1.0) for step in range(100)]
+    schedule = schedule_of(SMALL.model_copy(update={"epochs": 10}), 80)
+    rates = [schedule.factor(step) for step in range(100)]
     assert np.argmax(rates) == 5
     assert rates[0] < 0.2
     assert rates[-1] < 0.001
@@ -154,22 +171,26 @@ def options(work: Workspace, write_sample) -> TrainCnnOptions:
         for number in range(24):
             write_sample(root / "images", f"p{number:03}", size=(48, 64), seed=number)
     given = {"images": root / "images", "labels": root / "labels.csv", "name": "Tiny Net"}
-    return TrainCnnOptions(work=work.root, folds=3, settings=SMALL, jobs=1, **given)
+    return TrainCnnOptions(work=work.root, folds=3, jobs=1, **SMALL.model_dump(include=OWN), **given)
+
+
+def table_of(options: TrainCnnOptions, done: TrainCnnSummary, ending: str = "") -> Path:
+    return Workspace(options.work).embedding(done.name + ending)
 
 
 def test_every_picture_is_answered_by_a_network_that_did_not_see_it(
     work: Workspace, options: TrainCnnOptions
 ) -> None:
-    done = train_cnn(options, SilentProgress())
-    table = pd.read_parquet(done.table).set_index("Id")
+    done = execute(TrainCnn(), options, SilentProgress())
+    table = pd.read_parquet(table_of(options, done)).set_index("Id")
     assert done.folds == len(done.losses) == 3
     assert list(table.columns) == [f"cnn__tiny_net__logit_{name.lower()}" for name in done.locations]
-    card = card_of(done.table)
+    card = card_of(table_of(options, done))
     assert card is not None
     assert card.folds is not None
     fold = pd.Series(card.folds)
-    assert check_leaks({done.table: card}, fold, accept=False) == []
-    assert pd.read_parquet(done.whole).shape == (24, 1 + 128 + len(done.locations))
+    assert check_leaks({table_of(options, done): card}, fold, accept=False) == []
+    assert pd.read_parquet(table_of(options, done, WHOLE)).shape == (24, 1 + 128 + len(done.locations))
     files = sorted(path.name.split("-")[0] for path in work.network("tiny_net").glob("*.safetensors"))
     assert files == ["everything", "fold_0", "fold_1", "fold_2"]
     assert not list(work.network("tiny_net").glob("*.checkpoint"))
@@ -178,49 +199,56 @@ def test_every_picture_is_answered_by_a_network_that_did_not_see_it(
 def test_run_again_it_trains_nothing_and_writes_the_same(
     options: TrainCnnOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = train_cnn(options, SilentProgress()).table.read_bytes()
-    monkeypatch.setattr(Trainer, "pass_over", lambda _self: pytest.fail("trained again"))
-    assert train_cnn(options, SilentProgress()).table.read_bytes() == first
+    first = execute(TrainCnn(), options, SilentProgress())
+    kept = table_of(options, first).read_bytes()
+    monkeypatch.setattr(TrainingLoop, "update", lambda _self: pytest.fail("trained again"))
+    again = execute(TrainCnn(), options, SilentProgress())
+    assert not again.fresh
+    assert again == first.again()
+    table_of(options, first).unlink()
+    restored = execute(TrainCnn(), options, SilentProgress())
+    assert restored.fresh
+    assert table_of(options, restored).read_bytes() == kept
 
 
 def test_embeddings_that_do_not_compare_are_never_stacked(options: TrainCnnOptions) -> None:
-    done = train_cnn(options, SilentProgress())
-    path = done.table.with_stem(done.table.stem + "_unaligned")
-    card = read_card(path)
+    done = execute(TrainCnn(), options, SilentProgress())
+    path = table_of(options, done, UNALIGNED)
+    card = card_of(path)
     assert card is not None
     with pytest.raises(PipelineError, match=r"do not compare; stack the log-odds in tiny_net.parquet"):
         check_leaks({path: card}, pd.Series(card.folds), accept=True)
 
 
 def test_the_network_of_everything_is_no_input_of_a_stack(options: TrainCnnOptions) -> None:
-    done = train_cnn(options, SilentProgress())
-    card = read_card(done.whole)
+    done = execute(TrainCnn(), options, SilentProgress())
+    card = card_of(table_of(options, done, WHOLE))
     assert card is not None
     fold = pd.Series(dict.fromkeys(card.trained_on, 0))
     with pytest.raises(PipelineError, match="trained on 24 of these 24 pictures"):
-        check_leaks({done.whole: card}, fold, accept=False)
+        check_leaks({table_of(options, done, WHOLE): card}, fold, accept=False)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"settings": SMALL.model_copy(update={"network": "vgg"})}, "unknown network 'vgg'; known: compact"),
-        ({"settings": SMALL.model_copy(update={"crop": 96})}, "crop 96 is larger than side 64"),
+        ({"network": "vgg"}, "unknown network 'vgg'; known: compact"),
+        ({"crop": 96}, "crop 96 is larger than side 64"),
         ({"name": "--"}, "name '--': give letters or digits"),
     ],
 )
 def test_what_cannot_be_trained_is_told_at_once(options: TrainCnnOptions, change, message: str) -> None:
     with pytest.raises(PipelineError, match=message):
-        train_cnn(options.model_copy(update=change), SilentProgress())
+        execute(TrainCnn(), options.model_copy(update=change), SilentProgress())
 
 
 def test_pictures_that_are_gone_are_named(options: TrainCnnOptions, tmp_path: Path, write_sample) -> None:
     write_sample(tmp_path, "p000")
     with pytest.raises(PipelineError, match="no picture of p001 and 22 others that were extracted"):
-        train_cnn(options.model_copy(update={"images": tmp_path}), SilentProgress())
+        execute(TrainCnn(), options.model_copy(update={"images": tmp_path}), SilentProgress())
 
 
 def test_the_record_of_a_network_says_which_epoch_it_is(work: Workspace, options: TrainCnnOptions) -> None:
-    train_cnn(options, SilentProgress())
+    execute(TrainCnn(), options, SilentProgress())
     for path in work.network("tiny_net").glob("fold_*.json"):
         assert 1 <= json.loads(path.read_text())["best_epoch"] <= SMALL.epochs

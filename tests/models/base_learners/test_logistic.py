@@ -5,7 +5,8 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from models.linear import fit_logistic, pooled_weights
+from models.base_learners.logistic import fit_logistic
+from models.meta_learner import pooled_weights
 
 
 def sample(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from numba.core.dispatcher import Dispatcher
 
 import features
 from pipeline.simulation.field import simulate_picture
-from pipeline.stages.jit_warm_up import rehearse
+from pipeline.stages.extract import warm_up
 
 
 def signatures():
@@ -21,9 +21,9 @@ def signatures():
 
 
 @pytest.mark.parametrize("pixel_size_um", [None, 0.2])
-def test_a_picture_after_the_rehearsal_compiles_nothing(pixel_size_um):
+def test_a_picture_after_the_warm_up_compiles_nothing(pixel_size_um):
     for family in features.family_versions():
-        rehearse(family)
+        warm_up(family)
     before = signatures()
     made = simulate_picture(3, 1, size=256)
     cells = features.measure(made.picture.pixels, made.cells, made.nuclei, pixel_size_um=pixel_size_um)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.agreement import agreement, agreement_columns
+from models.base_learners.votes import Votes, means, scaled
 
 SETS = np.array(
     [
@@ -15,7 +15,12 @@ SETS = np.array(
 
 
 def columns(sets: np.ndarray = SETS) -> dict[str, list[float]]:
-    return agreement_columns(agreement(sets), ["a", "b", "c"], ["x", "y", "z"]).to_dict("list")
+    votes = Votes(sets.astype(np.float32))
+    names = ["size a", "size b", "size c", "named by any", "named by all", "same", "distance"]
+    found = dict(zip(names, votes.agreement.T.tolist(), strict=True))
+    for number, name in enumerate("xyz"):
+        found[f"commonest {name}"], found[f"central {name}"] = votes.consensus[:, number].T.tolist()
+    return found
 
 
 def test_sets_are_counted_and_compared() -> None:
@@ -47,3 +52,23 @@ def test_the_order_of_networks_matters_only_for_ties_and_their_own_sizes() -> No
     assert one["distance"] == other["distance"]
     assert one["same"] == other["same"]
     assert one["size a"] == other["size c"]
+
+
+def test_probabilities_are_scaled_in_order_and_certain_ones_stay() -> None:
+    some = np.array([[0.0, 1.0, 0.5, 0.9, 0.01, np.nan]], np.float32)
+    values = scaled(some)[0]
+    assert values[:3].tolist() == [0, 1, 0.5]
+    assert 0 < values[4] < 0.5 < values[3] < 1
+    assert np.isnan(values[5])
+
+
+def test_a_silent_network_is_replaced_by_the_others_and_a_silent_row_by_other_rows() -> None:
+    nan = np.nan
+    table = np.array([[1, 0, nan, nan], [nan, nan, nan, nan], [1, 1, 0, 0]], np.float32)
+    unknown = means(table, 2)
+    assert unknown.tolist() == [np.float32(2 / 3), np.float32(1 / 3)]
+    values = Votes.of(table, unknown).values
+    assert values[0].tolist() == [[1, 0], [1, 0]]
+    assert values[1].tolist() == [unknown.tolist()] * 2
+    assert values[2].tolist() == [[1, 1], [0, 0]]
+    assert not np.isnan(Votes.of(np.full((2, 4), nan, np.float32), means(table[:0], 2)).columns()).any()

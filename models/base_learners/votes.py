@@ -1,0 +1,117 @@
+"""Other networks' predictions as learners of all locations see them, with how far the networks agree.
+
+A network that has met the protein in training repeats its locations to the letter, and so do the
+others; where networks guess, their sets differ. A learner can therefore trust the same prediction more or
+less, if it is told how far the whole sets agree.
+
+A table of predictions has one column per network and location, network by network, with values in
+[0, 1]; from 0.5 on a network names a location.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+Table = NDArray[np.float32]
+
+WIDEST = 6.0
+"""Log-odds beyond which probabilities are taken for certain."""
+
+
+def scaled(probability: Table) -> Table:
+    """Return 0 and 1 as they are; probabilities as log-odds within ±6, scaled to [0, 1]."""
+    bound = 1 / (1 + np.exp(WIDEST))
+    inside = (logit(np.clip(probability, bound, 1 - bound)) / WIDEST + 1) / 2
+    return np.asarray(np.where(np.isin(probability, (0, 1)), probability, inside), dtype=np.float32)
+
+
+def means(table: Table, locations: int) -> Table:
+    """Return each location's mean over networks and rows, shape (locations,); 0 where all are missing."""
+    flat = table.reshape(-1, locations)
+    known = ~np.isnan(flat)
+    totals = np.where(known, flat, 0).sum(axis=0, dtype=np.float64)
+    return np.asarray(totals / np.maximum(known.sum(axis=0), 1), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What networks say about rows.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (rows, networks, locations)
+        Their predictions, none missing.
+    """
+
+    values: Table
+
+    @classmethod
+    def of(cls, table: Table, unknown: Table) -> Self:
+        """Read a table of predictions, NaN where a network says nothing.
+
+        There the mean of the other networks stands in and, where all are silent, that of other rows,
+        `unknown`, shape (locations,).
+        """
+        values = table.reshape(len(table), -1, len(unknown))
+        missing = np.isnan(values)
+        if missing.any():
+            said = (~missing).sum(axis=1)
+            others = np.where(missing, 0, values).sum(axis=1) / np.maximum(said, 1)
+            values = np.where(missing, np.where(said > 0, others, unknown)[:, None], values)
+        return cls(np.asarray(values, dtype=np.float32))
+
+    @cached_property
+    def named(self) -> NDArray[np.bool_]:
+        """Which locations each network names, shape (rows, networks, locations)."""
+        return np.asarray(self.values >= 0.5)
+
+    @cached_property
+    def mean(self) -> Table:
+        """Mean over networks, shape (rows, locations)."""
+        return np.asarray(self.values.mean(axis=1))
+
+    @cached_property
+    def distance(self) -> NDArray[np.int16]:
+        """Locations in which two networks differ, shape (rows, networks, networks)."""
+        networks = self.named.shape[1]
+        distance = np.zeros((len(self.named), networks, networks), dtype=np.int16)
+        for one in range(networks):
+            for other in range(one):
+                differ = (self.named[:, one] != self.named[:, other]).sum(axis=1)
+                distance[:, one, other] = distance[:, other, one] = differ
+        return distance
+
+    @cached_property
+    def agreement(self) -> Table:
+        """How far the sets agree, shape (rows, networks + 4).
+
+        Locations in each network's set; locations named by any network, and by all; the most networks
+        with one and the same set; locations in which two networks differ, summed over all pairs.
+        """
+        sets = [self.named.any(axis=1).sum(axis=1), self.named.all(axis=1).sum(axis=1)]
+        same = (self.distance == 0).sum(axis=2).max(axis=1)
+        numbers = [self.named.sum(axis=2), *sets, same, self.distance.sum(axis=(1, 2)) // 2]
+        return np.asarray(np.column_stack(numbers), dtype=np.float32)
+
+    @cached_property
+    def consensus(self) -> Table:
+        """What two sets that stand for all networks say of each location, shape (rows, locations, 2).
+
+        The most networks with one and the same set if that commonest set holds the location, else 0 (of
+        sets equally common, that of the first network); whether the set with the least distance from all
+        others holds the location.
+        """
+        same, rows = (self.distance == 0).sum(axis=2), np.arange(len(self.named))
+        commonest = self.named[rows, same.argmax(axis=1)] * same.max(axis=1)[:, None]
+        central = self.named[rows, self.distance.sum(axis=2).argmin(axis=1)]
+        return np.asarray(np.stack([commonest, central], axis=2), dtype=np.float32)
+
+    def columns(self) -> Table:
+        """Return everything side by side, shape (rows, columns)."""
+        rows = len(self.values)
+        parts = [self.values.reshape(rows, -1), self.mean, self.agreement, self.consensus.reshape(rows, -1)]
+        return np.hstack(parts)

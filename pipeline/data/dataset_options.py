@@ -1,0 +1,106 @@
+"""Options that many commands share, and those that say what a data set is made of. Imports nothing heavy."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.core.stage import Options, Shown
+
+LEARNED = "Labels that are learned from; all labels are scored"
+"""Panel of the options that leave doubtful labels out of the training."""
+
+Images = Annotated[
+    Path, Field(description="Folder of pictures: `<Id>_{red,green,blue,yellow}.png` (or .tif, .tiff, .jpg).")
+]
+Samples = Annotated[
+    Path | None,
+    Field(
+        description="Table for any other naming: Id, one path per channel (microtubules, protein, "
+        "nucleus, er), and optionally pixel_size_um and group."
+    ),
+]
+Work = Annotated[Path, Field(description="Folder of everything that is computed.")]
+Labels = Annotated[Path, Field(description="csv table Id,Target: class indices 0-27 separated by spaces.")]
+Embeddings = Annotated[
+    tuple[Path, ...], Field(description="Table of embeddings the model was trained with; repeatable.")
+]
+Outputs = Annotated[
+    tuple[Path, ...],
+    Field(description="Another network's predictions the model was trained with; repeatable."),
+]
+Device = Annotated[Literal["cpu", "cuda"], Field(description="Where networks run.")]
+Jobs = Annotated[
+    int, Field(ge=1, description="Processes; results do not depend on it."), Shown(default="all processors")
+]
+PROCESSORS = os.cpu_count() or 1
+
+
+class FoldOptions(Options):
+    """Which pictures share a fold: what `train` and `train-cnn` have to be given alike."""
+
+    labels: Labels
+    work: Work
+    groups: Path | None = Field(
+        None,
+        description="csv table Id,group: pictures of one antibody (protein, plate) that no fold may "
+        "split. Unless given: the groups of the samples. Pictures without one are grouped "
+        "with their copies.",
+    )
+    folds: int = Field(5, ge=3, description="Folds; fewer are made where groups are too few.")
+    seed: int = Field(0, ge=0, description="The same seed gives the same model, bit for bit.")
+
+
+class DatasetOptions(FoldOptions):
+    """What a stack is trained on, and which labels it learns from."""
+
+    embeddings: tuple[Path, ...] = Field(
+        (), description="Table of numbers per picture (parquet, csv or npz keyed by Id); repeatable."
+    )
+    outputs: tuple[Path, ...] = Field(
+        (),
+        description="Another network's predictions (csv or parquet): Id and a probability, or 0 and 1, "
+        "per location, or Id,Target with class indices; repeatable, one table per network.",
+    )
+    random_split: bool = Field(
+        False,
+        description="Cross-validate once more in folds that ignore groups, which shows how much that "
+        "flatters.",
+    )
+    accept_leak: bool = Field(
+        False,
+        description="Stack embeddings although their networks know these pictures; scores are then marked.",
+    )
+    select_agreement: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
+        None, description="csv of expert annotations (as for baseline): learn only labels experts agree on."
+    )
+    agree_with: Annotated[Literal["label", "annotators"], Shown(panel=LEARNED)] = Field(
+        "label", description="Whether experts have to agree with the label, or with each other."
+    )
+    select_reliability: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
+        None,
+        description="HPA's subcellular_location.tsv: learn only labels that it supports; needs --genes.",
+    )
+    reliability: Annotated[
+        Literal["Enhanced", "Supported", "Approved", "Uncertain"], Shown(panel=LEARNED)
+    ] = Field("Approved", description="The lowest level that counts as support.")
+    genes: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
+        None, description="csv table Id,Gene: Ensembl ids or names of genes."
+    )
+    select_confident: Annotated[bool, Shown(panel=LEARNED)] = Field(
+        False, description="Learn only labels that confident learning (cleanlab) finds no error in."
+    )
+
+    @property
+    def tables(self) -> dict[str, Path]:
+        """Tables that are read beside the features and groups, by what they are."""
+        named = {
+            f"labels {self.labels.name}": self.labels,
+            **{f"embeddings {path.name}": path for path in self.embeddings},
+            **{f"outputs {path.name}": path for path in self.outputs},
+            "expert annotations": self.select_agreement,
+            "reliability of genes": self.select_reliability,
+            "genes of pictures": self.genes,
+        }
+        return {name: path for name, path in named.items() if path is not None}

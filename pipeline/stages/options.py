@@ -1,0 +1,408 @@
+"""What every command can be asked to do: the only list of its options, their choices and help texts.
+
+The command line, the Python call and the record of a stage come from the same model, so an option is added in
+one place. Imports nothing heavy: `run.py --help` reads this module.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.stage import Options, Shown
+from pipeline.data.dataset_options import (
+    PROCESSORS,
+    DatasetOptions,
+    Device,
+    Embeddings,
+    FoldOptions,
+    Images,
+    Jobs,
+    Labels,
+    Outputs,
+    Samples,
+    Work,
+)
+from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
+
+SegmenterOption = str | float | int | None
+
+TUNING = "How base learners are tuned and joined"
+NETWORK = "Where the network and its weights are"
+SEGMENTING = "For cellpose"
+DRAWING = "To draw them"
+
+
+def _words(given: object) -> object:
+    """Split a text at its commas."""
+    return tuple(word.strip() for word in given.split(",")) if isinstance(given, str) else given
+
+
+def parse_weights(given: object) -> object:
+    """Read ``NAME=FILE`` texts into a mapping.
+
+    Raises
+    ------
+    PipelineError
+        If a text has no name or no file.
+    """
+    if not isinstance(given, list | tuple):
+        return given
+    pairs = [str(text).partition("=") for text in given]
+    for text, (name, _, file) in zip(given, pairs, strict=True):
+        if not name or not file:
+            raise PipelineError(f"--weights {text}: give NAME=FILE, such as densenet=/data/densenet.pth")
+    return {name: Path(file) for name, _, file in pairs}
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words), Shown(text=True)]
+
+
+class DemoOptions(Options):
+    """What `demo` is asked to do."""
+
+    folder: Path = Field(Path("demo"), description="Folder for everything the demo makes.")
+    pictures: int = Field(90, ge=60, description="Simulated pictures to train on.")
+    seed: int = Field(1, ge=0, description="The same seed gives the same pictures and model.")
+
+
+class SimulateOptions(Options):
+    """What `simulate` is asked to do."""
+
+    out: Annotated[Path, Shown(argument="OUT")] = Field(
+        description="Folder to write; grown if it holds the same simulation."
+    )
+    pictures: int = Field(60, ge=1, description="How many pictures of four channels.")
+    seed: int = Field(1, ge=0, description="Another seed gives other proteins and cells.")
+    size: int = Field(512, ge=128, description="Side of the square pictures in pixels.")
+    locations: Words = Field(
+        ("default",), description="default (14 locations), all (28), or names separated by commas."
+    )
+    crowding: float = Field(
+        1.0, ge=1, le=5, description="Up to so many times as many cells in a field; 3 fills many fields."
+    )
+    contact_sheet: Path | None = Field(
+        None, description="Also draw one example per location, side by side, into this PNG."
+    )
+    jobs: Jobs = PROCESSORS
+
+
+class SegmenterOptions(Options):
+    """How cells and nuclei are found, as far as it depends on where weights lie and networks run."""
+
+    nuclei_weights: Annotated[str | None, Shown(panel=SEGMENTING)] = Field(
+        None,
+        description="A file of weights of nuclei, or an official name in cellpose's cache; those that "
+        "come with the project, or (predict) those of training, unless given.",
+    )
+    cell_weights: Annotated[str | None, Shown(panel=SEGMENTING)] = Field(
+        None, description="The same, of whole cells."
+    )
+    device: Annotated[Literal["cpu", "cuda"] | None, Shown(panel=SEGMENTING)] = Field(
+        None, description="Where the network runs; cpu unless given."
+    )
+
+    @property
+    def segmenter_options(self) -> dict[str, SegmenterOption]:
+        """What the segmenter is told beside its name; only what was given."""
+        names = ("nuclei_weights", "cell_weights", "nuclei_diameter", "cell_diameter", "device")
+        given = {name: getattr(self, name, None) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class ExtractOptions(SegmenterOptions):
+    """What `extract` is asked to do."""
+
+    images: Images
+    work: Work
+    samples: Samples = None
+    segmenter: str = Field(
+        "cellpose",
+        description="cellpose (its weights come with the project), or watershed, without a network.",
+    )
+    families: Annotated[tuple[str, ...] | None, BeforeValidator(_words), Shown(text=True)] = Field(
+        None, description="Feature families to measure, separated by commas; all unless given."
+    )
+    nuclei_diameter: Annotated[float | None, Shown(panel=SEGMENTING)] = Field(
+        None, ge=1, description="Diameter of nuclei in pixels; estimated once unless given."
+    )
+    cell_diameter: Annotated[float | None, Shown(panel=SEGMENTING)] = Field(
+        None, ge=1, description="The same, of whole cells."
+    )
+    strict: bool = Field(False, description="Exit with status 1 if any sample was skipped.")
+    jobs: Jobs = PROCESSORS
+
+
+class EmbedOptions(Options):
+    """What `embed` is asked to do: one of `table`, `onnx`, `checkpoint` and the shipped network."""
+
+    work: Work
+    images: Path | None = Field(
+        None, description="Folder of pictures, as for extract; not needed with --table."
+    )
+    samples: Samples = None
+    network: Annotated[str | None, Shown(panel=NETWORK)] = Field(
+        None,
+        description="builtin: the small network that comes with the project, trained on simulated "
+        "pictures. Or the architecture of --checkpoint: bestfitting-densenet121, "
+        "bestfitting-densenet121-large, densenet121, resnet18, resnet34 or resnet50; not "
+        "needed where a card (.json) lies beside it.",
+    )
+    checkpoint: Annotated[Path | None, Shown(panel=NETWORK)] = Field(
+        None, description="File of torch weights (a state_dict) of --network; no code in it is run."
+    )
+    onnx: Annotated[Path | None, Shown(panel=NETWORK)] = Field(
+        None,
+        description="ONNX network, with a TOML of the same name beside it: channels, side, mean, std, and "
+        "the names of its outputs as embedding and outputs.",
+    )
+    table: Annotated[Path | None, Shown(panel=NETWORK)] = Field(
+        None,
+        description="Ready table of embeddings keyed by Id (parquet, csv or npz); checked and taken.",
+    )
+    name: str | None = Field(None, description="Name of the block; that of the network or file unless given.")
+    trained_on: str | None = Field(
+        None,
+        description="csv with the ids of the pictures the network was trained on, or none if it saw none "
+        "of yours; unknown unless given. train uses it to refuse leaks.",
+    )
+    per: Literal["picture", "cell"] = Field(
+        "picture", description="cell: crops of the cells that extract found; mean, maximum and top 3."
+    )
+    side: int | None = Field(
+        None,
+        ge=32,
+        description="Side in pixels of a checkpoint's input; its network's own unless given.",
+    )
+    device: Device = "cpu"
+    jobs: Jobs = PROCESSORS
+
+
+class TrainOptions(DatasetOptions):
+    """What `train` is asked to do; what the choices mean is said in `models`."""
+
+    boosters: Annotated[tuple[Literal["lightgbm", "xgboost", "linear"], ...], Shown(panel=TUNING)] = Field(
+        ("lightgbm", "xgboost", "linear"),
+        description="Base learners on every block but --outputs, one per location; repeatable.",
+    )
+    rule: Annotated[Literal["f1", "f1_shrunk", "half_f1", "proportion", "nested"], Shown(panel=TUNING)] = (
+        Field("half_f1", description="How thresholds are chosen; nested: by cross-validation per stratum.")
+    )
+    always: Annotated[Literal["auto", "yes", "no"], Shown(panel=TUNING)] = Field(
+        "auto",
+        description="Whether every picture gets its likeliest location, however unlikely; auto: where 99 "
+        "% of the training pictures have a location with a model.",
+    )
+    trials: Annotated[int, Shown(panel=TUNING)] = Field(
+        8,
+        ge=0,
+        description="Hyperparameters to try per base learner, block and stratum of locations, beside the "
+        "defaults; what is worse than the median is pruned. `optuna-dashboard "
+        "sqlite:///WORK/tuning.db` shows them.",
+    )
+    tune_by: Annotated[Literal["log_loss", "average_precision"], Shown(panel=TUNING)] = Field(
+        "log_loss", description="What hyperparameters are chosen by, out of fold."
+    )
+    timeout: Annotated[float | None, Shown(panel=TUNING)] = Field(
+        None,
+        gt=0,
+        description="Seconds for tuning; the model then depends on the machine's speed.",
+    )
+    jobs: Jobs = PROCESSORS
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Everything that changes the model and is not a path."""
+        paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs"}
+        return self.model_dump(exclude=paths | {"select_agreement", "select_reliability"})
+
+
+class EvaluateOptions(Options):
+    """What `evaluate` is asked to do."""
+
+    work: Work
+    draws: int = Field(1000, ge=100, description="Bootstrap samples of groups for the intervals.")
+    seed: int = Field(0, ge=0, description="Of the bootstrap.")
+    kaggle_score: float | None = Field(
+        None, ge=0, le=1, description="Private score of your Kaggle submission, to be shown beside."
+    )
+    ablation: bool = Field(
+        False,
+        description="Also score the stack without some part: one block, the meta-learner, another rule …",
+    )
+
+
+class PredictOptions(SegmenterOptions):
+    """What `predict` is asked to do."""
+
+    images: Images
+    model: Path = Field(description="Folder of a trained model, such as WORK/model.")
+    output: Path = Field(description="The csv file to write.")
+    samples: Samples = None
+    format: Literal["csv", "kaggle"] = Field(
+        "csv", description="csv: names and probabilities; kaggle: Id,Predicted with class indices."
+    )
+    work: Annotated[Path, Shown(default="OUTPUT.work")] = Field(
+        default_factory=lambda data: data["output"].with_name(data["output"].name + ".work"),
+        description="Folder for masks and features of these pictures.",
+    )
+    embeddings: tuple[Path, ...] = Field(
+        (),
+        description="Ready table of embeddings the model was trained with; repeatable. Embeddings made by "
+        "`embed` or `train-cnn` are computed and need none.",
+    )
+    outputs: tuple[Path, ...] = Field(
+        (),
+        description="Another network's predictions for these pictures, as given to train; repeatable.",
+    )
+    weights: Annotated[Mapping[str, Path], BeforeValidator(parse_weights)] = Field(
+        default_factory=dict,
+        description="NAME=FILE: where an embedding's weights lie now, if not where they did in training; "
+        "repeatable.",
+    )
+    jobs: Jobs = PROCESSORS
+
+
+class ImportancesOptions(Options):
+    """What `importances` is asked to compute and to show."""
+
+    work: Work
+    location: Annotated[str | None, Shown(argument="LOCATION")] = Field(
+        None, description="A location by name or class index; all of them unless given."
+    )
+    by: Literal["feature", "family", "block", "region", "channel", "statistic"] | None = Field(
+        None,
+        description="What to sum over; feature for one location, family for all. block: handcrafted "
+        "features against each network.",
+    )
+    top: int = Field(15, ge=1, description="Rows to show.")
+    plot: Path | None = Field(None, description="Also draw them into this PNG file.")
+    embeddings: Embeddings = ()
+    outputs: Outputs = ()
+    pictures: int = Field(
+        500, ge=1, description="Training pictures to explain, at most; evenly spaced over all of them."
+    )
+
+
+class BaselineOptions(Options):
+    """What `baseline` is asked to do."""
+
+    labels: Path = Field(description="csv table Id,Target: the truth.")
+    answers: Path = Field(description="csv table Id,Annotator,Target, or Id,Guess of one annotator.")
+    work: Path | None = Field(
+        None, description="Folder of a trained model to compare with on the same pictures."
+    )
+    draws: int = Field(1000, ge=100, description="Bootstrap samples of pictures.")
+    seed: int = Field(0, ge=0, description="Of the bootstrap.")
+
+
+class FeaturesOptions(Options):
+    """What `features` is asked to show."""
+
+    family: str | None = Field(None, description="Only this family, one line per output.")
+    column: str | None = Field(None, description="Explain this one column in words.")
+    markdown: bool = Field(False, description="Print a Markdown table.")
+
+
+class NearestOptions(Options):
+    """What `nearest` is asked to find."""
+
+    id: str = Field(description="The picture to look up.")
+    embeddings: Path = Field(
+        description="Table of embeddings of the labelled pictures, by one network: of `embed`, or of "
+        "`train-cnn` the one that ends in _whole."
+    )
+    labels: Labels
+    query: Path | None = Field(
+        None,
+        description="Table with the picture, if it is not in --embeddings; by the same network.",
+    )
+    work: Path | None = Field(
+        None,
+        description="Work folder of the labelled pictures: leaves out those of the picture's group.",
+    )
+    top: int = Field(5, ge=1, description="How many pictures to show.")
+    same_group: bool = Field(False, description="Also show pictures of the picture's own group.")
+    sheet: Annotated[Path | None, Shown(panel=DRAWING)] = Field(
+        None, description="Also draw the picture and those found into this PNG; needs --images."
+    )
+    images: Annotated[Path | None, Shown(panel=DRAWING)] = Field(
+        None, description="Folder of the labelled pictures."
+    )
+    samples: Annotated[Samples, Shown(panel=DRAWING)] = None
+    query_images: Annotated[Path | None, Shown(panel=DRAWING)] = Field(
+        None, description="Folder of the picture, if it is not in --images."
+    )
+
+
+class OverlayOptions(Options):
+    """What to draw, and where to."""
+
+    images: Images
+    work: Work
+    samples: Samples = None
+    ids: Annotated[tuple[str, ...], Shown(flag="--id")] = Field(
+        (), description="Sample to draw; repeat it for more. All unless given."
+    )
+    sheet: Path | None = Field(
+        None, description="Write one contact sheet here (.png), not a picture per sample."
+    )
+    columns: int = Field(4, ge=1, description="Samples in a row of the contact sheet.")
+    tile: int = Field(512, ge=32, description="Side of a sample in the contact sheet, in pixels.")
+    er: bool = Field(False, description="Add the endoplasmic reticulum, in yellow.")
+
+
+class StatusOptions(Options):
+    """What `status` looks at."""
+
+    work: Work
+
+
+class TrainCnnOptions(CnnHyperparameters, FoldOptions):
+    """What `train-cnn` is asked to do; labels, groups, folds and seed as for `train`."""
+
+    images: Images
+    samples: Samples = None
+    name: str = Field("cnn", description="Name of the block of columns and of its networks.")
+    device: Device = "cpu"
+    jobs: Jobs = PROCESSORS
+
+    @property
+    def hyperparameters(self) -> CnnHyperparameters:
+        """What decides the weights of each network."""
+        chosen = self.model_dump(include=set(CnnHyperparameters.model_fields))
+        return CnnHyperparameters.model_validate(chosen)
+
+
+class TrainSegmenterOptions(Options):
+    """What `train-segmenter` is asked to do."""
+
+    objects: Annotated[Literal["nuclei", "cells"], Shown(argument="nuclei|cells")] = Field(
+        description="What to find."
+    )
+    images: Path = Field(description="Folder of <name>_image.png, or of pictures of four channels.")
+    labels: Path = Field(
+        description="Folder of <name>_label.png, or of <Id>.tif (page 1 cells, page 2 nuclei)."
+    )
+    output: Path = Field(description="File of weights to write (.safetensors); its card too.")
+    start: Annotated[str | None, Shown(flag="--from")] = Field(
+        None,
+        description="Weights to fine-tune: a file, shipped:nuclei, shipped:cells, or nuclei, cyto2 or "
+        "cyto3 in Cellpose's cache.",
+    )
+    steps: int = Field(2000, ge=1, description="Updates; 200 fine-tune, 2000 train from scratch.")
+    batch: int = Field(8, ge=1, description="Tiles in each update: time is steps × tiles.")
+    side: int = Field(112, ge=32, description="Side of a tile in pixels.")
+    seed: int = Field(0, ge=0, description="Another seed draws other tiles.")
+    data: str = Field("not stated", description="What the fields are, for the card.")
+    licence: str = Field("not stated", description="Licence of the fields, for the card.")
+    threads: int | None = Field(None, ge=1, description="Processor threads; all unless given.")
+
+    @property
+    def command(self) -> str:
+        """Say for the card how the weights were made."""
+        origin = f" --from {self.start}" if self.start else ""
+        numbers = f"--steps {self.steps} --batch {self.batch} --seed {self.seed}"
+        return f"train-segmenter {self.objects}{origin} {numbers}"

@@ -1,0 +1,125 @@
+"""Learners of one location behave alike, whatever the library."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from models.base_learners import LEARNERS
+from models.cross_fitting import Block, Choice, CrossFitter, FittedLearner
+from models.feature_selection import centred_ranks, class_weights, columns_by_separation
+from models.hyperparameters import KINDS, Hyperparameters, Kind
+
+Table = NDArray[np.float32]
+SMALL = Hyperparameters(columns=12, trees=25, column_share=1.0)
+
+
+def fitted(
+    kind: Kind, X: Table, y: NDArray[np.bool_], hyperparameters: Hyperparameters = SMALL, seed: int = 0
+) -> FittedLearner:
+    """Fit to all rows, on the columns that are kept for it."""
+    block = Block("block", tuple(map(str, range(X.shape[1]))), X, centred_ranks(X), "", (kind,))
+    fitter = CrossFitter([block], y[:, None], np.zeros(len(y), dtype=np.int16), seed=seed)
+    return fitter.final_learners([Choice.same((0, kind), (0,), 1, hyperparameters)])[0]
+
+
+def log_odds(learner: FittedLearner, X: Table) -> NDArray[np.float64]:
+    return learner.log_odds(X)[:, 0]
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[Table, NDArray[np.bool_]]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(240, 30)).astype(np.float32)
+    y = X[:, 3] + X[:, 17] + 0.5 * rng.normal(size=240) > 0.8
+    X[rng.random(X.shape) < 0.1] = np.nan
+    return X, y
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns_with_missing_values(kind: Kind, data: tuple[Table, NDArray[np.bool_]]) -> None:
+    X, y = data
+    learner = fitted(kind, X[:160], y[:160])
+    assert roc_auc_score(y[160:], log_odds(learner, X[160:])) > 0.8
+
+
+def test_lightgbm_keeps_a_column_that_is_zero_in_all_but_a_few_of_many_rows() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((40_000, 2)).astype(np.float32)
+    X[:, 0] = 0
+    X[rng.permutation(len(X))[:6], 0] = 1
+    y = (rng.random(len(X)) < 0.3) | (X[:, 0] > 0)
+    learner = fitted("lightgbm", X, y, Hyperparameters(min_rows=2, row_share=1.0))
+    assert log_odds(learner, X)[X[:, 0] > 0].min() > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contributions_sum_to_the_log_odds(kind: Kind, data: tuple[Table, NDArray[np.bool_]]) -> None:
+    X, y = data
+    learner = fitted(kind, X, y)
+    parts = learner.contributions(X)[0]
+    assert parts.shape == (240, 31)
+    assert np.abs(parts.sum(axis=1) - log_odds(learner, X)).max() < 1e-9
+    assert np.ptp(parts[:, -1]) < 1e-5  # rounding alone: the bias belongs to no row
+    unused = np.setdiff1d(np.arange(30), learner.kept)
+    assert not parts[:, unused].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_fit_twice_gives_the_same_bytes(kind: Kind, data: tuple[Table, NDArray[np.bool_]]) -> None:
+    one, again, other = (fitted(kind, *data, seed=seed) for seed in (5, 5, 6))
+    assert one.learner.to_bytes() == again.learner.to_bytes()
+    same = np.array_equal(log_odds(one, data[0]), log_odds(other, data[0]))
+    assert same == (kind == "linear")  # chance has no part in a linear fit
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_read_back_predict_alike_to_the_bit(kind: Kind, data: tuple[Table, NDArray[np.bool_]]) -> None:
+    X, y = data
+    learner = LEARNERS[kind].fit(X, y, SMALL, 0)
+    again = LEARNERS[kind].from_bytes(learner.to_bytes())
+    assert np.array_equal(again.log_odds(X), learner.log_odds(X))
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_weighing_positives_raises_their_probability(
+    kind: Kind, data: tuple[Table, NDArray[np.bool_]]
+) -> None:
+    weight = Hyperparameters(columns=12, trees=25, column_share=1.0, positive_weight=1.0)
+    plain, weighed = fitted(kind, *data), fitted(kind, *data, weight)
+    assert log_odds(weighed, data[0]).mean() > log_odds(plain, data[0]).mean() + 0.2
+
+
+def test_ranks_are_centred_and_missing_values_are_in_the_middle() -> None:
+    X = np.array([[5.0], [np.nan], [7.0], [100.0]], dtype=np.float32)
+    assert centred_ranks(X)[:, 0].tolist() == [-0.5, 0.0, 0.0, 0.5]
+
+
+def test_the_columns_that_separate_best_are_kept_whatever_their_sign_or_scale() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 10)).astype(np.float32)
+    y = np.arange(60) < 20
+    X[y, 4] -= 3
+    X[:, 8] = 1000 * (X[:, 8] + 3 * y)
+    assert sorted(columns_by_separation(centred_ranks(X), class_weights(y)[None])[0, :2]) == [4, 8]
+
+
+def test_rows_that_are_not_used_have_no_say_in_the_columns() -> None:
+    X = np.zeros((40, 3), dtype=np.float32)
+    y = np.arange(40) % 2 == 0
+    X[:, 0] = np.where(np.arange(40) < 20, 0, y)  # separates only the rows that are not used
+    X[:, 2] = np.where(np.arange(40) < 20, y, 0)
+    used = np.arange(40) < 20
+    assert columns_by_separation(centred_ranks(X), class_weights(y, used)[None])[0, 0] == 2
+
+
+def test_a_linear_fit_is_the_same_in_the_space_of_rows_and_of_columns() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 39)).astype(np.float32)
+    y = X[:, 0] + 0.3 * rng.normal(size=40) > 0
+    ridge = Hyperparameters(columns=100, l2=5.0)
+    few = fitted("linear", X, y, ridge)
+    constant = np.column_stack([X, np.ones((40, 2), dtype=np.float32)])  # more columns than rows now
+    many = fitted("linear", constant, y, ridge)
+    assert np.allclose(log_odds(few, X), log_odds(many, constant), atol=1e-6)
+    assert not many.contributions(constant)[0][:, 39:41].any()

@@ -1,0 +1,117 @@
+"""A field of a model is all that an option needs."""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import pytest
+import typer
+from pydantic import Field
+from typer.testing import CliRunner
+
+from models.hyperparameters import KINDS
+from models.stacking import MINIMUM_FOLDS, Always
+from models.thresholds import RULES
+from models.tuning import Metric
+from pipeline.commands.options import Command, command, options_of
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import Options, Shown, Stage, Summary, execute, read_record
+from pipeline.core.workspace import Workspace
+from pipeline.stages.options import FoldOptions, PredictOptions, TrainOptions, parse_weights
+
+
+class PaintOptions(Options):
+    out: Annotated[Path, Shown(argument="OUT")] = Field(description="Where <Id>.png goes.")
+    work: Path = Field(description="Folder.")
+    colour: Literal["red", "green"] = Field("red", description="A new field.")
+    coats: int = Field(1, ge=1, le=3, description="How often.")
+    tints: tuple[Literal["light", "dark"], ...] = Field(("light",), description="Several.")
+    origin: Annotated[str | None, Shown(flag="--from", panel="Rarely")] = Field(None, description="Before.")
+    dry: bool = Field(False, description="Dry it.")
+
+
+class Paint(Stage[PaintOptions, Summary]):
+    name = "paint"
+    options = PaintOptions
+    summary = Summary
+
+    def inputs(self, options):
+        return {"colour": options.colour}
+
+    def outputs(self, options):
+        return (options.out,)
+
+    def run(self, options, progress):
+        progress.note("painting")
+        options.out.touch()
+        return Summary()
+
+
+@pytest.fixture
+def painted():
+    """Call the command that the model makes; give its result and what it was asked."""
+    asked: list[PaintOptions] = []
+
+    @command(PaintOptions)
+    def paint(options: PaintOptions) -> None:
+        """Paint `<Id>`, and <Id>."""
+        asked.append(options)
+        execute(Paint(), options, SilentProgress())
+
+    app = typer.Typer(rich_markup_mode="markdown")
+    app.command("paint", cls=Command)(paint)
+
+    def call(*words: object):
+        return CliRunner().invoke(app, [*map(str, words)], env={"COLUMNS": "120"}), asked
+
+    return call
+
+
+def test_a_field_is_an_option_in_the_help_the_call_and_the_record(painted, tmp_path):
+    result, asked = painted(tmp_path / "o", "--work", tmp_path, "--colour", "green", "--from", "x", "--dry")
+    assert result.exit_code == 0
+    assert asked == [PaintOptions(out=tmp_path / "o", work=tmp_path, colour="green", origin="x", dry=True)]
+    record = read_record(Workspace(tmp_path).record("paint"))
+    assert record is not None
+    assert (record.options["colour"], record.options["tints"]) == ("green", ["light"])
+
+
+def test_the_help_shows_choices_ranges_defaults_and_headings(painted):
+    text = " ".join(painted("--help")[0].output.split())
+    assert "[OPTIONS] OUT" in text
+    for part in ("red|green", "A new field.", "1<=x<=3", "light|dark", "Rarely", "--from", "default: red"):
+        assert part in text
+    assert text.count("<Id>") == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"colour": "gren"}, "unknown --colour 'gren'; known: red, green; did you mean green?"),
+        ({"tints": ["dusky"]}, "unknown --tints 'dusky'; known: light, dark"),
+        ({"coats": 4}, "--coats 4: give at most 3"),
+        ({"coats": 0}, "--coats 0: give at least 1"),
+    ],
+)
+def test_a_wrong_value_is_quoted_with_what_is_allowed(given, message):
+    with pytest.raises(PipelineError) as raised:
+        options_of(PaintOptions, {"out": "o", "work": "w"} | given)
+    assert str(raised.value) == message
+
+
+def test_choices_are_those_that_the_models_know():
+    fields = TrainOptions.model_fields
+    assert get_args(get_args(fields["boosters"].annotation)[0]) == KINDS
+    assert set(get_args(fields["rule"].annotation)) == {*RULES, "nested"}
+    assert get_args(fields["always"].annotation) == get_args(Always)
+    assert get_args(fields["tune_by"].annotation) == get_args(Metric)
+    assert FoldOptions(labels=Path(), work=Path(), folds=MINIMUM_FOLDS).folds == MINIMUM_FOLDS
+    with pytest.raises(PipelineError, match="--folds 2"):
+        options_of(FoldOptions, {"labels": "l", "work": "w", "folds": MINIMUM_FOLDS - 1})
+
+
+def test_weights_are_given_by_name_and_file() -> None:
+    given = {"images": "i", "model": "m", "output": "o.csv", "weights": ["net=a=b.pth"]}
+    assert options_of(PredictOptions, given).weights == {"net": Path("a=b.pth")}
+    with pytest.raises(PipelineError, match="--weights net: give NAME=FILE"):
+        parse_weights(["net"])
