@@ -18,7 +18,7 @@ FAR = 2 * 1.4826
 """A cell is far above the others from two robust standard deviations (1.4826 MAD) over their median."""
 
 POPULATION = {
-    "cells": "number of cells",
+    "cells": "number of cells in the picture",
     "border_share": "share of cells that touch the picture's border",
 }
 """What is said of a picture's cells together, as ``picture__population__<name>``."""

@@ -47,7 +47,7 @@ def test_descriptions_are_plain_words():
         "90th percentile over cells (pixels of 0.32 µm where the pixel size is known)"
     )
     assert describe("cell__morphology__area").startswith("area of the cell, in µm² (px²")
-    assert describe("picture__population__cells") == "number of cells"
+    assert describe("picture__population__cells") == "number of cells in the picture"
     assert describe("cnn__densenet121__e0041") == "dimension 41 of the embedding of the network densenet121"
     assert describe("cnn__some_net__logit_nuclear_membrane__max") == (
         "log-odds of nuclear membrane by the network some_net, maximum over cells"

@@ -140,7 +140,7 @@ def test_a_feature_says_what_it_is_where_it_comes_from_and_in_which_unit(feature
     for output in feature.outputs.values():
         assert output.unit in UNITS
         assert output.invariances <= INVARIANCES
-        assert output.words[0].isalpha()
+        assert output.words[0].isalnum()
         assert not output.words.startswith("the ")
 
 
