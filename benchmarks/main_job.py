@@ -31,7 +31,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.options import EvaluateOptions, TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Work = Annotated[Path, typer.Option(help="Folder for everything computed; what is there is not repeated.")]
@@ -105,7 +105,7 @@ def simulated(work: Work, pictures: int = 300, seed: int = 7) -> None:
     measure_truth(data, truth)
     progress = RichProgress()
     start = time.perf_counter()
-    train(TrainOptions(work=truth.root, labels=data / "labels.csv"), progress)
+    execute(Train(), TrainOptions(work=truth.root, labels=data / "labels.csv"), progress)
     execute(Evaluate(), EvaluateOptions(work=truth.root), progress)
     report_scores(truth, time.perf_counter() - start)
 

@@ -13,14 +13,13 @@ FINEST = 0.4
 
 
 def as_plane(values: ArrayLike) -> Plane:
-    """Give values as a plane: single precision, whatever the arithmetic made of them."""
+    """Give values as a plane: in single precision, whatever they were computed in."""
     return np.asarray(values, np.float32)
 
 
 def blur(plane: Plane, sigma: float) -> Plane:
     """Convolve with a Gaussian of `sigma` pixels, mirrored at the border."""
-    blurred: Plane = cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.01), borderType=cv2.BORDER_REFLECT)
-    return blurred
+    return as_plane(cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.01), borderType=cv2.BORDER_REFLECT))
 
 
 def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Plane:
@@ -47,23 +46,16 @@ def speckle(shape: tuple[int, int], contrast: float, rng: np.random.Generator) -
 
 
 def web(shape: tuple[int, int], mesh: float, thickness: float, rng: np.random.Generator) -> Plane:
-    """Draw a net of curved threads: the places where correlated noise is close to zero.
+    """Draw a net of curved threads, 1 where correlated noise is close to zero, falling to 0 between them.
 
     Parameters
     ----------
     shape : tuple of int
-        Height and width in pixels.
     mesh : float
         Typical width of a mesh in pixels.
     thickness : float
         Width of the threads relative to the mesh, about 0.2 to 0.6.
     rng : numpy.random.Generator
-        Source of the noise.
-
-    Returns
-    -------
-    ndarray, shape (height, width), float32
-        1 on a thread, falling to 0 between threads.
     """
     noise = smooth_noise(shape, mesh / 2, rng)
     return as_plane(np.exp(-np.square(noise / np.float32(thickness))))
@@ -75,7 +67,6 @@ def splat(shape: tuple[int, int], points: NDArray[np.float32], weights: NDArray[
     Parameters
     ----------
     shape : tuple of int
-        Height and width in pixels.
     points : ndarray, shape (n, 2), float32
         Row and column of each point, which may lie outside the plane.
     weights : ndarray, shape (n,), float32

@@ -44,15 +44,12 @@ def grow(
     Parameters
     ----------
     scene : Scene
-        The cells.
     starts : ndarray, shape (n, 2), float32
         Row and column of each filament's first point.
     headings : ndarray, shape (n,), float32
         First directions in radians.
     growth : Growth
-        Length and stiffness.
     rng : numpy.random.Generator
-        Source of the wandering.
 
     Returns
     -------
@@ -121,25 +118,17 @@ def outwards(
     spread: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Head away from a point of the cell in which each filament starts.
+    """Return headings, in radians, away from a point of the cell in which each filament starts.
 
     Parameters
     ----------
     scene : Scene
-        The cells.
     origin : ndarray, shape (cells, 2), float32
         The point of each cell, for example its centrosome.
     starts : ndarray, shape (n, 2), float32
-        Where the filaments start.
     spread : float
         Standard deviation of the headings in radians.
     rng : numpy.random.Generator
-        Source of the spread.
-
-    Returns
-    -------
-    ndarray, shape (n,), float32
-        Headings in radians.
     """
     rows, columns = (scene.at(plane, starts) for plane in scene.offset(origin))
     return (np.arctan2(rows, columns) + rng.normal(0, spread, len(starts))).astype(np.float32)
