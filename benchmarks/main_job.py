@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.options import EvaluateOptions, TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Work = Annotated[Path, typer.Option(help="Folder for everything computed; what is there is not repeated.")]
@@ -104,7 +105,7 @@ def simulated(work: Work, pictures: int = 300, seed: int = 7) -> None:
     measure_truth(data, truth)
     progress = RichProgress()
     start = time.perf_counter()
-    train(TrainOptions(work=truth.root, labels=data / "labels.csv"), progress)
+    execute(Train(), TrainOptions(work=truth.root, labels=data / "labels.csv"), progress)
     execute(Evaluate(), EvaluateOptions(work=truth.root), progress)
     report_scores(truth, time.perf_counter() - start)
 
@@ -120,8 +121,9 @@ def measure_truth(data: Path, work: Workspace) -> None:
             picture, true = read_picture(sample), read_mask(data / "truth" / f"{sample.id}.tif")
             size = picture.pixel_size_um
             cells = features.measure(picture.pixels, true.cells, true.nuclei, pixel_size_um=size)
-            row = features.aggregate(cells, touches_border=features.touches_border(true.cells))
-            rows.append(row | features.measure_field(picture.pixels, pixel_size_um=size))
+            found = features.aggregate(cells, touches_border=features.touches_border(true.cells))
+            field = features.measure_field(picture.pixels, pixel_size_um=size)
+            rows.append(dict(chain(*(numbers.items() for numbers in (*found.values(), *field.values())))))
             advance(1)
     table = pd.DataFrame(rows)[features.picture_columns()].astype("float32")
     table.insert(0, "Id", [sample.id for sample in samples])

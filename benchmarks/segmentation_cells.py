@@ -12,10 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
-from pipeline.segmentation.cellpose import CellposeSegmenter
-from pipeline.segmentation.diameter import estimate_both, some_pictures, with_diameters
-from pipeline.segmentation.factory import make_segmenter
-from pipeline.segmentation.scores import average_precision
+from pipeline.segmentation.cellpose import CellposeSegmenter, some_pictures
+from pipeline.segmentation.fields import average_precision
+from pipeline.segmentation.protocol import make_segmenter
 from pipeline.simulation.field import simulate_picture
 
 SEED = 990_001
@@ -28,7 +27,7 @@ def calibrated(pictures):
     """Return the default Cellpose segmenter with diameters estimated from some pictures."""
     segmenter = make_segmenter("cellpose")
     assert isinstance(segmenter, CellposeSegmenter)
-    return with_diameters(segmenter, *estimate_both(segmenter, pictures))
+    return segmenter.with_diameters(*segmenter.estimate_diameters(pictures))
 
 
 def simulated() -> None:

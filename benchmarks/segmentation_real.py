@@ -20,11 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import find_samples
-from pipeline.segmentation.cellpose import CellposeSegmenter
-from pipeline.segmentation.diameter import estimate_both, some_pictures, with_diameters
-from pipeline.segmentation.factory import make_segmenter
+from pipeline.segmentation.cellpose import CellposeSegmenter, some_pictures
+from pipeline.segmentation.fields import average_precision
 from pipeline.segmentation.matching import holders
-from pipeline.segmentation.scores import average_precision
+from pipeline.segmentation.protocol import make_segmenter
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 EVERY = 4
@@ -62,7 +61,7 @@ def main(folder: Path, weights: str) -> None:
     samples, _ = find_samples(folder)
     bare = make_segmenter("cellpose", cell_weights=weights)
     assert isinstance(bare, CellposeSegmenter)
-    segmenter = with_diameters(bare, *estimate_both(bare, some_pictures(samples)))
+    segmenter = bare.with_diameters(*bare.estimate_diameters(some_pictures(samples)))
     print(f"{weights}: diameters {segmenter.nuclei_diameter} and {segmenter.cell_diameter} pixels")
     pictures = [read_picture(sample) for sample in samples]
     shares = np.array([given_and_covered(segmenter, picture) for picture in pictures])

@@ -16,12 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cellpose.models import CellposeModel
 
-from pipeline.segmentation.cellpose import CellposeSegmenter, find_objects
-from pipeline.segmentation.diameter import estimate_both, with_diameters
-from pipeline.segmentation.factory import make_segmenter
-from pipeline.segmentation.fields import network_planes
+from pipeline.segmentation.cellpose import CellposeSegmenter
+from pipeline.segmentation.fields import average_precision, network_planes
 from pipeline.segmentation.network import load_network
-from pipeline.segmentation.scores import average_precision
+from pipeline.segmentation.protocol import make_segmenter
+from pipeline.segmentation.scale import find_objects
 from pipeline.simulation.field import simulate_picture
 
 SEED = 990_002
@@ -80,7 +79,7 @@ def main() -> None:
     pictures = [field.picture for field in fields]
     bare = make_segmenter("cellpose")
     assert isinstance(bare, CellposeSegmenter)
-    ours = with_diameters(bare, *estimate_both(bare, pictures[:4]))
+    ours = bare.with_diameters(*bare.estimate_diameters(pictures[:4]))
     diameters = {"nuclei": ours.nuclei_diameter, "cells": ours.cell_diameter}
     weights = {"nuclei": ours.nuclei, "cells": ours.cells}
     print(f"{torch.get_num_threads()} threads; diameters {diameters}", flush=True)

@@ -12,9 +12,10 @@ from pipeline.stages.options import PredictOptions
 def predict(options: PredictOptions) -> None:
     """Name the locations of the protein in new pictures.
 
-    The pictures are segmented, measured and embedded exactly as the model's training pictures were.
-    The csv holds the chosen locations and every location's probability. A sample that cannot be read is
-    left out and listed in problems.csv of the work folder.
+    The pictures are segmented, measured and embedded exactly as the model's training pictures were. A model
+    of other networks' predictions alone needs their tables, --outputs, and no pictures. The csv holds the
+    chosen locations and every location's probability. A sample that cannot be read is left out and listed in
+    problems.csv of the work folder.
 
     Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
     """

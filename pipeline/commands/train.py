@@ -8,6 +8,7 @@ from pipeline.commands.console import RichProgress, following, say
 from pipeline.commands.options import command
 from pipeline.core.names import counted
 from pipeline.core.problems import read_problems
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import TrainOptions
 
@@ -20,16 +21,17 @@ def train(options: TrainOptions) -> None:
     """Train the stack: a model per location, the two-location model, and all locations together.
 
     Base learners (gradient boosting by LightGBM and XGBoost, and a linear model) of every location stand on
-    the features, on each table of embeddings and on the outputs of other networks; linear models join them.
+    the features and on each table of embeddings; learners of all locations at once stand on other networks'
+    predictions. Linear models join them. Pictures are not needed where tables are given: --outputs will do.
     Everything that is later scored is predicted out of fold. Labels that --select-… doubts are not learned
     from, but always scored. Locations that cannot be cross-validated are named and get no model. Killed and
     run again, it goes on where it was; run again without changes, it does nothing.
 
     Example: python run.py train --labels demo/data/labels.csv --work demo/work
     """
-    from pipeline.stages.train import train as run
+    from pipeline.stages.train import Train
 
-    summary = run(options, RichProgress())
+    summary = execute(Train(), options, RichProgress())
     files = Workspace(options.work)
     _print_summary(summary, files)
     following(f"evaluate --work {options.work}")

@@ -84,9 +84,9 @@ class Workspace:
         return self.root / "tuning.db"
 
     @property
-    def boosters(self) -> Path:
-        """Finished boosters of an unfinished training: what a killed run does not lose."""
-        return self.root / "boosters"
+    def learners(self) -> Path:
+        """Finished base learners of an unfinished training: what a killed run does not lose."""
+        return self.root / "learners"
 
     @property
     def model(self) -> Path:
@@ -99,9 +99,9 @@ class Workspace:
         return self.root / "out_of_fold.parquet"
 
     @property
-    def level0(self) -> Path:
-        """Out-of-fold log-odds of level 0 (npz), on which `evaluate` fits level 1 again for its ablations."""
-        return self.root / "level0.npz"
+    def base_log_odds(self) -> Path:
+        """Out-of-fold log-odds of base learners (npz), on which `evaluate` fits again for its ablations."""
+        return self.root / "base_log_odds.npz"
 
     @property
     def selection(self) -> Path:

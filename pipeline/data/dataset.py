@@ -115,10 +115,15 @@ def read_dataset(options: DatasetOptions) -> Dataset:
     )
 
 
+def uses_features(options: DatasetOptions) -> bool:
+    """Say whether features belong to the data: where there are any, or no table stands in for them."""
+    return Workspace(options.work).features.is_file() or not (options.embeddings or options.outputs)
+
+
 def _read_tables(options: DatasetOptions, work: Workspace) -> dict[str, pd.DataFrame]:
     """Read features, where there are any, embeddings, and networks' predictions as one table."""
     tables = {}
-    if work.features.is_file() or not (options.embeddings or options.outputs):
+    if uses_features(options):
         tables[FEATURES] = read_features(work)
     for path in options.embeddings:
         name = embedding_name(path)

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.core.errors import PipelineError
 from pipeline.core.workspace import Workspace
-from pipeline.data.labels import read_table
 from pipeline.data.near_duplicates import duplicate_groups
+from pipeline.data.tables import by_id, read_table
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index) -> Grouping:
     PipelineError
         If the table cannot be used.
     """
-    given = (_samples(work, "group") if path is None else _table(path)).reindex(ids).to_numpy(dtype=object)
+    table = None if path is None else by_id(path, read_table(path, ("Id", "group")))
+    given = (_samples(work, "group") if table is None else table["group"]).reindex(ids).to_numpy(dtype=object)
     cluster = duplicate_groups(_samples(work, "hash").reindex(ids).fillna("").tolist())
     known = np.array([isinstance(group, str) and group != "" for group in given], dtype=bool)
     shared = dict(zip(cluster[known][::-1], given[known][::-1], strict=True))  # the first one's counts
@@ -52,14 +52,6 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index) -> Grouping:
     copied = np.bincount(cluster, minlength=len(ids))[cluster] > 1
     named = pd.Series(groups, index=ids, name="group", dtype=object)
     return Grouping(named, bool(known.any()), int((copied & ~known).sum()))
-
-
-def _table(path: Path) -> "pd.Series[str]":
-    table = read_table(path, ("Id", "group"))
-    repeated = table["Id"][table["Id"].duplicated()]
-    if len(repeated):
-        raise PipelineError(f"{path}: Id '{repeated.iloc[0]}' occurs twice; keep one row per Id")
-    return table.set_index("Id")["group"]
 
 
 def _samples(work: Workspace, column: str) -> "pd.Series[str]":

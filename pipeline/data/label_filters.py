@@ -11,10 +11,10 @@ from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import slug
 from pipeline.core.problems import Problem
+from pipeline.data.annotations import read_annotations
 from pipeline.data.dataset_options import DatasetOptions
-from pipeline.data.labels import read_table
 from pipeline.data.locations import LOCATIONS
-from pipeline.stages.baseline import read_annotations
+from pipeline.data.tables import read_table
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
 _BY = {AGREEMENT: "experts", RELIABILITY: "HPA's reliability", CONFIDENT: "confident learning"}

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import Problem
 from pipeline.data.locations import LOCATIONS
+from pipeline.data.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -25,28 +26,6 @@ class Labels:
 
     targets: pd.DataFrame
     problems: list[Problem]
-
-
-def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a csv table as text, with the named columns.
-
-    Raises
-    ------
-    PipelineError
-        If the file is missing, is not a csv table, or lacks one of the columns.
-    """
-    if not path.is_file():
-        raise PipelineError(f"{path}: no such file; give the path of a csv table with {', '.join(columns)}")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (ValueError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise PipelineError(f"{path}: not a readable csv table ({reason}); save it as UTF-8 csv") from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        found = ", ".join(table.columns)
-        raise PipelineError(f"{path}: no column {', '.join(missing)} (found: {found}); add or rename it")
-    return table
 
 
 def parse_target(text: str) -> frozenset[int]:

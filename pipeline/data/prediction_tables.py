@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.base_learners.votes import scaled
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import slug
 from pipeline.data.embedding_tables import embedding_name
-from pipeline.data.labels import parse_target, read_table
+from pipeline.data.labels import parse_target
 from pipeline.data.locations import LOCATIONS
+from pipeline.data.tables import read_by_id
 
 OUTPUTS = "outputs"
 """Name of the block that all networks' predictions make together."""
@@ -77,35 +77,18 @@ def of_locations(outputs: pd.DataFrame, locations: Iterable[str]) -> pd.DataFram
 
 
 def _read(path: Path) -> pd.DataFrame:
-    table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
-    if "Id" not in table.columns:
-        raise PipelineError(f"{path}: no column Id; add the ids of the pictures")
-    ids = table.pop("Id").astype(str)
-    if ids.duplicated().any():
-        raise PipelineError(f"{path}: Id '{ids[ids.duplicated()].iloc[0]}' occurs twice; keep one row per Id")
+    table = read_by_id(path, text=_SETS)
     sets = [name for name in _SETS if name in table.columns]
     values = _unpacked(path, table[sets[0]]) if sets else _numbers(path, table)
     if not np.isnan(values).all() and not (np.nanmin(values) >= 0 and np.nanmax(values) <= 1):
         wrong = values[(values < 0) | (values > 1)][0]
         raise PipelineError(f"{path}: holds {wrong:g}; give probabilities from 0 to 1, or 0 and 1")
-    return pd.DataFrame(values, index=pd.Index(ids, name="Id"), columns=list(LOCATIONS))
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    return read_table(path, ("Id",))
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path).reset_index(drop=True)
-    except (ValueError, OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise PipelineError(f"{path}: not a readable table ({reason}); give csv or parquet") from error
+    return pd.DataFrame(values, index=table.index, columns=list(LOCATIONS))
 
 
 def _unpacked(path: Path, sets: "pd.Series[str]") -> NDArray[np.float32]:
     values = np.zeros((len(sets), len(LOCATIONS)), dtype=np.float32)
-    for row, text in enumerate(sets.astype(str)):
+    for row, text in enumerate(sets.fillna("").astype(str)):
         try:
             values[row, list(parse_target(text)) if text.strip() else []] = 1
         except ValueError as error:
@@ -126,6 +109,6 @@ def _numbers(path: Path, table: pd.DataFrame) -> NDArray[np.float32]:
             f"or by name, or a column {' or '.join(_SETS)} of class indices"
         )
     try:
-        return table.replace("", np.nan).to_numpy(dtype=np.float32)
+        return table.to_numpy(dtype=np.float32)
     except ValueError as error:
         raise PipelineError(f"{path}: {error}; give numbers") from error

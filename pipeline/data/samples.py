@@ -12,7 +12,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest
 from pipeline.core.names import is_safe_id
 from pipeline.core.problems import Problem
-from pipeline.data.labels import read_table
+from pipeline.data.tables import read_table
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""

@@ -1,32 +1,32 @@
 """Segmentation by two Cellpose 3.1 networks: nuclei, and whole cells around them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
+from pipeline.core.problems import SampleError
 from pipeline.core.torch_runtime import check_device
 from pipeline.data.masks import Segmentation
-from pipeline.data.pictures import Picture
+from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.samples import Sample
 from pipeline.segmentation.fields import network_planes
-from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.matching import divide_cells, match
-from pipeline.segmentation.network import Weights, find_weights, load_network
-from pipeline.segmentation.scale import estimate_diameter
-from pipeline.segmentation.shapes import drop_debris, enlarge_labels, median_diameter
+from pipeline.segmentation.network import Weights, find_weights
+from pipeline.segmentation.scale import CELL, NUCLEUS, estimate_diameter, find_objects
+from pipeline.segmentation.shapes import drop_debris
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
-Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-NUCLEUS, CELL = 40.0, 100.0
-"""Diameters, in pixels, of an HPA picture of 512 × 512: expected where none was given or estimated."""
-
-TOLERANCE = 1.5
-"""A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
+PICTURES = 6
+"""Pictures that diameters of a data set are estimated from, evenly over it."""
 
 
 def make_cellpose(
@@ -43,8 +43,7 @@ def make_cellpose(
     nuclei_weights, cell_weights : str
         What `find_weights` takes.
     nuclei_diameter, cell_diameter : float, optional
-        Median diameters, in pixels, expected in the pictures; see `pipeline.segmentation.diameter` for
-        estimating those not given.
+        Median diameters, in pixels, expected in the pictures; `calibrated` estimates those not given.
     device : str
         Where the networks run: ``cpu``, ``cuda`` or ``cuda:1``.
 
@@ -75,11 +74,6 @@ class CellposeSegmenter:
     name: str = "cellpose"
     uses_torch: ClassVar[bool] = True
 
-    @property
-    def calibrated(self) -> bool:
-        """Whether both diameters are known."""
-        return self.nuclei_diameter is not None and self.cell_diameter is not None
-
     def settings(self) -> Mapping[str, str | float | int | None]:
         """Return digests of the weights, the diameters and the version of the method."""
         return {
@@ -91,6 +85,38 @@ class CellposeSegmenter:
             "cells_inside": self.cells.inside,
             "version": 4,
         }
+
+    def calibrated(self, samples: Sequence[Sample], record: Path) -> Self:
+        """Return the segmenter with the diameters of a data set, estimated on first use and recorded.
+
+        Given diameters stay. A record made with other weights is replaced.
+        """
+        if self.nuclei_diameter is not None and self.cell_diameter is not None:
+            return self
+        made_by = {"nuclei": self.nuclei.digest, "cells": self.cells.digest}
+        known = json.loads(record.read_text()) if record.is_file() else {}
+        if known.get("weights") != made_by:
+            found = self.estimate_diameters(some_pictures(samples))
+            known = {"weights": made_by, "nuclei_diameter": found[0], "cell_diameter": found[1]}
+            with replacing(record) as temporary:
+                temporary.write_text(json.dumps(known, indent=1))
+        return self.with_diameters(known["nuclei_diameter"], known["cell_diameter"])
+
+    def with_diameters(self, nuclei: float, cells: float) -> Self:
+        """Return the segmenter with diameters, in pixels, where it was given none."""
+        return replace(
+            self,
+            nuclei_diameter=self.nuclei_diameter or nuclei,
+            cell_diameter=self.cell_diameter or cells,
+        )
+
+    def estimate_diameters(self, pictures: Sequence[Picture]) -> tuple[float, float]:
+        """Return the median diameters, in pixels, of the nuclei and the cells of some pictures."""
+        planes = {name: [network_planes(name, one) for one in pictures] for name in ("nuclei", "cells")}
+        nuclei = estimate_diameter(self.nuclei, planes["nuclei"], self.device)
+        # cells are larger than their nuclei, seldom more than five times
+        ladder = (1.5 * nuclei, 2.5 * nuclei, 4.0 * nuclei)
+        return nuclei, estimate_diameter(self.cells, planes["cells"], self.device, ladder, 2.5 * nuclei)
 
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; empty where no nucleus is found."""
@@ -114,24 +140,17 @@ class CellposeSegmenter:
         return nuclei, cells
 
 
-def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) -> Labels:
-    """Return a label image, at the pictures' scale, of what a network finds.
-
-    The picture is predicted with objects at the network's diameter; where those found are of quite
-    another size than expected, or none is found, once more at the size that they have.
-    """
-    if not np.ptp(planes[0]):
-        return np.zeros(planes.shape[1:], np.int32)
-    labels, found = _at_diameter(weights, planes, diameter, device)
-    if not found:
-        found = estimate_diameter(weights, [planes], device, default=diameter)
-    if not 1 / TOLERANCE < found / diameter < TOLERANCE:
-        labels, _ = _at_diameter(weights, planes, found, device)
-    return enlarge_labels(labels, (planes.shape[1], planes.shape[2]))
-
-
-def _at_diameter(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[Labels, float]:
-    """Return labels at the network's scale, and their median diameter in pixels of the picture."""
-    scale = weights.diameter / diameter
-    labels = follow(predict(load_network(weights, device), planes, scale, device), weights.inside)
-    return labels, median_diameter(labels) / scale
+def some_pictures(samples: Sequence[Sample]) -> list[Picture]:
+    """Read pictures evenly over the samples, in the order of their ids; unreadable ones do not count."""
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    positions = np.unique(np.linspace(0, len(ordered) - 1, min(PICTURES, len(ordered))).round().astype(int))
+    pictures, errors = [], []
+    for position in positions:
+        try:
+            pictures.append(read_picture(ordered[position]))
+        except SampleError as error:  # extract lists it among the problems
+            errors.append(error)
+    if not pictures:
+        why = f"; the first: {errors[0]}" if errors else ""
+        raise PipelineError(f"no readable picture to estimate diameters from{why}")
+    return pictures

@@ -1,8 +1,8 @@
-"""Annotated fields for training a segmenter: reading them, and a fixed test part by field type."""
+"""Annotated fields: reading them, a fixed test part by field type, and how well masks agree with them."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,11 @@ TEST_EVERY = 5
 
 BRIGHT = 64
 """99th percentile, of 255, that separates dim fields from bright ones."""
+
+THRESHOLDS = (0.5, 0.75)
+"""Intersections over unions at which objects count as found."""
+
+Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -157,3 +162,24 @@ def split_fields(fields: Iterable[Field]) -> tuple[list[Field], list[Field]]:
     test = ordered[TEST_EVERY // 2 :: TEST_EVERY]
     kept = {field.name for field in test}
     return [field for field in ordered if field.name not in kept], test
+
+
+def average_precision(truth: Labels, found: Labels) -> NDArray[np.float64]:
+    """Return Cellpose's average precision, TP / (TP + FP + FN), at each of `THRESHOLDS`.
+
+    1 where neither holds an object.
+    """
+    import fastremap
+    from cellpose import metrics
+
+    ours, theirs = (fastremap.renumber(labels.astype(np.int32))[0] for labels in (truth, found))
+    if not ours.any() and not theirs.any():
+        return np.ones(len(THRESHOLDS))
+    return np.asarray(metrics.average_precision(ours, theirs, list(THRESHOLDS))[0], np.float64)
+
+
+def score_fields(fields: Iterable[Field], find: Callable[[Field], Labels]) -> dict[str, float]:
+    """Return the mean average precision over fields, keyed ``ap50`` and ``ap75``."""
+    mean = np.mean([average_precision(field.labels, find(field)) for field in fields], axis=0)
+    names = (f"ap{round(100 * threshold)}" for threshold in THRESHOLDS)
+    return {name: round(float(value), 4) for name, value in zip(names, mean, strict=True)}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.core.torch_runtime import autocast
 from pipeline.segmentation.augment import normalise
 from pipeline.segmentation.dynamics import follow_flows
+from pipeline.segmentation.shapes import drop_small
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -72,14 +73,15 @@ def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu")
         ``cpu``, ``cuda`` or another name that torch knows.
     """
     import torch
+    from cellpose.transforms import pad_image_ND
 
     scaled = rescale(np.stack([normalise(plane) for plane in planes]), scale)
-    padded, inner = _pad(scaled)
+    padded, rows, columns = pad_image_ND(scaled, div=STEP)
     tiles, corners = _tiles(padded)
     batch = torch.from_numpy(tiles).to(device, memory_format=torch.channels_last)
     with torch.inference_mode(), autocast(device):
         output = torch.cat([network(some)[0].float().cpu() for some in torch.split(batch, BATCH)]).numpy()
-    whole = _join(output, corners, padded.shape[1:])[:, inner[0], inner[1]]
+    whole = _join(output, corners, padded.shape[1:])[:, rows][:, :, columns]
     return Prediction(np.ascontiguousarray(whole[:2]), np.ascontiguousarray(whole[2]))
 
 
@@ -88,16 +90,6 @@ def rescale(planes: Plane, scale: float) -> Plane:
     height, width = (max(1, round(side * scale)) for side in planes.shape[1:])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.stack([cv2.resize(plane, (width, height), interpolation=method) for plane in planes])
-
-
-def _pad(planes: Plane) -> tuple[Plane, tuple[slice, slice]]:
-    """Pad with zeros to whole steps, at least half a step on every side; say where the picture is."""
-    pads, inner = [], []
-    for side in planes.shape[1:]:
-        missing = STEP + (-side) % STEP
-        pads.append((missing // 2, missing - missing // 2))
-        inner.append(slice(missing // 2, missing // 2 + side))
-    return np.pad(planes, [(0, 0), *pads]), (inner[0], inner[1])
 
 
 def _tiles(planes: Plane) -> tuple[Plane, list[tuple[int, int]]]:
@@ -138,7 +130,7 @@ def _taper(side: int) -> Plane:
 
 
 def follow(prediction: Prediction, threshold: float = 0.0) -> Labels:
-    """Turn flows into a label image: pixels that flow to one place are one object.
+    """Turn flows into a label image: pixels that flow to one point are one object.
 
     Parameters
     ----------
@@ -149,6 +141,4 @@ def follow(prediction: Prediction, threshold: float = 0.0) -> Labels:
     inside = prediction.logits > threshold
     if not inside.any():
         return np.zeros(inside.shape, np.int32)
-    labels = follow_flows(prediction.flows / STEP_FLOW, inside)
-    large = np.bincount(labels.ravel()) >= SMALLEST
-    return np.where(large[labels], labels, 0).astype(np.int32)
+    return drop_small(follow_flows(prediction.flows / STEP_FLOW, inside), SMALLEST)

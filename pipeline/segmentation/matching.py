@@ -112,10 +112,9 @@ def _overlap(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) 
 
 def _owners(cells: Labels, nuclei: NDArray[np.integer[Any]]) -> Labels:
     """Return the cell of every nucleus, 0 for none; of several nuclei in a cell the largest has it."""
-    owner = holders(cells, nuclei)
-    seen: set[int] = {0}
-    for nucleus in np.argsort(-np.bincount(nuclei.ravel()), kind="stable"):
-        if owner[nucleus] in seen:
-            owner[nucleus] = 0
-        seen.add(int(owner[nucleus]))
-    return owner.astype(np.int32)
+    holder = holders(cells, nuclei)
+    largest_first = np.argsort(-np.bincount(nuclei.ravel()), kind="stable")
+    held, first = np.unique(holder[largest_first], return_index=True)
+    owner = np.zeros(holder.shape, np.int32)
+    owner[largest_first[first]] = held
+    return owner

@@ -1,4 +1,4 @@
-"""How large the objects of a picture are: a network is asked at several scales."""
+"""The scale at which a network sees a picture's objects: expected, estimated, and corrected."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from pipeline.segmentation.inference import follow, predict
 from pipeline.segmentation.network import Weights, load_network
-from pipeline.segmentation.shapes import median_diameter
+from pipeline.segmentation.shapes import enlarge_labels, median_diameter
 
 Plane = NDArray[np.float32]
+Labels = NDArray[np.int32]
 
 BEARABLE = 2.5
 """Objects further than this factor from the expected diameter are pieces, or many objects in one."""
@@ -21,8 +22,8 @@ On fields of the training part neither constant decides: from 1.8 to 4.0, and fr
 as good (`benchmarks/segmentation_diameter.py`).
 """
 
-DEFAULT = 40.0
-"""Diameter, in pixels, of nuclei in HPA pictures of 512 × 512."""
+NUCLEUS, CELL = 40.0, 100.0
+"""Diameters, in pixels, of an HPA picture of 512 × 512: expected where none was given or estimated."""
 
 WINDOW = 208
 """Side, in network pixels, of the middle of a picture that is tried: the ladder's small steps see enough."""
@@ -30,13 +31,39 @@ WINDOW = 208
 LADDER = (10.0, 20.0, 40.0, 80.0, 160.0)
 """Diameters, in pixels, that are tried; the network bears objects half and twice as large as it expects."""
 
+TOLERANCE = 1.5
+"""A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
+
+
+def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) -> Labels:
+    """Return a label image, at the pictures' scale, of what a network finds.
+
+    The picture is predicted with objects at the network's diameter; where those found are of quite
+    another size than expected, or none is found, once more at the size that they have.
+    """
+    if not np.ptp(planes[0]):
+        return np.zeros(planes.shape[1:], np.int32)
+    labels, found = _at_diameter(weights, planes, diameter, device)
+    if not found:
+        found = estimate_diameter(weights, [planes], device, default=diameter)
+    if not 1 / TOLERANCE < found / diameter < TOLERANCE:
+        labels, _ = _at_diameter(weights, planes, found, device)
+    return enlarge_labels(labels, (planes.shape[1], planes.shape[2]))
+
+
+def _at_diameter(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[Labels, float]:
+    """Return labels at the network's scale, and their median diameter in pixels of the picture."""
+    scale = weights.diameter / diameter
+    labels = follow(predict(load_network(weights, device), planes, scale, device), weights.inside)
+    return labels, median_diameter(labels) / scale
+
 
 def estimate_diameter(
     weights: Weights,
     pictures: Sequence[Plane],
     device: str = "cpu",
     ladder: Sequence[float] = LADDER,
-    default: float = DEFAULT,
+    default: float = NUCLEUS,
 ) -> float:
     """Return the median diameter, in pixels, of the objects of some pictures.
 

@@ -28,13 +28,16 @@ def drop_debris(nuclei: Labels, pixel_size_um: float | None) -> Labels:
     The limit is `SMALLEST_NUCLEUS_UM2` where the pixel size is known, else `SMALLEST_SHARE` of the
     median area of the picture's nuclei; and never below `SMALLEST_PIXELS`.
     """
-    areas = np.bincount(nuclei.ravel())
-    measurable = np.where((areas >= SMALLEST_PIXELS)[nuclei], nuclei, 0).astype(np.int32)
+    measurable = drop_small(nuclei, SMALLEST_PIXELS)
     if pixel_size_um is not None:
-        limit = SMALLEST_NUCLEUS_UM2 / pixel_size_um**2
-    else:
-        limit = SMALLEST_SHARE * median_area(measurable)
-    return np.where((areas >= limit)[measurable], measurable, 0).astype(np.int32)
+        return drop_small(measurable, SMALLEST_NUCLEUS_UM2 / pixel_size_um**2)
+    return drop_small(measurable, SMALLEST_SHARE * median_area(measurable))
+
+
+def drop_small(labels: Labels, least: float) -> Labels:
+    """Remove objects of fewer than `least` pixels; the rest keep their numbers."""
+    large = np.bincount(labels.ravel()) >= least
+    return np.where(large[labels], labels, 0).astype(np.int32)
 
 
 def median_area(labels: NDArray[np.integer[Any]]) -> float:
@@ -102,14 +105,14 @@ def _scaled_window(
     """Return where a mask's window lies in the scaled picture, and the mask interpolated there."""
     if old == new:
         return (source[0], source[1]), mask
-    window, places = [], []
+    window, centres = [], []
     for side, before, after in zip(source, old, new, strict=True):
         factor = after / before
         start, stop = int(side.start * factor), min(after, int(np.ceil(side.stop * factor)))
         window.append(slice(start, stop))
         # centres of pixels, not corners, are what is sampled
-        places.append((np.arange(start, stop) + 0.5) / factor - 0.5 - side.start)
-    rows, columns = np.meshgrid(*places, indexing="ij")
+        centres.append((np.arange(start, stop) + 0.5) / factor - 0.5 - side.start)
+    rows, columns = np.meshgrid(*centres, indexing="ij")
     share = cv2.remap(
         mask,
         columns.astype(np.float32),

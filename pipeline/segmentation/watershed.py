@@ -1,8 +1,9 @@
 """Segmentation without a network: nuclei by threshold, distance and watershed; cells grown from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
 import cv2
 import numpy as np
@@ -15,8 +16,9 @@ from skimage.segmentation import watershed
 
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
+from pipeline.data.samples import Sample
 from pipeline.segmentation.matching import match
-from pipeline.segmentation.shapes import drop_debris, median_area, smooth_labels
+from pipeline.segmentation.shapes import drop_debris, median_area, median_diameter, smooth_labels
 
 Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -56,6 +58,10 @@ class WatershedSegmenter:
         """Return the parameters and the version of the method."""
         return {**asdict(self), "version": VERSION}
 
+    def calibrated(self, samples: Sequence[Sample], record: Path) -> Self:  # noqa: ARG002 - protocol
+        """Return itself: everything is relative to the nuclei of each picture."""
+        return self
+
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; empty where the nucleus plane holds no nucleus."""
         nuclei = self.find_nuclei(picture.plane("nucleus"))
@@ -88,7 +94,7 @@ class WatershedSegmenter:
         """
         if not nuclei.any():
             return np.zeros_like(nuclei)
-        radius = np.sqrt(median_area(nuclei) / np.pi)
+        radius = 0.5 * median_diameter(nuclei)
         signal = cytoplasm_signal(microtubules, er)
         away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5)
         near = away <= self.reach * radius

@@ -1,5 +1,7 @@
 """Textures and marks on planes: correlated noise, webs, dots, rings and strokes."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +15,18 @@ FINEST = 0.4
 
 
 def as_plane(values: ArrayLike) -> Plane:
-    """Give values as a plane: single precision, whatever the arithmetic made of them."""
+    """Give values as a plane: in single precision, whatever they were computed in."""
     return np.asarray(values, np.float32)
+
+
+def directions(angles: NDArray[Any]) -> NDArray[Any]:
+    """Return unit vectors (row, column) of angles in radians, shape (n, 2)."""
+    return np.stack([np.sin(angles), np.cos(angles)], axis=1)
 
 
 def blur(plane: Plane, sigma: float) -> Plane:
     """Convolve with a Gaussian of `sigma` pixels, mirrored at the border."""
-    blurred: Plane = cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.01), borderType=cv2.BORDER_REFLECT)
-    return blurred
+    return as_plane(cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.01), borderType=cv2.BORDER_REFLECT))
 
 
 def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Plane:
@@ -47,23 +53,16 @@ def speckle(shape: tuple[int, int], contrast: float, rng: np.random.Generator) -
 
 
 def web(shape: tuple[int, int], mesh: float, thickness: float, rng: np.random.Generator) -> Plane:
-    """Draw a net of curved threads: the places where correlated noise is close to zero.
+    """Draw a net of curved threads, 1 where correlated noise is close to zero, falling to 0 between them.
 
     Parameters
     ----------
     shape : tuple of int
-        Height and width in pixels.
     mesh : float
         Typical width of a mesh in pixels.
     thickness : float
         Width of the threads relative to the mesh, about 0.2 to 0.6.
     rng : numpy.random.Generator
-        Source of the noise.
-
-    Returns
-    -------
-    ndarray, shape (height, width), float32
-        1 on a thread, falling to 0 between threads.
     """
     noise = smooth_noise(shape, mesh / 2, rng)
     return as_plane(np.exp(-np.square(noise / np.float32(thickness))))
@@ -75,7 +74,6 @@ def splat(shape: tuple[int, int], points: NDArray[np.float32], weights: NDArray[
     Parameters
     ----------
     shape : tuple of int
-        Height and width in pixels.
     points : ndarray, shape (n, 2), float32
         Row and column of each point, which may lie outside the plane.
     weights : ndarray, shape (n,), float32
@@ -134,7 +132,6 @@ def rings(
 ) -> Plane:
     """Draw circles of the given radii (pixels) with lines of `sigma` pixels and peak 1."""
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
-    circle = np.stack([np.sin(turns), np.cos(turns)], axis=1)
-    path = centres[:, None] + radii[:, None, None] * circle
+    path = centres[:, None] + radii[:, None, None] * directions(turns)
     spacing = np.repeat(2 * np.pi * radii / len(turns), len(turns)).astype(np.float32)
     return lines(shape, path.reshape(-1, 2), spacing, sigma)

@@ -1,23 +1,37 @@
-"""One simulated picture: a field of a protein's cells, stained and photographed."""
+"""Simulated pictures: a field of a protein's cells, stained and photographed; and a sheet of examples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.pictures import Picture
-from pipeline.simulation import markers
-from pipeline.simulation.drawing import Plane, blur, speckle
-from pipeline.simulation.optics import illumination, photograph
+from pipeline.data.samples import CHANNELS
+from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, speckle
 from pipeline.simulation.outlines import draw_scene
 from pipeline.simulation.painters import PAINTERS
-from pipeline.simulation.placement import populate
-from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein
+from pipeline.simulation.painters.cytoplasm import stain_reticulum
+from pipeline.simulation.painters.cytoskeleton import stain_microtubules
+from pipeline.simulation.painters.nuclear import stain_dna
+from pipeline.simulation.placement import CELL_LINES, populate
+from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Exposure, Protein, divisions_for, lines_for
 from pipeline.simulation.proteins import protein as protein_at
 from pipeline.simulation.scene import Scene
 
 SMALLEST_NUCLEUS_UM2 = 12.0
 """Area in µm² of a nucleus at the border below which its cell is not part of the truth."""
+
+OUT_OF_FOCUS = 5.0
+"""Standard deviation in pixels of the light that comes from above and below the focal plane."""
+
+TILE = 144
+"""Side of one example in pixels, about two cells across."""
+
+COLUMNS = 7
+
+_CAPTION = 18
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ def simulate_picture(
     size: int = 512,
     locations: tuple[str, ...] = DEFAULT_LOCATIONS,
 ) -> SimulatedPicture:
-    """Simulate one picture of one protein.
+    """Simulate one picture of one protein: the same for the same arguments, always.
 
     Parameters
     ----------
@@ -66,20 +80,15 @@ def simulate_picture(
         Side of the square field in pixels.
     locations : tuple of str
         Locations that occur in the series.
-
-    Returns
-    -------
-    SimulatedPicture
-        The same for the same arguments, always.
     """
     described = protein if isinstance(protein, Protein) else protein_at(seed, protein, locations)
     scene = scene_of(seed, described, index, size)
     for_stain, for_camera = (_stream(seed, described, index, purpose) for purpose in (1, 2))
     planes = (
-        markers.microtubules(scene, for_stain),
+        stain_microtubules(scene, for_stain),
         stain_protein(scene, described, for_stain),
-        markers.dna(scene, for_stain),
-        markers.reticulum(scene, for_stain),
+        stain_dna(scene, for_stain),
+        stain_reticulum(scene, for_stain),
     )
     light = illumination(scene.shape, for_camera.uniform(0.1, 0.5), for_camera)
     shots = [
@@ -112,6 +121,37 @@ def stain_protein(scene: Scene, protein: Protein, rng: np.random.Generator) -> P
     return (plane * scene.per_cell(level) + unspecific) * speckle(scene.shape, protein.speckle, rng)
 
 
+def illumination(shape: tuple[int, int], strength: float, rng: np.random.Generator) -> Plane:
+    """Draw the light falling on a field: brightest off the centre and uneven, mean about 1."""
+    rows, columns = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
+    centre = rng.normal(0, 0.3, 2)
+    fall = np.square(rows[:, None] - centre[0]) + np.square(columns[None] - centre[1])
+    drift = smooth_noise(shape, shape[0] / 4, rng)
+    return as_plane(np.clip(1 + strength * (0.5 - 0.6 * fall + 0.2 * drift), 0.2, None))
+
+
+def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Take the picture of one channel; darker than the offset is 0, brighter than the camera can hold 255.
+
+    Parameters
+    ----------
+    stain : ndarray, shape (height, width), float32
+        Dye per pixel; 1 is a bright structure.
+    light : ndarray, shape (height, width), float32
+        Illumination, about 1.
+    exposure : Exposure
+    rng : numpy.random.Generator
+    """
+    focused = (1 - exposure.haze) * blur(stain, exposure.sharpness)
+    seen = (focused + exposure.haze * blur(stain, OUT_OF_FOCUS)) * light
+    photons = np.maximum(seen * exposure.photons, 0)
+    # Above a few photons Poisson noise is Gaussian, which is drawn ten times faster.
+    noise = rng.standard_normal(stain.shape, dtype=np.float32)
+    counted = photons + noise * np.sqrt(photons + 0.3)
+    grey = counted * (exposure.gain / exposure.photons) - exposure.offset
+    return np.asarray(np.rint(np.clip(grey, 0, 255)), np.uint8)
+
+
 def truth(scene: Scene) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Give the label images of cells and nuclei (uint16); cells whose nucleus is seen count from 1 on."""
     area = np.bincount(scene.nuclei.ravel(), minlength=len(scene.population) + 1) * scene.pixel_um**2
@@ -119,3 +159,64 @@ def truth(scene: Scene) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     seen[0] = False
     number = np.where(seen, np.cumsum(seen), 0).astype(np.uint16)
     return number[scene.cells], number[scene.nuclei]
+
+
+def contact_sheet(locations: Sequence[str], seed: int) -> NDArray[np.uint8]:
+    """Lay out one example per location, the protein alone at that location.
+
+    Parameters
+    ----------
+    locations : sequence of str
+        What to show, in order, seven to a row.
+    seed : int
+        Another seed shows other cells.
+
+    Returns
+    -------
+    ndarray, shape (height, width, 3), uint8
+        Colours of the Human Protein Atlas: microtubules red, the protein green, nuclei blue.
+    """
+    tiles = [_tile(name, number, seed) for number, name in enumerate(locations)]
+    width = min(COLUMNS, len(tiles))
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % width)
+    rows = [np.hstack(tiles[start : start + width]) for start in range(0, len(tiles), width)]
+    return np.vstack(rows)
+
+
+def _tile(name: str, number: int, seed: int) -> NDArray[np.uint8]:
+    """Show the part of a picture of one location with most of the protein, with its name below."""
+    made = simulate_picture(seed, example_protein(name, number), size=2 * TILE)
+    colours = np.stack(
+        [made.picture.plane(channel) for channel in ("microtubules", "protein", "nucleus")], axis=2
+    )
+    colours[..., 0] *= 0.7
+    # Where the protein is brightest, but not so near the border that the tile would leave the picture.
+    busy = blur(made.picture.plane("protein") ** 3, TILE / 6)[TILE // 2 : -TILE // 2, TILE // 2 : -TILE // 2]
+    top, left = np.unravel_index(int(busy.argmax()), busy.shape)
+    tile = np.zeros((TILE + _CAPTION, TILE, 3), np.uint8)
+    grey = 255 * colours[top : top + TILE, left : left + TILE]
+    # Steps of eight grey values cannot be seen here, and halve the size of the file.
+    tile[:TILE] = np.clip(8 * np.rint(grey / 8), 0, 255)
+    cv2.putText(tile, name, (4, TILE + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.33, (255, 255, 255), 1, cv2.LINE_AA)
+    tile[:, -1] = tile[-1] = 60
+    return tile
+
+
+def example_protein(location: str, number: int = 0) -> Protein:
+    """Describe a protein that is only at one location, clearly stained and sharply photographed."""
+    lines = [line for line in lines_for((location,)) if line in CELL_LINES[:4]]
+    sharp = Exposure(gain=105, photons=500, sharpness=0.55, haze=0.1, offset=4)
+    protein = Exposure(gain=190, photons=500, sharpness=0.55, haze=0.06, offset=4)
+    return Protein(
+        number=number,
+        locations=(location,),
+        shares=(1.0,),
+        pictures=1,
+        line=lines[number % len(lines)],
+        pixel_um=0.32,
+        variation=0.15,
+        background=0.015,
+        speckle=0.25,
+        divisions=divisions_for((location,)),
+        exposures=tuple(protein if channel == "protein" else sharp for channel in CHANNELS),
+    )

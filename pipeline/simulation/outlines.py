@@ -1,13 +1,12 @@
-"""Label images of cells, nuclei and nucleoli, grown from the places of a population."""
+"""Label images of cells, nuclei and nucleoli, grown from the positions of a population."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label as connected
 
-from pipeline.simulation.drawing import as_plane, blur, smooth_noise
-from pipeline.simulation.lines import CellLine
-from pipeline.simulation.placement import Phase, Population
+from pipeline.simulation.drawing import as_plane, blur, directions, smooth_noise
+from pipeline.simulation.placement import CellLine, Phase, Population
 from pipeline.simulation.scene import Labels, Scene
 
 ANGLES = 256
@@ -81,10 +80,7 @@ def _waves(orders: range, amplitude: float, rng: np.random.Generator) -> NDArray
 def _ellipse(axis: float, aspect: float) -> NDArray[np.float64]:
     """Radius around the centre of an ellipse of area π and the given length over width."""
     turned = _TURN - axis
-    radius: NDArray[np.float64] = 1 / np.hypot(
-        np.cos(turned) / np.sqrt(aspect), np.sin(turned) * np.sqrt(aspect)
-    )
-    return radius
+    return np.asarray(1 / np.hypot(np.cos(turned) / np.sqrt(aspect), np.sin(turned) * np.sqrt(aspect)))
 
 
 def _nucleus_outline(cells: Population, row: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -179,8 +175,7 @@ def _largest_parts(labels: Labels, nuclear: NDArray[np.bool_]) -> Labels:
     keep = np.zeros(size, bool)
     keep[order[last]] = True
     keep[0] = False
-    kept: Labels = np.where(keep[parts], labels, 0).astype(np.int32)
-    return kept
+    return np.asarray(np.where(keep[parts], labels, 0), np.int32)
 
 
 def _nucleoli(
@@ -202,15 +197,14 @@ def _nucleoli(
     bodies = cv2.morphologyEx((ragged > 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     margin = 2 * round(1.2 / pixel_um) + 1
     inside = cv2.erode((nuclei > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
-    shape: Labels = np.where((bodies & inside) > 0, nuclei, 0).astype(np.int32)
-    return shape
+    return np.asarray(np.where((bodies & inside) > 0, nuclei, 0), np.int32)
 
 
 def _centrosomes(cells: Population, rng: np.random.Generator) -> NDArray[np.float32]:
     """Place the centrosome just outside the envelope, on a side of its own."""
     turn = rng.uniform(0, 2 * np.pi, len(cells))
     away = cells.nucleus_radius * rng.uniform(1.15, 1.35, len(cells))
-    offset = away[:, None] * np.stack([np.sin(turn), np.cos(turn)], axis=1)
+    offset = away[:, None] * directions(turn)
     # In division the poles of the spindle lie on the axis; this is one of the two.
     poles = 0.75 * cells.nucleus_radius[:, None] * cells.direction
     return as_plane(cells.centre + np.where(cells.condensed[:, None], poles, offset))

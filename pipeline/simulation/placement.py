@@ -1,4 +1,4 @@
-"""Where cells lie in a field, which way they point and which of them divide."""
+"""Cell lines, and how their cells lie in a field: where, which way they point and which of them divide."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -6,7 +6,60 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.lines import CellLine
+from pipeline.simulation.drawing import directions
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """The look of one line of cultured cells.
+
+    Attributes
+    ----------
+    name : str
+        The line of the Human Protein Atlas that it imitates.
+    nucleus_um : float
+        Mean diameter of a nucleus in micrometres.
+    reach : float
+        Radius of a cell over the radius of its nucleus, where it has room to spread.
+    elongation : float
+        Length over width of a cell; cells of elongated lines lie parallel to their neighbours.
+    spikes : float
+        How far processes stick out of the outline, relative to its radius.
+    ruffles_um : float
+        How rough the outline is.
+    cells : float
+        Mean number of cells in a square of 164 µm (a 512-pixel picture at 0.32 µm).
+    cohesion : float
+        Probability that a cell settles beside another rather than anywhere.
+    nucleoli : float
+        Mean number of nucleoli.
+    filaments : float
+        Density of microtubules relative to the average line.
+    """
+
+    name: str
+    nucleus_um: float
+    reach: float
+    elongation: float
+    spikes: float
+    ruffles_um: float
+    cells: float
+    cohesion: float
+    nucleoli: float
+    filaments: float
+
+
+CELL_LINES = (
+    CellLine("U-2 OS", 18.5, 2.50, 1.50, 0.30, 0.5, 10, 0.35, 3.5, 1.0),
+    CellLine("A-431", 16.5, 2.00, 1.20, 0.12, 0.5, 18, 0.75, 2.5, 0.8),
+    CellLine("U-251 MG", 17.0, 2.30, 2.20, 0.50, 0.4, 11, 0.35, 3.0, 1.2),
+    CellLine("HeLa", 16.5, 2.15, 1.65, 0.35, 0.6, 14, 0.5, 3.0, 1.0),
+    CellLine("HEK 293", 14.0, 1.85, 1.40, 0.25, 0.6, 24, 0.75, 2.0, 0.7),
+    CellLine("MCF7", 16.0, 1.95, 1.15, 0.10, 0.5, 17, 0.85, 2.0, 0.8),
+    CellLine("SH-SY5Y", 13.5, 2.00, 2.00, 0.90, 0.4, 16, 0.4, 2.5, 0.9),
+    CellLine("BJ", 17.5, 2.70, 2.70, 0.35, 0.3, 7, 0.3, 3.0, 1.3),
+)
+"""Lines from large and flat to small and crowded, from round to long."""
 
 
 class Phase(IntEnum):
@@ -78,7 +131,7 @@ class Population:
     @property
     def direction(self) -> NDArray[np.float32]:
         """Unit vectors (row, column) along the axes, shape (n, 2)."""
-        return np.stack([np.sin(self.axis), np.cos(self.axis)], axis=1)
+        return directions(self.axis)
 
     @property
     def condensed(self) -> NDArray[np.bool_]:
@@ -98,16 +151,16 @@ def populate(
     nucleus_radius = nucleus * np.exp(rng.normal(0, 0.12, count))
     # The first cell lies well inside: no picture is empty.
     first = side / 2 + size * rng.uniform(-0.3, 0.3, (1, 2))
-    places, radii = _settle(first, nucleus_radius, side, line, rng)
-    count = len(places)
+    centres, radii = _settle(first, nucleus_radius, side, line, rng)
+    count = len(centres)
     tilt = rng.uniform(0, np.pi) + rng.normal(0, 1.2 / line.elongation, count)
     phase = rng.choice(len(Phase), count, p=divisions.odds)
-    inside = (np.abs(places - side / 2) < 0.35 * size).all(axis=1)
+    inside = (np.abs(centres - side / 2) < 0.35 * size).all(axis=1)
     for sought in divisions.sought:
         if not (phase[inside] == sought).any():
-            phase[_loneliest(places, inside & (phase == Phase.INTERPHASE))] = sought
+            phase[_loneliest(centres, inside & (phase == Phase.INTERPHASE))] = sought
     single = Population(
-        centre=(places - margin).astype(np.float32),
+        centre=(centres - margin).astype(np.float32),
         axis=tilt.astype(np.float32),
         nucleus_radius=radii.astype(np.float32),
         radius=(radii * line.reach * np.exp(rng.normal(0, 0.12, count))).astype(np.float32),
@@ -125,10 +178,10 @@ def _settle(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Place discs one after the other so that none overlap; those that find no room are left out."""
-    places, kept = first, [radii[0]]
+    centres, kept = first, [radii[0]]
     for radius in radii[1:]:
         candidates = rng.uniform(0, side, (24, 2))
-        gaps = np.linalg.norm(candidates[:, None] - places, axis=2) - (np.array(kept) + radius)
+        gaps = np.linalg.norm(candidates[:, None] - centres, axis=2) - (np.array(kept) + radius)
         clearance = gaps.min(axis=1)
         free = np.flatnonzero(clearance > 0.25 * radius)
         if not len(free):
@@ -136,13 +189,13 @@ def _settle(
         beside = rng.random() < line.cohesion
         wanted = radius * (line.cohesion * line.reach / 2 if beside else 3.5)
         best = free[np.argmin(np.abs(clearance[free] - wanted))]
-        places, kept = np.vstack([places, candidates[best]]), [*kept, radius]
-    return places, np.array(kept)
+        centres, kept = np.vstack([centres, candidates[best]]), [*kept, radius]
+    return centres, np.array(kept)
 
 
-def _loneliest(places: NDArray[np.float64], candidates: NDArray[np.bool_]) -> int:
+def _loneliest(centres: NDArray[np.float64], candidates: NDArray[np.bool_]) -> int:
     """Find the candidate with most room around it."""
-    apart = np.linalg.norm(places[:, None] - places, axis=2) + np.diag(np.full(len(places), np.inf))
+    apart = np.linalg.norm(centres[:, None] - centres, axis=2) + np.diag(np.full(len(centres), np.inf))
     return int(np.where(candidates, apart.min(axis=1), -1).argmax())
 
 
@@ -177,7 +230,7 @@ def _divide(cells: Population, rng: np.random.Generator) -> Population:
 def _roomiest(cells: Population, row: int, half: float) -> float | None:
     """Find the axis along which two daughters keep clear of the other cells; None where none does."""
     axes = np.linspace(0, np.pi, 8, endpoint=False)
-    steps = half * np.stack([np.sin(axes), np.cos(axes)], axis=1)
+    steps = half * directions(axes)
     others = np.arange(len(cells)) != row
     if not others.any():
         return float(axes[0])

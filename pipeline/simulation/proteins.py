@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.locations import LOCATIONS
-from pipeline.simulation.lines import CELL_LINES, CellLine
-from pipeline.simulation.optics import Exposure
-from pipeline.simulation.placement import Divisions, Phase
+from pipeline.simulation.placement import CELL_LINES, CellLine, Divisions, Phase
 
 ABUNDANCE = (
     12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,
@@ -23,22 +21,11 @@ ABUNDANCE = (
 """Number of the competition's 31,072 training pictures that show each location."""
 
 DEFAULT_LOCATIONS = (
-    "Nucleoplasm",
-    "Nuclear membrane",
-    "Nucleoli",
-    "Nuclear speckles",
-    "Nuclear bodies",
-    "Endoplasmic reticulum",
-    "Golgi apparatus",
-    "Actin filaments",
-    "Microtubules",
-    "Centrosome",
-    "Plasma membrane",
-    "Cell junctions",
-    "Mitochondria",
-    "Cytosol",
-)
-"""Locations simulated unless others are asked for: few enough for a few hundred pictures to teach each."""
+    "Nucleoplasm", "Nuclear membrane", "Nucleoli", "Nuclear speckles", "Nuclear bodies",
+    "Endoplasmic reticulum", "Golgi apparatus", "Actin filaments", "Microtubules", "Centrosome",
+    "Plasma membrane", "Cell junctions", "Mitochondria", "Cytosol",
+)  # fmt: skip
+"""Locations simulated unless others are asked for: few enough to be learned from a few hundred pictures."""
 
 FLATTENING = 0.3
 """Power to which the real abundances are raised: rare locations stay rarer, but are seen."""
@@ -48,6 +35,31 @@ DECK = 40
 
 COMPANION = ((1, 0.5), (2, 0.39), (3, 0.11))
 """Share of proteins with one, two and three locations, near that of the real pictures."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How one channel of one protein's pictures is taken.
+
+    Attributes
+    ----------
+    gain : float
+        Grey value (of 255) of a structure of brightness 1.
+    photons : float
+        Photons that such a structure gives: fewer make a grainier picture.
+    sharpness : float
+        Standard deviation in pixels of the focused point spread function.
+    haze : float
+        Share of the light that comes from out of focus.
+    offset : float
+        Grey value that is subtracted as background.
+    """
+
+    gain: float
+    photons: float
+    sharpness: float
+    haze: float
+    offset: float
 
 
 @dataclass(frozen=True)
@@ -112,8 +124,7 @@ def protein(seed: int, number: int, locations: tuple[str, ...] = DEFAULT_LOCATIO
 def _weights(locations: tuple[str, ...], power: float) -> NDArray[np.float64]:
     """Probability of each location: its real abundance to a power."""
     weight = np.array([ABUNDANCE[LOCATIONS.index(name)] for name in locations], float) ** power
-    share: NDArray[np.float64] = weight / weight.sum()
-    return share
+    return np.asarray(weight / weight.sum())
 
 
 def _deal(rng: np.random.Generator, locations: tuple[str, ...]) -> list[str]:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.simulation.drawing import Plane, as_plane, blur
-from pipeline.simulation.lines import CellLine
-from pipeline.simulation.placement import Phase, Population
+from pipeline.simulation.placement import CellLine, Phase, Population
 
 Labels = NDArray[np.int32]
 """A label image: 0 is background, label i + 1 is row i of the population."""
@@ -67,19 +66,17 @@ class Scene:
     @cached_property
     def envelope(self) -> NDArray[np.bool_]:
         """Pixels of nuclei that have an envelope, shape (height, width)."""
-        has = np.concatenate([[False], ~self.population.condensed])
-        return has[self.nuclei]
+        return _pixels_of(~self.population.condensed, self.nuclei)
 
     @cached_property
     def chromosomes(self) -> NDArray[np.bool_]:
         """Pixels of condensed chromosomes, shape (height, width)."""
-        has = np.concatenate([[False], self.population.condensed])
-        return has[self.nuclei]
+        return _pixels_of(self.population.condensed, self.nuclei)
 
     @cached_property
     def dividing(self) -> NDArray[np.bool_]:
         """Pixels of cells whose nuclear envelope is gone, shape (height, width)."""
-        return np.concatenate([[False], self.population.condensed])[self.cells]
+        return _pixels_of(self.population.condensed, self.cells)
 
     @cached_property
     def cytoplasm(self) -> Plane:
@@ -110,8 +107,7 @@ class Scene:
     def at(self, plane: Plane, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values of a plane at the pixels nearest to points of shape (n, 2), shape (n,)."""
         row, column = np.rint(points).astype(np.int64).clip(0, np.array(self.shape) - 1).T
-        values: NDArray[np.float32] = plane[row, column]
-        return values
+        return as_plane(plane[row, column])
 
     @cached_property
     def from_centrosome(self) -> Plane:
@@ -151,7 +147,6 @@ class Scene:
         per_cell : float or ndarray, shape (n,)
             Expected number of points of each cell.
         rng : numpy.random.Generator
-            Source of the points.
         """
         size = len(self.population) + 1
         mass = np.bincount(self.cells.ravel(), weight.ravel(), size)
@@ -169,24 +164,25 @@ class Scene:
         """Count per cell what there are `density_um2` of per µm² of the cell (or region)."""
         labels = self.cells if region is None else np.where(region, self.cells, 0)
         area = np.bincount(labels.ravel(), minlength=len(self.population) + 1)[1:]
-        number: NDArray[np.float64] = area * self.pixel_um**2 * density_um2
-        return number
+        return np.asarray(area * self.pixel_um**2 * density_um2)
 
     def is_phase(self, phase: Phase) -> NDArray[np.bool_]:
         """Pixels of cells in one phase of division, shape (height, width)."""
-        is_phase: NDArray[np.bool_] = np.concatenate([[False], self.population.phase == phase])[self.cells]
-        return is_phase
+        return _pixels_of(self.population.phase == phase, self.cells)
+
+
+def _pixels_of(rows: NDArray[np.bool_], labels: Labels) -> NDArray[np.bool_]:
+    """Pixels whose label is that of one of some rows of the population."""
+    return np.asarray(np.append(False, rows)[labels])
 
 
 def _interior(labels: Labels) -> NDArray[np.bool_]:
     """Pixels whose eight neighbours carry the same label; what continues beyond the picture is interior."""
     kernel = np.ones((3, 3), np.uint8)
     values = labels.astype(np.float32)
-    same: NDArray[np.bool_] = cv2.dilate(values, kernel) == cv2.erode(values, kernel)
-    return same & (labels > 0)
+    return np.asarray((cv2.dilate(values, kernel) == cv2.erode(values, kernel)) & (labels > 0))
 
 
 def _depth(mask: NDArray[np.bool_]) -> Plane:
     """Distance in pixels to the nearest pixel outside the mask."""
-    distance: Plane = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    return distance
+    return as_plane(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5))

@@ -45,9 +45,9 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
     PipelineError
         If the log-odds of the base learners are not there.
     """
-    if not work.level0.is_file():
-        raise PipelineError(f"{work.level0}: missing; run train again with --work {work.root}")
-    with np.load(work.level0, allow_pickle=False) as kept:
+    if not work.base_log_odds.is_file():
+        raise PipelineError(f"{work.base_log_odds}: missing; run train again with --work {work.root}")
+    with np.load(work.base_log_odds, allow_pickle=False) as kept:
         base = BaseLogOdds(
             nested=Nested(list(kept["inner"]), kept["outer"], kept["outer"]),
             targets=kept["targets"],

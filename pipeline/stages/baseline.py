@@ -1,12 +1,10 @@
 """Experts as the baseline model: score annotators like a model, and a model against them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval
@@ -14,14 +12,14 @@ from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
-from pipeline.data.labels import parse_target, read_labels, read_table
+from pipeline.data.annotations import read_annotations
+from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
-from pipeline.stages.evaluate import read_answers
+from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions
 from pipeline.stages.protocols import Score
 
 MAJORITY, POOLED = "majority vote", "pooled"
-_TARGETS = ("Target", "Guess")
 
 
 @dataclass(frozen=True)
@@ -79,62 +77,6 @@ def baseline(options: BaselineOptions) -> Baseline:
     return Baseline(scores, locations, comparison, problems)
 
 
-def read_annotations(path: Path, known: pd.Index) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
-    """Read annotators' answers about the `known` pictures.
-
-    Returns
-    -------
-    dict
-        Annotator to a table of bool, pictures x locations.
-    list of Problem
-        Rows that could not be used.
-
-    Raises
-    ------
-    PipelineError
-        If the table has no column of answers, or no row can be used.
-    """
-    table = read_table(path, ("Id",))
-    column = next((name for name in _TARGETS if name in table.columns), None)
-    if column is None:
-        raise PipelineError(f"{path}: no column Target or Guess; add the class indices, separated by spaces")
-    annotators = table["Annotator"] if "Annotator" in table.columns else pd.Series("experts", table.index)
-    rows: dict[str, dict[str, NDArray[np.bool_]]] = {}
-    problems = []
-    for sample, annotator, text in zip(table["Id"], annotators, table[column], strict=True):
-        answers = rows.setdefault(str(annotator), {})
-        problem = _problem(path, sample, annotator, text, known, answers)
-        if problem is None:
-            answers[sample] = np.isin(np.arange(len(LOCATIONS)), list(parse_target(text)))
-        else:
-            problems.append(problem)
-    usable = {name: _table(answers) for name, answers in rows.items() if answers}
-    if not usable:
-        raise PipelineError(
-            f"{path}: no answer about a labelled picture; its ids must be those of the labels"
-        )
-    return usable, problems
-
-
-def _problem(
-    path: Path, sample: str, annotator: str, text: str, known: pd.Index, answers: Mapping[str, object]
-) -> Problem | None:
-    if sample not in known:
-        return Problem(sample, path.name, "no label", "add it to the labels, or leave it out")
-    if sample in answers:
-        return Problem(sample, path.name, f"answered twice by {annotator}", "keep one answer")
-    try:
-        parse_target(text)
-    except ValueError as error:
-        return Problem(sample, path.name, str(error), "write class indices 0-27 separated by spaces")
-    return None
-
-
-def _table(answers: Mapping[str, NDArray[np.bool_]]) -> pd.DataFrame:
-    index = pd.Index(sorted(answers), name="Id")
-    return pd.DataFrame(np.stack([answers[sample] for sample in index]), index=index, columns=list(LOCATIONS))
-
-
 def _scores(truth: pd.DataFrame, answers: pd.DataFrame) -> dict[str, float]:
     known, given = truth.loc[answers.index].to_numpy(), answers.to_numpy()
     counts = count(known, given)
@@ -152,7 +94,7 @@ def _compare(options: BaselineOptions, vote: pd.DataFrame) -> Comparison:
     work = Workspace(options.work or Path())
     if not work.out_of_fold.is_file():
         raise PipelineError(f"{work.root}: no trained model there; run train with --work {work.root} first")
-    stack = read_answers(work)[STACK]
+    stack = read_predictions(work)[STACK]
     ids = stack.truth.index.intersection(vote.index)
     if ids.empty:
         raise PipelineError(f"{work.root}: its model was trained on none of the answered pictures")

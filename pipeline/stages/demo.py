@@ -22,7 +22,7 @@ from pipeline.stages.options import (
 )
 from pipeline.stages.predict import Predict
 from pipeline.stages.simulate import Simulate
-from pipeline.stages.train import TrainSummary, train
+from pipeline.stages.train import Train, TrainSummary
 
 FOLDS = 3
 TRIALS = 2
@@ -64,7 +64,7 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     execute(Embed(), EmbedOptions.model_validate(shown | {"network": BUILTIN}), progress)
     embedding = work.embedding(BUILTIN)
     progress.note("3/5 Training: base learners per location, stacked, all scores out of fold")
-    trained = train(_training(known, work, embedding), progress)
+    trained = execute(Train(), _training(known, work, embedding), progress)
     scores = execute(Evaluate(), EvaluateOptions(work=work.root), progress)
     progress.note("4/5 Explaining: shares of the features in the log-odds")
     execute(Importances(), ImportancesOptions(work=work.root, embeddings=(embedding,)), progress)

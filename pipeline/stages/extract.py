@@ -21,9 +21,7 @@ from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.near_duplicates import HASH_VERSION
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation.diameter import calibrate
-from pipeline.segmentation.factory import make_segmenter
-from pipeline.segmentation.protocol import Segmenter
+from pipeline.segmentation.protocol import Segmenter, make_segmenter
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
 from pipeline.stages.options import ExtractOptions, SegmenterOption
 
@@ -223,7 +221,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     work = Workspace(options.work)
     if made.uses_torch and not work.diameters.is_file():
         progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
-    segmenter = calibrate(made, samples, work.diameters)
+    segmenter = made.calibrated(samples, work.diameters)
     settings = dict(segmenter.settings())
     estimated = {name: settings[name] for name in ("nuclei_diameter", "cell_diameter") if name in settings}
     # where networks run is a matter of this machine, not of how the pictures were measured

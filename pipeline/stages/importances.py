@@ -189,7 +189,7 @@ def _key(column: str, by: str) -> str:
 def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.DataFrame:
     ids = pd.read_parquet(work.folds, columns=["Id"])["Id"].to_numpy()
     some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
-    table = read_features(work).reindex(some)
+    table = read_features(work).reindex(some) if work.features.is_file() else pd.DataFrame(index=some)
     for path in options.embeddings:
         table = table.join(read_embedding(path))
     if options.outputs:

@@ -188,7 +188,11 @@ class TrainOptions(DatasetOptions):
         description="Base learners on every block but --outputs, one per location; repeatable.",
     )
     rule: Annotated[Literal["f1", "f1_shrunk", "half_f1", "proportion", "nested"], Shown(panel=TUNING)] = (
-        Field("half_f1", description="How thresholds are chosen; nested: by cross-validation per stratum.")
+        Field(
+            "half_f1",
+            description="How thresholds are chosen; half_f1: half of the best F1 that calibrated "
+            "probabilities promise; nested: by cross-validation per stratum.",
+        )
     )
     always: Annotated[Literal["auto", "yes", "no"], Shown(panel=TUNING)] = Field(
         "auto",
@@ -237,9 +241,11 @@ class EvaluateOptions(Options):
 class PredictOptions(SegmenterOptions):
     """What `predict` is asked to do."""
 
-    images: Images
     model: Path = Field(description="Folder of a trained model, such as WORK/model.")
     output: Path = Field(description="The csv file to write.")
+    images: Path | None = Field(
+        None, description="Folder of pictures, as for extract; not needed where the model is of tables alone."
+    )
     samples: Samples = None
     format: Literal["csv", "kaggle"] = Field(
         "csv", description="csv: names and probabilities; kaggle: Id,Predicted with class indices."

@@ -50,7 +50,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         for path in tables.values():
             if not path.is_file():
                 raise PipelineError(f"{path}: no such file; check the path")
-        pictures = Extract().inputs(_extract_options(options, read_card(options.model)))
+        extraction = _extract_options(options, read_card(options.model))
+        pictures = {} if extraction is None else Extract().inputs(extraction)
         return {
             "model": file_digest(options.model / "manifest.json"),
             **pictures,
@@ -77,7 +78,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
-        extracted = execute(Extract(), _extract_options(options, model.card), progress)
+        extraction = _extract_options(options, model.card)
+        problems = [] if extraction is None else execute(Extract(), extraction, progress).problems
         table = _read_columns(options, model, progress)
         prediction = model.predict(table)
         with replacing(options.output) as temporary:
@@ -85,7 +87,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
                 _write_kaggle(temporary, prediction.probability, prediction.chosen)
             else:
                 _write_csv(temporary, prediction.probability, prediction.chosen)
-        return PredictSummary(rows=len(table), problems=extracted.problems)
+        return PredictSummary(rows=len(table), problems=problems)
 
 
 def open_model(folder: Path) -> Model:
@@ -125,8 +127,12 @@ def _check(folder: Path) -> None:
         )
 
 
-def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions:
-    """Repeat what was done to the training pictures."""
+def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
+    """Repeat what was done to the training pictures; None for a model of tables alone."""
+    if card["extraction"] is None:
+        return None
+    if options.images is None:
+        raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
     trained = Extraction.model_validate(card["extraction"])
     trained.check_families()
     trained.repeat_segmenter(options.segmenter_options)
@@ -152,19 +158,22 @@ def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> 
     PipelineError
         If a column is missing, or a picture is in no embedding table; the message says which.
     """
-    table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
-    for embedding in _embedded(options, model, progress):
-        table = table.join(embedding)
-    for path in options.embeddings:
-        embedding = read_embedding(path)
+    computed = _embedded(options, model, progress)
+    given = {path: read_embedding(path) for path in options.embeddings}
+    outputs = [read_outputs(options.outputs)] if options.outputs else []
+    if model.card["extraction"] is not None:
+        table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
+    else:
+        ids = {sample for one in (*computed, *given.values(), *outputs) for sample in one.index}
+        table = pd.DataFrame(index=pd.Index(sorted(ids), name="Id"))
+    for path, embedding in given.items():
         absent = table.index.difference(embedding.index)
         if len(absent):
             raise PipelineError(
                 f"{path}: no row for {len(absent)} pictures, the first is {absent[0]}; add them"
             )
-        table = table.join(embedding)
-    if options.outputs:
-        table = table.join(read_outputs(options.outputs))
+    for one in (*computed, *given.values(), *outputs):
+        table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
@@ -188,6 +197,10 @@ def _embedded(options: PredictOptions, model: Model, progress: Progress) -> list
     if absent:
         known = ", ".join(embedders) or "none"
         raise PipelineError(f"the model has no embedding '{absent[0]}' to give weights for; it has: {known}")
+    if not embedders:
+        return []
+    if options.images is None:
+        raise PipelineError(f"{options.model}: embeds pictures by '{next(iter(embedders))}'; give --images")
     samples, _ = find_samples(options.images, options.samples)
     work, jobs, tables = Workspace(options.work), options.jobs, []
     for name, embedder in embedders.items():

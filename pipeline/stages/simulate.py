@@ -18,8 +18,7 @@ from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.workers import map_chunks
 from pipeline.data.locations import LOCATIONS, find_location
 from pipeline.data.samples import CHANNELS, COLOURS
-from pipeline.simulation.contact_sheet import contact_sheet
-from pipeline.simulation.field import simulate_picture
+from pipeline.simulation.field import contact_sheet, simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
 from pipeline.stages.options import SimulateOptions
 

@@ -1,6 +1,6 @@
 """What is done, stale (and why) or missing in a work folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,41 +8,24 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.stage import Record, Stage, Summary, read_record, stale
+from pipeline.core.stage import Record, Stage, read_record, stale
 from pipeline.core.workspace import Workspace
-from pipeline.stages import train
 from pipeline.stages.embed import Embed
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances
-from pipeline.stages.options import TrainOptions
 from pipeline.stages.predict import Predict
+from pipeline.stages.train import Train
 from pipeline.stages.train_cnn import TrainCnn
 
 State = Literal["done", "stale", "missing"]
-
-
-@dataclass(frozen=True)
-class _ByHand:
-    """A stage that writes its record by hand, until it runs by `execute`."""
-
-    name: str
-    options: type[Any]
-    inputs: Callable[[Any], dict[str, str]]
-    outputs: Callable[[Any], tuple[Path, ...]]
-    summary: type[Summary] = Summary
-
-
-def _model(options: Any) -> tuple[Path, ...]:
-    work = Workspace(options.work)
-    return work.model, work.out_of_fold, work.level0
 
 
 STAGES: tuple[Any, ...] = (
     Extract(),
     TrainCnn(),
     Embed(),
-    _ByHand("train", TrainOptions, train.inputs, _model),
+    Train(),
     Evaluate(),
     Importances(),
     Predict(),

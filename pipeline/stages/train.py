@@ -1,40 +1,45 @@
 """The stage `train`: features, tables and labels in; folds, out-of-fold predictions and a model out."""
 
+import json
+import platform
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 from sqlalchemy import URL
 
+from models.bundle import save_model
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
-from models.stacking import VERSION, StackedLocations
+from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, replacing
 from pipeline.core.problems import write_problems
 from pipeline.core.progress import Progress
-from pipeline.core.stage import changes, read_record, write_record
+from pipeline.core.stage import Stage, Summary
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
-from pipeline.data.dataset import FEATURES, Dataset, read_dataset
+from pipeline.data.dataset import FEATURES, Dataset, read_dataset, uses_features
 from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.locations import TOP_TWO
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.stages.options import TrainOptions
-from pipeline.stages.train_artefacts import make_card, save, write_tables
+
+CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
 
-@dataclass(frozen=True)
-class TrainSummary:
+class TrainSummary(Summary):
     """What `train` did.
 
     Attributes
     ----------
-    fresh : bool
-        False where a model from the same inputs was there already.
     pictures, groups, copies, folds : int
         Copies are pictures that share a group because they are near-duplicates.
     trained : list of str
@@ -47,7 +52,6 @@ class TrainSummary:
         Whether groups were given.
     """
 
-    fresh: bool
     pictures: int
     groups: int
     copies: int
@@ -58,72 +62,69 @@ class TrainSummary:
     grouped: bool
 
 
-def inputs(options: TrainOptions) -> dict[str, str]:
-    """Return the fingerprints of what `train` would read now, by name.
+class Train(Stage[TrainOptions, TrainSummary]):
+    """Cross-validate, tune and train."""
 
-    Raises
-    ------
-    PipelineError
-        If a file is missing.
-    """
-    work = Workspace(options.work)
-    files = dict(options.tables)
-    if work.features.is_file() or not (options.embeddings or options.outputs):
-        files = {"features": work.features} | files
-    if options.groups is not None:
-        files[f"groups {options.groups.name}"] = options.groups
-    if work.samples.is_file():
-        files["groups and copies of the samples"] = work.samples
-    for path in files.values():
-        if not path.is_file():
-            remedy = "run extract first" if path == work.features else "check the path"
-            raise PipelineError(f"{path}: no such file; {remedy}")
-    for path in (*options.embeddings, *options.outputs):
-        if card_path(path).is_file():
-            files[f"card of {path.name}"] = card_path(path)
-    settings = {f"option {name}": str(value) for name, value in options.settings.items()}
-    method = {"the method of training": str(VERSION)}
-    return {name: file_digest(path) for name, path in files.items()} | settings | method
+    name = "train"
+    options = TrainOptions
+    summary = TrainSummary
 
+    def inputs(self, options: TrainOptions) -> dict[str, str]:
+        """Return fingerprints of the tables, their cards, the options and the method of training."""
+        work = Workspace(options.work)
+        files = dict(options.tables)
+        if uses_features(options):
+            files = {"features": work.features} | files
+        if options.groups is not None:
+            files[f"groups {options.groups.name}"] = options.groups
+        if work.samples.is_file():
+            files["groups and copies of the samples"] = work.samples
+        for path in files.values():
+            if not path.is_file():
+                remedy = "run extract first" if path == work.features else "check the path"
+                raise PipelineError(f"{path}: no such file; {remedy}")
+        for path in (*options.embeddings, *options.outputs):
+            if card_path(path).is_file():
+                files[f"card of {path.name}"] = card_path(path)
+        settings = {f"option {name}": str(value) for name, value in options.settings.items()}
+        method = {"the method of training": str(VERSION)}
+        return {name: file_digest(path) for name, path in files.items()} | settings | method
 
-def train(options: TrainOptions, progress: Progress) -> TrainSummary:
-    """Cross-validate, tune and train, unless a model from the same inputs is there.
+    def outputs(self, options: TrainOptions) -> tuple[Path, ...]:
+        """Return the model and what scores are made from."""
+        work = Workspace(options.work)
+        return work.model, work.out_of_fold, work.base_log_odds
 
-    Raises
-    ------
-    PipelineError
-        If there are no features or labels, they allow no model, or an embedding leaks.
-    """
-    work = Workspace(options.work)
-    now = inputs(options)
-    record = read_record(work.record("train"))
-    data = read_dataset(options)
-    cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
-    fold = pd.Series(data.fold, index=data.targets.index)
-    marks = check_leaks(cards, fold, accept=options.accept_leak)
-    for mark in marks:
-        progress.note(f"Marked: {mark}")
-    outputs = (work.model, work.out_of_fold, work.level0)
-    if record and not changes(record, now) and all(path.exists() for path in outputs):
-        return _summary(data, fresh=False)
-    if options.select_confident and data.folds < CONFIDENT_FOLDS:
-        raise PipelineError(
-            f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
-        )
-    work.record("train").unlink(missing_ok=True)
-    card = make_card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
-    if FEATURES not in data.blocks:
-        progress.note(f"No features in {work.root}: training on the given tables alone")
-    if not data.grouped:
-        progress.note("No groups given: every picture is one of its own, but for near-duplicates")
-    store = Store(work.boosters)
-    stack = _fit(options, data, work, store, progress)
-    write_tables(stack, data, work)
-    _report_selection(stack, data, work)
-    save(stack, work, card)
-    write_record(work.record("train"), "train", options, now)
-    store.clear()
-    return _summary(data, fresh=True)
+    def run(self, options: TrainOptions, progress: Progress) -> TrainSummary:
+        """Train; base learners that a killed run finished are not fitted again.
+
+        Raises
+        ------
+        PipelineError
+            If there are no numbers or labels, they allow no model, or an embedding leaks.
+        """
+        work, data = Workspace(options.work), read_dataset(options)
+        cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
+        fold = pd.Series(data.fold, index=data.targets.index)
+        marks = check_leaks(cards, fold, accept=options.accept_leak)
+        for mark in marks:
+            progress.note(f"Marked: {mark}")
+        if options.select_confident and data.folds < CONFIDENT_FOLDS:
+            raise PipelineError(
+                f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
+            )
+        if FEATURES not in data.blocks:
+            progress.note(f"No features in {work.root}: training on the given tables alone")
+        if not data.grouped:
+            progress.note("No groups given: every picture is a group of its own, but for near-duplicates")
+        card = _card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
+        store = Store(work.learners)
+        stack = _fit(options, data, work, store, progress)
+        _write_tables(stack, data, work)
+        _write_selection(stack, data, work)
+        _save(stack, work, card)
+        store.clear()
+        return _summary(data)
 
 
 def _fit(
@@ -131,14 +132,14 @@ def _fit(
 ) -> StackedLocations:
     targets = data.targets[data.trained]
     stack = StackedLocations(
-        _tuning(options, work, progress.note),
-        options.seed,
-        options.jobs,
-        options.rule,
-        TOP_TWO,
-        options.boosters,
-        (OUTPUTS,) if options.outputs else (),
-        options.always,
+        tuning=_tuning(options, work, progress.note),
+        seed=options.seed,
+        jobs=options.jobs,
+        rule=options.rule,
+        top_two=TOP_TWO,
+        kinds=options.boosters,
+        of_networks=(OUTPUTS,) if options.outputs else (),
+        always=options.always,
     )
     keep = read_filters(options, targets)
     runs = 1 + bool(keep or options.select_confident) + options.random_split
@@ -174,7 +175,64 @@ def _tuning(options: TrainOptions, work: Workspace, note: Callable[[str], None])
     return Tuning(options.trials, options.tune_by, options.timeout, storage, note)
 
 
-def _report_selection(stack: StackedLocations, data: Dataset, work: Workspace) -> None:
+def _write_tables(stack: StackedLocations, data: Dataset, work: Workspace) -> None:
+    """Write folds, out-of-fold predictions and base learners' log-odds."""
+    with replacing(work.folds) as temporary:
+        _folds(data).to_parquet(temporary, index=False)
+    with replacing(work.out_of_fold) as temporary:
+        _predictions(stack, data).to_parquet(temporary, index=False)
+    with replacing(work.base_log_odds) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **_base_log_odds(stack, data))
+
+
+def _folds(data: Dataset) -> pd.DataFrame:
+    """Return every picture's group and fold."""
+    return pd.DataFrame({"Id": data.targets.index, "group": data.groups.to_numpy(), "fold": data.fold})
+
+
+def _predictions(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
+    """Return outer out-of-fold predictions, one row per model, location and picture.
+
+    Columns: ``Id, group, fold, model, location, truth, probability, chosen``. The model is ``stack``,
+    ``top two``, or a location's name for its binary model; where asked for also the stack ``without
+    selection`` and in a ``random split``.
+    """
+    base = _folds(data)
+    tables = []
+    for name, predicted in stack.out_of_fold_.items():
+        fold = data.random_fold if name == RANDOM_SPLIT else data.fold
+        fitted = stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
+        for column, position in enumerate(fitted.meta.locations):
+            location = data.trained[position]
+            tables.append(
+                base.assign(
+                    fold=fold,
+                    model=name,
+                    location=location,
+                    truth=data.targets[location].to_numpy(),
+                    probability=predicted.probability[:, column],
+                    chosen=predicted.chosen[:, column],
+                )
+            )
+    return pd.concat(tables, ignore_index=True).astype({"model": "category", "location": "category"})
+
+
+def _base_log_odds(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
+    """Return what meta-learner and thresholds can be fitted on again, for ablations."""
+    blocks = list(stack.model_.blocks)
+    return {
+        "inner": np.stack(stack.nested_.inner),
+        "outer": stack.nested_.outer,
+        "targets": data.targets[data.trained].to_numpy(),
+        "fold": data.fold,
+        "groups": data.groups.to_numpy(dtype=str),
+        "blocks": np.array([blocks[block] for block, _ in stack.model_.sources]),
+        "kinds": np.array([kind for _, kind in stack.model_.sources]),
+        "always": np.array(stack.model_.meta_learners[STACK].meta.always),
+    }
+
+
+def _write_selection(stack: StackedLocations, data: Dataset, work: Workspace) -> None:
     """Write what every filter takes from the training, as a table and as problems."""
     work.selection.unlink(missing_ok=True)
     problems = list(data.problems)
@@ -186,15 +244,52 @@ def _report_selection(stack: StackedLocations, data: Dataset, work: Workspace) -
     write_problems(work.problems, "train", problems)
 
 
-def _summary(data: Dataset, *, fresh: bool) -> TrainSummary:
+def _save(stack: StackedLocations, work: Workspace, card: Mapping[str, Any]) -> None:
+    """Write the model beside its final folder and swap it in: a kill leaves the old one or the new one."""
+    temporary = work.model.with_name(f".{work.model.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    save_model(stack.model_, temporary, card)
+    shutil.rmtree(work.model, ignore_errors=True)
+    temporary.rename(work.model)
+
+
+def _card(options: TrainOptions, data: Dataset, work: Workspace) -> dict[str, Any]:
+    """Say what the model is trained on."""
+    positives = data.targets[data.trained].sum()
+    groups = data.targets.groupby(data.groups).any()[data.trained].sum()
+    return {
+        "pictures": len(data.targets),
+        "groups": int(data.groups.nunique()),
+        "grouped": data.grouped,
+        "folds": data.folds,
+        "locations": {
+            name: {"pictures": int(positives[name]), "groups": int(groups[name])} for name in data.trained
+        },
+        "positives": {name: int(number) for name, number in data.targets.sum().items()},
+        "left_out": dict(data.left_out),
+        "blocks": {name: table.shape[1] for name, table in data.blocks.items()},
+        "options": options.settings,
+        "labels": {"file": options.labels.name, "sha256": file_digest(options.labels)},
+        "extraction": _extraction(work) if FEATURES in data.blocks else None,
+        "versions": {name: version(name) for name in CARD_VERSIONS} | {"python": platform.python_version()},
+    }
+
+
+def _extraction(work: Workspace) -> Any:
+    """Read how the pictures were measured, which `predict` has to repeat."""
+    if not work.extraction.is_file():
+        raise PipelineError(f"{work.extraction}: missing; run extract again with --work {work.root}")
+    return json.loads(work.extraction.read_text())
+
+
+def _summary(data: Dataset) -> TrainSummary:
     return TrainSummary(
-        fresh,
-        len(data.targets),
-        int(data.groups.nunique()),
-        data.copies,
-        data.folds,
-        data.trained,
-        data.left_out,
-        len(data.problems),
-        data.grouped,
+        pictures=len(data.targets),
+        groups=int(data.groups.nunique()),
+        copies=data.copies,
+        folds=data.folds,
+        trained=data.trained,
+        left_out=data.left_out,
+        problems=len(data.problems),
+        grouped=data.grouped,
     )

@@ -12,8 +12,7 @@ from pipeline.core.files import text_digest
 from pipeline.core.progress import Advance, Progress
 from pipeline.core.weights import read_state, write_card
 from pipeline.segmentation.augment import TileSampler
-from pipeline.segmentation.cellpose import find_objects
-from pipeline.segmentation.fields import Field, read_fields, split_fields
+from pipeline.segmentation.fields import Field, read_fields, score_fields, split_fields
 from pipeline.segmentation.network import (
     SegmenterCard,
     Weights,
@@ -21,8 +20,7 @@ from pipeline.segmentation.network import (
     read_segmenter_card,
     save_weights,
 )
-from pipeline.segmentation.scale import estimate_diameter
-from pipeline.segmentation.scores import score_fields
+from pipeline.segmentation.scale import estimate_diameter, find_objects
 from pipeline.segmentation.training import (
     FINE_TUNING,
     FROM_SCRATCH,

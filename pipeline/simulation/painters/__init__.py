@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.simulation.drawing import Plane
-from pipeline.simulation.painters import cytoplasm, cytoskeleton, division, nuclear, periphery, vesicles
+from pipeline.simulation.painters import cytoplasm, cytoskeleton, nuclear
 from pipeline.simulation.scene import Scene
 
 Painter = Callable[[Scene, np.random.Generator], Plane]
@@ -23,25 +23,25 @@ PAINTERS: dict[str, Painter] = {
     "Nuclear bodies": nuclear.nuclear_bodies,
     "Endoplasmic reticulum": cytoplasm.endoplasmic_reticulum,
     "Golgi apparatus": cytoplasm.golgi_apparatus,
-    "Peroxisomes": vesicles.peroxisomes,
-    "Endosomes": vesicles.endosomes,
-    "Lysosomes": vesicles.lysosomes,
+    "Peroxisomes": cytoplasm.peroxisomes,
+    "Endosomes": cytoplasm.endosomes,
+    "Lysosomes": cytoplasm.lysosomes,
     "Intermediate filaments": cytoskeleton.intermediate_filaments,
     "Actin filaments": cytoskeleton.actin_filaments,
-    "Focal adhesion sites": periphery.focal_adhesion_sites,
+    "Focal adhesion sites": cytoskeleton.focal_adhesion_sites,
     "Microtubules": cytoskeleton.microtubules,
     "Microtubule ends": cytoskeleton.microtubule_ends,
-    "Cytokinetic bridge": division.cytokinetic_bridge,
-    "Mitotic spindle": division.mitotic_spindle,
+    "Cytokinetic bridge": cytoskeleton.cytokinetic_bridge,
+    "Mitotic spindle": cytoskeleton.mitotic_spindle,
     "Microtubule organizing center": cytoskeleton.microtubule_organizing_center,
     "Centrosome": cytoskeleton.centrosome,
-    "Lipid droplets": vesicles.lipid_droplets,
-    "Plasma membrane": periphery.plasma_membrane,
-    "Cell junctions": periphery.cell_junctions,
+    "Lipid droplets": cytoplasm.lipid_droplets,
+    "Plasma membrane": cytoskeleton.plasma_membrane,
+    "Cell junctions": cytoskeleton.cell_junctions,
     "Mitochondria": cytoplasm.mitochondria,
     "Aggresome": cytoplasm.aggresome,
     "Cytosol": cytoplasm.cytosol,
-    "Cytoplasmic bodies": vesicles.cytoplasmic_bodies,
-    "Rods & rings": vesicles.rods_and_rings,
+    "Cytoplasmic bodies": cytoplasm.cytoplasmic_bodies,
+    "Rods & rings": cytoplasm.rods_and_rings,
 }
 """The painter of each location, in the order of the 28 classes."""

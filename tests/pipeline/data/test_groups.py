@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import read_groups
 from pipeline.stages.options import TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from tests.pipeline.workfolder import make_workfolder
 
 IDS = pd.Index(["a", "b", "c", "d"], name="Id")
@@ -62,7 +63,7 @@ def test_training_keeps_copies_in_one_fold_and_says_so(tmp_path: Path) -> None:
     options = TrainOptions(
         work=work.root, labels=tmp_path / "labels.csv", trials=0, folds=3, jobs=1, boosters=("linear",)
     )
-    summary = train(options, SilentProgress())
+    summary = execute(Train(), options, SilentProgress())
     assert (summary.groups, summary.copies) == (30, 60)
     fold = pd.read_parquet(work.folds)["fold"].to_numpy()
     assert np.array_equal(fold[::2], fold[1::2])

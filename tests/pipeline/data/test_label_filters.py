@@ -9,11 +9,12 @@ from typer.testing import CliRunner
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.label_filters import agreeing, reliable
-from pipeline.stages.evaluate import read_answers
+from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -107,7 +108,7 @@ def selected(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         work=work.root, labels=folder / "labels.csv", trials=0, folds=4, jobs=1, boosters=("linear",),
         select_agreement=folder / "answers.csv", select_confident=True, random_split=True,
     )  # fmt: skip
-    train(options, SilentProgress())
+    execute(Train(), options, SilentProgress())
     return work
 
 
@@ -119,7 +120,7 @@ def test_what_each_filter_takes_is_listed_by_location(selected: Workspace) -> No
 
 
 def test_every_label_is_scored_with_and_without_the_selection(selected: Workspace) -> None:
-    answers = read_answers(selected)
+    answers = read_predictions(selected)
     labels = pd.read_csv(selected.root.parent / "labels.csv", dtype=str).set_index("Id")["Target"]
     truth = labels.str.split().map(lambda words: "25" in words)
     for name in ("stack", "without selection", "random split"):
@@ -136,7 +137,7 @@ def test_confident_learning_needs_four_folds(tmp_path: Path) -> None:
         work=work.root, labels=tmp_path / "labels.csv", folds=3, trials=0, jobs=1, select_confident=True
     )
     with pytest.raises(PipelineError, match="--select-confident needs 4 folds, there are 3"):
-        train(options, SilentProgress())
+        execute(Train(), options, SilentProgress())
 
 
 def test_reliability_needs_genes(tmp_path: Path) -> None:
@@ -147,4 +148,4 @@ def test_reliability_needs_genes(tmp_path: Path) -> None:
         select_reliability=tmp_path / "hpa.tsv",
     )  # fmt: skip
     with pytest.raises(PipelineError, match=r"is by gene; give the pictures' genes as --genes"):
-        train(options, SilentProgress())
+        execute(Train(), options, SilentProgress())

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 from typer.testing import CliRunner
 
 from models.bundle import load_model
@@ -12,10 +13,11 @@ from models.folds import stratified_group_folds
 from models.stacking import StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
 from pipeline.stages.options import TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -83,7 +85,7 @@ def test_outputs_are_one_more_block_that_predict_and_importances_read(tmp_path: 
         work=work.root, labels=tmp_path / "labels.csv", outputs=tuple(paths), trials=0, folds=3, jobs=1,
         boosters=("linear",),
     )  # fmt: skip
-    train(options, SilentProgress())
+    execute(Train(), options, SilentProgress())
     model = load_model(work.model)
     assert list(model.stack.blocks) == ["features", "outputs"]
     assert {path.name for path in (work.model / "learners").glob("all_*")} == {
@@ -97,6 +99,58 @@ def test_outputs_are_one_more_block_that_predict_and_importances_read(tmp_path: 
     assert ended.exit_code == 0
     with pytest.raises(PipelineError, match="as --embeddings or --outputs"):
         raise runner.invoke(app, ["importances", "Cytosol", "--work", str(work.root)]).exception
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write labels of four locations, one with two pictures only, and what two networks see of them."""
+    root = tmp_path_factory.mktemp("tables")
+    rng = np.random.default_rng(0)
+    truth = np.zeros((60, 28), dtype=bool)
+    truth[:, [0, 2, 25]] = rng.random((60, 3)) < [0.5, 0.4, 0.4]
+    truth[:2, 15] = truth[~truth.any(axis=1), 0] = True
+    sets = [" ".join(map(str, np.flatnonzero(row))) for row in truth]
+    pd.DataFrame({"Id": IDS, "Target": sets}).to_csv(root / "labels.csv", index=False)
+    for name in ("one", "two"):
+        values = expit(5 * truth - 2.5 + rng.normal(0, 1.2, truth.shape))
+        table = pd.DataFrame(values, columns=list(LOCATIONS)).assign(Id=IDS)
+        table.to_parquet(root / f"{name}.parquet", index=False)
+    return root
+
+
+def test_tables_alone_train_score_explain_and_predict_without_pictures(
+    tables: Path, command_line, tmp_path: Path
+) -> None:
+    networks = [word for name in ("one", "two") for word in ("--outputs", tables / f"{name}.parquet")]
+    given = ["--labels", tables / "labels.csv", "--work", tables / "work", *networks]
+    trained = command_line("train", *given, "--folds", 3, "--trials", 0, "--jobs", 1)
+    assert trained.status == 0
+    assert "no groups given" in trained.output.lower()
+    model = load_model(tables / "work" / "model")
+    assert model.locations == ("Nucleoplasm", "Nucleoli", "Microtubule ends", "Cytosol")
+    assert model.card["extraction"] is None
+    assert "up to date" in command_line("train", *given, "--folds", 3, "--trials", 0).output.lower()
+    scored = command_line("evaluate", "--work", tables / "work", "--draws", 100, "--ablation")
+    assert scored.status == 0
+    assert "base learners label_powerset alone" in scored.output
+    explained = command_line("importances", "--by", "block", "--work", tables / "work", *networks)
+    assert explained.status == 0
+    assert "100%" in explained.output
+    assert command_line("status", "--work", tables / "work").status == 0
+    predicted = command_line(
+        "predict", "--model", tables / "work" / "model", "--output", tmp_path / "p.csv", *networks
+    )
+    assert predicted.status == 0
+    table = pd.read_csv(tmp_path / "p.csv").set_index("Id")
+    assert list(table.index) == IDS
+    assert table["Cytosol"].corr(pd.read_parquet(tables / "one.parquet")["Cytosol"].set_axis(IDS)) > 0.5
+
+
+def test_a_model_of_tables_alone_asks_for_its_tables(tables: Path, command_line, tmp_path: Path) -> None:
+    model = ["--model", tables / "work" / "model", "--output", tmp_path / "p.csv"]
+    ended = command_line("predict", *model, "--outputs", tables / "one.parquet")
+    assert ended.status != 0
+    assert "--outputs" in ended.errors
 
 
 def test_contributions_add_up_for_every_location_on_published_label_sets(real: Path) -> None:

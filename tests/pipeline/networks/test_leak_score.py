@@ -16,7 +16,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.networks.leak_guard import TableCard
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.options import EvaluateOptions, TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from tests.pipeline.workfolder import make_workfolder
 
 PICTURES = 120
@@ -44,7 +44,8 @@ def scored(work: Workspace, embeddings: tuple[Path, ...] = (), *, accept_leak: b
     """Train and return the stack's macro-F1 and the protocol that is printed with it."""
     labels = work.root.parent / "labels.csv"
     settings = {"trials": 0, "folds": 3, "jobs": 1, "accept_leak": accept_leak}
-    train(TrainOptions(work=work.root, labels=labels, embeddings=embeddings, **settings), SilentProgress())
+    given = TrainOptions(work=work.root, labels=labels, embeddings=embeddings, **settings)
+    execute(Train(), given, SilentProgress())
     scores = execute(Evaluate(), EvaluateOptions(work=work.root, draws=100), SilentProgress())
     assert set(pd.read_parquet(work.out_of_fold)["model"]) >= {STACK}
     return next(iter(scores.totals.values())).value, scores.protocol

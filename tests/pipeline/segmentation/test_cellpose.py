@@ -6,7 +6,6 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.weights import card_path, read_state
 from pipeline.data.pictures import Picture
-from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.inference import Prediction, follow, predict
 from pipeline.segmentation.network import (
     SegmenterCard,
@@ -16,6 +15,7 @@ from pipeline.segmentation.network import (
     load_network,
     save_weights,
 )
+from pipeline.segmentation.protocol import make_segmenter
 
 CARD = SegmenterCard(objects="nuclei", diameter=17, data="none", licence="CC0", command="none", steps=0)
 

@@ -7,10 +7,9 @@ from pipeline.core.weights import SHIPPED
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import CHANNELS
 from pipeline.segmentation.cellpose import CellposeSegmenter
-from pipeline.segmentation.diameter import with_diameters
-from pipeline.segmentation.factory import make_segmenter
+from pipeline.segmentation.fields import average_precision
 from pipeline.segmentation.network import find_weights, read_segmenter_card
-from pipeline.segmentation.scores import average_precision
+from pipeline.segmentation.protocol import make_segmenter
 from pipeline.simulation.field import scene_of, simulate_picture
 from pipeline.simulation.placement import Divisions
 from pipeline.simulation.proteins import protein
@@ -20,7 +19,7 @@ from pipeline.simulation.proteins import protein
 def segmenter():
     made = make_segmenter("cellpose")
     assert isinstance(made, CellposeSegmenter)
-    return with_diameters(made, 38.0, 85.0)
+    return made.with_diameters(38.0, 85.0)
 
 
 @pytest.mark.parametrize("name", ["nuclei", "cells"])

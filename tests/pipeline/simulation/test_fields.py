@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.simulation.contact_sheet import TILE, contact_sheet, example_protein
-from pipeline.simulation.field import scene_of, simulate_picture
-from pipeline.simulation.lines import CELL_LINES
+from pipeline.simulation.field import TILE, contact_sheet, example_protein, scene_of, simulate_picture
 from pipeline.simulation.outlines import draw_scene
-from pipeline.simulation.placement import Divisions, Phase, populate
+from pipeline.simulation.placement import CELL_LINES, Divisions, Phase, populate
 
 
 @pytest.fixture(scope="module")

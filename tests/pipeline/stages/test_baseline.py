@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from pipeline.commands.baseline import baseline as command
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.stages.baseline import BaselineOptions, baseline
 from pipeline.stages.options import TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from tests.pipeline.workfolder import make_workfolder
 
 LABELS = "Id,Target\na,0\nb,0 25\nc,2\nd,25\n"
@@ -77,7 +78,7 @@ def test_tables_without_answers_are_refused(tmp_path: Path) -> None:
 def test_a_trained_model_is_compared_on_the_same_pictures(tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     labels = tmp_path / "labels.csv"
-    train(TrainOptions(work=work.root, labels=labels, trials=0, folds=3, jobs=1), SilentProgress())
+    execute(Train(), TrainOptions(work=work.root, labels=labels, trials=0, folds=3, jobs=1), SilentProgress())
     guesses = pd.read_csv(labels, dtype=str).iloc[:40].rename(columns={"Target": "Guess"})
     guesses.to_csv(tmp_path / "answers.csv", index=False)
     found = baseline(BaselineOptions(labels=labels, answers=tmp_path / "answers.csv", work=work.root))

@@ -17,7 +17,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.importances import Importances, grouped, in_words, of_location, read_shares
 from pipeline.stages.options import EvaluateOptions, ImportancesOptions, TrainOptions
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
 
@@ -26,7 +26,8 @@ from tests.pipeline.workfolder import make_workfolder
 def work(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("evaluate")
     made = make_workfolder(folder)
-    train(
+    execute(
+        Train(),
         TrainOptions(work=made.root, labels=folder / "labels.csv", trials=0, folds=3, jobs=1),
         SilentProgress(),
     )

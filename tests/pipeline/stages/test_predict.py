@@ -16,7 +16,7 @@ from pipeline.stages import predict as stage
 from pipeline.stages.embed import Embed
 from pipeline.stages.options import EmbedOptions, ExtractOptions, PredictOptions, TrainOptions
 from pipeline.stages.predict import Predict, PredictSummary
-from pipeline.stages.train import train
+from pipeline.stages.train import Train
 from tests.pipeline.onnx_net import write_onnx
 from tests.pipeline.workfolder import make_workfolder
 
@@ -39,7 +39,7 @@ def trained(tmp_path: Path, write_sample) -> Workspace:
 def fit(work: Workspace, table: Path) -> None:
     settings = {"trials": 0, "folds": 3, "jobs": 1, "embeddings": (table,)}
     labels = work.root.parent / "labels.csv"
-    train(TrainOptions(work=work.root, labels=labels, **settings), SilentProgress())
+    execute(Train(), TrainOptions(work=work.root, labels=labels, **settings), SilentProgress())
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import pytest
 from models.bundle import load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import TrainOptions
-from pipeline.stages.train import inputs, train
+from pipeline.stages.train import Train
 from tests.pipeline.workfolder import make_workfolder, write_embedding
 
 TABLES = ("folds.parquet", "out_of_fold.parquet", "model/manifest.json")
@@ -31,7 +32,7 @@ def options(work: Workspace, **given: object) -> TrainOptions:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     work = make_workfolder(tmp_path_factory.mktemp("train"))
-    train(options(work, trials=1), SilentProgress())
+    execute(Train(), options(work, trials=1), SilentProgress())
     return work
 
 
@@ -42,7 +43,7 @@ def content(work: Workspace) -> list[bytes]:
 def test_every_artefact_is_there_and_nothing_unfinished_is_left(trained: Workspace) -> None:
     for path in (trained.folds, trained.out_of_fold, trained.tuning, trained.model, trained.record("train")):
         assert path.exists()
-    assert not trained.boosters.exists()
+    assert not trained.learners.exists()
     assert not list(trained.root.glob(".*"))
 
 
@@ -70,12 +71,12 @@ def test_out_of_fold_answers_are_those_of_every_model_for_every_picture(trained:
 
 def test_run_again_without_changes_it_does_nothing_and_says_so(trained: Workspace) -> None:
     before = content(trained)
-    assert not train(options(trained, trials=1, jobs=2), SilentProgress()).fresh
+    assert not execute(Train(), options(trained, trials=1, jobs=2), SilentProgress()).fresh
     assert content(trained) == before
 
 
 def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
-    names = inputs(options(trained)).keys()
+    names = Train().inputs(options(trained)).keys()
     assert {"features", "labels labels.csv", "groups and copies of the samples"} < set(names)
     assert {name.removeprefix("option ") for name in names if name.startswith("option ")} == {
         "boosters", "rule", "always", "trials", "tune_by", "timeout", "folds", "seed", "random_split",
@@ -87,29 +88,30 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(trained: Workspace, tm
     work = make_workfolder(tmp_path)
     script = (
         "import sys; from pathlib import Path; from pipeline.core.progress import SilentProgress;"
-        "from pipeline.stages.train import train; from pipeline.stages.options import TrainOptions;"
+        "from pipeline.core.stage import execute; from pipeline.stages.options import TrainOptions;"
+        "from pipeline.stages.train import Train;"
         "given = {'work': Path(sys.argv[1]), 'labels': Path(sys.argv[2])};"
-        "train(TrainOptions(**given, trials=1, folds=3, jobs=2), SilentProgress())"
+        "execute(Train(), TrainOptions(**given, trials=1, folds=3, jobs=2), SilentProgress())"
     )
     command = [sys.executable, "-c", script, str(work.root), str(tmp_path / "labels.csv")]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
     deadline = time.monotonic() + 400  # a busy machine takes its time to start
     while (
-        len(list(work.boosters.glob("*/*"))) < 15 and process.poll() is None and time.monotonic() < deadline
+        len(list(work.learners.glob("*/*"))) < 15 and process.poll() is None and time.monotonic() < deadline
     ):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not work.model.exists()
-    assert list(work.boosters.glob("*/*"))
-    assert train(options(work, trials=1), SilentProgress()).fresh
+    assert list(work.learners.glob("*/*"))
+    assert execute(Train(), options(work, trials=1), SilentProgress()).fresh
     assert content(work) == content(trained)
 
 
 def test_embeddings_are_one_more_block(tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     write_embedding(tmp_path / "My net.csv", pictures=58)
-    summary = train(options(work, embeddings=(tmp_path / "My net.csv",)), SilentProgress())
+    summary = execute(Train(), options(work, embeddings=(tmp_path / "My net.csv",)), SilentProgress())
     model = load_model(work.model)
     assert list(model.stack.blocks) == ["features", "my_net"]
     assert model.columns[-4:] == [f"cnn__my_net__e000{place}" for place in range(4)]
@@ -123,7 +125,7 @@ def test_pictures_without_label_or_features_are_listed_and_left_out(tmp_path: Pa
     labels["Id"] = labels["Id"].replace("p007", "elsewhere")
     labels.loc[8, "Target"] = "99"
     labels.to_csv(tmp_path / "labels.csv", index=False)
-    assert train(options(work), SilentProgress()).pictures == 58
+    assert execute(Train(), options(work), SilentProgress()).pictures == 58
     problems = work.problems.read_text()
     assert "p007,features.parquet,no label" in problems
     assert "elsewhere,labels.csv,no features" in problems
@@ -135,14 +137,14 @@ def test_groups_of_a_file_replace_those_of_the_samples(tmp_path: Path) -> None:
     ids = [f"p{number:03}" for number in range(50)]
     groups = pd.DataFrame({"Id": ids, "group": [number // 5 for number in range(50)]})
     groups.to_csv(tmp_path / "groups.csv", index=False)
-    assert train(options(work, groups=tmp_path / "groups.csv"), SilentProgress()).groups == 20
+    assert execute(Train(), options(work, groups=tmp_path / "groups.csv"), SilentProgress()).groups == 20
 
 
 def test_labels_of_other_pictures_are_refused(tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     (tmp_path / "labels.csv").write_text("Id,Target\nx,0\n")
     with pytest.raises(PipelineError, match="none of its 1 ids is among the 60 pictures"):
-        train(options(work), SilentProgress())
+        execute(Train(), options(work), SilentProgress())
 
 
 def test_too_few_groups_are_refused(tmp_path: Path) -> None:
@@ -150,14 +152,14 @@ def test_too_few_groups_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         PipelineError, match="no location has pictures with and without it in 3 different groups"
     ):
-        train(options(work), SilentProgress())
+        execute(Train(), options(work), SilentProgress())
 
 
 def test_without_features_it_says_to_extract(tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     work.features.unlink()
     with pytest.raises(PipelineError, match=r"features.parquet: no such file; run extract first"):
-        train(options(work), SilentProgress())
+        execute(Train(), options(work), SilentProgress())
 
 
 def test_a_model_is_not_stale_when_only_the_number_of_jobs_differs(trained: Workspace) -> None:

@@ -7,15 +7,13 @@ from scipy import ndimage as ndi
 from pipeline.core.errors import PipelineError
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
-from pipeline.segmentation import diameter as module
-from pipeline.segmentation import scale
+from pipeline.segmentation import cellpose, scale
 from pipeline.segmentation.augment import flow_target
 from pipeline.segmentation.cellpose import CellposeSegmenter
-from pipeline.segmentation.diameter import calibrate
-from pipeline.segmentation.factory import make_segmenter
 from pipeline.segmentation.inference import Prediction
 from pipeline.segmentation.network import Weights
-from pipeline.segmentation.scale import DEFAULT, estimate_diameter
+from pipeline.segmentation.protocol import make_segmenter
+from pipeline.segmentation.scale import NUCLEUS, estimate_diameter
 
 WEIGHTS = Weights(path=None, digest="d", diameter=17.0)
 
@@ -58,7 +56,7 @@ def test_the_diameter_of_objects_is_found_over_a_tenfold_range(diameter):
 def test_pictures_without_objects_do_not_count():
     empty = np.zeros((2, 60, 60), np.float32)
     assert estimate_diameter(WEIGHTS, [empty, discs(30), empty]) == pytest.approx(30, rel=0.08)
-    assert estimate_diameter(WEIGHTS, [empty]) == DEFAULT
+    assert estimate_diameter(WEIGHTS, [empty]) == NUCLEUS
 
 
 @pytest.fixture
@@ -68,36 +66,36 @@ def segmenter():
 
 def test_diameters_are_estimated_once_recorded_and_reused(tmp_path, monkeypatch, segmenter):
     calls = []
-    monkeypatch.setattr(module, "some_pictures", lambda samples: calls.append(samples) or [])
-    monkeypatch.setattr(module, "estimate_both", lambda *_: (41.0, 93.0))
+    monkeypatch.setattr(cellpose, "some_pictures", lambda samples: calls.append(samples) or [])
+    monkeypatch.setattr(CellposeSegmenter, "estimate_diameters", lambda *_: (41.0, 93.0))
     record = tmp_path / "diameters.json"
-    first = calibrate(segmenter, [], record)
-    second = calibrate(segmenter, [], record)
+    first = segmenter.calibrated([], record)
+    second = segmenter.calibrated([], record)
     assert first == second
     assert (first.nuclei_diameter, first.cell_diameter) == (41.0, 93.0)
     assert json.loads(record.read_text())["nuclei_diameter"] == 41.0
     assert len(calls) == 1
-    calibrate(CellposeSegmenter(Weights(None, "other", 17.0), Weights(None, "b", 30.0)), [], record)
+    CellposeSegmenter(Weights(None, "other", 17.0), Weights(None, "b", 30.0)).calibrated([], record)
     assert len(calls) == 2
 
 
 def test_given_diameters_and_other_segmenters_are_left_alone(tmp_path, segmenter):
-    given = module.with_diameters(segmenter, 50.0, 100.0)
-    assert calibrate(given, [], tmp_path / "record") is given
+    given = segmenter.with_diameters(50.0, 100.0)
+    assert given.calibrated([], tmp_path / "record") is given
     watershed = make_segmenter("watershed")
-    assert calibrate(watershed, [], tmp_path / "record") is watershed
+    assert watershed.calibrated([], tmp_path / "record") is watershed
     assert not (tmp_path / "record").exists()
     half = CellposeSegmenter(segmenter.nuclei, segmenter.cells, nuclei_diameter=20.0)
-    assert module.with_diameters(half, 50.0, 100.0).nuclei_diameter == 20.0
+    assert half.with_diameters(50.0, 100.0).nuclei_diameter == 20.0
 
 
 def test_a_few_pictures_evenly_over_the_samples_are_read(monkeypatch):
     seen = []
     picture = Picture(np.zeros((4, 2, 2), np.float32))
-    monkeypatch.setattr(module, "read_picture", lambda sample: seen.append(sample.id) or picture)
+    monkeypatch.setattr(cellpose, "read_picture", lambda sample: seen.append(sample.id) or picture)
     samples = [Sample(f"s{number:03}", ()) for number in range(100)]
-    assert len(module.some_pictures(samples[::-1])) == module.PICTURES
+    assert len(cellpose.some_pictures(samples[::-1])) == cellpose.PICTURES
     assert seen[0] == "s000"
     assert seen[-1] == "s099"
     with pytest.raises(PipelineError, match="no readable picture"):
-        module.some_pictures([])
+        cellpose.some_pictures([])

@@ -1,12 +1,11 @@
-"""The faster way up gives what Cellpose's own gives."""
+"""The decoder that upsamples late gives what Cellpose's own gives."""
 
 import copy
 
 import pytest
 import torch
 
-from pipeline.segmentation.network import build_network
-from pipeline.segmentation.upsampling import RepeatedConvolution, enlarge_late
+from pipeline.segmentation.network import build_network, repeated_convolution, upsample_late
 
 
 @pytest.fixture
@@ -28,13 +27,13 @@ def test_a_convolution_of_repeated_pixels_is_that_of_the_enlarged_plane():
     planes = torch.rand(2, 3, 6, 9, dtype=torch.float64)
     enlarged = torch.nn.Upsample(scale_factor=2, mode="nearest")(planes)
     with torch.inference_mode():
-        assert torch.allclose(RepeatedConvolution.of(convolution)(planes), convolution(enlarged), atol=1e-12)
+        assert torch.allclose(repeated_convolution(convolution)(planes), convolution(enlarged), atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (40, 72)])
-def test_the_network_answers_the_same(network, shape):
+def test_the_network_predicts_the_same(network, shape):
     fast = copy.deepcopy(network)
-    enlarge_late(fast)
+    upsample_late(fast)
     planes = torch.rand(2, 2, *shape).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         for ours, theirs in zip(fast(planes)[:2], network(planes)[:2], strict=True):
@@ -43,5 +42,5 @@ def test_the_network_answers_the_same(network, shape):
 
 def test_weights_keep_their_names(network):
     names = list(network.state_dict())
-    enlarge_late(network)
+    upsample_late(network)
     assert list(network.state_dict()) == names
