@@ -15,10 +15,10 @@ from pipeline.core.names import counted
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
-from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import read_labels
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, read_outputs
+from pipeline.data.tables import embedding_name, read_embedding
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""

@@ -13,13 +13,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.problems import SampleError
 from pipeline.core.torch_runtime import check_device
-from pipeline.data.masks import Segmentation
-from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.pictures import Picture, Segmentation, read_picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation.fields import network_planes
+from pipeline.segmentation.inference import CELL, NUCLEUS, estimate_diameter, find_objects
 from pipeline.segmentation.matching import divide_cells, match
 from pipeline.segmentation.network import Weights, find_weights
-from pipeline.segmentation.scale import CELL, NUCLEUS, estimate_diameter, find_objects
 from pipeline.segmentation.shapes import drop_debris
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 

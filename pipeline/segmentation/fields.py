@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import SampleError
-from pipeline.data.masks import read_mask
-from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.pictures import Picture, read_mask, read_picture
 from pipeline.data.samples import Sample, find_samples
 from pipeline.segmentation.shapes import median_diameter
 

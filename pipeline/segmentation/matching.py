@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
-from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Segmentation
 from pipeline.segmentation.shapes import largest_pieces, median_area
 
 Labels = NDArray[np.int32]

@@ -14,8 +14,7 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import reconstruction, remove_small_holes
 from skimage.segmentation import watershed
 
-from pipeline.data.masks import Segmentation
-from pipeline.data.pictures import Picture
+from pipeline.data.pictures import Picture, Segmentation
 from pipeline.data.samples import Sample
 from pipeline.segmentation.matching import match
 from pipeline.segmentation.shapes import drop_debris, median_area, median_diameter, smooth_labels

@@ -1,6 +1,6 @@
 """Simulated pictures: a field of a protein's cells, stained and photographed; and a sheet of examples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import CHANNELS
+from pipeline.simulation import cytoplasm, cytoskeleton, nuclear
 from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, speckle
 from pipeline.simulation.outlines import draw_scene
-from pipeline.simulation.painters import PAINTERS
-from pipeline.simulation.painters.cytoplasm import stain_reticulum
-from pipeline.simulation.painters.cytoskeleton import stain_microtubules
-from pipeline.simulation.painters.nuclear import stain_dna
 from pipeline.simulation.placement import CELL_LINES, populate
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Exposure, Protein, divisions_for, lines_for
 from pipeline.simulation.proteins import protein as protein_at
@@ -32,6 +29,42 @@ TILE = 144
 COLUMNS = 7
 
 _CAPTION = 18
+
+PAINTERS: dict[str, Callable[[Scene, np.random.Generator], Plane]] = {
+    "Nucleoplasm": nuclear.nucleoplasm,
+    "Nuclear membrane": nuclear.nuclear_membrane,
+    "Nucleoli": nuclear.nucleoli,
+    "Nucleoli fibrillar center": nuclear.fibrillar_center,
+    "Nuclear speckles": nuclear.nuclear_speckles,
+    "Nuclear bodies": nuclear.nuclear_bodies,
+    "Endoplasmic reticulum": cytoplasm.endoplasmic_reticulum,
+    "Golgi apparatus": cytoplasm.golgi_apparatus,
+    "Peroxisomes": cytoplasm.peroxisomes,
+    "Endosomes": cytoplasm.endosomes,
+    "Lysosomes": cytoplasm.lysosomes,
+    "Intermediate filaments": cytoskeleton.intermediate_filaments,
+    "Actin filaments": cytoskeleton.actin_filaments,
+    "Focal adhesion sites": cytoskeleton.focal_adhesion_sites,
+    "Microtubules": cytoskeleton.microtubules,
+    "Microtubule ends": cytoskeleton.microtubule_ends,
+    "Cytokinetic bridge": cytoskeleton.cytokinetic_bridge,
+    "Mitotic spindle": cytoskeleton.mitotic_spindle,
+    "Microtubule organizing center": cytoskeleton.microtubule_organizing_center,
+    "Centrosome": cytoskeleton.centrosome,
+    "Lipid droplets": cytoplasm.lipid_droplets,
+    "Plasma membrane": cytoskeleton.plasma_membrane,
+    "Cell junctions": cytoskeleton.cell_junctions,
+    "Mitochondria": cytoplasm.mitochondria,
+    "Aggresome": cytoplasm.aggresome,
+    "Cytosol": cytoplasm.cytosol,
+    "Cytoplasmic bodies": cytoplasm.cytoplasmic_bodies,
+    "Rods & rings": cytoplasm.rods_and_rings,
+}
+"""For each of the 28 locations, where a protein that lives there is found in a field of cells.
+
+A painter takes the geometry of a field and a generator and returns one plane in which a bright structure is
+about 1. It knows nothing of expression, mixing, blur or noise.
+"""
 
 
 @dataclass(frozen=True)
@@ -85,10 +118,10 @@ def simulate_picture(
     scene = scene_of(seed, described, index, size)
     for_stain, for_camera = (_stream(seed, described, index, purpose) for purpose in (1, 2))
     planes = (
-        stain_microtubules(scene, for_stain),
+        cytoskeleton.stain_microtubules(scene, for_stain),
         stain_protein(scene, described, for_stain),
-        stain_dna(scene, for_stain),
-        stain_reticulum(scene, for_stain),
+        nuclear.stain_dna(scene, for_stain),
+        cytoplasm.stain_reticulum(scene, for_stain),
     )
     light = illumination(scene.shape, for_camera.uniform(0.1, 0.5), for_camera)
     shots = [

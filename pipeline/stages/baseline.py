@@ -12,8 +12,7 @@ from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
-from pipeline.data.annotations import read_annotations
-from pipeline.data.labels import read_labels
+from pipeline.data.labels import read_annotations, read_labels
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions

@@ -20,9 +20,9 @@ from pipeline.core.progress import Progress
 from pipeline.core.stage import Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
-from pipeline.data.embedding_tables import read_embedding
 from pipeline.data.locations import find_location
 from pipeline.data.prediction_tables import read_outputs
+from pipeline.data.tables import read_embedding
 from pipeline.stages.options import ImportancesOptions
 from pipeline.stages.predict import open_model
 

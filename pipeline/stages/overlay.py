@@ -13,8 +13,7 @@ from pipeline.core.names import unknown
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
 from pipeline.core.workspace import Workspace
-from pipeline.data.masks import Segmentation, read_mask
-from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.pictures import Picture, Segmentation, read_mask, read_picture
 from pipeline.data.samples import Sample, find_samples
 from pipeline.stages.options import OverlayOptions
 

@@ -18,7 +18,7 @@ from pipeline.core.problems import read_problems
 from pipeline.core.progress import SilentProgress
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.data.masks import read_mask
+from pipeline.data.pictures import read_mask
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import ExtractOptions
 from tests.pipeline.workfolder import simulate
