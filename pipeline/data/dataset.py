@@ -34,12 +34,10 @@ class Dataset:
         Features, if any; by file name, embeddings; networks' predictions of the trained locations.
     targets : DataFrame of bool
         All 28 locations.
-    groups : Series of str
     grouped : bool
         Whether groups were given; else a group is a picture and its near-duplicates.
     copies : int
         Pictures that are in a group because they are near-duplicates of another.
-    fold : ndarray of int
     random_fold : ndarray of int or None
         Folds that ignore groups, where asked for.
     left_out : dict
@@ -102,17 +100,7 @@ def read_dataset(options: DatasetOptions) -> Dataset:
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     random_fold = _random_fold(targets, fold, left_out, options) if options.random_split else None
-    return Dataset(
-        blocks,
-        targets,
-        grouping.groups,
-        grouping.given,
-        grouping.copies,
-        fold,
-        random_fold,
-        left_out,
-        problems,
-    )
+    return Dataset(blocks, targets, *grouping, fold, random_fold, left_out, problems)
 
 
 def uses_features(options: DatasetOptions) -> bool:

@@ -7,10 +7,10 @@ and a factor in brightness changes all of them alike.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import combinations_with_replacement
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -47,18 +47,8 @@ Words = NDArray[np.uint64]
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
-@dataclass(frozen=True)
-class Grouping:
-    """Groups of pictures.
-
-    Attributes
-    ----------
-    groups : Series of str
-    given : bool
-        Whether any group was given.
-    copies : int
-        Pictures that are in a group because they are near-duplicates of another.
-    """
+class Grouping(NamedTuple):
+    """Groups of pictures, whether any was given, and how many pictures are in one only as near-duplicates."""
 
     groups: pd.Series
     given: bool
@@ -100,16 +90,9 @@ def _samples(work: Workspace, column: str) -> "pd.Series[str]":
 
 
 def perceptual_hash(pixels: NDArray[np.float32]) -> str:
-    """Return the hash of a picture as hexadecimal digits, 32 per channel.
+    """Return the hash of a picture, shape (channels, height, width), as hexadecimal digits, 32 per channel.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width)
-
-    Returns
-    -------
-    str
-        A flat channel's digits are all 0, which no other channel's are.
+    A flat channel's digits are all 0, which no other channel's are.
     """
     return b"".join(_channel_bits(plane) for plane in pixels).hex()
 
@@ -167,11 +150,7 @@ def _channel_bits(plane: NDArray[np.float32]) -> bytes:
 def _close_pairs(words: Words, bits: int) -> Pairs:
     """Return the indices of all pairs of pictures that differ in few bits of the channels not flat in either.
 
-    Parameters
-    ----------
-    words : ndarray, shape (pictures, channels, 2), uint64
-    bits : int
-        Bits of a channel that count.
+    Words have the shape (pictures, channels, 2); `bits` of each channel count.
     """
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(words), _BLOCK)]
     pairs = [_close_in(words, one, other, bits) for one, other in combinations_with_replacement(blocks, 2)]

@@ -20,16 +20,9 @@ _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4
 
 
 _BROKEN = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    MemoryError,
+    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError,
     struct.error,
-)
+)  # fmt: skip
 """What decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile any."""
 
 
@@ -56,33 +49,18 @@ class Picture:
 
     def plane(self, channel: str) -> NDArray[np.float32]:
         """Return one channel's plane, shape (height, width)."""
-        plane: NDArray[np.float32] = self.pixels[CHANNELS.index(channel)]
-        return plane
+        return np.asarray(self.pixels[CHANNELS.index(channel)])
 
 
 class _UnusableError(Exception):
     """A file holds no usable plane: why, and what would mend it."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
-
 
 def read_picture(sample: Sample) -> Picture:
     """Read the four planes of a sample at full depth.
 
-    Parameters
-    ----------
-    sample : Sample
-        Where its files are, and its pixel size where the user gave one.
-
-    Returns
-    -------
-    Picture
-        Intensities in [0, 1]: an 8-bit value over 255, a 16-bit one over 65535, so that the same scene
-        gives the same picture at either depth. The pixel size is the user's, else the one an OME-TIFF or
-        ImageJ TIFF states, else None.
+    An 8-bit value is divided by 255, a 16-bit one by 65535, so that the same scene gives the same picture at
+    either depth. The pixel size is the user's, else the one an OME-TIFF or ImageJ TIFF states, else None.
 
     Raises
     ------
@@ -94,11 +72,9 @@ def read_picture(sample: Sample) -> Picture:
     for channel, plane in zip(CHANNELS, planes, strict=True):
         if plane.shape != first:
             reason = f"{_size(plane.shape)}, but {COLOURS[CHANNELS[0]]} is {_size(first)}"
-            raise _error(sample, channel, _UnusableError(reason, "export all channels at one size"))
+            raise _error(sample, channel, reason, "export all channels at one size")
     if all(plane.min() == plane.max() for plane in planes):
-        raise _error(
-            sample, "protein", _UnusableError("the picture is empty (all channels flat)", "export it again")
-        )
+        raise _error(sample, "protein", "the picture is empty (all channels flat)", "export it again")
     known = [size for size in (sample.pixel_size_um, *sizes) if size]
     return Picture(np.stack(planes), known[0] if known else None)
 
@@ -107,27 +83,24 @@ def _size(shape: tuple[int, ...]) -> str:
     return "×".join(str(side) for side in reversed(shape))
 
 
-def _error(sample: Sample, channel: str, cause: _UnusableError) -> SampleError:
-    name = sample.path(channel).name
-    return SampleError(Problem(sample.id, name, cause.reason, cause.remedy))
+def _error(sample: Sample, channel: str, reason: str, remedy: str) -> SampleError:
+    return SampleError(Problem(sample.id, sample.path(channel).name, reason, remedy))
 
 
 def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], float | None]:
     path = sample.path(channel)
     if not path.is_file():
-        missing = _UnusableError(
-            f"no {COLOURS[channel]} ({channel}) picture", "add the file or leave the sample out"
-        )
-        raise _error(sample, channel, missing)
+        reason = f"no {COLOURS[channel]} ({channel}) picture"
+        raise _error(sample, channel, reason, "add the file or leave the sample out")
     try:
         plane, pixel_size = _READERS[path.suffix.lower()](path)
         return _scale(plane), pixel_size
     except _UnusableError as cause:
-        raise _error(sample, channel, cause) from cause
+        raise _error(sample, channel, *cause.args) from cause
     except _BROKEN as cause:
         detail = str(cause).partition("\n")[0] or type(cause).__name__
         reason = f"unreadable or truncated ({detail})"
-        raise _error(sample, channel, _UnusableError(reason, "copy or export the file again")) from cause
+        raise _error(sample, channel, reason, "copy or export the file again") from cause
 
 
 def _scale(plane: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -139,8 +112,7 @@ def _scale(plane: NDArray[np.generic]) -> NDArray[np.float32]:
     if plane.size == 0:
         raise _UnusableError("the picture has no pixels", "export it again")
     top = 255 if plane.dtype == np.uint8 else 65535
-    scaled: NDArray[np.float32] = (plane.astype(np.float64) / top).astype(np.float32)
-    return scaled
+    return np.asarray(plane.astype(np.float64) / top, np.float32)
 
 
 def _read_png(path: Path) -> tuple[NDArray[np.generic], None]:

@@ -14,8 +14,10 @@ from pipeline.core.errors import PipelineError
 
 _KEYS = ("Id", "id", "Ids", "ids")
 
-_MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "-NaN", "nan", "-nan", "NULL")
-_MISSING += ("null", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN")
+_MISSING = (
+    "", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "-NaN", "nan", "-nan", "NULL", "null",
+    "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
+)  # fmt: skip
 """What stands for an unknown number in csv tables, as for `pandas.read_csv`; it may well be an id."""
 
 
@@ -130,12 +132,7 @@ def _reason(error: Exception) -> str:
 
 
 def read_embedding(path: Path) -> pd.DataFrame:
-    """Read one table of embeddings.
-
-    Parameters
-    ----------
-    path : Path
-        What `read_by_id` reads: numbers per picture.
+    """Read one table of embeddings: what `read_by_id` reads, numbers only.
 
     Returns
     -------
@@ -146,7 +143,7 @@ def read_embedding(path: Path) -> pd.DataFrame:
     Raises
     ------
     PipelineError
-        If the file is missing or unreadable, has no ids, an id twice, or something that is not a number.
+        As `read_by_id` does, and where something is not a number.
     """
     table = read_by_id(path)
     wrong = [column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])]
@@ -155,21 +152,17 @@ def read_embedding(path: Path) -> pd.DataFrame:
     if table.empty:
         raise PipelineError(f"{path}: holds no numbers; give at least one row and one column beside Id")
     table = table.astype(np.float32).sort_index()
-    table.columns = pd.Index(_column_names(path, [str(column) for column in table.columns]))
-    return table
+    name = embedding_name(path)
+    names = [
+        column if _parses(column) else f"cnn__{name}__e{number:04}"
+        for number, column in enumerate(map(str, table.columns))
+    ]
+    return table.set_axis(names, axis=1)
 
 
 def embedding_name(path: Path) -> str:
     """Return a file's name as a token of column names."""
-    token = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
-    return token or "embedding"
-
-
-def _column_names(path: Path, columns: list[str]) -> list[str]:
-    name = embedding_name(path)
-    return [
-        column if _parses(column) else f"cnn__{name}__e{number:04}" for number, column in enumerate(columns)
-    ]
+    return re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") or "embedding"
 
 
 def _parses(column: str) -> bool:

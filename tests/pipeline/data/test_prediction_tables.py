@@ -65,9 +65,7 @@ def test_missing_probabilities_are_missing_and_ids_stay_text(tmp_path: Path, not
 
 
 def test_missing_probabilities_of_a_table_of_text_are_missing(tmp_path: Path) -> None:
-    probabilities(0).astype(str).assign(
-        **{LOCATIONS[0]: ""}
-    ).to_parquet(tmp_path / "net.parquet")
+    probabilities(0).astype(str).assign(**{LOCATIONS[0]: ""}).to_parquet(tmp_path / "net.parquet")
     read = read_outputs([tmp_path / "net.parquet"])
     assert read.isna().sum().tolist() == [60] + [0] * 27
 

@@ -41,9 +41,9 @@ TEXTS = ["NA", "None", "nan", "007", "1e5", "x", "true", "1.50", "null", ""]
 @pytest.fixture
 def strange(tmp_path: Path) -> Path:
     """Write a table whose ids look like anything but text; one has spaces around it."""
-    (tmp_path / "t.csv").write_text(
-        "Id,x,Target\n" + "".join(f"{' x ' if name == 'x' else name},{row},NA\n" for row, name in enumerate(TEXTS))
-    )
+    ids = [" x " if name == "x" else name for name in TEXTS]
+    rows = [f"{name},{row},NA\n" for row, name in enumerate(ids)]
+    (tmp_path / "t.csv").write_text("".join(["Id,x,Target\n", *rows]))
     return tmp_path / "t.csv"
 
 
