@@ -74,7 +74,7 @@ class CellposeSegmenter:
     uses_torch: ClassVar[bool] = True
 
     def settings(self) -> Mapping[str, str | float | int | None]:
-        """Return digests of the weights, the diameters and the version of the method."""
+        """Return what decides the result, and the version of the method."""
         return {
             "nuclei": self.nuclei.digest,
             "cells": self.cells.digest,
@@ -103,11 +103,8 @@ class CellposeSegmenter:
 
     def with_diameters(self, nuclei: float, cells: float) -> Self:
         """Return the segmenter with diameters, in pixels, where it was given none."""
-        return replace(
-            self,
-            nuclei_diameter=self.nuclei_diameter or nuclei,
-            cell_diameter=self.cell_diameter or cells,
-        )
+        given = self.nuclei_diameter or nuclei, self.cell_diameter or cells
+        return replace(self, nuclei_diameter=given[0], cell_diameter=given[1])
 
     def estimate_diameters(self, pictures: Sequence[Picture]) -> tuple[float, float]:
         """Return the median diameters, in pixels, of the nuclei and the cells of some pictures."""

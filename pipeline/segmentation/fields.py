@@ -92,10 +92,8 @@ def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
     masks = read_mask(path)
     if objects == "cells":
         planes = np.stack([picture.plane(channel) for channel in ("microtubules", "er", "nucleus")])
-    else:
-        planes = network_planes(objects, picture)
-    labels = masks.cells if objects == "cells" else masks.nuclei
-    return _checked(Field(sample.id, planes, labels.astype(np.int32)), path)
+        return _checked(Field(sample.id, planes, masks.cells.astype(np.int32)), path)
+    return _checked(Field(sample.id, network_planes(objects, picture), masks.nuclei.astype(np.int32)), path)
 
 
 def _read_pair(path: Path, labels: Path) -> Field:

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -65,8 +64,7 @@ TOLERANCE = 1.5
 """A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What the network says about a picture, at the network's scale.
 
     Attributes
@@ -93,7 +91,6 @@ def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu")
     scale : float
         Network pixels per picture pixel.
     device : str
-        ``cpu``, ``cuda`` or another name that torch knows.
     """
     import torch
     from cellpose.transforms import pad_image_ND
@@ -153,14 +150,7 @@ def _taper(side: int) -> Plane:
 
 
 def follow(prediction: Prediction, threshold: float = 0.0) -> Labels:
-    """Turn flows into a label image: pixels that flow to one point are one object.
-
-    Parameters
-    ----------
-    prediction : Prediction
-    threshold : float
-        Log-odds above which a pixel is inside.
-    """
+    """Turn flows into a label image: pixels above a threshold of log-odds that flow to one point are one object."""
     inside = prediction.logits > threshold
     if not inside.any():
         return np.zeros(inside.shape, np.int32)
@@ -258,8 +248,6 @@ def quality(
 
 def _middle(planes: Plane, side: float) -> Plane:
     """Return the middle of a picture, with sides of at most so many pixels."""
-    window = []
-    for length in planes.shape[1:]:
-        keep = min(length, max(1, round(side)))
-        window.append(slice((length - keep) // 2, (length - keep) // 2 + keep))
+    kept = [(length, min(length, max(1, round(side)))) for length in planes.shape[1:]]
+    window = [slice((length - keep) // 2, (length - keep) // 2 + keep) for length, keep in kept]
     return planes[:, *window]

@@ -30,12 +30,7 @@ def match(cells: NDArray[np.integer[Any]], nuclei: NDArray[np.integer[Any]]) -> 
     A nucleus belongs to the cell that holds most of it, if that is at least half. Of several
     nuclei in one cell the largest stays. Cells without a nucleus and nuclei without a cell are
     dropped, nuclei are cut to their cell, both to one piece, and numbers run from 1 without gaps,
-    in the order in which the cells' first pixels come.
-
-    Parameters
-    ----------
-    cells, nuclei : ndarray, shape (height, width), integer
-        Label images whose numbers need not agree.
+    in the order in which the cells' first pixels come. Numbers of the two label images need not agree.
     """
     one_cell = largest_pieces(cells.astype(np.int32))
     owner = _owners(one_cell, nuclei)
@@ -54,14 +49,8 @@ def divide_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_] | None =
 
     A cell with several nuclei is divided among them, each pixel going to the nucleus that is nearest
     inside the cell. A nucleus outside all cells gets a rim of its own, and what lies around it of the
-    room that no cell has taken, so that cells that one of the networks misses are not lost (mitotic ones
-    are round and dim, crowded ones have no visible outline).
-
-    Parameters
-    ----------
-    cells, nuclei : ndarray, shape (height, width), int32
-    room : ndarray, shape (height, width), bool, optional
-        Where cells may be.
+    room (where cells may be) that no cell has taken, so that cells that one of the networks misses are
+    not lost (mitotic ones are round and dim, crowded ones have no visible outline).
     """
     if not nuclei.any():
         return np.zeros_like(nuclei)

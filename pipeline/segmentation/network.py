@@ -65,16 +65,7 @@ class SegmenterCard(WeightsCard):
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights that has been found and checked.
-
-    Attributes
-    ----------
-    path : Path
-    digest : str
-        sha256 of the file.
-    diameter, inside : float
-        As in `SegmenterCard`.
-    """
+    """A file of weights that has been found and checked: its sha256, and what its `SegmenterCard` says."""
 
     path: Path
     digest: str

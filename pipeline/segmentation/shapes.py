@@ -73,15 +73,9 @@ def smooth_labels(labels: Labels, sigma: float, keep: Labels | None = None) -> L
 
 
 def enlarge_labels(labels: Labels, shape: tuple[int, int], sigma: float = 0.8) -> Labels:
-    """Scale a label image with smooth outlines: each mask is blurred, scaled and cut at one half.
+    """Scale a label image with smooth outlines: each mask is blurred, scaled to `shape` and cut at one half.
 
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-    shape : tuple of int
-        Height and width of the result.
-    sigma : float
-        Standard deviation of the blur in pixels of `labels`.
+    `sigma` is the standard deviation of the blur in pixels of `labels`.
     """
     result = np.zeros(shape, np.int32)
     best = np.full(shape, 0.5, np.float32)
@@ -113,13 +107,8 @@ def _scaled_window(
         # centres of pixels, not corners, are what is sampled
         centres.append((np.arange(start, stop) + 0.5) / factor - 0.5 - side.start)
     rows, columns = np.meshgrid(*centres, indexing="ij")
-    share = cv2.remap(
-        mask,
-        columns.astype(np.float32),
-        rows.astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    points = columns.astype(np.float32), rows.astype(np.float32)
+    share = cv2.remap(mask, *points, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return (window[0], window[1]), share
 
 

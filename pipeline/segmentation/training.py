@@ -1,8 +1,7 @@
 """Training a Cellpose 3.1 network on tiles of annotated fields, turned, scaled, relit and made noisy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-FloatArray = NDArray[np.float32]
+Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 MARGIN = 24
@@ -40,8 +39,7 @@ FROM_SCRATCH, FINE_TUNING = 2e-3, 5e-4
 """Highest learning rates; that of training from scratch would first undo what given weights know."""
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """One training example.
 
     Attributes
@@ -51,8 +49,8 @@ class Tile:
         Flow down, flow right (unit vectors inside objects), and 1 inside objects.
     """
 
-    planes: FloatArray
-    target: FloatArray
+    planes: Plane
+    target: Plane
 
 
 class TileSampler:
@@ -69,7 +67,7 @@ class TileSampler:
     """
 
     def __init__(self, fields: Sequence[Field], diameter: float, side: int) -> None:
-        self.side = side
+        self._side, self._outer = side, side + 2 * MARGIN
         self._diameter = diameter
         self._fields = [shrink(field, diameter) for field in fields if field.labels.any()]
         self._diameters = [median_diameter(field.labels) for field in self._fields]
@@ -82,13 +80,11 @@ class TileSampler:
         scale = self._diameter / self._diameters[which] * float(np.clip(np.exp(rng.normal(0, 0.3)), 0.5, 2.0))
         pixel = int(rng.choice(self._inside[which]))
         centre = self._near(pixel, field.labels.shape, scale, rng)
-        matrix = _affine(
-            centre, scale, float(rng.uniform(0, 2 * np.pi)), bool(rng.random() < 0.5), self._outer
-        )
+        matrix = _affine(centre, scale, rng.uniform(0, 2 * np.pi), rng.random() < 0.5, self._outer)
         size = (self._outer, self._outer)
         labels = cv2.warpAffine(field.labels.astype(np.float32), matrix, size, flags=cv2.INTER_NEAREST)
         planes = [cv2.warpAffine(plane, matrix, size, flags=cv2.INTER_LINEAR) for plane in field.planes]
-        inner = slice(MARGIN, MARGIN + self.side)
+        inner = slice(MARGIN, MARGIN + self._side)
         drawn = labels.astype(np.int32)
         target = flow_target(drawn)[:, inner, inner]
         seen = two_planes(np.stack(planes)[:, inner, inner], drawn[inner, inner], self._diameter, rng)
@@ -98,14 +94,10 @@ class TileSampler:
         self, pixel: int, shape: tuple[int, ...], scale: float, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         """Return a tile's centre (row, column) near a pixel, with the tile inside the field where it fits."""
-        half = self.side / scale / 2
+        half = self._side / scale / 2
         size = np.array(shape)
         centre = np.array(divmod(pixel, shape[1])) + rng.uniform(-1, 1, 2) * half
         return np.asarray(np.clip(centre, np.minimum(half, size / 2), np.maximum(size - half, size / 2)))
-
-    @property
-    def _outer(self) -> int:
-        return self.side + 2 * MARGIN
 
 
 def shrink(field: Field, diameter: float) -> Field:
@@ -123,25 +115,15 @@ def shrink(field: Field, diameter: float) -> Field:
     return Field(field.name, smaller, labels.astype(np.int32))
 
 
-def flow_target(labels: NDArray[np.int32]) -> FloatArray:
+def flow_target(labels: NDArray[np.int32]) -> Plane:
     """Return Cellpose's training target of a label image: two flow planes and the inside of objects."""
     return np.concatenate([flows_of(labels), (labels[None] > 0).astype(np.float32)])
 
 
-def two_planes(planes: FloatArray, labels: Labels, diameter: float, rng: np.random.Generator) -> FloatArray:
-    """Mix what is seen of the objects into one plane, as bright in each object as chance has it.
+def two_planes(planes: Plane, labels: Labels, diameter: float, rng: np.random.Generator) -> Plane:
+    """Mix what is seen of the objects (planes as in `Field`) into one plane, each as bright as chance has it.
 
-    Parameters
-    ----------
-    planes : ndarray, shape (2 or 3, side, side), float32
-        As in `Field`. One of two stains is missing or dim at times, and each object has its own mixture.
-    labels : ndarray, shape (side, side), int32
-    diameter : float
-        Median object diameter in pixels.
-
-    Returns
-    -------
-    ndarray, shape (2, side, side), float32
+    One of two stains is missing or dim at times, and each object has its own mixture.
     """
     count = int(labels.max(initial=0)) + 1
     if len(planes) == 2:
@@ -157,7 +139,7 @@ def two_planes(planes: FloatArray, labels: Labels, diameter: float, rng: np.rand
     return np.asarray(np.stack([body, planes[-1]]), np.float32)
 
 
-def relight(planes: FloatArray, diameter: float, rng: np.random.Generator) -> FloatArray:
+def relight(planes: Plane, diameter: float, rng: np.random.Generator) -> Plane:
     """Change brightness, contrast, gamma, evenness of light, sharpness and noise, each plane by itself.
 
     A plane that is zero (there is no such channel) stays zero. Half of the tiles have the objects' plane
@@ -169,7 +151,7 @@ def relight(planes: FloatArray, diameter: float, rng: np.random.Generator) -> Fl
     )
 
 
-def _relight_plane(plane: FloatArray, diameter: float, rng: np.random.Generator) -> FloatArray:
+def _relight_plane(plane: Plane, diameter: float, rng: np.random.Generator) -> Plane:
     # exponents mostly below 1: dim objects beside bright ones must stay visible where they are labelled
     lit = np.clip(plane, 0, None) ** np.exp(rng.normal(-0.1, 0.25)) * np.exp(rng.normal(0, 0.2))
     if rng.random() < 0.5:
@@ -185,13 +167,13 @@ def _relight_plane(plane: FloatArray, diameter: float, rng: np.random.Generator)
     return np.asarray(lit, dtype=np.float32)
 
 
-def _uneven_light(side: int, rng: np.random.Generator) -> FloatArray:
+def _uneven_light(side: int, rng: np.random.Generator) -> Plane:
     """Return a smooth field of gains around 1."""
     knots = np.exp(rng.normal(0, 0.3, (3, 3))).astype(np.float32)
     return np.asarray(cv2.resize(knots, (side, side), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
-def _affine(centre: NDArray[np.float64], scale: float, angle: float, flip: bool, side: int) -> FloatArray:
+def _affine(centre: NDArray[np.float64], scale: float, angle: float, flip: bool, side: int) -> Plane:
     """Return the 2×3 matrix from (x, y) of a field to a tile: centred, turned, scaled, maybe mirrored."""
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     mirror = -1.0 if flip else 1.0
@@ -258,8 +240,7 @@ def segmenter_training(
 
     def batch_loss(network: "Module", rng: np.random.Generator, _step: int) -> "Tensor":
         tiles = [sampler.draw(rng) for _ in range(hyperparameters.batch)]
-        planes = torch.from_numpy(np.stack([tile.planes for tile in tiles]))
-        target = torch.from_numpy(np.stack([tile.target for tile in tiles]))
+        planes, target = (torch.from_numpy(np.stack(part)) for part in zip(*tiles, strict=True))
         with autocast("cpu"):
             output = network(planes.contiguous(memory_format=torch.channels_last))[0]
         return flow_loss(output.float(), target)
