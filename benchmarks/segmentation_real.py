@@ -23,7 +23,7 @@ from pipeline.data.samples import find_samples
 from pipeline.segmentation import make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter, some_pictures
 from pipeline.segmentation.fields import average_precision
-from pipeline.segmentation.matching import holders
+from pipeline.segmentation.label_images import holders
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 EVERY = 4

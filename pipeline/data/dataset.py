@@ -32,8 +32,7 @@ class Dataset:
     ----------
     blocks : dict of str to DataFrame
         Features, if any; by file name, embeddings; networks' predictions of the trained locations.
-    targets : DataFrame of bool
-        All 28 locations.
+    targets : DataFrame of bool, all 28 locations
     grouped : bool
         Whether groups were given; else a group is a picture and its near-duplicates.
     copies : int
@@ -42,8 +41,6 @@ class Dataset:
         Folds that ignore groups, where asked for.
     left_out : dict
         Location without a model to the reason.
-    problems : list of Problem
-        Pictures that could not be used, or only in part.
     """
 
     blocks: Mapping[str, pd.DataFrame]

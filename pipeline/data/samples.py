@@ -34,8 +34,7 @@ class Sample:
 
     Attributes
     ----------
-    id : str
-        Name that is safe as a file name.
+    id : str, safe as a file name
     paths : tuple of Path
         One file per channel, in the order of `CHANNELS`.
     pixel_size_um : float or None

@@ -38,14 +38,7 @@ class Segmenter(Protocol):
 
 
 def make_segmenter(name: str, **options: str | float | int | None) -> Segmenter:
-    """Return a segmenter by its name.
-
-    Parameters
-    ----------
-    name : str
-        One of `SEGMENTERS`.
-    **options
-        What the segmenter's class takes; None leaves a default.
+    """Return one of `SEGMENTERS`, with what its class takes; an option that is None leaves a default.
 
     Raises
     ------

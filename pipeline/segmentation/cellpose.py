@@ -17,9 +17,8 @@ from pipeline.data.pictures import Picture, Segmentation, read_picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import CELL, NUCLEUS, estimate_diameter, find_objects
-from pipeline.segmentation.matching import divide_cells, match
+from pipeline.segmentation.label_images import divide_cells, drop_debris, match
 from pipeline.segmentation.network import Weights, find_weights
-from pipeline.segmentation.shapes import drop_debris
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 Labels = NDArray[np.int32]

@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.problems import SampleError
 from pipeline.data.pictures import Picture, read_mask, read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation.shapes import median_diameter
+from pipeline.segmentation.label_images import median_diameter
 
 TEST_EVERY = 5
 """One field in so many of each type is kept for testing: 20 %."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.torch_runtime import autocast
 from pipeline.segmentation.dynamics import follow_flows
+from pipeline.segmentation.label_images import drop_small, enlarge_labels, median_diameter
 from pipeline.segmentation.network import Weights, load_network
-from pipeline.segmentation.shapes import drop_small, enlarge_labels, median_diameter
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -150,7 +150,7 @@ def _taper(side: int) -> Plane:
 
 
 def follow(prediction: Prediction, threshold: float = 0.0) -> Labels:
-    """Turn flows into a label image: pixels above a threshold of log-odds that flow to one point are one object."""
+    """Turn flows into labels: pixels above a threshold of log-odds that flow to one point are one object."""
     inside = prediction.logits > threshold
     if not inside.any():
         return np.zeros(inside.shape, np.int32)

@@ -13,8 +13,8 @@ from pipeline.core.training_loop import Schedule, State, TrainingLoop
 from pipeline.segmentation.dynamics import flows_of
 from pipeline.segmentation.fields import Field
 from pipeline.segmentation.inference import normalise
+from pipeline.segmentation.label_images import median_diameter
 from pipeline.segmentation.network import build_network, fill_network
-from pipeline.segmentation.shapes import median_diameter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,16 +54,9 @@ class Tile(NamedTuple):
 
 
 class TileSampler:
-    """Draws training tiles from fields; the same generator state gives the same tile.
+    """Draws tiles of `side` pixels from fields; the same generator state gives the same tile.
 
-    Parameters
-    ----------
-    fields : sequence of Field
-        At least one must hold an object.
-    diameter : float
-        Median object diameter, in pixels, at which the network works.
-    side : int
-        Side of a tile in pixels.
+    At least one field must hold an object. The network works at the median object diameter, in pixels.
     """
 
     def __init__(self, fields: Sequence[Field], diameter: float, side: int) -> None:

@@ -16,8 +16,7 @@ from skimage.segmentation import watershed
 
 from pipeline.data.pictures import Picture, Segmentation
 from pipeline.data.samples import Sample
-from pipeline.segmentation.matching import match
-from pipeline.segmentation.shapes import drop_debris, median_area, median_diameter, smooth_labels
+from pipeline.segmentation.label_images import drop_debris, match, median_area, median_diameter, smooth_labels
 
 Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pipeline.data.pictures import Picture
@@ -30,7 +31,7 @@ COLUMNS = 7
 
 _CAPTION = 18
 
-PAINTERS: dict[str, Callable[[Scene, np.random.Generator], Plane]] = {
+PAINTERS: dict[str, Callable[[Scene, Generator], Plane]] = {
     "Nucleoplasm": nuclear.nucleoplasm,
     "Nuclear membrane": nuclear.nuclear_membrane,
     "Nucleoli": nuclear.nucleoli,
@@ -69,17 +70,13 @@ about 1. It knows nothing of expression, mixing, blur or noise.
 
 @dataclass(frozen=True)
 class SimulatedPicture:
-    """A picture and what is true of it.
+    """A picture, whose values are multiples of 1/255, and what is true of it.
 
     Attributes
     ----------
-    picture : Picture
-        The four channels; values are multiples of 1/255.
     cells, nuclei : ndarray, shape (height, width), uint16
         True label images, numbered from 1 without gaps; a cell and its nucleus have the same number.
         Every cell has one nucleus: cells whose nucleus lies beyond the border are seen but not numbered.
-    locations : tuple of str
-        Where the protein is.
     group : str
         The protein's name, shared by all its pictures.
     """
@@ -101,18 +98,8 @@ def simulate_picture(
 ) -> SimulatedPicture:
     """Simulate one picture of one protein: the same for the same arguments, always.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of the whole series of proteins.
-    protein : int or Protein
-        Position of a protein in the series, or the protein itself.
-    index : int
-        Which of the protein's pictures.
-    size : int
-        Side of the square field in pixels.
-    locations : tuple of str
-        Locations that occur in the series.
+    The protein is one of the series that the seed and the locations make, or its position there; the index
+    says which of its pictures, and the size is the side of the square field in pixels.
     """
     described = protein if isinstance(protein, Protein) else protein_at(seed, protein, locations)
     scene = scene_of(seed, described, index, size)
@@ -139,12 +126,12 @@ def scene_of(seed: int, protein: Protein, index: int = 0, size: int = 512) -> Sc
     return draw_scene(protein.line, protein.pixel_um, size, population, rng)
 
 
-def _stream(seed: int, protein: Protein, index: int, purpose: int) -> np.random.Generator:
+def _stream(seed: int, protein: Protein, index: int, purpose: int) -> Generator:
     """Start the generator of one purpose in one picture, so that none shifts when another changes."""
     return np.random.default_rng((seed, 2, protein.number, index, purpose))
 
 
-def stain_protein(scene: Scene, protein: Protein, rng: np.random.Generator) -> Plane:
+def stain_protein(scene: Scene, protein: Protein, rng: Generator) -> Plane:
     """Paint a protein at all its locations, with its level in each cell and its unspecific background."""
     plane = np.zeros(scene.shape, np.float32)
     for name, share in zip(protein.locations, protein.shares, strict=True):
@@ -154,7 +141,7 @@ def stain_protein(scene: Scene, protein: Protein, rng: np.random.Generator) -> P
     return (plane * scene.per_cell(level) + unspecific) * speckle(scene.shape, protein.speckle, rng)
 
 
-def illumination(shape: tuple[int, int], strength: float, rng: np.random.Generator) -> Plane:
+def illumination(shape: tuple[int, int], strength: float, rng: Generator) -> Plane:
     """Draw the light falling on a field: brightest off the centre and uneven, mean about 1."""
     rows, columns = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     centre = rng.normal(0, 0.3, 2)
@@ -163,17 +150,10 @@ def illumination(shape: tuple[int, int], strength: float, rng: np.random.Generat
     return as_plane(np.clip(1 + strength * (0.5 - 0.6 * fall + 0.2 * drift), 0.2, None))
 
 
-def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:
+def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: Generator) -> NDArray[np.uint8]:
     """Take the picture of one channel; darker than the offset is 0, brighter than the camera can hold 255.
 
-    Parameters
-    ----------
-    stain : ndarray, shape (height, width), float32
-        Dye per pixel; 1 is a bright structure.
-    light : ndarray, shape (height, width), float32
-        Illumination, about 1.
-    exposure : Exposure
-    rng : numpy.random.Generator
+    The stain is dye per pixel, 1 in a bright structure; the light is about 1.
     """
     focused = (1 - exposure.haze) * blur(stain, exposure.sharpness)
     seen = (focused + exposure.haze * blur(stain, OUT_OF_FOCUS)) * light
@@ -195,14 +175,7 @@ def truth(scene: Scene) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
 
 
 def contact_sheet(locations: Sequence[str], seed: int) -> NDArray[np.uint8]:
-    """Lay out one example per location, the protein alone at that location.
-
-    Parameters
-    ----------
-    locations : sequence of str
-        What to show, in order, seven to a row.
-    seed : int
-        Another seed shows other cells.
+    """Lay out one example per location, seven to a row, the protein alone at that location.
 
     Returns
     -------
