@@ -86,7 +86,7 @@ def read(folder: Path, name: str) -> Composite:
 
 def ours(one: Composite) -> pd.DataFrame:
     """Measure with this project's features."""
-    return measure(one.pixels, one.cells, one.nuclei, channels=one.channels)
+    return pd.concat(measure(one.pixels, one.cells, one.nuclei, channels=one.channels).values(), axis=1)
 
 
 def cp_measure(one: Composite) -> pd.DataFrame:

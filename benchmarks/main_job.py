@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -120,8 +121,9 @@ def measure_truth(data: Path, work: Workspace) -> None:
             picture, true = read_picture(sample), read_mask(data / "truth" / f"{sample.id}.tif")
             size = picture.pixel_size_um
             cells = features.measure(picture.pixels, true.cells, true.nuclei, pixel_size_um=size)
-            row = features.aggregate(cells, touches_border=features.touches_border(true.cells))
-            rows.append(row | features.measure_field(picture.pixels, pixel_size_um=size))
+            found = features.aggregate(cells, touches_border=features.touches_border(true.cells))
+            field = features.measure_field(picture.pixels, pixel_size_um=size)
+            rows.append(dict(chain(*(numbers.items() for numbers in (*found.values(), *field.values())))))
             advance(1)
     table = pd.DataFrame(rows)[features.picture_columns()].astype("float32")
     table.insert(0, "Id", [sample.id for sample in samples])

@@ -149,7 +149,7 @@ def main() -> None:
         f"{folds} folds, {given.jobs} jobs\n"
         f"train: {wall / 60:.1f} min of wall time, {processor / 60:.1f} min of processor time "
         f"({processor / max(wall, 1):.2f} cores), peak memory {used.ru_maxrss / 2**20:.2f} GiB\n"
-        f"{fits} base learners, {processor / fits:.2f} s of processor time each, meta-learner and reading included"
+        f"{fits} fits, {processor / fits:.2f} s of processor time each, meta-learner and reading included"
     )
 
 

@@ -1,6 +1,6 @@
 """The cells of a picture summarised in one row; a picture without a cell still has one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,8 @@ FAR = 2 * 1.4826
 """A cell is far above the others from two robust standard deviations (1.4826 MAD) over their median."""
 
 POPULATION = {
-    "cells": "the number of cells",
-    "border_share": "the share of cells that touch the picture's border",
+    "cells": "number of cells in the picture",
+    "border_share": "share of cells that touch the picture's border",
 }
 """What is said of a picture's cells together, as ``picture__population__<name>``."""
 
@@ -39,38 +39,46 @@ def picture_columns(families: Sequence[str] | None = None, channels: Sequence[st
     ]
 
 
-def aggregate(cells: pd.DataFrame, *, touches_border: Mask) -> dict[str, float]:
+def aggregate(tables: Mapping[str, pd.DataFrame], *, touches_border: Mask) -> dict[str, dict[str, float]]:
     """Summarise the cells of a picture.
 
     Parameters
     ----------
-    cells : DataFrame
-        Columns of `measure`, one row per cell; may have no row.
+    tables : dict of str to DataFrame
+        From `measure`: a table per family, one row per cell; may have no row.
     touches_border : ndarray, shape (cells,), bool
         Which cells the picture's border cuts: they weigh half in everything but the maximum.
 
     Returns
     -------
-    dict of str to float
-        Number of cells and share at the border, then mean, standard deviation, median, 10th and
-        90th percentile, maximum and the share of cells far above the median (by more than 2 robust
-        standard deviations) of every column over its finite values; NaN where there is none.
-        Quantiles interpolate linearly; with equal weights they are numpy's.
+    dict of str to dict of str to float
+        As ``population``, the number of cells and the share at the border; then by family mean, standard
+        deviation, median, 10th and 90th percentile, maximum and the share of cells far above the median
+        (by more than 2 robust standard deviations) of every column over its finite values; NaN where
+        there is none. Quantiles interpolate linearly; with equal weights they are numpy's.
 
     Raises
     ------
     ValueError
-        If `touches_border` has another length than `cells`.
+        If `touches_border` has another length than a table.
     """
     touching = np.asarray(touches_border, dtype=bool)
-    if touching.shape != (len(cells),):
-        raise ValueError(f"touches_border has shape {touching.shape}; there are {len(cells)} cells")
-    share = float(touching.mean()) if len(cells) else np.nan
-    row = dict(zip(population_columns(), (float(len(cells)), share), strict=True))
+    for cells in tables.values():
+        if touching.shape != (len(cells),):
+            raise ValueError(f"touches_border has shape {touching.shape}; there are {len(cells)} cells")
+    share = float(touching.mean()) if len(touching) else np.nan
+    population = dict(zip(population_columns(), (float(len(touching)), share), strict=True))
     weights = np.where(touching, BORDER_WEIGHT, 1.0)
+    return {"population": population} | {
+        family: _summarised(cells, weights) for family, cells in tables.items()
+    }
+
+
+def _summarised(cells: pd.DataFrame, weights: Floats) -> dict[str, float]:
+    """Return every statistic of every column of a table."""
     numbers = _statistics(cells.to_numpy(dtype=np.float64), weights)
     names = [f"{column}__{statistic}" for column in cells.columns for statistic in STATISTICS]
-    return row | dict(zip(names, numbers.T.ravel().tolist(), strict=True))
+    return dict(zip(names, numbers.T.ravel().tolist(), strict=True))
 
 
 def _statistics(values: Floats, weights: Floats) -> Floats:

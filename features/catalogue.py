@@ -15,26 +15,20 @@ REGION_WORDS = {
     "cell": "in the cell",
     "nucleus": "in the nucleus",
     "cytoplasm": "in the cytoplasm",
-    "perinuclear": "in the ring of the cytoplasm around the nucleus",
-    "periphery": "in the ring of the cytoplasm inside the border",
-    "field": "over the whole picture at half size",
-    "foreground": "over the bright foreground of the picture at half size",
+    "perinuclear": "in the perinuclear ring",
+    "periphery": "in the peripheral ring",
+    "field": "in the whole picture at half resolution",
+    "foreground": "in the foreground of the picture at half resolution",
 }
-SHAPE_WORDS = {"cell": "of the cell", "nucleus": "of the nucleus", "cytoplasm": "of the cytoplasm"}
-CHANNEL_WORDS = {
-    "protein": "the protein",
-    "microtubules": "the microtubules",
-    "nucleus": "the DNA",
-    "er": "the ER",
-}
+CHANNEL_WORDS = {"protein": "protein", "microtubules": "microtubules", "nucleus": "DNA", "er": "ER"}
 COMMON = f"pixels of {COMMON_UM} µm where the pixel size is known"
 STATISTIC_WORDS = {
-    "mean": "mean",
-    "std": "standard deviation",
-    "median": "median",
-    "p10": "10th percentile",
-    "p90": "90th percentile",
-    "max": "maximum",
+    "mean": "mean over cells",
+    "std": "standard deviation over cells",
+    "median": "median over cells",
+    "p10": "10th percentile over cells",
+    "p90": "90th percentile over cells",
+    "max": "maximum over cells",
     "beyond": "share of cells far above the median",
 }
 
@@ -69,7 +63,7 @@ def catalogue(families: Sequence[str] | None = None) -> pd.DataFrame:
             "per": feature.per,
             "unit": UNITS[output.unit],
             "scale": COMMON if feature.resampled else "the picture's own pixels",
-            "description": output.words,
+            "description": _phrase(feature, output.words, GENERIC[feature.per]),
             "source": feature.source,
             "invariances": ", ".join(sorted(output.invariances)),
         }
@@ -120,31 +114,51 @@ def describe(column: str) -> str:
     if parts.region == "picture" and parts.family == "population" and parts.output in POPULATION:
         return POPULATION[parts.output]
     feature = _registered(parts)
-    words = feature.outputs[parts.output].words
-    words = f"{words}{_about(parts.channels)} {_where(feature, parts.region)}"
-    unit = UNITS[feature.outputs[parts.output].unit]
-    words = words if unit == "1" else f"{words}, in {unit}"
-    words = f"{words} ({COMMON})" if feature.resampled and " px" in words else words
-    if parts.statistic is None:
-        return words
-    return f"{STATISTIC_WORDS[parts.statistic]} over the picture's cells of {words}"
+    output = feature.outputs[parts.output]
+    channels = tuple(CHANNEL_WORDS.get(channel, channel) for channel in parts.channels)
+    words = _over_cells(_phrase(feature, output.words, channels, parts.region), parts.statistic)
+    if parts.statistic != "beyond" and UNITS[output.unit] != "1":
+        words = f"{words}, in {UNITS[output.unit]}"
+    return f"{words} ({COMMON})" if feature.resampled and " px" in output.words else words
+
+
+GENERIC: dict[str, tuple[str, ...]] = {
+    "shape": (),
+    "channel": ("channel",),
+    "pair": ("first channel", "second channel"),
+}
+"""How the catalogue calls the channels that an output is about."""
+
+
+def _phrase(feature: Feature, words: str, channels: tuple[str, ...], region: str | None = None) -> str:
+    """Fill in an output's words; the catalogue, which has a column of regions, asks for none."""
+    if region is None:
+        words = words.replace(", {where}", "").replace(" {where}", "")
+    elif channels and "{" not in words:
+        words += f" of {' and '.join(('{0}', '{1}')[: len(channels)])} {{where}}"
+    elif not channels and len(feature.regions) > 1:
+        words += f" of the {region}"
+    named = [f"the {channel}" for channel in channels]
+    first, second = (*channels, "", "")[:2]
+    said = words.format(*named, a=first, b=second, where=REGION_WORDS.get(region or "", ""))
+    return said.replace("s's ", "s' ")
 
 
 def _of_network(parts: Column) -> str:
-    """Say what a column of an embedding holds: a number of it, or a network's own answer."""
+    """Say what a column of an embedding holds: a dimension of it, or a network's own prediction."""
     output, _, top = parts.output.partition("_top")
     if output.startswith("logit_"):
         location = output.removeprefix("logit_").replace("_", " ")
-        words = f"the log-odds of {location} by the network {parts.family}"
+        words = f"log-odds of {location} by the network {parts.family}"
     elif output.startswith("e") and output[1:].isdecimal():
-        words = f"number {int(output[1:])} of the embedding of the network {parts.family}"
+        words = f"dimension {int(output[1:])} of the embedding of the network {parts.family}"
     else:
         words = f"{output} of the network {parts.family}"
-    if top:
-        return f"mean of the {top} largest over the picture's cells of {words}"
-    if parts.statistic is None:
-        return words
-    return f"{STATISTIC_WORDS[parts.statistic]} over the picture's cells of {words}"
+    return f"{words}, mean of the {top} largest over cells" if top else _over_cells(words, parts.statistic)
+
+
+def _over_cells(words: str, statistic: str | None) -> str:
+    return words if statistic is None else f"{words}, {STATISTIC_WORDS[statistic]}"
 
 
 def _registered(parts: Column) -> Feature:
@@ -155,12 +169,3 @@ def _registered(parts: Column) -> Feature:
             if parts.region in feature.regions and len(parts.channels) == subjects:
                 return feature
     raise ValueError(f"column {str(parts)!r} names no registered feature; `features` lists them all")
-
-
-def _about(channels: tuple[str, ...]) -> str:
-    named = [CHANNEL_WORDS.get(channel, channel) for channel in channels]
-    return f" of {' and '.join(named)}" if named else ""
-
-
-def _where(feature: Feature, region: str) -> str:
-    return (SHAPE_WORDS if feature.per == "shape" else REGION_WORDS)[region]

@@ -1,8 +1,10 @@
 """Run the registered features over the cells of a picture, and over the whole field."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,7 @@ CHANNELS = ("microtubules", "protein", "nucleus", "er")
 
 @dataclass(frozen=True)
 class Task:
-    """One feature in one region, and where its numbers go in a row."""
+    """One feature in one region, and where its numbers go in its family's rows."""
 
     feature: Feature
     region: str
@@ -45,16 +47,23 @@ def selected(families: Sequence[str] | None) -> list[Feature]:
     return [feature for feature in REGISTRY if families is None or feature.family in families]
 
 
+def columns_by_family(
+    families: Sequence[str] | None, channels: Sequence[str], *, of_field: bool
+) -> dict[str, list[str]]:
+    """Name the columns of cells or of the field, family by family, in order."""
+    named = tuple(check_channels(tuple(channels)))
+    columns: dict[str, list[str]] = {}
+    for feature in selected(families):
+        names = columns.setdefault(feature.family, [])
+        for region in feature.regions:
+            if (region in FIELD_REGIONS) == of_field:
+                names += _names(feature, region, named)
+    return columns
+
+
 def columns(families: Sequence[str] | None, channels: Sequence[str], *, of_field: bool) -> list[str]:
     """Name the columns of cells or of the field, in order."""
-    named = tuple(check_channels(tuple(channels)))
-    return [
-        name
-        for feature in selected(families)
-        for region in feature.regions
-        if (region in FIELD_REGIONS) == of_field
-        for name in _names(feature, region, named)
-    ]
+    return list(chain.from_iterable(columns_by_family(families, channels, of_field=of_field).values()))
 
 
 @lru_cache(maxsize=1024)
@@ -64,13 +73,13 @@ def _names(feature: Feature, region: str, channels: tuple[str, ...]) -> tuple[st
 
 
 def cell_columns(families: Sequence[str] | None = None, channels: Sequence[str] = CHANNELS) -> list[str]:
-    """Name `measure`'s columns, in order."""
+    """Name the columns of `measure`'s tables, in order."""
     return columns(families, channels, of_field=False)
 
 
 def _plan(families: Sequence[str] | None, own: Field, common: Field, *, of_field: bool) -> list[Task]:
     """List what is to be computed; of a field as a whole, at half the resolution."""
-    tasks, start = [], 0
+    tasks, ends = [], Counter[str]()
     for feature in selected(families):
         view = common if feature.resampled else own
         size = (view.pixel_size_um or 1.0) * (2 if of_field else 1)
@@ -78,8 +87,9 @@ def _plan(families: Sequence[str] | None, own: Field, common: Field, *, of_field
         scales = np.tile(feature.scales(size), width // len(feature.outputs))
         for region in feature.regions:
             if (region in FIELD_REGIONS) == of_field and width:
+                start = ends[feature.family]
                 tasks.append(Task(feature, region, slice(start, start + width), scales))
-                start += width
+                ends[feature.family] += width
     return tasks
 
 
@@ -94,17 +104,18 @@ def _views(tasks: list[Task], own: Field, common: Field) -> list[tuple[Field, li
     return [(view, part) for view, part in shared if part]
 
 
-def _fill(row: Floats, cell: Cell, tasks: Iterable[Task]) -> None:
+def _fill(numbers: Mapping[str, Floats], row: int, cell: Cell, tasks: Iterable[Task]) -> None:
     """Compute one cell's numbers; what is not filled in (regions without a pixel) stays as it is."""
     for task in tasks:
         region = cell.region(task.region)
         if region.count == 0:
             continue
         try:
-            row[task.place] = np.ravel(task.feature.function(region)) * task.scales
+            found = np.ravel(task.feature.function(region)) * task.scales
         except Exception as error:
             error.add_note(f"in family {task.feature.family!r}, {task.region} of cell {cell.label}")
             raise
+        numbers[task.feature.family][row, task.place] = found
 
 
 def measure(
@@ -115,7 +126,7 @@ def measure(
     channels: Sequence[str] = CHANNELS,
     pixel_size_um: float | None = None,
     families: Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> dict[str, pd.DataFrame]:
     """Measure every cell of a picture.
 
     Parameters
@@ -137,9 +148,9 @@ def measure(
 
     Returns
     -------
-    DataFrame
-        One row per cell in ascending order of label (index "label"), columns `cell_columns`,
-        float32. Undefined is NaN.
+    dict of str to DataFrame
+        A table per family: one row per cell in ascending order of label (index "label"), float32; side
+        by side they have the columns `cell_columns`. Undefined is NaN.
 
     Raises
     ------
@@ -150,16 +161,19 @@ def measure(
     if cells is None:
         raise ValueError("neither cells nor nuclei are given; measure_field measures pictures without masks")
     own = check_field(picture, cells, nucleus_labels, tuple(channels), pixel_size_um)
-    wanted = columns(families, own.channels, of_field=False)
+    wanted = columns_by_family(families, own.channels, of_field=False)
     common = own.at_common_scale() if _resampled(families) else own
     labels = bounding_boxes(own.cells)[:, 0]
     row_of = {label: row for row, label in enumerate(labels.tolist())}
-    rows = np.full((len(labels), len(wanted)), np.nan)
+    numbers = {family: np.full((len(labels), len(names)), np.nan) for family, names in wanted.items()}
     for view, tasks in _views(_plan(families, own, common, of_field=False), own, common):
         for cell in cut(view):
-            _fill(rows[row_of[cell.label]], cell, tasks)
+            _fill(numbers, row_of[cell.label], cell, tasks)
     index = pd.Index(labels, name="label", dtype=np.int64)
-    return pd.DataFrame(rows.astype(np.float32), index=index, columns=wanted)
+    return {
+        family: pd.DataFrame(rows.astype(np.float32), index=index, columns=wanted[family])
+        for family, rows in numbers.items()
+    }
 
 
 def _resampled(families: Sequence[str] | None) -> bool:
@@ -173,7 +187,7 @@ def measure_field(
     channels: Sequence[str] = CHANNELS,
     pixel_size_um: float | None = None,
     families: Sequence[str] | None = None,
-) -> dict[str, float]:
+) -> dict[str, dict[str, float]]:
     """Measure the whole field of view, and its bright foreground; defined with no cell at all.
 
     Parameters
@@ -183,9 +197,9 @@ def measure_field(
 
     Returns
     -------
-    dict of str to float
-        The columns of regions ``field`` and ``foreground``; empty where no family has any. The
-        picture is halved first (means of 2 x 2 pixels).
+    dict of str to dict of str to float
+        By family, the columns of regions ``field`` and ``foreground``; without families that have none.
+        The picture is halved first (means of 2 x 2 pixels).
 
     Raises
     ------
@@ -193,14 +207,17 @@ def measure_field(
         As for `measure`.
     """
     own = check_field(picture, None, None, tuple(channels), pixel_size_um)
-    wanted = columns(families, own.channels, of_field=True)
+    named = columns_by_family(families, own.channels, of_field=True)
+    wanted = {family: names for family, names in named.items() if names}
     if not wanted:
         return {}
     common = own.at_common_scale() if _resampled(families) else own
-    row = np.full(len(wanted), np.nan)
+    numbers = {family: np.full((1, len(names)), np.nan) for family, names in wanted.items()}
     for view, tasks in _views(_plan(families, own, common, of_field=True), own, common):
-        _fill(row, field_of(view), tasks)
-    return dict(zip(wanted, row.tolist(), strict=True))
+        _fill(numbers, 0, field_of(view), tasks)
+    return {
+        family: dict(zip(wanted[family], rows[0].tolist(), strict=True)) for family, rows in numbers.items()
+    }
 
 
 def touches_border(cell_labels: Labels) -> Mask:

@@ -1,5 +1,6 @@
 """Planes derived from a cell's channels that several families share; ask for them with `Cell.once`."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,12 +11,17 @@ from features.kernels.sums import in_order
 STRETCH = 2048
 """So many pixels are added up at a time, across rows: they stay in the processor's cache for all weights."""
 
-
 LEVELS = 256
-
-
 FLAT = 1e-6
 """A range below this is rounding: intensities lie in [0, 1]."""
+
+
+def interior(cell: Cell, radius: int) -> Mask:
+    """Mark the pixels of a cell whose square of half-width `radius` lies in it."""
+    square = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    mask = cell.whole.mask.view(np.uint8)
+    eroded: Mask = cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
+    return eroded
 
 
 def smoothed(cell: Cell, sigma: float) -> Floats32:

@@ -31,7 +31,7 @@ UNITS = {
     PER_LENGTH: "1/µm (1/px where the pixel size is unknown)",
     PER_AREA: "1/µm² (1/px² where the pixel size is unknown)",
     INTENSITY: "share of the format's largest value",
-    BITS: "bit",
+    BITS: "bits",
     DEGREES: "degree",
 }
 """A declared unit and how the catalogue spells it."""
@@ -61,7 +61,8 @@ class Output:
     Attributes
     ----------
     words : str
-        What it is, to be read as "<words> of the protein in the nucleus".
+        What it is, to be read as "<words> of the protein in the nucleus"; or, with fields, as it stands: {0}
+        and {1} are the channels with an article, {a} and {b} without, {where} the region.
     unit : str
         A key of `UNITS`; lengths and areas are returned in pixels and scaled by the caller.
     invariances : frozenset of str

@@ -221,7 +221,7 @@ import numpy as np, features
 pixels = np.zeros((4, 8, 8), np.uint8)
 pixels[1, :2] = 255
 cells = np.ones((8, 8), np.int32)
-table = features.measure(pixels, cells, cells, families=["saturation"])
+table = features.measure(pixels, cells, cells, families=["saturation"])["saturation"]
 print(table["cell__saturation__share__protein"].tolist(), table["cell__saturation__share__er"].tolist())
 """
     assert said_in(with_the_example, code) == "[0.25] [0.0]"

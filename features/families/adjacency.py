@@ -1,4 +1,4 @@
-"""Threshold adjacency: whether bright pixels come in clumps, lines or alone."""
+"""Threshold adjacency statistics: how many bright neighbours bright pixels have."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,16 @@ from features.registry import Output, feature
 
 COUNTS = 9
 
-
 RANGES = {
-    "middle": "within one standard deviation of the bright pixels' mean",
-    "broad": "above the bright pixels' mean less one standard deviation",
-    "high": "above the bright pixels' mean",
+    "middle": "within one standard deviation of the foreground's mean",
+    "broad": "above the foreground's mean less one standard deviation",
+    "high": "above the foreground's mean",
 }
 
-
 OUTPUTS = {
-    f"{name}_{count}": Output(f"the share, among pixels {words}, of those with {count} such neighbours,")
+    f"{name}_{count}": Output(
+        f"threshold adjacency statistic of {{0}}: share of pixels {words} with {count} such neighbours"
+    )
     for name, words in RANGES.items()
     for count in range(COUNTS)
 }

@@ -1,4 +1,4 @@
-"""Which channels are bright together."""
+"""Colocalization: correlation and overlap of channels, and distances between their bright regions."""
 
 import numpy as np
 
@@ -10,35 +10,46 @@ from features.kernels.sums import in_order
 from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, LENGTH, Output, feature
 
 FRACTION = 0.15
-
-
 STEPS = 256
-
-
 SCALED = GEOMETRY | GAIN
 
-
 OUTPUTS = {
-    "pearson": Output("Pearson's correlation"),
+    "pearson": Output("Pearson's correlation coefficient"),
     "slope": Output(
-        "the slope of the regression of the second on the first", invariances=GEOMETRY | {"offset"}
+        "slope of the linear regression of {1} on {0} {where}", invariances=GEOMETRY | {"offset"}
     ),
-    "spearman": Output("Spearman's rank correlation"),
+    "spearman": Output("Spearman's rank correlation coefficient"),
     "icq": Output("Li's intensity correlation quotient"),
-    "manders_1": Output("Manders' M1 (share of the first where the second is bright)", invariances=SCALED),
-    "manders_2": Output("Manders' M2 (share of the second where the first is bright)", invariances=SCALED),
-    "costes_1": Output("Manders' M1 with Costes' thresholds", invariances=SCALED),
-    "costes_2": Output("Manders' M2 with Costes' thresholds", invariances=SCALED),
-    "costes_threshold_1": Output("Costes' threshold of the first over its maximum", invariances=SCALED),
-    "costes_threshold_2": Output("Costes' threshold of the second over its maximum", invariances=SCALED),
-    "overlap": Output("the overlap coefficient", invariances=SCALED),
-    "k_1": Output("the overlap coefficient's part k1", invariances=GEOMETRY),
-    "k_2": Output("the overlap coefficient's part k2", invariances=GEOMETRY),
+    "manders_1": Output(
+        "Manders' coefficient M1: share of {0}'s intensity where {1} is bright, {where}", invariances=SCALED
+    ),
+    "manders_2": Output(
+        "Manders' coefficient M2: share of {1}'s intensity where {0} is bright, {where}", invariances=SCALED
+    ),
+    "costes_1": Output(
+        "Manders' coefficient M1 above Costes' automatic thresholds, of {0} with {1} {where}",
+        invariances=SCALED,
+    ),
+    "costes_2": Output(
+        "Manders' coefficient M2 above Costes' automatic thresholds, of {1} with {0} {where}",
+        invariances=SCALED,
+    ),
+    "costes_threshold_1": Output(
+        "Costes' automatic threshold of {0}, paired with {1}, over its maximum {where}", invariances=SCALED
+    ),
+    "costes_threshold_2": Output(
+        "Costes' automatic threshold of {1}, paired with {0}, over its maximum {where}", invariances=SCALED
+    ),
+    "overlap": Output("Manders' overlap coefficient", invariances=SCALED),
+    "k_1": Output("overlap coefficient k1, of {0} with {1} {where}", invariances=GEOMETRY),
+    "k_2": Output("overlap coefficient k2, of {1} with {0} {where}", invariances=GEOMETRY),
     "rank_weighted_1": Output(
-        "the rank-weighted share of the first where the second is bright", invariances=SCALED
+        "rank-weighted colocalization coefficient: share of {0}'s intensity where {1} is bright, {where}",
+        invariances=SCALED,
     ),
     "rank_weighted_2": Output(
-        "the rank-weighted share of the second where the first is bright", invariances=SCALED
+        "rank-weighted colocalization coefficient: share of {1}'s intensity where {0} is bright, {where}",
+        invariances=SCALED,
     ),
 }
 
@@ -86,12 +97,11 @@ def in_parts(region: Region) -> Floats:
 
 GRID = 16
 
-
 BEYOND = {
-    "kendall": Output("Kendall's tau on a grid of 16 levels"),
-    "mutual_information": Output("the normalised mutual information on a grid of 16 levels"),
-    "distance_1": Output("the mean distance from bright regions of the first to those of the second", LENGTH),
-    "distance_2": Output("the mean distance from bright regions of the second to those of the first", LENGTH),
+    "kendall": Output("Kendall's rank correlation tau-b at 16 grey levels"),
+    "mutual_information": Output("normalised mutual information at 16 grey levels"),
+    "distance_1": Output("mean distance from bright {a} to bright {b} regions", LENGTH),
+    "distance_2": Output("mean distance from bright {b} to bright {a} regions", LENGTH),
 }
 
 

@@ -1,4 +1,4 @@
-"""Division: mitotic-looking nuclei, pairs of daughter cells, and bridges between them."""
+"""Cell division: mitotic nuclei, pairs of daughter cells, and cytokinetic bridges between them."""
 
 import numpy as np
 
@@ -8,27 +8,25 @@ from features.registry import CONTRAST, GAIN, GEOMETRY, Output, feature
 from features.surroundings import SAMPLES, profile
 
 AMONG = GEOMETRY - {"neighbours"}
-
-
 SHAPE = AMONG | CONTRAST
-
-
 SCALED = AMONG | GAIN
-
 
 PAIR = {
     "mutual": Output(
-        "whether this and the nearest nucleus are each other's nearest (1) or not (0)", invariances=SHAPE
+        "whether the nucleus and the nearest other one are mutual nearest neighbours (1) or not (0)",
+        invariances=SHAPE,
     ),
     "gap": Output(
-        "the distance to the centre of the nearest other nucleus over the sum of both radii",
+        "distance between the centroids of the nucleus and the nearest other one over the sum of their radii",
         invariances=SHAPE,
     ),
     "parallel": Output(
-        "whether this and the nearest nucleus lie parallel (1) or across each other (-1)", invariances=SHAPE
+        "alignment of the long axes of the nucleus and the nearest one: parallel (1) to perpendicular (-1)",
+        invariances=SHAPE,
     ),
     "facing": Output(
-        "whether this and the nearest nucleus face each other (1) or lie in line (-1)", invariances=SHAPE
+        "long axes of the nucleus and the nearest one: side by side (1), as daughters', to in line (-1)",
+        invariances=SHAPE,
     ),
 }
 
@@ -59,12 +57,16 @@ def daughters(region: Region) -> Floats:
 
 
 DNA = {
-    "dna_content": Output("the total DNA of the nucleus over the median of the field", invariances=SCALED),
+    "dna_content": Output(
+        "integrated DNA intensity of the nucleus over the field's median", invariances=SCALED
+    ),
     "condensation": Output(
-        "the mean DNA over its median in the field, over the same ratio of nuclear areas", invariances=SCALED
+        "chromatin condensation: mean DNA intensity over nuclear area, both over the field's median",
+        invariances=SCALED,
     ),
     "dna_likeness": Output(
-        "the ratio, at most 1, of the total DNA of this and the nearest nucleus", invariances=SCALED
+        "ratio of the smaller to the larger integrated DNA intensity of the nucleus and the nearest one",
+        invariances=SCALED,
     ),
 }
 
@@ -97,13 +99,12 @@ def mitosis(region: Region) -> Floats:
 
 BRIDGE = {
     "bridge_peak": Output(
-        "the largest intensity halfway to the nearest nucleus over the mean of both cells", invariances=SCALED
+        "peak intensity of {0} halfway to the nearest nucleus over the mean of both cells", invariances=SCALED
     ),
     "bridge_contrast": Output(
-        "the contrast (a - b) / (a + b) of the line to the nearest nucleus and its flanks", invariances=SCALED
+        "Michelson contrast of {0} between the line to the nearest nucleus and its flanks", invariances=SCALED
     ),
 }
-
 
 FLANK_UM, FLANK_PX = 2.0, 6.0
 

@@ -1,35 +1,30 @@
-"""Edges: how much of a channel lies where its intensity changes most, and in how many directions."""
+"""Edges: how much of a channel lies on them, how strong they are, and in which directions they run."""
 
 import numpy as np
 
 from features.cells import Region
 from features.jit import Floats, Floats32, Mask, kernel
-from features.kernels.components import eroded
 from features.kernels.sums import in_order
-from features.planes import smoothed
+from features.planes import interior, smoothed
 from features.registry import BITS, GEOMETRY, Output, feature
 
 BINS = 8
-
-
 NUMBERS = 7
-
-
 EQUAL = 1.0001
 """Both sides of a step change alike, up to rounding."""
 
-
 SIGMA = 1
 
-
 OUTPUTS = {
-    "pixel_share": Output("the share of pixels on edges"),
-    "intensity_share": Output("the share of the intensity on edges", invariances=GEOMETRY | {"gain"}),
-    "strength": Output("the mean gradient on edges over the root mean square of all"),
-    "direction_peak": Output("the largest share of edges in one of eight directions"),
-    "direction_entropy": Output("the entropy of the edges' eight directions", BITS),
-    "direction_imbalance": Output("the share of edges without a counterpart in the opposite direction"),
-    "common_direction": Output("how far edges run along one line"),
+    "pixel_share": Output("share of the cell's pixels on edges of {0}"),
+    "intensity_share": Output("share of {0}'s intensity on its edges", invariances=GEOMETRY | {"gain"}),
+    "strength": Output("mean gradient magnitude on edges of {0} over its root mean square in the cell"),
+    "direction_peak": Output("peak of the histogram of edge directions"),
+    "direction_entropy": Output("entropy of the histogram of edge directions", BITS),
+    "direction_imbalance": Output(
+        "edge direction difference (share of edges without a counterpart in the opposite direction)"
+    ),
+    "common_direction": Output("coherence of edge orientations (0 none, 1 all parallel)"),
 }
 
 
@@ -47,7 +42,7 @@ def edges(region: Region) -> Floats:
     homogeneity of directions); Canny 1986 (largest along the gradient).
     """
     cell = region.cell
-    return edge_numbers(cell.once(smoothed, SIGMA), cell.pixels, region.mask, region.totals)
+    return edge_numbers(cell.once(smoothed, SIGMA), cell.pixels, cell.once(interior, 1), region.totals)
 
 
 @kernel
@@ -85,7 +80,7 @@ def _is_crest(down: Floats32, right: Floats32, row: int, column: int, squared: f
 
 
 @kernel
-def edge_numbers(planes: Floats32, pixels: Floats32, mask: Mask, totals: Floats) -> Floats:
+def edge_numbers(planes: Floats32, pixels: Floats32, inner: Mask, totals: Floats) -> Floats:
     """Find the crests of each channel's gradient and describe them.
 
     Parameters
@@ -93,7 +88,8 @@ def edge_numbers(planes: Floats32, pixels: Floats32, mask: Mask, totals: Floats)
     planes : ndarray, shape (channels, height, width), float32
         Smoothed; with a margin of one pixel.
     pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
+    inner : ndarray, shape (height, width), bool
+        Pixels whose neighbours all lie in the mask.
     totals : ndarray, shape (channels,), float64
         The intensities of the mask's pixels summed up.
 
@@ -107,7 +103,6 @@ def edge_numbers(planes: Floats32, pixels: Floats32, mask: Mask, totals: Floats)
     """
     channels, height, width = planes.shape
     out = np.full((channels, NUMBERS), np.nan)
-    inner = eroded(mask, 1)
     down, right = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     count = np.count_nonzero(inner)
     if count == 0:

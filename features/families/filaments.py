@@ -1,48 +1,41 @@
-"""Filaments: bright lines, how long, straight and branched they are, and along what they run."""
+"""Filaments: skeletons of bright lines, their length, straightness, branching and orientation."""
 
 import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints32, Mask, kernel
-from features.kernels.components import components, eroded, object_sums, places_of
+from features.kernels.components import components, object_sums, places_of
 from features.kernels.skeletons import reach, skeleton_sums, thin
 from features.kernels.sums import in_order
-from features.planes import smoothed
+from features.planes import interior, smoothed
 from features.registry import GEOMETRY, LENGTH, PER_LENGTH, Output, feature
 
 SHORTEST = 4.0
 """A skeleton shorter than this, in pixels, is no filament."""
 
-
 NUMBERS = 11
-
-
 TURNED = GEOMETRY - {"rotation", "flip"}
 """Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
 
-
 SCALED = TURNED | {"gain"}
-
-
 SHIFTED = TURNED | {"gain", "offset"}
-
-
 SIGMA = 1
 
-
 OUTPUTS = {
-    "density": Output("the length of filaments per area", PER_LENGTH, SHIFTED),
-    "count": Output("the number of filaments", invariances=SHIFTED),
-    "mean_length": Output("the mean length of filaments", LENGTH, SHIFTED),
-    "longest": Output("the length of the longest filament", LENGTH, SHIFTED),
-    "ends": Output("the number of filaments' ends per length", PER_LENGTH, SHIFTED),
-    "branches": Output("the number of filaments' branches per length", PER_LENGTH, SHIFTED),
-    "intensity_share": Output("the share of the intensity on filaments", invariances=SCALED),
-    "contrast": Output("the mean intensity on filaments over that of the whole", invariances=SCALED),
-    "straightness": Output("the straightness of filaments", invariances=SHIFTED),
-    "common_direction": Output("how far filaments share one direction", invariances=SHIFTED),
+    "density": Output("length density of filaments (length per area)", PER_LENGTH, SHIFTED),
+    "count": Output("number of filaments", invariances=SHIFTED),
+    "mean_length": Output("mean length of filaments", LENGTH, SHIFTED),
+    "longest": Output("length of the longest filament", LENGTH, SHIFTED),
+    "ends": Output("number of filament ends per filament length", PER_LENGTH, SHIFTED),
+    "branches": Output("number of filament branch points per filament length", PER_LENGTH, SHIFTED),
+    "intensity_share": Output("share of {0}'s intensity on its filaments", invariances=SCALED),
+    "contrast": Output("mean intensity of {0} on its filaments over that of the cell", invariances=SCALED),
+    "straightness": Output("mean straightness of filaments", invariances=SHIFTED),
+    "common_direction": Output(
+        "coherence of filament orientations (0 none, 1 all parallel)", invariances=SHIFTED
+    ),
     "radial_direction": Output(
-        "whether filaments point at the nucleus (1) or run around it (-1)", invariances=SHIFTED
+        "radial orientation of filaments, towards the nucleus (1) to around it (-1),", invariances=SHIFTED
     ),
 }
 
@@ -77,7 +70,8 @@ def filaments(region: Region) -> Floats:
 ALIGNED = {
     # an offset costs bits of what is smoothed in 32: it shows in the fifth digit
     "alignment": Output(
-        "whether lines run parallel (1) or across each other (-1)", invariances=GEOMETRY | {"gain"}
+        "alignment of the filaments of {0} and {1}: parallel (1) to perpendicular (-1)",
+        invariances=GEOMETRY | {"gain"},
     )
 }
 
@@ -97,18 +91,19 @@ def parallel(region: Region) -> Floats:
 
 def _ridges(cell: Cell) -> Floats32:
     """Return strength and direction of lines, shape (channels, 2, height, width)."""
-    return ridges(cell.once(smoothed, SIGMA), cell.whole.mask)
+    return ridges(cell.once(smoothed, SIGMA), cell.once(interior, 1))
 
 
 @kernel
-def ridges(planes: Floats32, mask: Mask) -> Floats32:
+def ridges(planes: Floats32, inner: Mask) -> Floats32:
     """Measure how much every pixel lies on a bright line, and along which direction.
 
     Parameters
     ----------
     planes : ndarray, shape (channels, height, width), float32
         Smoothed; with a margin of one pixel.
-    mask : ndarray, shape (height, width), bool
+    inner : ndarray, shape (height, width), bool
+        Pixels whose neighbours all lie in the mask.
 
     Returns
     -------
@@ -119,7 +114,6 @@ def ridges(planes: Floats32, mask: Mask) -> Floats32:
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, 2, height, width), np.float32)
-    inner = eroded(mask, 1)
     for channel in range(channels):
         plane = planes[channel]
         for row in range(1, height - 1):

@@ -1,4 +1,4 @@
-"""Energies of filters: at which scale, and along which kind of structure, a channel varies."""
+"""Filter energies: differences of Gaussians, steerable derivatives and structure tensor at each scale."""
 
 from itertools import pairwise
 
@@ -6,34 +6,28 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats, Floats32, Mask, kernel
-from features.kernels.components import eroded
 from features.kernels.sums import in_order
-from features.planes import band, smoothed
+from features.planes import band, interior, smoothed
 from features.registry import Output, feature
 
 SIGMAS = (1, 2, 4)
-
-
 BANDS = {"fine": "below 1 px", "1_2": "between 1 and 2 px", "2_4": "between 2 and 4 px"}
-
-
 DERIVED = (1, 2)
-
 
 OUTPUTS = {
     **{
-        f"band_{band}_{kind}": Output(f"the {words} of the band {scale} (difference of Gaussians)")
+        f"band_{band}_{kind}": Output(f"{words} of the difference-of-Gaussians band {scale}")
         for band, scale in BANDS.items()
         for kind, words in (("energy", "share of the variance"), ("skewness", "skewness"))
     },
     **{
-        f"{name}_s{sigma}": Output(f"the {words} at scale {sigma} px")
+        f"{name}_s{sigma}": Output(f"{words} at scale {sigma} px")
         for sigma in DERIVED
         for name, words in (
-            ("gradient", "steerable energy of edges (gradient) over the variance"),
-            ("blob", "steerable energy of blobs (Laplacian) over the variance"),
-            ("line", "steerable energy of lines (second derivative of order 2) over the variance"),
-            ("coherence", "coherence of the structure tensor of the whole cell"),
+            ("gradient", "energy of first-order steerable filters (edges) over the variance"),
+            ("blob", "energy of the Laplacian (blobs) over the variance"),
+            ("line", "energy of second-order steerable filters (lines) over the variance"),
+            ("coherence", "coherence of the structure tensor"),
         )
     },
 }
@@ -65,7 +59,7 @@ def filter_energies(region: Region) -> Floats:
 
 def _derived(planes: Floats32, region: Region, variance: Floats) -> Floats:
     """Return energies of orders 1, 0 and 2 and the coherence, shape (channels, 4)."""
-    sums = derivative_numbers(planes, region.mask)
+    sums = derivative_numbers(planes, region.cell.once(interior, 1))
     count = np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
     gradient = np.where(np.isfinite(variance[:, 0]) & (sums[:, 1] > 0), sums[:, 1], np.nan)
     coherence = np.hypot(sums[:, 4], sums[:, 5]) / gradient
@@ -102,7 +96,7 @@ def _derivatives(above: Floats32, here: Floats32, below: Floats32, inside: Mask,
 
 
 @kernel
-def derivative_numbers(planes: Floats32, mask: Mask) -> Floats:
+def derivative_numbers(planes: Floats32, inner: Mask) -> Floats:
     """Sum squared derivatives inside a mask, by how they turn with the picture.
 
     Derivatives are central differences at pixels whose eight neighbours all lie in the mask.
@@ -111,7 +105,8 @@ def derivative_numbers(planes: Floats32, mask: Mask) -> Floats:
     ----------
     planes : ndarray, shape (channels, height, width), float32
         Smoothed; with a margin of one pixel.
-    mask : ndarray, shape (height, width), bool
+    inner : ndarray, shape (height, width), bool
+        Pixels whose neighbours all lie in the mask.
 
     Returns
     -------
@@ -122,7 +117,6 @@ def derivative_numbers(planes: Floats32, mask: Mask) -> Floats:
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, 6), np.float64)
-    inner = eroded(mask, 1)
     out[:, 0] = np.count_nonzero(inner)
     row_of, sums = np.empty((5, width - 2), np.float64), np.empty((5, width - 2), np.float64)
     down, right, dd, rr, dr = row_of[0], row_of[1], row_of[2], row_of[3], row_of[4]

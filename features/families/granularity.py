@@ -1,4 +1,4 @@
-"""Granularity: how much of a channel is in grains of each size."""
+"""Granular spectrum: how much of a channel's intensity is in grains of each size."""
 
 import numpy as np
 
@@ -8,10 +8,9 @@ from features.registry import GAIN, Output, feature
 
 STEPS = 8
 
-
 OUTPUTS = {
     f"coarser_{2 * step:02d}": Output(
-        f"the share of the intensity that is not in grains of radius up to {2 * step} px",
+        f"granular spectrum: share of {{0}}'s intensity in grains of radius above {2 * step} px, {{where}}",
         invariances=GAIN | {"translation", "neighbours"},
     )
     for step in range(1, STEPS + 1)

@@ -1,4 +1,4 @@
-"""Haralick's texture: how grey levels of neighbouring pixels go together."""
+"""Haralick's texture features of the grey-level co-occurrence matrix."""
 
 import numpy as np
 
@@ -7,30 +7,20 @@ from features.jit import Bytes, Floats, Ints, Ints32, kernel
 from features.registry import BITS, NONE, Output, feature
 
 HARALICK = 13
-
-
 DIRECTIONS = 4
-
-
 _LOGS = np.arange(1024) * np.log2(np.maximum(np.arange(1024), 1))
 """n log2(n) of small counts."""
 
-
 REGIONS = ("cell", "nucleus", "field")
-
-
 LEVELS = 32
-
-
 DISTANCES = (1, 2, 4)
 
-
 NAMES = {
-    "energy": ("angular second moment", NONE),
+    "energy": ("angular second moment (energy)", NONE),
     "contrast": ("contrast", NONE),
     "correlation": ("correlation", NONE),
-    "variance": ("sum of squares (variance)", NONE),
-    "homogeneity": ("inverse difference moment", NONE),
+    "variance": ("variance (sum of squares)", NONE),
+    "homogeneity": ("inverse difference moment (homogeneity)", NONE),
     "sum_average": ("sum average", NONE),
     "sum_variance": ("sum variance", NONE),
     "sum_entropy": ("sum entropy", BITS),
@@ -41,20 +31,22 @@ NAMES = {
     "information_2": ("second information measure of correlation", NONE),
 }
 
-
 RANGED = ("contrast", "correlation", "homogeneity", "entropy")
 """The features whose range over directions is kept, at distance 1: how much the texture has a direction."""
 
-
 MEANS = {
-    f"{name}_d{distance}": Output(f"Haralick's {words} at distance {distance} px", unit)
+    f"{name}_d{distance}": Output(
+        f"{words} of the grey-level co-occurrence matrix at distance {distance} px", unit
+    )
     for distance in DISTANCES
     for name, (words, unit) in NAMES.items()
 }
 
-
 RANGES = {
-    f"{name}_range": Output(f"the range over four directions of Haralick's {NAMES[name][0]}", NAMES[name][1])
+    f"{name}_range": Output(
+        f"range over directions of the {NAMES[name][0]} of the grey-level co-occurrence matrix",
+        NAMES[name][1],
+    )
     for name in RANGED
 }
 

@@ -1,4 +1,4 @@
-"""How bright each channel is, how its brightness is spread, and where its mass lies."""
+"""Intensity: level, distribution, centre of mass, and shares by compartment of each channel."""
 
 import numpy as np
 
@@ -18,32 +18,25 @@ from features.registry import (
 )
 
 OFFSET = GEOMETRY | {"offset"}
-
-
 GAIN = GEOMETRY | {"gain"}
-
-
 QUANTILES = (5, 25, 50, 75, 95)
-
-
 ENTROPY_LEVELS = 64
 
-
 DISTRIBUTION = {
-    "integrated": Output("the sum of the intensity", INTENSITY, GEOMETRY),
-    "mean": Output("the mean intensity", INTENSITY, GEOMETRY),
-    "std": Output("the standard deviation of the intensity", INTENSITY, OFFSET),
-    "skewness": Output("the skewness of the intensity"),
-    "kurtosis": Output("the excess kurtosis of the intensity"),
-    "minimum": Output("the smallest intensity", INTENSITY, GEOMETRY),
-    "maximum": Output("the largest intensity", INTENSITY, GEOMETRY),
+    "integrated": Output("integrated intensity", INTENSITY, GEOMETRY),
+    "mean": Output("mean intensity", INTENSITY, GEOMETRY),
+    "std": Output("standard deviation of the intensity", INTENSITY, OFFSET),
+    "skewness": Output("skewness of the intensity"),
+    "kurtosis": Output("excess kurtosis of the intensity"),
+    "minimum": Output("minimum intensity", INTENSITY, GEOMETRY),
+    "maximum": Output("maximum intensity", INTENSITY, GEOMETRY),
     **{
-        f"quantile_{share:02d}": Output(f"the {share} % quantile of the intensity", INTENSITY, GEOMETRY)
+        f"quantile_{share:02d}": Output(f"{share}th percentile of the intensity", INTENSITY, GEOMETRY)
         for share in QUANTILES
     },
-    "mad": Output("the median absolute deviation of the intensity", INTENSITY, OFFSET),
-    "variation": Output("the coefficient of variation of the intensity", invariances=GAIN),
-    "entropy": Output("the entropy of the intensity in 64 grey levels", BITS),
+    "mad": Output("median absolute deviation of the intensity", INTENSITY, OFFSET),
+    "variation": Output("coefficient of variation of the intensity", invariances=GAIN),
+    "entropy": Output("entropy of the histogram of 64 grey levels", BITS),
 }
 
 
@@ -92,13 +85,13 @@ def _quantiles(ascending: Floats, shares: Floats) -> Floats:
 
 
 PLACEMENT = {
-    "edge_mean": Output("the mean intensity on the border", INTENSITY, GEOMETRY),
-    "edge_std": Output("the standard deviation of the intensity on the border", INTENSITY, OFFSET),
-    "edge_ratio": Output("the mean intensity on the border over that of the whole", invariances=GAIN),
-    "mass_displacement": Output("the distance between the centres of area and intensity", LENGTH, GAIN),
-    "relative_displacement": Output(
-        "the distance between the centres of area and intensity over the radius", invariances=GAIN
+    "edge_mean": Output("mean intensity of the edge pixels", INTENSITY, GEOMETRY),
+    "edge_std": Output("standard deviation of the intensity of the edge pixels", INTENSITY, OFFSET),
+    "edge_ratio": Output("mean intensity of the edge pixels over that of all pixels", invariances=GAIN),
+    "mass_displacement": Output(
+        "mass displacement (distance between centroid and centre of mass)", LENGTH, GAIN
     ),
+    "relative_displacement": Output("mass displacement over the region's radius", invariances=GAIN),
 }
 
 
@@ -123,15 +116,16 @@ def placement(region: Region) -> Floats:
 
 
 SHARES = {
-    "nucleus_share": Output("the share of the cell's total intensity in the nucleus", invariances=GAIN),
+    "nucleus_share": Output("share of {0}'s intensity that lies in the nucleus", invariances=GAIN),
     "nucleus_enrichment": Output(
-        "the share of total intensity over the share of area of the nucleus", invariances=GAIN
+        "enrichment of {0} in the nucleus: its share of the intensity over its share of the area",
+        invariances=GAIN,
     ),
     "nucleus_contrast": Output(
-        "the contrast of mean intensity (nucleus - cytoplasm) / (nucleus + cytoplasm)", invariances=GAIN
+        "Michelson contrast of {0}'s mean intensity between nucleus and cytoplasm", invariances=GAIN
     ),
     "nucleus_difference": Output(
-        "the mean intensity in the nucleus minus that in the cytoplasm", INTENSITY, OFFSET
+        "mean intensity of {0} in the nucleus minus that in the cytoplasm", INTENSITY, OFFSET
     ),
 }
 
@@ -181,20 +175,17 @@ def in_rings(region: Region) -> Floats:
 
 
 PLACES = ("nucleus", "perinuclear", "cytoplasm", "periphery")
-
-
-WORDS = {"perinuclear": "ring around the nucleus", "periphery": "ring inside the border"}
-
+WORDS = {"perinuclear": "perinuclear ring", "periphery": "peripheral ring"}
 
 RING_SHARES = {
     **{
-        f"{ring}_share": Output(f"the share of the cell's total intensity in the {words}", invariances=GAIN)
+        f"{ring}_share": Output(f"share of {{0}}'s intensity that lies in the {words}", invariances=GAIN)
         for ring, words in WORDS.items()
     },
     **{
         f"{one}_to_{other}": Output(
-            f"the contrast (a - b) / (a + b) of mean intensities, a the {WORDS.get(one, one)} and b the "
-            f"{WORDS.get(other, other)},",
+            f"Michelson contrast of {{0}}'s mean intensity between {WORDS.get(one, one)} and "
+            f"{WORDS.get(other, other)}",
             invariances=GAIN,
         )
         for index, one in enumerate(PLACES)

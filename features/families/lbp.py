@@ -1,41 +1,33 @@
-"""Local binary patterns: the shapes of brightness around each pixel."""
+"""Local binary patterns: micro-patterns of brightness around each pixel."""
 
 import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Bytes, Floats, Floats32, Ints32, Mask, kernel
-from features.kernels.components import eroded
+from features.planes import interior
 from features.registry import Output, feature
 
 POINTS = 8
-
-
 CODES = POINTS + 2
-
-
 OUTSIDE = 255
-
-
 STRETCH = 1024
 """So many pixels are coded at a time, across rows: they stay in the processor's cache for eight samples."""
 
-
 TIE = -1e-12
 """Rounding that is forgiven when a sample is as bright as the pixel: intensities lie in [0, 1]."""
-
 
 RADII = (1, 2)
 
 
 def _words(code: int) -> str:
     if code == POINTS + 1:
-        return "no uniform pattern"
-    return f"{code} of 8 neighbours in a row at least as bright"
+        return "is not uniform"
+    return f"is uniform with {code} of 8 neighbours bright"
 
 
 OUTPUTS = {
     f"r{radius}_{'mixed' if code == CODES - 1 else f'bright_{code}'}": Output(
-        f"the share of pixels with {_words(code)} at radius {radius} px"
+        f"share of pixels {{where}} whose local binary pattern of {{0}} at radius {radius} px {_words(code)}"
     )
     for radius in RADII
     for code in range(CODES)
@@ -58,7 +50,7 @@ def local_binary_patterns(region: Region) -> Floats:
 
 def _codes(cell: Cell, radius: int) -> Bytes:
     """Return the pattern of every pixel of the cell, shared by its regions."""
-    return pattern_codes(cell.pixels, cell.whole.mask, radius)
+    return pattern_codes(cell.pixels, cell.once(interior, radius), radius)
 
 
 def _code_table() -> Bytes:
@@ -124,13 +116,14 @@ def _bits(flat: Floats32, first: int, width: int, radius: int, bits: Ints32) -> 
 
 
 @kernel
-def pattern_codes(pixels: Floats32, mask: Mask, radius: int) -> Bytes:
+def pattern_codes(pixels: Floats32, inner: Mask, radius: int) -> Bytes:
     """Code the circle of eight samples around each pixel by the number of brighter ones, 9 if not uniform.
 
     Parameters
     ----------
     pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
+    inner : ndarray, shape (height, width), bool
+        Pixels whose neighbours all lie in the mask.
     radius : int
         Of the circle, in pixels.
 
@@ -143,7 +136,7 @@ def pattern_codes(pixels: Floats32, mask: Mask, radius: int) -> Bytes:
     codes = np.full((channels, height, width), OUTSIDE, np.uint8)
     if width <= 2 * radius:
         return codes
-    inner = eroded(mask, radius).ravel()
+    within = inner.ravel()
     margin = radius * (width + 1)
     room = np.empty(STRETCH, np.int32)
     for channel in range(channels):
@@ -151,7 +144,7 @@ def pattern_codes(pixels: Floats32, mask: Mask, radius: int) -> Bytes:
         for first in range(margin, len(flat) - margin, STRETCH):
             bits = room[: min(STRETCH, len(flat) - margin - first)]
             _bits(flat, first, width, radius, bits)
-            inside, target = inner[first:], coded[first:]
+            inside, target = within[first:], coded[first:]
             for index in range(len(bits)):
                 if inside[index]:
                     target[index] = _CODES[bits[index]]

@@ -1,4 +1,4 @@
-"""Size and shape of the cell, its nucleus and its cytoplasm."""
+"""Morphology: size and shape of the cell, its nucleus and its cytoplasm."""
 
 import numpy as np
 
@@ -10,37 +10,28 @@ from features.registry import AREA, CELL_REGIONS, GEOMETRY, LENGTH, Output, feat
 # Length of a border pixel by the number of its side (2 each) and corner (10 each) neighbours on the
 # border: Benkrid and Crookes' table, as in scikit-image.
 _STEP = np.zeros(50)
-
-
 _STEP[[5, 7, 15, 17, 25, 27]] = 1.0
-
-
 _STEP[[21, 33]] = np.sqrt(2.0)
-
-
 _STEP[[13, 23]] = (1.0 + np.sqrt(2.0)) / 2.0
-
-
 TURNED = frozenset({"translation", "gain", "offset", "rotation", "neighbours"})
 """Hu's seventh moment changes its sign in the mirror: all else, not flips, leave it alone."""
 
-
 SIZE_AND_SHAPE = {
-    "area": Output("the area", AREA),
-    "perimeter": Output("the perimeter", LENGTH),
-    "major_axis": Output("the long axis of the ellipse of equal second moments", LENGTH),
-    "minor_axis": Output("the short axis of the ellipse of equal second moments", LENGTH),
-    "eccentricity": Output("the eccentricity of the ellipse of equal second moments"),
-    "solidity": Output("the share of the convex hull that is filled"),
-    "extent": Output("the share of the bounding box that is filled"),
-    "form_factor": Output("the form factor, 4 pi area / perimeter^2"),
-    "equivalent_diameter": Output("the diameter of the disc of equal area", LENGTH),
-    "feret_max": Output("the largest Feret diameter", LENGTH),
-    "feret_min": Output("the smallest Feret diameter", LENGTH),
-    "euler_number": Output("the Euler number (objects minus holes)"),
+    "area": Output("area", AREA),
+    "perimeter": Output("perimeter", LENGTH),
+    "major_axis": Output("major axis length (of the ellipse of equal second moments)", LENGTH),
+    "minor_axis": Output("minor axis length (of the ellipse of equal second moments)", LENGTH),
+    "eccentricity": Output("eccentricity (of the ellipse of equal second moments)"),
+    "solidity": Output("solidity (area over that of the convex hull)"),
+    "extent": Output("extent (area over that of the bounding box)"),
+    "form_factor": Output("form factor (4 pi area / perimeter^2)"),
+    "equivalent_diameter": Output("equivalent diameter (of the disc of equal area)", LENGTH),
+    "feret_max": Output("maximum Feret diameter", LENGTH),
+    "feret_min": Output("minimum Feret diameter", LENGTH),
+    "euler_number": Output("Euler number (objects minus holes)"),
     **{
         f"hu_{order}": Output(
-            f"Hu's invariant moment {order}", invariances=TURNED | (GEOMETRY if order < 7 else TURNED)
+            f"Hu moment invariant {order}", invariances=TURNED | (GEOMETRY if order < 7 else TURNED)
         )
         for order in range(1, 8)
     },
@@ -107,12 +98,12 @@ def _hu(moments: Floats) -> Floats:
 
 
 NUCLEUS_IN_CELL = {
-    "nucleus_share": Output("the share of the cell's area that is nucleus"),
-    "nucleus_offset": Output("the distance between the centres of the cell and its nucleus", LENGTH),
+    "nucleus_share": Output("share of the cell's area that is nucleus"),
+    "nucleus_offset": Output("distance between the centroids of the cell and its nucleus", LENGTH),
     "nucleus_eccentric_position": Output(
-        "the distance of the centres of cell and nucleus over the cell's radius"
+        "distance between the centroids of the cell and its nucleus over the cell's radius"
     ),
-    "nucleus_margin": Output("the shortest way from the nucleus to the cell's border", LENGTH),
+    "nucleus_margin": Output("shortest distance from the nucleus to the cell border", LENGTH),
 }
 
 

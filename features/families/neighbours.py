@@ -1,4 +1,4 @@
-"""A cell among the other cells of its field: contact, crowding, daughters, and how much they differ."""
+"""Neighbourhood: contact, crowding, and how a cell differs from the other cells of its field."""
 
 import numpy as np
 
@@ -7,21 +7,18 @@ from features.jit import Floats
 from features.registry import CONTRAST, GAIN, GEOMETRY, LENGTH, Output, feature
 
 AMONG = GEOMETRY - {"neighbours"}
-
-
 SHAPE = AMONG | CONTRAST
 
-
 CONTACT = {
-    "touching_share": Output("the share of the outline that touches other cells", invariances=SHAPE),
-    "count": Output("the number of cells it touches", invariances=SHAPE),
-    "nearest_nucleus": Output("the distance to the centre of the nearest other nucleus", LENGTH, SHAPE),
+    "touching_share": Output("share of the cell's outline that touches other cells", invariances=SHAPE),
+    "count": Output("number of touching neighbours of the cell", invariances=SHAPE),
+    "nearest_nucleus": Output(
+        "distance from the nucleus to the nearest other one, between centroids", LENGTH, SHAPE
+    ),
     "nearest_area_ratio": Output(
-        "the ratio, at most 1, of the areas of this and the nearest nucleus", invariances=SHAPE
+        "ratio of the smaller to the larger area of the nucleus and the nearest other one", invariances=SHAPE
     ),
-    "nucleus_area_relative": Output(
-        "the area of the nucleus over the median of the field", invariances=SHAPE
-    ),
+    "nucleus_area_relative": Output("area of the nucleus over the field's median", invariances=SHAPE),
 }
 
 
@@ -48,17 +45,18 @@ def contact(region: Region) -> Floats:
 
 LIKENESS = {
     "cell_relative": Output(
-        "the mean intensity over the median of the field's cells", invariances=AMONG | GAIN
+        "mean intensity of {0} in the cell over the median of the field's cells", invariances=AMONG | GAIN
     ),
     "nucleus_relative": Output(
-        "the mean intensity in the nucleus over the median of the field's nuclei", invariances=AMONG | GAIN
+        "mean intensity of {0} in the nucleus over the median of the field's nuclei", invariances=AMONG | GAIN
     ),
     "nearest_ratio": Output(
-        "the ratio, at most 1, of the mean intensities of this and the nearest nucleus",
+        "ratio of the smaller to the larger mean intensity of {0} in the nucleus and the nearest other one",
         invariances=AMONG | GAIN,
     ),
     "bridge": Output(
-        "the intensity halfway to the nearest nucleus over the mean of both cells", invariances=AMONG | GAIN
+        "mean intensity of {0} halfway to the nearest nucleus over the mean of both cells",
+        invariances=AMONG | GAIN,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Nucleolus-like bodies: round parts of a micrometre and more in the nucleus, bright or poor in DNA."""
+"""Nucleoli: nucleolus-like bodies in the nucleus, bright in a channel or poor in DNA."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,33 +10,36 @@ from features.planes import LEVELS, levels
 from features.registry import AREA, GEOMETRY, Output, feature
 
 BODY_NUMBERS = 10
-
-
 GAIN = GEOMETRY | {"gain"}
-
-
 SIGMA = 1
-
-
 LEAST_UM, LEAST_PX = 0.9, 2.8
 """Side of the square of the smallest body's area, in micrometres or, if unknown, pixels."""
-
 
 INNER = 2.0
 """What is poor in DNA within so many pixels of the envelope is the envelope's blur."""
 
-
 OUTPUTS = {
-    "count": Output("the number of bright bodies"),
-    "area_share": Output("the share of the area in bright bodies"),
-    "intensity_share": Output("the share of the intensity in bright bodies", invariances=GAIN),
-    "mean_area": Output("the mean area of bright bodies", AREA),
-    "largest_share": Output("the largest bright body's share of the area"),
-    "elongation": Output("the mean eccentricity of bright bodies"),
-    "contrast": Output("the contrast (a - b) / (a + b) of bright bodies and the rest", invariances=GAIN),
-    "rim_contrast": Output("the contrast of rim and core of bright bodies", invariances=GAIN),
-    "depth": Output("the mean depth below the envelope of bright bodies over that of the nucleus"),
-    "spacing": Output("the distance from one bright body to the next over the nucleus' radius"),
+    "count": Output("number of nucleolus-like bodies"),
+    "area_share": Output("share of the nuclear area in nucleolus-like bodies of {0}"),
+    "intensity_share": Output(
+        "share of {0}'s nuclear intensity in its nucleolus-like bodies", invariances=GAIN
+    ),
+    "mean_area": Output("mean area of nucleolus-like bodies", AREA),
+    "largest_share": Output("share of the nuclear area in the largest nucleolus-like body of {0}"),
+    "elongation": Output("mean eccentricity of nucleolus-like bodies"),
+    "contrast": Output(
+        "Michelson contrast of {0} between its nucleolus-like bodies and the rest of the nucleus",
+        invariances=GAIN,
+    ),
+    "rim_contrast": Output(
+        "Michelson contrast of {0} between rim and core of its nucleolus-like bodies", invariances=GAIN
+    ),
+    "depth": Output(
+        "mean depth of {0}'s nucleolus-like bodies below the nuclear envelope over that of the nucleus"
+    ),
+    "spacing": Output(
+        "mean nearest-neighbour distance of {0}'s nucleolus-like bodies over the nuclear radius"
+    ),
 }
 
 
@@ -70,14 +73,14 @@ def _described(region: Region, labels: Ints32, found: int, channel: int) -> Floa
 
 
 IN_DNA_POOR = {
-    "dna_poor_count": Output("the number of bodies poor in DNA"),
-    "dna_poor_area_share": Output("the share of the nucleus in bodies poor in DNA"),
+    "dna_poor_count": Output("number of DNA-poor bodies in the nucleus"),
+    "dna_poor_area_share": Output("share of the nuclear area in DNA-poor bodies"),
     "dna_poor_contrast": Output(
-        "the contrast (a - b) / (a + b) of the protein in bodies poor in DNA and in the rest",
+        "Michelson contrast of the protein between DNA-poor bodies and the rest of the nucleus",
         invariances=GAIN,
     ),
     "dna_poor_rim_contrast": Output(
-        "the contrast of the protein in rim and core of bodies poor in DNA", invariances=GAIN
+        "Michelson contrast of the protein between rim and core of DNA-poor bodies", invariances=GAIN
     ),
 }
 

@@ -1,11 +1,11 @@
-"""Things in a channel: bright bodies and spots, and where in the cell they lie."""
+"""Objects: bright objects and spots, their number, size and position in the cell."""
 
 import numpy as np
 
 from features.cells import Region
 from features.jit import Floats, Floats32, Ints, Mask, kernel
 from features.kernels.components import components, elongation, euler_number, mean_spacing, object_sums
-from features.kernels.distance import _distance
+from features.kernels.distance import distance_to
 from features.kernels.sums import centre_of_mass
 from features.planes import band, brightest_place, smoothed
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Output, feature
@@ -13,31 +13,25 @@ from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Output, feature
 BODY = 9
 """Numbers in a row of `bright_objects`."""
 
-
 SPOT_NUMBERS = 9
-
-
 STRONG = 2.0
 """A spot is so many times as high as the spread of the difference."""
-
 
 LEAST = 1e-6
 """A difference below this is rounding: intensities lie in [0, 1]."""
 
-
 GAIN = GEOMETRY | {"gain"}
 
-
 BODIES = {
-    "count": Output("the number of bright objects"),
-    "area_share": Output("the share of the area in bright objects"),
-    "intensity_share": Output("the share of the intensity in bright objects", invariances=GAIN),
-    "mean_area": Output("the mean area of bright objects", AREA),
-    "std_area": Output("the standard deviation of the area of bright objects", AREA),
-    "largest_share": Output("the largest bright object's share of the area of all"),
-    "largest_elongation": Output("the eccentricity of the largest bright object"),
-    "contrast": Output("the mean intensity of bright objects over that of the rest", invariances=GAIN),
-    "euler_number": Output("the number of bright objects minus their holes"),
+    "count": Output("number of bright objects"),
+    "area_share": Output("share of the area in bright objects"),
+    "intensity_share": Output("share of {0}'s intensity in its bright objects {where}", invariances=GAIN),
+    "mean_area": Output("mean area of bright objects", AREA),
+    "std_area": Output("standard deviation of the area of bright objects", AREA),
+    "largest_share": Output("share of the area of bright objects in the largest one"),
+    "largest_elongation": Output("eccentricity of the largest bright object"),
+    "contrast": Output("mean intensity of bright objects over that of the background", invariances=GAIN),
+    "euler_number": Output("Euler number (objects minus holes) of bright objects"),
 }
 
 
@@ -58,15 +52,17 @@ def bodies(region: Region) -> Floats:
 
 
 SPOTS = {
-    "spot_count": Output("the number of spots"),
-    "spot_density": Output("the number of spots per area", PER_AREA),
-    "spot_strength": Output("the mean height of spots over the spread of the spot filter"),
-    "spot_spacing": Output("the mean distance from a spot to the next", LENGTH),
-    "spot_from_nucleus": Output("the mean distance from spots to the nucleus", LENGTH),
-    "spot_from_border": Output("the mean distance from spots to the border", LENGTH),
-    "spot_nuclear_share": Output("the share of spots in the nucleus"),
-    "brightest_from_nucleus": Output("the distance from the strongest spot to the nucleus", LENGTH),
-    "brightest_from_border": Output("the distance from the strongest spot to the border", LENGTH),
+    "spot_count": Output("number of spots"),
+    "spot_density": Output("density of spots (number per area)", PER_AREA),
+    "spot_strength": Output(
+        "mean height of spots over the standard deviation of the difference of Gaussians"
+    ),
+    "spot_spacing": Output("mean nearest-neighbour distance of spots", LENGTH),
+    "spot_from_nucleus": Output("mean distance of {0}'s spots to the nucleus", LENGTH),
+    "spot_from_border": Output("mean distance of {0}'s spots to the cell border", LENGTH),
+    "spot_nuclear_share": Output("share of {0}'s spots that lie in the nucleus"),
+    "brightest_from_nucleus": Output("distance of {0}'s strongest spot to the nucleus", LENGTH),
+    "brightest_from_border": Output("distance of {0}'s strongest spot to the cell border", LENGTH),
 }
 
 
@@ -90,17 +86,16 @@ def spots(region: Region) -> Floats:
 
 CENTRE = {
     "microtubule_centre_from_nucleus": Output(
-        "the distance from the brightest microtubules to the nucleus", LENGTH
+        "distance of the microtubule organising centre to the nucleus", LENGTH
     ),
     "protein_from_microtubule_centre": Output(
-        "the distance from the protein's centre of mass to the brightest microtubules", LENGTH, GAIN
+        "distance of the protein's centre of mass to the microtubule organising centre", LENGTH, GAIN
     ),
     "protein_near_microtubule_centre": Output(
-        "the mean intensity of the protein within 2 µm of the brightest microtubules over that of the whole",
+        "mean intensity of the protein within 2 µm of the microtubule organising centre, over the cell's",
         invariances=GAIN,
     ),
 }
-
 
 NEAR_UM, NEAR_PX = 2.0, 6.0
 
@@ -280,7 +275,7 @@ def mean_within(near: float, values: Floats, positions: Ints, centre: Ints) -> f
     """Return the mean intensity of pixels not farther than `near` from one; else as `mean_distances`."""
     count, amount = 0, 0.0
     for index in range(len(values)):
-        if _distance(positions, index, centre) <= near:
+        if distance_to(positions, index, centre) <= near:
             count += 1
             amount += values[index]
     return amount / count

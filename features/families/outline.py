@@ -1,4 +1,4 @@
-"""Outline: how the borders of cell and nucleus bend."""
+"""Outline: curvature and bending energy of the borders of cell and nucleus."""
 
 import numpy as np
 
@@ -8,23 +8,19 @@ from features.kernels.components import large_parts, object_sums
 from features.registry import Output, feature
 
 NUMBERS = 6
-
-
 INWARD = 0.1
 """An inward bend is at least this many times as strong as the disc's outward one."""
-
 
 SIGMA_UM, SIGMA_PX = 1.0, 3.0
 """Smoothing along the outline, in micrometres or, if unknown, pixels."""
 
-
 OUTPUTS = {
-    "curvature_std": Output("the standard deviation of the outline's curvature, times the radius,"),
-    "curvature_min": Output("the smallest curvature of the outline, times the radius,"),
-    "curvature_max": Output("the largest curvature of the outline, times the radius,"),
-    "bending_energy": Output("the bending energy of the outline over a circle's"),
-    "inward_share": Output("the share of the outline that bends inwards"),
-    "inward_count": Output("the number of inward bends of the outline"),
+    "curvature_std": Output("standard deviation of the curvature (times the radius) of the outline"),
+    "curvature_min": Output("minimum curvature (times the radius) of the outline"),
+    "curvature_max": Output("maximum curvature (times the radius) of the outline"),
+    "bending_energy": Output("bending energy (over that of a circle) of the outline"),
+    "inward_share": Output("concave share of the outline"),
+    "inward_count": Output("number of concave stretches in the outline"),
 }
 
 

@@ -1,24 +1,23 @@
-"""Places: on which side of the nucleus a channel lies, and how far from the cell's landmarks."""
+"""Location: a channel's distance from nucleus, border and centrosome, and its polarity."""
 
 import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Ints, kernel
-from features.kernels.distance import _distance
+from features.kernels.distance import distance_to
 from features.kernels.sums import centre_of_mass
 from features.planes import brightest_place
 from features.registry import GEOMETRY, LENGTH, Output, feature, pair_places
 
 GAIN = GEOMETRY | {"gain"}
 
-
 OUTPUTS = {
     "mass_from_nucleus": Output(
-        "the distance from the centre of intensity to the nucleus' centre", LENGTH, GAIN
+        "distance between {0}'s centre of mass and the centroid of the nucleus", LENGTH, GAIN
     ),
-    "mass_from_border": Output("the depth of the centre of intensity below the border", LENGTH, GAIN),
+    "mass_from_border": Output("depth of {0}'s centre of mass below the cell border", LENGTH, GAIN),
     "one_sidedness": Output(
-        "how far the intensity of the cytoplasm lies on one side of the nucleus", invariances=GAIN
+        "polarity of {0} in the cytoplasm: all around the nucleus (0) to on one side (1)", invariances=GAIN
     ),
 }
 
@@ -48,7 +47,8 @@ def sides(region: Region) -> Floats:
 
 TOGETHER = {
     "same_side": Output(
-        "whether both lie on the same (1) or on opposite sides (-1) of the nucleus", invariances=GAIN
+        "cosine between the polarities of {0} and {1}: same side of the nucleus (1) to opposite sides (-1)",
+        invariances=GAIN,
     )
 }
 
@@ -81,10 +81,10 @@ def _pull(cell: Cell) -> Floats:
 
 FROM_CENTRE = {
     "brightest_from_microtubule_centre": Output(
-        "the distance from the protein's brightest place to that of the microtubules", LENGTH
+        "distance of the protein's brightest point to the microtubule organising centre", LENGTH
     ),
     "mean_from_microtubule_centre": Output(
-        "the mean distance of the protein from the brightest microtubules over that of the cell's pixels",
+        "mean distance of the protein to the microtubule organising centre over that of the cell's pixels",
         invariances=GAIN,
     ),
 }
@@ -167,7 +167,7 @@ def mean_distances(values: Floats, positions: Ints, centre: Ints) -> tuple[float
     """
     total, far, weighted = 0.0, 0.0, 0.0
     for index in range(len(values)):
-        distance = _distance(positions, index, centre)
+        distance = distance_to(positions, index, centre)
         total += values[index]
         far += distance
         weighted += distance * values[index]

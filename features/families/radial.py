@@ -1,4 +1,4 @@
-"""Where between nucleus and border, and in which direction, a channel is bright."""
+"""Radial distribution: where between nucleus and cell border, or within the nucleus, a channel lies."""
 
 import numpy as np
 
@@ -7,22 +7,19 @@ from features.jit import Floats, Ints, kernel
 from features.registry import CELL_REGIONS, GAIN, GEOMETRY, Output, feature
 
 WEDGES = 8
-
-
 CELL = CELL_REGIONS[:1]
 
-
 KINDS = {
-    "share": "the share of total intensity in",
-    "relative": "the mean intensity, over that of all rings, in",
-    "variation": "the coefficient of variation over eight wedges of the intensity in",
+    "share": "share of {{0}}'s {part}intensity that lies in {ring}",
+    "relative": "mean intensity of {{0}} in {ring}, over that of all rings",
+    "variation": "coefficient of variation over eight sectors of {{0}}'s intensity in {ring}",
 }
 
 
-def _outputs(direction: str, rings: int, words: str) -> dict[str, Output]:
+def _outputs(direction: str, part: str, rings: int, words: str) -> dict[str, Output]:
     return {
         f"{direction}_{ring}_{kind}": Output(
-            f"{text} ring {ring} of {rings} {words}", invariances=GEOMETRY | GAIN
+            text.format(part=part, ring=f"ring {ring} of {rings} {words}"), invariances=GEOMETRY | GAIN
         )
         for kind, text in KINDS.items()
         for ring in range(1, rings + 1)
@@ -36,7 +33,7 @@ OUTWARD, INWARD, NUCLEAR = 4, 4, 3
     family="radial",
     per="channel",
     regions=CELL,
-    outputs=_outputs("outward", OUTWARD, "from the nucleus outward to the border"),
+    outputs=_outputs("outward", "cytoplasmic ", OUTWARD, "from the nucleus outward to the cell border"),
 )
 def outward(region: Region) -> Floats:
     """Measure the radial distribution in the cytoplasm, shape (channels, 12).
@@ -61,7 +58,7 @@ def outward(region: Region) -> Floats:
     family="radial",
     per="channel",
     regions=CELL,
-    outputs=_outputs("inward", INWARD, "from the border inward to the deepest point"),
+    outputs=_outputs("inward", "", INWARD, "from the cell border inward"),
 )
 def inward(region: Region) -> Floats:
     """Measure the radial distribution by depth below the cell's border, shape (channels, 12).
@@ -80,7 +77,7 @@ def inward(region: Region) -> Floats:
     family="radial",
     per="channel",
     regions=CELL,
-    outputs=_outputs("nuclear", NUCLEAR, "from the nucleus' envelope to its deepest point"),
+    outputs=_outputs("nuclear", "nuclear ", NUCLEAR, "from the nuclear envelope inward"),
 )
 def nuclear(region: Region) -> Floats:
     """Measure the radial distribution inside the nucleus, shape (channels, 9).

@@ -1,4 +1,4 @@
-"""Relations: how channels go together at each scale, and beyond what they share with the others."""
+"""Correlation by scale, partial correlation, and variance explained by the other channels."""
 
 from itertools import pairwise
 
@@ -13,22 +13,15 @@ from features.registry import CELL_REGIONS, Output, feature, pair_places
 FLAT = 1e-12
 """A variance below this is rounding: intensities lie in [0, 1]."""
 
-
 SIGMAS = (1, 2, 4)
-
-
 RIDGE = 1e-6
 """Added to the correlation of a channel with itself, so that repeated channels can be told apart."""
 
-
 NAMES = ("fine", "1_2", "2_4")
-
-
 WORDS = ("below 1 px", "between 1 and 2 px", "between 2 and 4 px")
 
-
 BANDS = {
-    f"band_{name}": Output(f"Pearson's correlation at scales {words}")
+    f"band_{name}": Output(f"Pearson's correlation in the difference-of-Gaussians band {words}")
     for name, words in zip(NAMES, WORDS, strict=True)
 }
 
@@ -60,7 +53,7 @@ def _products(cell: Cell) -> Floats:
     return np.array([[band_products(*pair, some) for pair in pairwise(planes)] for some in places])
 
 
-PARTIAL = {"partial": Output("the partial correlation, given all other channels")}
+PARTIAL = {"partial": Output("partial correlation of {0} and {1}, given the other channels, {where}")}
 
 
 @feature(family="relations", per="pair", regions=CELL_REGIONS, outputs=PARTIAL)
@@ -78,7 +71,7 @@ def beyond_the_others(region: Region) -> Floats:
     return partial[pair_places(len(partial))][:, None]
 
 
-EXPLAINED = {"explained": Output("the share of the variance that the other channels explain")}
+EXPLAINED = {"explained": Output("share of {0}'s variance explained by the other channels (R²) {where}")}
 
 
 @feature(family="relations", per="channel", regions=CELL_REGIONS, outputs=EXPLAINED)

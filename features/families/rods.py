@@ -1,52 +1,40 @@
-"""Rods and rings: what is long, and what is hollow, among the brightest parts of the cell."""
+"""Rods and rings: elongated and ring-shaped objects among the brightest parts of the cell."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.cells import Region
 from features.jit import Floats, Floats32, Ints, Ints32, kernel
-from features.kernels.components import large_parts, object_sums, pattern, places_of
+from features.kernels.components import large_parts, object_sums
 from features.kernels.skeletons import reach, skeleton_sums, thin
 from features.planes import LEVELS, levels
 from features.registry import GEOMETRY, LENGTH, Output, feature
 
 ROD_NUMBERS = 9
-
-
 SLENDER = 3.0
 """A rod is at least this many times as long as wide."""
-
-
-SHARE = 12
-"""A pixel's part of an Euler number is a whole number of twelfths."""
-
 
 THINNED = (GEOMETRY | {"gain", "offset"}) - {"rotation", "flip"}
 """Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
 
-
 SIGMA = 1
-
-
 LEAST_UM, LEAST_PX = 2.0, 6.0
 """Length of the shortest rod, in micrometres or, if unknown, pixels."""
 
-
 SMALLEST = 4.0
 
-
 OUTPUTS = {
-    "object_count": Output("the number of very bright objects"),
-    "area_share": Output("the share of the area in very bright objects"),
+    "object_count": Output("number of very bright objects"),
+    "area_share": Output("share of the area in very bright objects"),
     "intensity_share": Output(
-        "the share of the intensity in very bright objects", invariances=GEOMETRY | {"gain"}
+        "share of {0}'s intensity in very bright objects", invariances=GEOMETRY | {"gain"}
     ),
-    "rod_count": Output("the number of rods", invariances=THINNED),
-    "rod_length": Output("the mean length of rods", LENGTH, THINNED),
-    "longest_rod": Output("the length of the longest rod", LENGTH, THINNED),
-    "rod_straightness": Output("the straightness of rods", invariances=THINNED),
-    "ring_count": Output("the number of rings"),
-    "ring_diameter": Output("the mean diameter of rings", LENGTH),
+    "rod_count": Output("number of rods", invariances=THINNED),
+    "rod_length": Output("mean length of rods", LENGTH, THINNED),
+    "longest_rod": Output("length of the longest rod", LENGTH, THINNED),
+    "rod_straightness": Output("mean straightness of rods", invariances=THINNED),
+    "ring_count": Output("number of rings"),
+    "ring_diameter": Output("mean diameter of rings", LENGTH),
 }
 
 
@@ -149,24 +137,6 @@ def _spread(sums: Floats) -> float:
     return float((sums[3] + sums[4]) / area - (sums[1] / area) ** 2 - (sums[2] / area) ** 2)
 
 
-def _euler_shares() -> NDArray[np.int8]:
-    """Return a pixel's part of its object's Euler number for all 256 patterns of neighbours, in twelfths.
-
-    Of the four squares of 2 x 2 pixels that a pixel is in, one with a single set pixel counts 1/4, one with
-    three -1/4, one with two across a corner -1/2, shared out among its set pixels.
-    """
-    near = (np.arange(256)[:, None] >> np.arange(8)) & 1 == 1
-    sides, corners = near[:, ::2], near[:, 1::2]
-    others = np.roll(sides, -1, axis=1)
-    alone, bent = ~sides & ~corners & ~others, sides.astype(int) + corners + others == 2
-    across = corners & ~sides & ~others
-    twelfths: Ints = 3 * alone.sum(axis=1) - bent.sum(axis=1) - 3 * across.sum(axis=1)
-    return twelfths.astype(np.int8)
-
-
-_EULER_SHARES = _euler_shares()
-
-
 @kernel
 def euler_numbers(labels: Ints32, count: int) -> Ints:
     """Return 1 minus the number of holes of every 8-connected object, shape (count,).
@@ -178,11 +148,14 @@ def euler_numbers(labels: Ints32, count: int) -> Ints:
 
     Notes
     -----
-    Source: Gray 1971 (bit quads); for few pixels of many objects. `features.kernels.outline.euler_number`
-    counts the quads of a whole mask.
+    Source: Gray 1971 (bit quads). All set pixels of a square of 2 x 2 belong to one object.
     """
-    flat, width = labels.ravel(), labels.shape[1]
-    shares = np.zeros(count, np.int64)
-    for at in places_of(labels):
-        shares[flat[at] - 1] += _EULER_SHARES[pattern(flat, at, width)]
-    return shares // SHARE
+    quads = np.zeros(count + 1, np.int64)
+    for row in range(len(labels) - 1):
+        upper, lower = labels[row], labels[row + 1]
+        for column in range(len(upper) - 1):
+            a, b, c, d = upper[column], upper[column + 1], lower[column], lower[column + 1]
+            filled = int(a > 0) + int(b > 0) + int(c > 0) + int(d > 0)
+            crossed = (filled == 2) & (a == d)
+            quads[max(a, b, c, d)] += int(filled == 1) - int(filled == 3) - 2 * int(crossed)
+    return quads[1:] // 4

@@ -1,4 +1,4 @@
-"""Topology: into how many pieces, with how many holes, the brightest parts fall at each threshold."""
+"""Euler characteristic curves: objects minus holes of the brightest pixels at each threshold."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,30 +9,22 @@ from features.planes import LEVELS, levels
 from features.registry import Output, feature
 
 SHARES = (2, 5, 10, 20, 35, 50, 70, 90)
-
-
 HEIGHTS = (25, 50, 75)
-
-
 SIGMAS = (1, 2)
 
-
+EULER = "Euler number (objects minus holes)"
+COUNTED = {
+    **{f"euler_top_{share:02d}": f"{EULER} of the {share} % brightest pixels" for share in SHARES},
+    **{f"euler_above_{height}": f"{EULER} above {height} % of the intensity range" for height in HEIGHTS},
+    **{
+        f"area_above_{height}": f"share of the area above {height} % of the intensity range"
+        for height in HEIGHTS
+    },
+}
 OUTPUTS = {
-    f"{name}_s{sigma}": Output(f"{words} (smoothed by {sigma} px)")
+    f"{name}_s{sigma}": Output(f"{words} of {{0}} {{where}}, smoothed by {sigma} px")
     for sigma in SIGMAS
-    for name, words in {
-        **{
-            f"euler_top_{share:02d}": f"the number of objects minus holes of the {share} % brightest pixels"
-            for share in SHARES
-        },
-        **{
-            f"euler_above_{height}": f"the number of objects minus holes above {height} % of the range"
-            for height in HEIGHTS
-        },
-        **{
-            f"area_above_{height}": f"the share of pixels above {height} % of the range" for height in HEIGHTS
-        },
-    }.items()
+    for name, words in COUNTED.items()
 }
 
 

@@ -1,4 +1,4 @@
-"""Zernike moments: coarse shape, and coarse arrangement of intensity, on a disc around the region."""
+"""Zernike moments: coarse shape, and coarse distribution of intensity, on the enclosing disc."""
 
 from math import comb, factorial
 
@@ -10,11 +10,8 @@ from features.jit import Floats, Floats32, Ints, kernel
 from features.registry import GAIN, GEOMETRY, Output, feature
 
 DEGREE = 9
-
-
 ORDERS = tuple((n, m) for n in range(DEGREE + 1) for m in range(n + 1) if (n - m) % 2 == 0)
 """The (n, m) of the 30 moments up to degree 9, in CellProfiler's order."""
-
 
 REGIONS = ("cell", "nucleus")
 
@@ -23,7 +20,10 @@ REGIONS = ("cell", "nucleus")
     family="zernike",
     per="shape",
     regions=REGIONS,
-    outputs={f"shape_{n}_{m}": Output(f"the Zernike magnitude ({n}, {m}) of the shape") for n, m in ORDERS},
+    outputs={
+        f"shape_{n}_{m}": Output(f"magnitude of the Zernike moment ({n}, {m}) of the shape")
+        for n, m in ORDERS
+    },
 )
 def of_shape(region: Region) -> Floats:
     """Compute the magnitudes of the shape's Zernike moments up to degree 9, shape (30,).
@@ -44,7 +44,7 @@ def of_shape(region: Region) -> Floats:
     regions=("cell",),
     outputs={
         f"intensity_{n}_{m}": Output(
-            f"the Zernike magnitude ({n}, {m}) of the arrangement", invariances=GEOMETRY | GAIN
+            f"magnitude of the Zernike moment ({n}, {m}) of the intensity", invariances=GEOMETRY | GAIN
         )
         for n, m in ORDERS[1:]
     },

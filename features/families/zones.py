@@ -1,4 +1,4 @@
-"""Runs, zones and neighbourhoods of equal grey level: how coarse, busy and patchy a texture is."""
+"""Texture matrices: grey-level run lengths, size zones, dependences and neighbourhood tone differences."""
 
 import numpy as np
 
@@ -9,50 +9,40 @@ from features.registry import BITS, NONE, Output, feature
 STEPS = np.array([[0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-1, -1], [-1, 0], [-1, 1]])
 """The eight neighbours."""
 
-
 DIRECTIONS = 4
-
-
 EMPHASIS = 16
 """Numbers in a summary, in the order of `emphasis`."""
 
-
 LEVELS = 32
 
-
 EMPHASES = {
-    "small": ("emphasis of short {}", NONE),
-    "large": ("emphasis of long {}", NONE),
-    "low": ("emphasis of dark {}", NONE),
-    "high": ("emphasis of bright {}", NONE),
-    "small_low": ("emphasis of short dark {}", NONE),
-    "small_high": ("emphasis of short bright {}", NONE),
-    "large_low": ("emphasis of long dark {}", NONE),
-    "large_high": ("emphasis of long bright {}", NONE),
-    "level_nonuniformity": ("non-uniformity of the levels of {}", NONE),
-    "level_nonuniformity_normalised": ("normalised non-uniformity of the levels of {}", NONE),
-    "size_nonuniformity": ("non-uniformity of the sizes of {}", NONE),
-    "size_nonuniformity_normalised": ("normalised non-uniformity of the sizes of {}", NONE),
-    "percentage": ("number per pixel of {}", NONE),
-    "level_variance": ("variance of the levels of {}", NONE),
-    "size_variance": ("variance of the sizes of {}", NONE),
-    "entropy": ("entropy of {}", BITS),
+    "small": ("{small} emphasis", NONE),
+    "large": ("{large} emphasis", NONE),
+    "low": ("low grey-level {entry} emphasis", NONE),
+    "high": ("high grey-level {entry} emphasis", NONE),
+    "small_low": ("{small} low grey-level emphasis", NONE),
+    "small_high": ("{small} high grey-level emphasis", NONE),
+    "large_low": ("{large} low grey-level emphasis", NONE),
+    "large_high": ("{large} high grey-level emphasis", NONE),
+    "level_nonuniformity": ("grey-level non-uniformity", NONE),
+    "level_nonuniformity_normalised": ("normalised grey-level non-uniformity", NONE),
+    "size_nonuniformity": ("{size} non-uniformity", NONE),
+    "size_nonuniformity_normalised": ("normalised {size} non-uniformity", NONE),
+    "percentage": ("{entry} percentage", NONE),
+    "level_variance": ("grey-level variance", NONE),
+    "size_variance": ("{size} variance", NONE),
+    "entropy": ("{size} entropy", BITS),
 }
-
-
 MATRICES = {
-    "run": "runs of equal grey level",
-    "zone": "zones of equal grey level",
-    "dependence": "neighbourhoods of equal grey level",
+    "run": ("run-length", "short-run", "long-run", "run", "run-length"),
+    "zone": ("size-zone", "small-zone", "large-zone", "zone", "zone-size"),
+    "dependence": ("dependence", "low-dependence", "high-dependence", "count", "dependence-count"),
 }
-
+"""The matrices' names, and what is said of them: of small and large entries, an entry, and its size."""
 
 TONES = ("coarseness", "contrast", "busyness", "complexity", "strength")
-
-
 AREA_BOUND = {"level_nonuniformity", "size_nonuniformity"}
 """Left out: they grow with the region, and their normalised twins say the rest."""
-
 
 HISTOGRAM_BOUND = {"low", "high", "level_nonuniformity_normalised", "percentage", "level_variance"}
 """Left out of dependences, where they only repeat the histogram (every pixel has one dependence)."""
@@ -63,16 +53,16 @@ def _kept(matrix: str, name: str) -> bool:
 
 
 ALL = [(matrix, name) for matrix in MATRICES for name in EMPHASES] + [("tone", name) for name in TONES]
-
-
 KEPT = [place for place, (matrix, name) in enumerate(ALL) if _kept(matrix, name)]
 
 
 def _output(matrix: str, name: str) -> Output:
     if matrix == "tone":
-        return Output(f"the {name} of differences to the neighbourhood")
+        return Output(f"{name} of the neighbourhood grey-tone difference matrix")
+    title, small, large, entry, size = MATRICES[matrix]
     words, unit = EMPHASES[name]
-    return Output(f"the {words.format(MATRICES[matrix])}", unit)
+    named = words.format(small=small, large=large, entry=entry, size=size)
+    return Output(f"{named} of the grey-level {title} matrix", unit)
 
 
 OUTPUTS = {f"{matrix}_{name}": _output(matrix, name) for matrix, name in (ALL[place] for place in KEPT)}

@@ -41,24 +41,6 @@ def pattern(flat: NDArray[Any], at: int, width: int) -> int:
 
 
 @kernel
-def eroded(mask: Mask, radius: int) -> Mask:
-    """Mark pixels whose square of half-width `radius` lies in the mask."""
-    height, width = mask.shape
-    run = np.zeros((height, width), np.int64)
-    out = np.zeros((height, width), np.bool_)
-    side = 2 * radius + 1
-    for row in range(height):
-        streak = 0
-        for column in range(width):
-            streak = streak + 1 if mask[row, column] else 0
-            run[row, column] = run[row - 1, column] if row > 0 else 0
-            run[row, column] = run[row, column] + 1 if streak >= side else 0
-            if run[row, column] >= side:
-                out[row - radius, column - radius] = True
-    return out
-
-
-@kernel
 def components(bright: Mask) -> tuple[Ints32, int]:
     """Label the 8-connected components of a mask that has a margin of one pixel.
 

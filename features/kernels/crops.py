@@ -1,30 +1,9 @@
 """Cells cut out of a picture: their bounding boxes, crops and lists of pixels."""
 
 import numpy as np
+from scipy.ndimage import find_objects
 
 from features.jit import Floats, Floats32, Ints, Ints32, Mask, kernel
-
-
-@kernel
-def _extremes(labels: Ints32, largest: int) -> Ints:
-    """Return count, top, bottom, left, right of every label from 0 to `largest`; ends are exclusive."""
-    boxes = np.zeros((largest + 1, 5), np.int64)
-    height, width = labels.shape
-    for row in range(height):
-        for column in range(width):
-            label = labels[row, column]
-            if label == 0:
-                continue
-            box = boxes[label]
-            if box[0] == 0:
-                box[1] = row
-                box[3] = column
-                box[4] = column + 1
-            box[0] += 1
-            box[2] = row + 1
-            box[3] = min(box[3], column)
-            box[4] = max(box[4], column + 1)
-    return boxes
 
 
 def bounding_boxes(labels: Ints32) -> Ints:
@@ -40,9 +19,12 @@ def bounding_boxes(labels: Ints32) -> Ints:
     ndarray, shape (labels, 5)
         Label, top, bottom (exclusive), left, right (exclusive), in ascending order of label.
     """
-    boxes = _extremes(labels, int(labels.max(initial=0)))
-    present = np.flatnonzero(boxes[:, 0])
-    return np.column_stack([present, boxes[present, 1:]])
+    found = find_objects(labels) if labels.any() else []
+    boxes = [
+        (label, rows.start, rows.stop, columns.start, columns.stop)
+        for label, (rows, columns) in ((label, box) for label, box in enumerate(found, 1) if box)
+    ]
+    return np.array(boxes, np.int64).reshape(-1, 5)
 
 
 @kernel
@@ -113,21 +95,6 @@ def gather(pixels: Floats32, mask: Mask, count: int) -> tuple[Floats, Ints]:
             for index in range(first, found):
                 values[channel, index] = line[positions[1, index]]
     return values, positions
-
-
-@kernel
-def centre(positions: Ints) -> Floats:
-    """Return the mean row and column of pixels, shape (2,).
-
-    Parameters
-    ----------
-    positions : ndarray, shape (2, n), int64, n >= 1
-    """
-    rows, columns = 0, 0
-    for index in range(positions.shape[1]):
-        rows += positions[0, index]
-        columns += positions[1, index]
-    return np.array([rows, columns]) / positions.shape[1]
 
 
 @kernel

@@ -104,6 +104,7 @@ def distance_inside(mask: Mask) -> Floats:
 
 
 @kernel
-def _distance(positions: Ints, index: int, centre: Ints) -> float:
+def distance_to(positions: Ints, index: int, centre: Ints) -> float:
+    """Return the distance of one of some pixels, shape (2, n), from a pixel, shape (2,)."""
     down, right = positions[0, index] - centre[0], positions[1, index] - centre[1]
     return float(np.sqrt(float(down * down + right * right)))

@@ -11,16 +11,11 @@ from features.kernels.sums import LANES, add_products, in_order, total, total_fr
 FLAT = 1e-12
 """Relative rounding below which a correlation counts as zero."""
 
-
 NEAR = 1e-6
 """Share of a step by which an intensity may miss a threshold through rounding."""
 
-
 _CHUNK = 256
-
-
 NUMBERS = 15
-
 
 (
     PEARSON,
@@ -40,17 +35,12 @@ NUMBERS = 15
     WEIGHTED_2,
 ) = range(NUMBERS)
 
-
 CHUNK = 256
-
-
 DEVIATION, RANK, BRIGHT, IS_BRIGHT, SQUARE, NUMBER = range(6)
 """What is kept of a chunk's pixels: intensity and rank less their means; the intensity where it is bright, 1
 where it is, its square; and the dense rank."""
 
-
 SUMS = 9
-
 
 PRODUCT, RANK_PRODUCT, BOTH_1, BOTH_2, SQUARES_1, SQUARES_2, BRIGHT_PRODUCT, BY_RANK_1, BY_RANK_2 = range(
     SUMS

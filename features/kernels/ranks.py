@@ -8,10 +8,7 @@ from features.jit import Bytes, Floats, Ints, Ints32, kernel
 FEW = 512
 """Channels with at most so many distinct intensities, as 8-bit pictures have, are ranked without sorting."""
 
-
 _SLOTS = 4096
-
-
 _DIGIT = 11
 
 

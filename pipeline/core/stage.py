@@ -188,12 +188,6 @@ def changes(record: Record, inputs: Mapping[str, str]) -> list[str]:
     return gone + new + changed
 
 
-def write_record(path: Path, stage: str, options: BaseModel, inputs: Mapping[str, str]) -> None:
-    """Write a record by hand: for stages that do not run by `execute` yet."""
-    record = Record(stage=stage, options=options.model_dump(mode="json"), inputs=dict(inputs), summary={})
-    write_text(path, record.model_dump_json(indent=1))
-
-
 def option_inputs(options: Options, *names: str) -> dict[str, str]:
     """Return options that change a result as inputs of a stage."""
     return {f"option {name}": str(getattr(options, name)) for name in names}

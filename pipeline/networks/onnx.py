@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
@@ -21,36 +21,26 @@ _SMALLEST = 1e-6
 """Probabilities are kept this far from 0 and 1 before their log-odds are taken."""
 
 
-class OnnxDescription(BaseModel):
+class OnnxDescription(Preprocessing):
     """The TOML beside an ONNX file: ``network.toml`` for ``network.onnx``.
 
     Attributes
     ----------
-    channels : list of str
-        What the network's planes show, in its order: microtubules, protein, nucleus, er.
-    side : int
-        Side in pixels of its input.
-    mean, std : list of float
-        Of each plane, in the same order; intensities are in [0, 1] before.
-    scale : str
-        "full", or "picture" where each plane is first divided by its brightest pixels.
+    channels, side, mean, std, scale
+        As in `Preprocessing`; mean and std of each plane, in the order of channels.
     embedding : str, optional
         Name of the output that is the embedding.
     outputs : str, optional
         Name of the output with one number per location.
     outputs_are : str
         "logits" or "probabilities".
-    locations : list of str
+    locations : tuple of str
         Names of the class outputs; the 28 of the Kaggle competition unless given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     channels: tuple[Channel, ...] = ("microtubules", "protein", "nucleus", "er")
-    side: int = Field(ge=32)
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    scale: Literal["full", "picture"] = "full"
+    mean: tuple[float, ...] = Field()
+    std: tuple[float, ...] = Field()
     embedding: str | None = None
     outputs: str | None = None
     outputs_are: Literal["logits", "probabilities"] = "logits"
@@ -88,9 +78,7 @@ def describe_onnx(path: Path, name: str) -> Embedder:
         network=path.name,
         weights=path.resolve(),
         sha256=file_digest(path),
-        preprocessing=Preprocessing(
-            channels=said.channels, side=said.side, scale=said.scale, mean=said.mean, std=said.std
-        ),
+        preprocessing=Preprocessing.model_validate(said.model_dump(include=set(Preprocessing.model_fields))),
         outputs=said.locations if said.outputs else (),
         embedding=said.embedding,
         logits=said.outputs,

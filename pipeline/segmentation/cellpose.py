@@ -144,12 +144,13 @@ def some_pictures(samples: Sequence[Sample]) -> list[Picture]:
     """Read pictures evenly over the samples, in the order of their ids; unreadable ones do not count."""
     ordered = sorted(samples, key=lambda sample: sample.id)
     positions = np.unique(np.linspace(0, len(ordered) - 1, min(PICTURES, len(ordered))).round().astype(int))
-    pictures = []
+    pictures, errors = [], []
     for position in positions:
         try:
             pictures.append(read_picture(ordered[position]))
-        except SampleError:  # extract lists it among the problems
-            continue
+        except SampleError as error:  # extract lists it among the problems
+            errors.append(error)
     if not pictures:
-        raise PipelineError("no readable picture to estimate diameters from; give nuclei and cell diameters")
+        why = f"; the first: {errors[0]}" if errors else ""
+        raise PipelineError(f"no readable picture to estimate diameters from{why}")
     return pictures

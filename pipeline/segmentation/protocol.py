@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import unknown
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
@@ -53,13 +54,12 @@ def make_segmenter(name: str, **options: str | float | int | None) -> Segmenter:
         Where the name or an option is unknown, or weights are missing.
     """
     if name not in SEGMENTERS:
-        raise PipelineError(f"unknown segmenter '{name}'; known: {', '.join(SEGMENTERS)}")
+        raise PipelineError(unknown("segmenter", name, SEGMENTERS))
     given = {key: value for key, value in options.items() if value is not None}
     maker = _makers()[name]
     known = signature(maker).parameters
-    unknown = sorted(given.keys() - known.keys())
-    if unknown:
-        raise PipelineError(f"segmenter '{name}' has no option '{unknown[0]}'; known: {', '.join(known)}")
+    if strange := sorted(given.keys() - known.keys()):
+        raise PipelineError(f"segmenter '{name}' has no option '{strange[0]}'; known: {', '.join(known)}")
     return maker(**given)
 
 

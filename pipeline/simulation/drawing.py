@@ -1,5 +1,7 @@
 """Textures and marks on planes: correlated noise, webs, dots, rings and strokes."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,11 @@ FINEST = 0.4
 def as_plane(values: ArrayLike) -> Plane:
     """Give values as a plane: in single precision, whatever they were computed in."""
     return np.asarray(values, np.float32)
+
+
+def directions(angles: NDArray[Any]) -> NDArray[Any]:
+    """Return unit vectors (row, column) of angles in radians, shape (n, 2)."""
+    return np.stack([np.sin(angles), np.cos(angles)], axis=1)
 
 
 def blur(plane: Plane, sigma: float) -> Plane:
@@ -125,7 +132,6 @@ def rings(
 ) -> Plane:
     """Draw circles of the given radii (pixels) with lines of `sigma` pixels and peak 1."""
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
-    circle = np.stack([np.sin(turns), np.cos(turns)], axis=1)
-    path = centres[:, None] + radii[:, None, None] * circle
+    path = centres[:, None] + radii[:, None, None] * directions(turns)
     spacing = np.repeat(2 * np.pi * radii / len(turns), len(turns)).astype(np.float32)
     return lines(shape, path.reshape(-1, 2), spacing, sigma)

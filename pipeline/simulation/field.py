@@ -66,7 +66,7 @@ def simulate_picture(
     size: int = 512,
     locations: tuple[str, ...] = DEFAULT_LOCATIONS,
 ) -> SimulatedPicture:
-    """Simulate one picture of one protein.
+    """Simulate one picture of one protein: the same for the same arguments, always.
 
     Parameters
     ----------
@@ -80,11 +80,6 @@ def simulate_picture(
         Side of the square field in pixels.
     locations : tuple of str
         Locations that occur in the series.
-
-    Returns
-    -------
-    SimulatedPicture
-        The same for the same arguments, always.
     """
     described = protein if isinstance(protein, Protein) else protein_at(seed, protein, locations)
     scene = scene_of(seed, described, index, size)
@@ -182,9 +177,8 @@ def contact_sheet(locations: Sequence[str], seed: int) -> NDArray[np.uint8]:
         Colours of the Human Protein Atlas: microtubules red, the protein green, nuclei blue.
     """
     tiles = [_tile(name, number, seed) for number, name in enumerate(locations)]
-    blank = np.zeros_like(tiles[0])
-    tiles += [blank] * (-len(tiles) % min(COLUMNS, len(tiles)))
     width = min(COLUMNS, len(tiles))
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % width)
     rows = [np.hstack(tiles[start : start + width]) for start in range(0, len(tiles), width)]
     return np.vstack(rows)
 

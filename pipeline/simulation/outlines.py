@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label as connected
 
-from pipeline.simulation.drawing import as_plane, blur, smooth_noise
+from pipeline.simulation.drawing import as_plane, blur, directions, smooth_noise
 from pipeline.simulation.placement import CellLine, Phase, Population
 from pipeline.simulation.scene import Labels, Scene
 
@@ -204,7 +204,7 @@ def _centrosomes(cells: Population, rng: np.random.Generator) -> NDArray[np.floa
     """Place the centrosome just outside the envelope, on a side of its own."""
     turn = rng.uniform(0, 2 * np.pi, len(cells))
     away = cells.nucleus_radius * rng.uniform(1.15, 1.35, len(cells))
-    offset = away[:, None] * np.stack([np.sin(turn), np.cos(turn)], axis=1)
+    offset = away[:, None] * directions(turn)
     # In division the poles of the spindle lie on the axis; this is one of the two.
     poles = 0.75 * cells.nucleus_radius[:, None] * cells.direction
     return as_plane(cells.centre + np.where(cells.condensed[:, None], poles, offset))

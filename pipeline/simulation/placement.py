@@ -6,6 +6,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.simulation.drawing import directions
+
 
 @dataclass(frozen=True)
 class CellLine:
@@ -129,7 +131,7 @@ class Population:
     @property
     def direction(self) -> NDArray[np.float32]:
         """Unit vectors (row, column) along the axes, shape (n, 2)."""
-        return np.stack([np.sin(self.axis), np.cos(self.axis)], axis=1)
+        return directions(self.axis)
 
     @property
     def condensed(self) -> NDArray[np.bool_]:
@@ -228,7 +230,7 @@ def _divide(cells: Population, rng: np.random.Generator) -> Population:
 def _roomiest(cells: Population, row: int, half: float) -> float | None:
     """Find the axis along which two daughters keep clear of the other cells; None where none does."""
     axes = np.linspace(0, np.pi, 8, endpoint=False)
-    steps = half * np.stack([np.sin(axes), np.cos(axes)], axis=1)
+    steps = half * directions(axes)
     others = np.arange(len(cells)) != row
     if not others.any():
         return float(axes[0])

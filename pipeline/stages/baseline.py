@@ -16,7 +16,7 @@ from pipeline.data.annotations import read_annotations
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.comparisons import Score
-from pipeline.stages.evaluate import read_answers
+from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions
 
 MAJORITY, POOLED = "majority vote", "pooled"
@@ -94,7 +94,7 @@ def _compare(options: BaselineOptions, vote: pd.DataFrame) -> Comparison:
     work = Workspace(options.work or Path())
     if not work.out_of_fold.is_file():
         raise PipelineError(f"{work.root}: no trained model there; run train with --work {work.root} first")
-    stack = read_answers(work)[STACK]
+    stack = read_predictions(work)[STACK]
     ids = stack.truth.index.intersection(vote.index)
     if ids.empty:
         raise PipelineError(f"{work.root}: its model was trained on none of the answered pictures")

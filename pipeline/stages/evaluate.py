@@ -1,4 +1,4 @@
-"""The stage `evaluate`: out-of-fold answers in, scores with their protocol and intervals out."""
+"""The stage `evaluate`: out-of-fold predictions in, scores with their protocol and intervals out."""
 
 import json
 from collections.abc import Mapping
@@ -115,7 +115,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         if "positives" not in card:
             raise PipelineError(f"{work.model}: was trained by an older version; run train again")
         with progress.track("Scoring", 1) as advance:
-            scores = _marked(score(read_answers(work), card, options), card.get("leaks", []))
+            scores = _marked(score(read_predictions(work), card, options), card.get("leaks", []))
             advance(1)
         if options.ablation:
             parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
@@ -124,10 +124,10 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         return scores
 
 
-def read_answers(work: Workspace) -> dict[str, OutOfFold]:
-    """Read the outer out-of-fold answers of every model: the stack, the top two, each location's binary."""
+def read_predictions(work: Workspace) -> dict[str, OutOfFold]:
+    """Read the out-of-fold predictions of every model: the stack, the top two, each location's binary."""
     table = pd.read_parquet(work.out_of_fold)
-    answers = {}
+    predictions = {}
     for name, part in table.groupby("model", observed=True):
         order = list(dict.fromkeys(part["location"]))
         wide = {
@@ -136,13 +136,13 @@ def read_answers(work: Workspace) -> dict[str, OutOfFold]:
         }
         groups = part.drop_duplicates("Id").set_index("Id")["group"].loc[wide["truth"].index]
         folds = int(part["fold"].max()) + 1
-        answers[str(name)] = OutOfFold(wide["truth"], wide["probability"], wide["chosen"], groups, folds)
-    return answers
+        predictions[str(name)] = OutOfFold(wide["truth"], wide["probability"], wide["chosen"], groups, folds)
+    return predictions
 
 
-def score(answers: Mapping[str, OutOfFold], card: Mapping[str, Any], options: EvaluateOptions) -> Scores:
-    """Score the answers of all models, given the model's card; see `Scores`."""
-    stack = answers[STACK]
+def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options: EvaluateOptions) -> Scores:
+    """Score the predictions of all models, given the model's card; see `Scores`."""
+    stack = predictions[STACK]
     truth, chosen = stack.truth.to_numpy(), stack.chosen.to_numpy()
     resampled = resampled_counts(truth, chosen, stack.groups, draws=options.draws, seed=options.seed)
     exact = count(truth, chosen)
@@ -150,25 +150,27 @@ def score(answers: Mapping[str, OutOfFold], card: Mapping[str, Any], options: Ev
     bounds = np.quantile(resampled.f1(), [0.025, 0.975], axis=0)
     table.insert(1, "low", bounds[0])
     table.insert(2, "high", bounds[1])
-    table["binary_f1"] = [_f1(answers[name]) for name in table.index]
+    table["binary_f1"] = [_f1(predictions[name]) for name in table.index]
     trained = f"{len(table)} trained locations"
     always = all_positive_macro_f1(truth)
     share = len(table) / len(LOCATIONS)
     baselines = {
-        f"answering every location, over {trained}": always,
-        f"answering every location, over all {len(LOCATIONS)}": always * share,
-        f"answering at random by prevalence, over {trained}": float(truth.mean()),
+        f"predicting every location, over {trained}": always,
+        f"predicting every location, over all {len(LOCATIONS)}": always * share,
+        f"predicting at random by prevalence, over {trained}": float(truth.mean()),
     }
     draws, seed = options.draws, options.seed
-    four = protocols(answers, grouped=card["grouped"], kaggle=options.kaggle_score, draws=draws, seed=seed)
+    four = protocols(
+        predictions, grouped=card["grouped"], kaggle=options.kaggle_score, draws=draws, seed=seed
+    )
     return Scores(
         protocol=_protocol(stack, grouped=card["grouped"]),
         locations=_rows(table),
         totals=_totals(exact, resampled, trained, sum(number > 0 for number in card["positives"].values())),
         baselines=baselines,
         protocols=four,
-        selection=selection(answers, draws, seed),
-        pair=_rows(_top_two(answers[TOP_TWO])) if TOP_TWO in answers else None,
+        selection=selection(predictions, draws, seed),
+        pair=_rows(_top_two(predictions[TOP_TWO])) if TOP_TWO in predictions else None,
         left_out=card["left_out"],
     )
 
@@ -176,8 +178,8 @@ def score(answers: Mapping[str, OutOfFold], card: Mapping[str, Any], options: Ev
 def _totals(exact: Counts, resampled: Counts, trained: str, occurring: int) -> dict[str, Score]:
     """Return macro-F1 in its conventions, and micro-F1; `occurring` counts the locations in the labels."""
     macro, drawn = exact.macro_f1(), resampled.macro_f1()
-    answered, everywhere = exact.hit.shape[-1], len(LOCATIONS)
-    some, whole = answered / occurring, answered / everywhere
+    trained_ones, everywhere = exact.hit.shape[-1], len(LOCATIONS)
+    some, whole = trained_ones / occurring, trained_ones / everywhere
     return {
         f"macro-F1 over {trained}": _with_interval(macro, drawn),
         f"macro-F1 over the {occurring} locations that occur (undefined skipped), missing ones 0": (
@@ -191,7 +193,7 @@ def _totals(exact: Counts, resampled: Counts, trained: str, occurring: int) -> d
 
 
 def _marked(scores: Scores, leaks: list[str]) -> Scores:
-    """Say with every score which embeddings may have answered from memory."""
+    """Say with every score which embeddings may predict from memory."""
     marks = [f"MARKED: {leak}." for leak in leaks]
     return scores.model_copy(update={"protocol": " ".join([scores.protocol, *marks])})
 
@@ -221,8 +223,8 @@ def _protocol(stack: OutOfFold, *, grouped: bool) -> str:
             "among them"
         )
     return (
-        f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. Every answer comes from "
-        "boosters, settings, weights and thresholds that saw nothing of the picture's fold. "
+        f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. Every prediction comes from "
+        "base learners, hyperparameters, weights and thresholds that saw nothing of the picture's fold. "
         "Intervals: 95 %, bootstrap over groups."
     )
 

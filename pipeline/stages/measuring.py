@@ -1,16 +1,15 @@
 """Segment and measure one chunk of samples: what a worker process of `extract` does."""
 
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass
-from functools import cache
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import features
-from features.naming import parse
 from pipeline.core.problems import SampleError
 from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
@@ -87,9 +86,12 @@ def measure_chunk(chunk: Chunk) -> int:
 
 @dataclass(frozen=True)
 class _Measured:
+    """One sample: its row of the segmentation, and by family its cells and the picture's numbers."""
+
     summary: dict[str, object]
-    cells: pd.DataFrame
-    picture: dict[str, float]
+    cells: dict[str, pd.DataFrame] = field(default_factory=dict)
+    touches_border: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    picture: dict[str, dict[str, float]] = field(default_factory=dict)
     hash: str = ""
 
 
@@ -98,23 +100,16 @@ def _measure(sample: Sample, chunk: Chunk, work: Workspace) -> _Measured:
         picture = read_picture(sample)
     except SampleError as error:
         _, *problem = astuple(error.problem)
-        return _Measured(_summary(sample, problem=tuple(problem)), pd.DataFrame(), {})
+        return _Measured(_summary(sample, problem=tuple(problem)))
     found = _segment(sample, picture, chunk, work)
-    cells = features.measure(
-        picture.pixels,
-        found.cells,
-        found.nuclei,
-        pixel_size_um=picture.pixel_size_um,
-        families=chunk.families,
-    )
+    size, families = picture.pixel_size_um, chunk.families
+    cells = features.measure(picture.pixels, found.cells, found.nuclei, pixel_size_um=size, families=families)
     cut = features.touches_border(found.cells)
-    row = features.aggregate(cells, touches_border=cut)
-    row |= features.measure_field(
-        picture.pixels, pixel_size_um=picture.pixel_size_um, families=chunk.families
-    )
-    cells.insert(0, "touches_border", cut)
+    numbers = features.aggregate(cells, touches_border=cut)
+    whole = features.measure_field(picture.pixels, pixel_size_um=size, families=families)
+    numbers |= {family: numbers[family] | row for family, row in whole.items()}
     summary = _summary(sample, picture, found.count)
-    return _Measured(summary, cells.reset_index(names="label"), row, perceptual_hash(picture.pixels))
+    return _Measured(summary, cells, cut, numbers, perceptual_hash(picture.pixels))
 
 
 def _segment(sample: Sample, picture: Picture, chunk: Chunk, work: Workspace) -> Segmentation:
@@ -145,8 +140,8 @@ def _summary(
 
 def _counts(row: _Measured) -> dict[str, np.float32]:
     """Return what a picture's row says about its cells as a population: it belongs to no family."""
-    counts = {name: row.picture.get(name, np.nan) for name in features.picture_columns(())}
-    return {name: np.float32(value) for name, value in counts.items()}
+    counts = row.picture.get("population", {})
+    return {name: np.float32(counts.get(name, np.nan)) for name in features.picture_columns(())}
 
 
 def _write_family(work: Workspace, chunk: Chunk, family: str, rows: list[_Measured]) -> None:
@@ -161,12 +156,6 @@ def _write_family(work: Workspace, chunk: Chunk, family: str, rows: list[_Measur
     )
 
 
-@cache
-def _family_of(column: str) -> str:
-    """Return a column's family: the same thousands of names are asked for with every picture."""
-    return parse(column).family
-
-
 def _write_hashes(work: Workspace, chunk: Chunk, rows: list[_Measured]) -> None:
     pairs = zip(rows, chunk.keys, strict=True)
     hashes = [
@@ -179,14 +168,13 @@ def _write_hashes(work: Workspace, chunk: Chunk, rows: list[_Measured]) -> None:
 
 
 def _cells_of(row: _Measured, key: str, family: str) -> pd.DataFrame:
-    names = ["label", "touches_border"]
-    names += [name for name in row.cells.columns[2:] if _family_of(name) == family]
-    cells = row.cells[names].copy()
+    cells = row.cells[family].reset_index(names="label")
     cells.insert(0, "Id", str(row.summary["Id"]))
     cells.insert(1, "key", key)
+    cells.insert(3, "touches_border", row.touches_border)
     return cells
 
 
 def _picture_of(row: _Measured, key: str, family: str) -> dict[str, object]:
-    values = {name: np.float32(value) for name, value in row.picture.items() if _family_of(name) == family}
+    values = {name: np.float32(value) for name, value in row.picture[family].items()}
     return {"Id": row.summary["Id"], "key": key, **values}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
+from pipeline.core.names import unknown
 from pipeline.core.problems import SampleError
 from pipeline.core.progress import Progress
 from pipeline.core.workspace import Workspace
@@ -99,9 +100,9 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
 def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
     found, _ = find_samples(options.images, options.samples)
     known = {sample.id: sample for sample in found}
-    unknown = [name for name in options.ids if name not in known]
-    if unknown:
-        raise PipelineError(f"unknown sample '{unknown[0]}' in {options.images}; give ids of its pictures")
+    for name in options.ids:
+        if name not in known:
+            raise PipelineError(f"{options.images}: {unknown('sample', name, known)}")
     unsegmented = [name for name in options.ids if not work.mask(name).is_file()]
     if unsegmented:
         raise PipelineError(f"{work.mask(unsegmented[0])}: missing; run extract on {options.images} first")

@@ -6,7 +6,7 @@ A family whose numbers change gets a new version, and with it a new file; old fi
 import json
 from pathlib import Path
 
-from scenes import scene
+from scenes import in_one_row, scene
 
 from features import cell_columns, family_versions, measure_field
 
@@ -24,7 +24,7 @@ def numbers(family: str) -> dict[str, float]:
     row = given.measured(families=[family]).iloc[0]
     return {
         **{name: float(row[name]) for name in cell_columns([family])},
-        **measure_field(given.picture, families=[family]),
+        **in_one_row(measure_field(given.picture, families=[family])),
     }
 
 

@@ -3,11 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features import measure
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
+
+
+def side_by_side(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Join the families' tables."""
+    return pd.concat(tables.values(), axis=1)
+
+
+def in_one_row(numbers: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Join what is said of a picture by family."""
+    return {name: value for part in numbers.values() for name, value in part.items()}
 
 
 @dataclass(frozen=True)
@@ -18,9 +29,13 @@ class Scene:
     cells: NDArray[np.int32]
     nuclei: NDArray[np.int32]
 
-    def measured(self, **options):
-        """Measure the scene's cells."""
+    def by_family(self, **options) -> dict[str, pd.DataFrame]:
+        """Measure the scene's cells: a table per family."""
         return measure(self.picture, self.cells, self.nuclei, **options)
+
+    def measured(self, **options) -> pd.DataFrame:
+        """Measure the scene's cells: all families side by side."""
+        return side_by_side(self.by_family(**options))
 
     def changed(self, change) -> "Scene":
         """Apply one change of geometry, on the last two axes, to picture and labels."""

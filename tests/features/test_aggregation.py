@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scenes import in_one_row
 
 from features import aggregate
 
@@ -16,7 +17,7 @@ def cells(*values: float) -> pd.DataFrame:
 
 def summary(values, touching) -> dict[str, float]:
     """Aggregate one column; names without the column's own."""
-    row = aggregate(cells(*values), touches_border=np.array(touching, bool))
+    row = in_one_row(aggregate({"morphology": cells(*values)}, touches_border=np.array(touching, bool)))
     return {name.rsplit("__", 1)[1]: value for name, value in row.items()}
 
 
@@ -84,4 +85,4 @@ def test_a_picture_without_cells_has_a_row():
 
 def test_a_flag_per_cell_is_needed():
     with pytest.raises(ValueError, match="touches_border has shape \\(2,\\); there are 1 cells"):
-        aggregate(cells(1), touches_border=np.array([True, False]))
+        aggregate({"morphology": cells(1)}, touches_border=np.array([True, False]))

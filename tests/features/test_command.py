@@ -30,14 +30,15 @@ def test_without_options_the_families_are_listed():
 
 def test_a_family_is_listed_by_output_with_unit_and_words():
     text = said("--family", "morphology", "--markdown")
-    assert (
-        "| area | µm² (px² where the pixel size is unknown) | the area | cell, nucleus, cytoplasm |" in text
-    )
+    assert "| area | µm² (px² where the pixel size is unknown) | area | cell, nucleus, cytoplasm |" in text
 
 
 def test_a_column_is_explained_in_words():
     text = said("--column", "nucleus__lbp__r2_mixed__er__median")
-    assert text.startswith("median over the picture's cells of the share of pixels with no uniform pattern")
+    assert text.startswith(
+        "share of pixels in the nucleus whose local binary pattern of the ER at radius 2 px is not uniform, "
+        "median over cells"
+    )
 
 
 def test_the_documented_table_is_what_the_command_prints():

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scenes import Scene, scene
+from scenes import Scene, in_one_row, scene, side_by_side
 
 from features import cell_columns, measure, measure_field
 from features.measurement import touches_border
@@ -100,8 +100,8 @@ def test_a_cell_without_nucleus_has_no_nuclear_numbers_but_all_others():
 def test_one_mask_and_one_channel_are_enough():
     given = scene()
     protein = given.picture[1:2]
-    only_cells = measure(protein, given.cells, channels=("protein",))
-    only_nuclei = measure(protein, None, given.nuclei, channels=("protein",))
+    only_cells = side_by_side(measure(protein, given.cells, channels=("protein",)))
+    only_nuclei = side_by_side(measure(protein, None, given.nuclei, channels=("protein",)))
     whole = given.measured()
     shared = [column for column in only_cells if column in whole]
     assert len(shared) == len(only_cells.columns) > 400
@@ -124,8 +124,8 @@ def test_what_a_nucleus_has_outside_its_cell_is_ignored():
 
 
 def test_a_picture_of_one_pixel_or_of_none_bright_still_has_field_features():
-    one = measure_field(np.full((4, 1, 1), 7, np.uint8))
-    dark = measure_field(np.zeros((4, 30, 31), np.uint8))
+    one = in_one_row(measure_field(np.full((4, 1, 1), 7, np.uint8)))
+    dark = in_one_row(measure_field(np.zeros((4, 30, 31), np.uint8)))
     assert one.keys() == dark.keys()
     assert dark["field__intensity__mean__protein"] == 0
     assert np.isnan(dark["foreground__intensity__mean__protein"])

@@ -1,7 +1,7 @@
 """Names are written and read by one grammar."""
 
 import pytest
-from scenes import scene
+from scenes import in_one_row, scene
 
 from features import (
     Column,
@@ -43,20 +43,30 @@ def test_a_name_outside_the_grammar_is_refused(name):
 
 def test_descriptions_are_plain_words():
     assert describe("nucleus__haralick__contrast_d4__protein__p90") == (
-        "90th percentile over the picture's cells of Haralick's contrast "
-        "at distance 4 px of the protein in the nucleus (pixels of 0.32 µm where the pixel size is known)"
+        "contrast of the grey-level co-occurrence matrix at distance 4 px of the protein in the nucleus, "
+        "90th percentile over cells (pixels of 0.32 µm where the pixel size is known)"
     )
-    assert describe("cell__morphology__area").startswith("the area of the cell, in µm² (px²")
-    assert describe("picture__population__cells") == "the number of cells"
-    assert describe("cnn__densenet121__e0041") == "number 41 of the embedding of the network densenet121"
+    assert describe("cell__morphology__area").startswith("area of the cell, in µm² (px²")
+    assert describe("picture__population__cells") == "number of cells in the picture"
+    assert describe("cnn__densenet121__e0041") == "dimension 41 of the embedding of the network densenet121"
     assert describe("cnn__some_net__logit_nuclear_membrane__max") == (
-        "maximum over the picture's cells of the log-odds of nuclear membrane by the network some_net"
+        "log-odds of nuclear membrane by the network some_net, maximum over cells"
     )
     assert describe("cnn__some_net__e0000_top3") == (
-        "mean of the 3 largest over the picture's cells of number 0 of the embedding of the network some_net"
+        "dimension 0 of the embedding of the network some_net, mean of the 3 largest over cells"
     )
     assert describe("cnn__some_net__area") == "area of the network some_net"
     assert "of the protein and the ER" in describe("cell__colocalization__pearson__protein__er")
+    assert describe("cell__intensity__nucleus_share__protein__mean") == (
+        "share of the protein's intensity that lies in the nucleus, mean over cells"
+    )
+    assert describe("cell__intensity__nucleus_share__microtubules").startswith("share of the microtubules' ")
+    assert describe("cell__colocalization__distance_2__protein__er").startswith(
+        "mean distance from bright ER to bright protein regions, in µm"
+    )
+    assert describe("cell__morphology__area__beyond") == (
+        "area of the cell, share of cells far above the median"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,11 +79,15 @@ def test_a_column_nobody_measures_is_refused(name):
 
 def test_picture_columns_are_those_of_aggregate_and_then_of_the_field():
     given = scene()
-    row = aggregate(given.measured(), touches_border=touches_border(given.cells))
-    assert [*row, *measure_field(given.picture)] == picture_columns()
+    row = in_one_row(aggregate(given.by_family(), touches_border=touches_border(given.cells)))
+    assert [*row, *in_one_row(measure_field(given.picture))] == picture_columns()
     families = ["morphology", "lbp"]
-    row = aggregate(given.measured(families=families), touches_border=touches_border(given.cells))
-    assert [*row, *measure_field(given.picture, families=families)] == picture_columns(families)
+    row = in_one_row(
+        aggregate(given.by_family(families=families), touches_border=touches_border(given.cells))
+    )
+    field = measure_field(given.picture, families=families)
+    assert list(field) == ["lbp"]
+    assert [*row, *in_one_row(field)] == picture_columns(families)
 
 
 def test_the_catalogue_has_a_row_per_output_and_region():

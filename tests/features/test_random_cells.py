@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scenes import in_one_row, side_by_side
 
 from features import aggregate, cell_columns, measure, measure_field, picture_columns, touches_border
 from features.kernels.crops import bounding_boxes
@@ -42,12 +43,13 @@ def scenes(draw):
 def check(picture, cells, nuclei, size=None) -> None:
     """Measure and aggregate; columns are the declared ones, numbers finite or NaN."""
     before = picture.copy(), cells.copy(), nuclei.copy()
-    table = measure(picture, cells, nuclei, pixel_size_um=size)
+    tables = measure(picture, cells, nuclei, pixel_size_um=size)
+    table = side_by_side(tables)
     assert list(table.columns) == cell_columns()
     assert list(table.index) == sorted(set(cells.ravel().tolist()) - {0})
     assert not np.isinf(table.to_numpy()).any()
-    row = aggregate(table, touches_border=touches_border(cells))
-    row |= measure_field(picture, pixel_size_um=size)
+    row = in_one_row(aggregate(tables, touches_border=touches_border(cells)))
+    row |= in_one_row(measure_field(picture, pixel_size_um=size))
     assert list(row) == picture_columns()
     assert not np.isinf(list(row.values())).any()
     for array, copy in zip((picture, cells, nuclei), before, strict=True):
@@ -75,6 +77,6 @@ def test_as_many_cells_as_16_bits_can_number_are_found():
 def test_labels_may_be_any_16_bit_numbers():
     cells = np.arange(65535, 65535 - 7 * 9, -1, dtype=np.uint16).reshape(7, 9)
     picture = np.random.default_rng(0).random((4, 7, 9)).astype(np.float32)
-    table = measure(picture, cells, cells, families=["intensity", "neighbours"])
+    table = side_by_side(measure(picture, cells, cells, families=["intensity", "neighbours"]))
     np.testing.assert_array_equal(table["cell__intensity__mean__protein"], picture[1].ravel()[::-1])
     assert table["cell__neighbours__count"].max() == 8

@@ -3,8 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.drawing import Plane, as_plane, dots, lines, rings, smooth_noise, speckle, web
-from pipeline.simulation.filaments import Growth, outwards, strands
+from pipeline.simulation.drawing import (
+    Plane,
+    as_plane,
+    directions,
+    dots,
+    lines,
+    rings,
+    smooth_noise,
+    speckle,
+    web,
+)
+from pipeline.simulation.filament_growth import Growth, outwards, strands
 from pipeline.simulation.scene import Scene
 
 
@@ -204,6 +214,6 @@ def _bars(
     """Draw straight bars of given lengths in pixels, at random angles."""
     turn = rng.uniform(0, np.pi, len(centres))
     along = np.linspace(-0.5, 0.5, 28)[None, :, None] * lengths[:, None, None]
-    points = centres[:, None] + along * np.stack([np.sin(turn), np.cos(turn)], axis=1)[:, None]
+    points = centres[:, None] + along * directions(turn)[:, None]
     spacing = np.repeat(lengths / 28, 28)
     return lines(scene.shape, points.reshape(-1, 2).astype(np.float32), spacing, scene.px(0.28))

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.drawing import Plane, as_plane, blur, dots, lines, smooth_noise, speckle
-from pipeline.simulation.filaments import STEP, Growth, grow, outwards, strands
+from pipeline.simulation.drawing import Plane, as_plane, blur, directions, dots, lines, smooth_noise, speckle
+from pipeline.simulation.filament_growth import STEP, Growth, grow, outwards, strands
 from pipeline.simulation.placement import Phase
 from pipeline.simulation.scene import Scene
 
@@ -111,7 +111,7 @@ def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
     cells = scene.population
     apart = rng.uniform(0.3, 1.2, (len(cells), 1)) / scene.pixel_um
     turn = rng.uniform(0, 2 * np.pi, len(cells))
-    partner = scene.centrosome + apart * np.stack([np.sin(turn), np.cos(turn)], axis=1)
+    partner = scene.centrosome + apart * directions(turn)
     opposite = 2 * cells.centre - scene.centrosome
     second = np.where(cells.condensed[:, None], opposite, partner)
     spots = np.concatenate([scene.centrosome, second]).astype(np.float32)

@@ -12,7 +12,7 @@ from pipeline.core.progress import SilentProgress
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.label_filters import agreeing, reliable
-from pipeline.stages.evaluate import read_answers
+from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train
 from run import app
@@ -120,7 +120,7 @@ def test_what_each_filter_takes_is_listed_by_location(selected: Workspace) -> No
 
 
 def test_every_label_is_scored_with_and_without_the_selection(selected: Workspace) -> None:
-    answers = read_answers(selected)
+    answers = read_predictions(selected)
     labels = pd.read_csv(selected.root.parent / "labels.csv", dtype=str).set_index("Id")["Target"]
     truth = labels.str.split().map(lambda words: "25" in words)
     for name in ("stack", "without selection", "random split"):

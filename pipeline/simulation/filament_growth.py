@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.drawing import Plane, lines
+from pipeline.simulation.drawing import Plane, directions, lines
 from pipeline.simulation.scene import Labels, Scene
 
 
@@ -77,9 +77,9 @@ def grow(
         found.append((position, (step / (steps[alive] + 1)).astype(np.float32), alive))
         heading = heading + jitter * rng.standard_normal(len(alive), dtype=np.float32)
         force = push[_pixel(position, labels)] * np.float32(2 * growth.steer)
-        sine, cosine = (_direction(heading) + force).T
+        sine, cosine = (directions(heading) + force).T
         heading = np.arctan2(sine, cosine)
-        position = position + np.float32(STEP) * _direction(heading)
+        position = position + np.float32(STEP) * directions(heading)
     points, age, filament = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return points, age, filament
 
@@ -88,10 +88,6 @@ def _pixel(position: NDArray[np.float32], padded: Labels) -> tuple[NDArray[np.in
     """Index of the pixels nearest to points in a plane padded by one; points beyond it fall on the pad."""
     row, column = np.clip(np.rint(position).astype(np.int64) + 1, 0, np.array(padded.shape) - 1).T
     return row, column
-
-
-def _direction(heading: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.stack([np.sin(heading), np.cos(heading)], axis=1)
 
 
 def strands(
