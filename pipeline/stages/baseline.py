@@ -15,9 +15,9 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.annotations import read_annotations
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
+from pipeline.stages.comparisons import Score
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions
-from pipeline.stages.protocols import Score
 
 MAJORITY, POOLED = "majority vote", "pooled"
 

@@ -121,7 +121,7 @@ def test_networks_trained_here_are_stacked_and_their_part_is_told(command_line, 
     by_feature = ["--work", root / "work", "--embeddings", table, "--by", "feature", "--top", 100]
     told = command_line("importances", "Nucleoplasm", *by_feature)
     assert told.status == 0
-    assert "log-odds of" in told.output
+    assert "What decides Nucleoplasm" in told.output
     assert states(command_line, root)["train-cnn-own"] == "done"
     moved = command_line("train", *base, "--trials", 0, "--seed", 5, "--embeddings", table)
     assert moved.status == 2
