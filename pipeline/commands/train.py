@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands.console import RichProgress, following, say
 from pipeline.commands.options import command
+from pipeline.core.errors import read_problems
 from pipeline.core.names import counted
-from pipeline.core.problems import read_problems
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import TrainOptions

@@ -11,9 +11,8 @@ import pandas as pd
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
 from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, write_text
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
+from pipeline.core.files import write_text
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.comparisons import (
@@ -95,8 +94,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
                 f"{work.root}: no trained model there; run train with --work {work.root} first"
             )
         asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation")
-        files = {"out-of-fold predictions": work.out_of_fold, "model": card}
-        return {name: file_digest(path) for name, path in files.items()} | asked
+        return file_inputs({"out-of-fold predictions": work.out_of_fold, "model": card}) | asked
 
     def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
         """Return the scores."""

@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline.commands.baseline import baseline as command
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.stages.baseline import BaselineOptions, baseline
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train

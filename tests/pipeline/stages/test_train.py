@@ -13,8 +13,7 @@ import pytest
 
 from models.bundle import load_model
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train
@@ -87,7 +86,7 @@ def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
 def test_killed_and_run_again_it_ends_with_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from pipeline.core.progress import SilentProgress;"
+        "import sys; from pathlib import Path; from pipeline.core.stage import SilentProgress;"
         "from pipeline.core.stage import execute; from pipeline.stages.options import TrainOptions;"
         "from pipeline.stages.train import Train;"
         "given = {'work': Path(sys.argv[1]), 'labels': Path(sys.argv[2])};"
