@@ -15,7 +15,8 @@ A stage that may run several times in a work folder (once per network) overrides
 ``Workspace(options.work).record(f"{self.name}-{name}")``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
@@ -24,8 +25,34 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, write_text
-from pipeline.core.progress import Progress
 from pipeline.core.workspace import Workspace
+
+Advance = Callable[[int], None]
+"""Called with the number of units just finished."""
+
+
+class Progress(Protocol):
+    """What a stage may tell whoever runs it."""
+
+    def track(self, description: str, total: int) -> AbstractContextManager[Advance]:
+        """Open a progress bar of `total` units; the value of the context advances it."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one line that stays on the screen (a result, a decision, a warning)."""
+        ...
+
+
+class SilentProgress:
+    """Progress that nobody watches: for tests and for use as a library."""
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Advance]:  # noqa: ARG002 - the protocol's names
+        """Open a bar that shows nothing."""
+        yield lambda units: None  # noqa: ARG005 - the protocol's name
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
 
 
 @dataclass(frozen=True)

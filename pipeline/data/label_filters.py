@@ -8,9 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.annotators import majority_vote, unanimous
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import slug
-from pipeline.core.problems import Problem
 from pipeline.data.annotations import read_annotations
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.locations import LOCATIONS

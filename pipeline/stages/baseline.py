@@ -9,8 +9,7 @@ import pandas as pd
 from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval
 from models.stacking import STACK
-from pipeline.core.errors import PipelineError
-from pipeline.core.problems import Problem
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.workspace import Workspace
 from pipeline.data.annotations import read_annotations
 from pipeline.data.labels import read_labels

@@ -16,7 +16,7 @@ from models.meta_learner import mean_group_size
 from models.metrics import balanced_f1, count, interval, resampled_counts
 from models.stacking import RANDOM_SPLIT, STACK, WITHOUT_SELECTION
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 
 ALWAYS_YES = 2 / 3

@@ -12,8 +12,7 @@ from models.metrics import Counts, all_positive_macro_f1, count, interval, per_l
 from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, file_inputs, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.comparisons import (

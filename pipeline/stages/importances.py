@@ -16,8 +16,7 @@ from models.bundle import Model
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.names import unknown
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, file_inputs, option_inputs, table_inputs
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.embedding_tables import read_embedding

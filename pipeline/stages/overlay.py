@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import replacing
 from pipeline.core.names import unknown
-from pipeline.core.problems import SampleError
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture

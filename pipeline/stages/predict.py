@@ -10,12 +10,10 @@ from typing import Any
 import pandas as pd
 
 from models.bundle import Model, load_model
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
-from pipeline.core.problems import Problem
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, execute, file_inputs, option_inputs, table_inputs
+from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, write_text
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workers import map_chunks
 from pipeline.data.locations import LOCATIONS, find_location
 from pipeline.data.samples import CHANNELS, COLOURS

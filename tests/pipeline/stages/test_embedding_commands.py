@@ -7,8 +7,7 @@ import imagecodecs
 import pandas as pd
 import pytest
 
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.importances import Importances, grouped, read_shares
 from pipeline.stages.options import ImportancesOptions
