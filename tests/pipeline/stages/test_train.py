@@ -51,7 +51,7 @@ def test_locations_that_cannot_be_cross_validated_are_named_with_the_reason(trai
     assert list(card["locations"]) == TRAINED
     assert len(card["left_out"]) == 25
     assert card["left_out"]["Golgi apparatus"] == "no picture with it"
-    assert card["left_out"]["Microtubule ends"].endswith("in 2 groups, 3 folds need 3")
+    assert card["left_out"]["Microtubule ends"].endswith("in 2 groups; 3 folds need 3 groups")
     assert card["extraction"] == {"segmenter": "watershed", "families": {"intensity": 1}}
 
 
