@@ -15,16 +15,44 @@ A stage that may run several times in a work folder (once per network) overrides
 ``Workspace(options.work).record(f"{self.name}-{name}")``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from pipeline.core.files import write_text
-from pipeline.core.progress import Progress
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest, write_text
 from pipeline.core.workspace import Workspace
+
+Advance = Callable[[int], None]
+"""Called with the number of units just finished."""
+
+
+class Progress(Protocol):
+    """What a stage may tell whoever runs it."""
+
+    def track(self, description: str, total: int) -> AbstractContextManager[Advance]:
+        """Open a progress bar of `total` units; the value of the context advances it."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one line that stays on the screen (a result, a decision, a warning)."""
+        ...
+
+
+class SilentProgress:
+    """Progress that nobody watches: for tests and for use as a library."""
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Advance]:  # noqa: ARG002 - the protocol's names
+        """Open a bar that shows nothing."""
+        yield lambda units: None  # noqa: ARG005 - the protocol's name
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +87,7 @@ class Options(BaseModel):
 
 
 class Summary(BaseModel):
-    """What a stage did or found.
-
-    Attributes
-    ----------
-    fresh : bool
-        False where it was found in the record, since everything was up to date.
-    """
+    """What a stage did or found; not fresh where it was found in the record, as all was up to date."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -81,28 +103,14 @@ AnySummary = TypeVar("AnySummary", bound=Summary)
 
 
 class Stage(Protocol[AnyOptions, AnySummary]):
-    """One stage; see the module's text for how to write one.
-
-    Attributes
-    ----------
-    name : str
-        Of the command, and of the record.
-    options, summary : type
-        Models of what it is asked to do, and of what it says in the end.
-    """
+    """One stage, by the name of its command and record; see the module's text for how to write one."""
 
     name: str
     options: type[AnyOptions]
     summary: type[AnySummary]
 
     def inputs(self, options: AnyOptions) -> dict[str, str]:
-        """Return fingerprints of everything that decides the outputs, by a name that the user knows.
-
-        Raises
-        ------
-        PipelineError
-            If something is missing or cannot be used.
-        """
+        """Return fingerprints of all that decides the outputs, by names that the user knows, or refuse it."""
         ...
 
     def outputs(self, options: AnyOptions) -> tuple[Path, ...]:
@@ -123,7 +131,6 @@ class Record(BaseModel):
 
     Attributes
     ----------
-    stage : str
     options : dict
         What the stage was asked to do, so that its inputs can be looked at again.
     inputs : dict
@@ -188,10 +195,24 @@ def changes(record: Record, inputs: Mapping[str, str]) -> list[str]:
     return gone + new + changed
 
 
-def write_record(path: Path, stage: str, options: BaseModel, inputs: Mapping[str, str]) -> None:
-    """Write a record by hand: for stages that do not run by `execute` yet."""
-    record = Record(stage=stage, options=options.model_dump(mode="json"), inputs=dict(inputs), summary={})
-    write_text(path, record.model_dump_json(indent=1))
+def file_inputs(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return the digests of files that a stage reads.
+
+    Raises
+    ------
+    PipelineError
+        If one is not there.
+    """
+    for path in files.values():
+        if not path.is_file():
+            raise PipelineError(f"{path}: no such file; check the path")
+    return {name: file_digest(path) for name, path in files.items()}
+
+
+def table_inputs(embeddings: Iterable[Path], outputs: Iterable[Path]) -> dict[str, str]:
+    """Return the digests of tables of embeddings and of other networks' predictions; see `file_inputs`."""
+    named = {f"embeddings {path.name}": path for path in embeddings}
+    return file_inputs(named | {f"outputs {path.name}": path for path in outputs})
 
 
 def option_inputs(options: Options, *names: str) -> dict[str, str]:

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import replacing
-from pipeline.core.problems import Problem, SampleError
 from pipeline.data.samples import CHANNELS, COLOURS, Sample
 
 _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0}

@@ -1,6 +1,5 @@
 """Tables that users give: any csv as text; csv, parquet or npz with one row per picture; embeddings."""
 
-import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from features.naming import parse
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import slug
 
 _KEYS = ("Id", "id", "Ids", "ids")
 
@@ -162,7 +162,7 @@ def read_embedding(path: Path) -> pd.DataFrame:
 
 def embedding_name(path: Path) -> str:
     """Return a file's name as a token of column names."""
-    return re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") or "embedding"
+    return slug(path.stem) or "embedding"
 
 
 def _parses(column: str) -> bool:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.torch_runtime import autocast
+from pipeline.core.workers import autocast
 from pipeline.segmentation.dynamics import follow_flows
 from pipeline.segmentation.label_images import drop_small, enlarge_labels, median_diameter
 from pipeline.segmentation.network import Weights, load_network

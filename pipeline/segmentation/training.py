@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.core.torch_runtime import autocast
 from pipeline.core.training_loop import Schedule, State, TrainingLoop
+from pipeline.core.workers import autocast
 from pipeline.segmentation.dynamics import flows_of
 from pipeline.segmentation.fields import Field
 from pipeline.segmentation.inference import normalise

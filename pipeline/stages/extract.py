@@ -11,12 +11,10 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 import features
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import remove_leftovers, text_digest, write_blocks, write_table, write_text
 from pipeline.core.names import unknown
-from pipeline.core.problems import Problem, read_problems, write_problems
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary
+from pipeline.core.stage import Progress, Stage, Summary
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
@@ -219,7 +217,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     samples, problems = find_samples(options.images, options.samples)
     made = make_segmenter(options.segmenter, **options.segmenter_options)
     work = Workspace(options.work)
-    if made.uses_torch and not work.diameters.is_file():
+    if made.uses_torch and None in made.settings().values() and not work.diameters.is_file():
         progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
     segmenter = made.calibrated(samples, work.diameters)
     settings = dict(segmenter.settings())

@@ -1,5 +1,6 @@
 """The stage `importances`: how much each feature moves each location's log-odds."""
 
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,9 @@ from features import describe
 from features.naming import parse
 from models.bundle import Model
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, replacing
+from pipeline.core.files import replacing
 from pipeline.core.names import unknown
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import find_location
@@ -32,6 +32,7 @@ BY = ("feature", "family", "block", "region", "channel", "statistic")
 HANDCRAFTED = "handcrafted"
 """Block of all features that are not a network's."""
 
+_EMBEDDED = re.compile(r"cnn__\w+?__e\d+(_|$)")
 NETWORK = "network (all channels)"
 """Channels of a column that a network made."""
 
@@ -62,17 +63,12 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         manifest = work.model / "manifest.json"
         if not manifest.is_file() or not work.folds.is_file():
             raise PipelineError(f"{manifest}: missing; run train with --work {work.root} first")
-        tables = {
-            "features": work.features,
-            **{f"embeddings {path.name}": path for path in options.embeddings},
-            **{f"outputs {path.name}": path for path in options.outputs},
+        features = {"features": work.features} if work.features.is_file() else {}
+        return {
+            **file_inputs({"model": manifest, **features}),
+            **table_inputs(options.embeddings, options.outputs),
+            **option_inputs(options, "pictures"),
         }
-        for name, path in tables.items():
-            if name != "features" and not path.is_file():
-                raise PipelineError(f"{path}: no such file; check the path")
-        present = {name: path for name, path in tables.items() if path.is_file()}
-        digests = {name: file_digest(path) for name, path in present.items()}
-        return {"model": file_digest(manifest)} | digests | option_inputs(options, "pictures")
 
     def outputs(self, options: ImportancesOptions) -> tuple[Path, ...]:
         """Return the table of shares."""
@@ -165,7 +161,7 @@ def in_words(column: str) -> str:
     """Say what a column is; a work folder may be older than the features that this version knows."""
     region, _, network = column.partition("__")
     if region == "cnn" and "__" not in network:
-        return f"all numbers of the network '{network}'"
+        return f"the embedding of the network {network}, all its numbers"
     try:
         return describe(column)
     except ValueError:
@@ -176,7 +172,8 @@ def _key(column: str, by: str) -> str:
     parts = parse(column)
     without = NETWORK if parts.region == "cnn" else "no channel"
     keys = {
-        "feature": f"cnn__{parts.family}" if parts.region == "cnn" else column,
+        # the numbers of an embedding mean nothing one by one; log-odds of a location do
+        "feature": f"cnn__{parts.family}" if _EMBEDDED.match(column) else column,
         "family": parts.family,
         "block": parts.family if parts.region == "cnn" else HANDCRAFTED,
         "region": parts.region,

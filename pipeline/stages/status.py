@@ -20,8 +20,7 @@ from pipeline.stages.train_cnn import TrainCnn
 
 State = Literal["done", "stale", "missing"]
 
-
-STAGES: tuple[Any, ...] = (
+STAGES: tuple[Stage[Any, Any], ...] = (
     Extract(),
     TrainCnn(),
     Embed(),
