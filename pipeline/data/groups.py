@@ -98,17 +98,9 @@ def perceptual_hash(pixels: NDArray[np.float32]) -> str:
 
 
 def duplicate_groups(hashes: Sequence[str]) -> NDArray[np.int64]:
-    """Group pictures that are copies of each other, or of a third.
+    """Return, for every picture, the index of the first of its copies, and of theirs; its own where it has none.
 
-    Parameters
-    ----------
-    hashes : sequence of str
-        What `perceptual_hash` gives, of pictures with the same channels; empty where unknown.
-
-    Returns
-    -------
-    ndarray of int, shape (pictures,)
-        For every picture the index of the first one of its group; its own, where it has no copies.
+    Hashes are those of `perceptual_hash`, of pictures with the same channels; empty where unknown.
     """
     width = max((len(text) for text in hashes), default=0)
     filled = "".join(text.ljust(width, "0") for text in hashes)

@@ -69,7 +69,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample], list[Problem]]:
-    """List the samples of a folder, by name or as a table says.
+    """List the samples of a folder, by name or as a table says, in the order of ids; and what is of no use.
 
     Parameters
     ----------
@@ -78,13 +78,6 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
         holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``.
-
-    Returns
-    -------
-    list of Sample
-        Sorted by id.
-    list of Problem
-        What was found but cannot be used.
 
     Raises
     ------

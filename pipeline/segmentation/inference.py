@@ -84,13 +84,10 @@ def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu")
 
     Parameters
     ----------
-    network : Module
-        As `load_network` gives it.
     planes : ndarray, shape (2, height, width), float32
         The objects' plane, and the nuclei or zeros; any range of values.
     scale : float
         Network pixels per picture pixel.
-    device : str
     """
     import torch
     from cellpose.transforms import pad_image_ND
@@ -220,11 +217,8 @@ def _of_picture(weights: Weights, planes: Plane, device: str, ladder: Sequence[f
 def see(weights: Weights, planes: Plane, expected: float, device: str = "cpu") -> tuple[float, float]:
     """Look for objects of an expected diameter in the middle of a picture.
 
-    Returns
-    -------
-    tuple of float
-        Mean confidence of the pixels (2 p − 1 in objects, 0 outside), and the median diameter of the objects,
-        in pixels; 0 where there are none.
+    It returns the mean confidence of the pixels (2 p − 1 in objects, 0 outside), and the median diameter of
+    the objects in pixels; 0 where there are none.
     """
     scale = weights.diameter / expected
     prediction = predict(load_network(weights, device), _middle(planes, WINDOW / scale), scale, device)

@@ -177,10 +177,8 @@ def truth(scene: Scene) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
 def contact_sheet(locations: Sequence[str], seed: int) -> NDArray[np.uint8]:
     """Lay out one example per location, seven to a row, the protein alone at that location.
 
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-        Colours of the Human Protein Atlas: microtubules red, the protein green, nuclei blue.
+    Colours, shape (height, width, 3), are those of the Human Protein Atlas: microtubules red,
+    the protein green, nuclei blue.
     """
     tiles = [_tile(name, number, seed) for number, name in enumerate(locations)]
     width = min(COLUMNS, len(tiles))
