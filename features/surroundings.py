@@ -1,11 +1,12 @@
 """What lies around a cell: the field's other cells, tabulated once for all of them."""
 
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from features.jit import Floats, Floats32, Ints, Ints32, Mask, kernel
+from features.jit import Floats, Floats32, Ints, Ints32, kernel
 
 SAMPLES = 11
 """Points on the middle third of the line between two nuclei."""
@@ -83,10 +84,7 @@ class Surroundings:
     @cached_property
     def touching(self) -> tuple[Floats, Ints]:
         """Share of each cell's outline that touches others, and how many they are, shape (cells,) each."""
-        shares, pairs = contacts(self._cells, self._place)
-        count = len(self._labels)
-        distinct = np.unique(pairs[:, 0] * count + pairs[:, 1])
-        return shares, np.bincount(distinct // count, minlength=count)
+        return contacts(self._cells, self._place)
 
     @cached_property
     def nearest(self) -> tuple[Floats, Ints]:
@@ -122,148 +120,49 @@ def _median(table: Floats) -> Floats:
     return np.median(known, axis=0) if len(known) else np.full(table.shape[1], np.nan)
 
 
-@kernel
 def label_sums(pixels: Floats32, labels: Ints32, inside: Ints32, place: Ints) -> Floats:
     """Sum pixels, positions and intensities of every label, where both label images agree.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    labels, inside : ndarray, shape (height, width), int32
-        A pixel counts if both hold the same label.
-    place : ndarray, shape (largest label + 1,), int64
-        Row of the result for every label; rows run from 0 without gaps.
-
-    Returns
-    -------
-    ndarray, shape (cells, 3 + channels), float64
-        Number of pixels, sum of rows, of columns, and of each channel.
+    `place`, shape (largest label + 1,), is every label's row in the result, shape (cells, 3 + channels):
+    number of pixels, sum of rows, of columns, and of each channel.
     """
-    channels, height, width = pixels.shape
-    sums = np.zeros((place.max() + 1, 3 + channels), np.float64)
-    for row in range(height):
-        start = 0
-        while start < width:
-            label, inner = labels[row, start], inside[row, start]
-            end = start + 1
-            while end < width and labels[row, end] == label and inside[row, end] == inner:
-                end += 1
-            if label > 0 and inner == label:
-                line, run = sums[place[label]], end - start
-                line[0] += run
-                line[1] += row * run
-                line[2] += 0.5 * (start + end - 1) * run
-                for channel in range(channels):
-                    for column in range(start, end):
-                        line[3 + channel] += pixels[channel, row, column]
-            start = end
-    return sums
+    counted = np.flatnonzero((labels == inside) & (labels > 0))
+    rows = place[labels.ravel()[counted]]
+    summed = [None, *np.divmod(counted, labels.shape[1]), *(plane.ravel()[counted] for plane in pixels)]
+    return np.stack([np.bincount(rows, some, place.max() + 1) for some in summed], axis=1).astype(float)
 
 
-@kernel
-def _mark_edges(labels: Ints32, row: int, edge: Mask) -> None:
-    """Mark the pixels of an inner row that have another label among their eight neighbours."""
-    inner = len(edge) - 2
-    centre, marked = labels[row, 1:], edge[1:]
-    marked[:inner] = False
-    for down in range(-1, 2):
-        for right in range(3):
-            near = labels[row + down, right:]
-            for column in range(inner):
-                marked[column] |= near[column] != centre[column]
-
-
-@kernel
-def _others(labels: Ints32, row: int, column: int, out: Ints) -> int:
-    """Write the labels of other cells around a pixel into `out[:, 1]`; return how many pixels they have."""
-    height, width = labels.shape
-    count = 0
-    for near_row in range(max(0, row - 1), min(height, row + 2)):
-        for near_column in range(max(0, column - 1), min(width, column + 2)):
-            other = labels[near_row, near_column]
-            if other > 0 and other != labels[row, column]:
-                out[count, 1] = other
-                count += 1
-    return count
-
-
-@kernel
-def _differs(labels: Ints32, row: int, column: int) -> bool:
-    """Say whether any pixel around one has another label."""
-    height, width = labels.shape
-    for near_row in range(max(0, row - 1), min(height, row + 2)):
-        for near_column in range(max(0, column - 1), min(width, column + 2)):
-            if labels[near_row, near_column] != labels[row, column]:
-                return True
-    return False
-
-
-@kernel
 def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
     """Find where cells touch: pixels of different cells that share a side or a corner.
 
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-    place : ndarray, shape (largest label + 1,), int64
-
-    Returns
-    -------
-    shares : ndarray, shape (cells,), float64
-        Share of the pixels of a cell's outline inside the picture that touch another cell.
-    pairs : ndarray, shape (n, 2), int64
-        Rows of cells that touch, once per touching pixel.
+    Returns the share of the pixels of each cell's outline inside the picture that touch another cell, and how
+    many others it touches, shape (cells,) each.
     """
-    height, width = labels.shape
-    cells = place.max() + 1
-    outline = np.zeros(cells, np.float64)
-    touching = np.zeros(cells, np.float64)
-    pairs = np.empty((64, 2), np.int64)
-    count = 0
-    edge = np.ones(width, np.bool_)
-    for row in range(height):
-        edge[:] = True
-        if 0 < row < height - 1 and width > 2:
-            _mark_edges(labels, row, edge)
-        for column in range(width):
-            label = labels[row, column]
-            if label == 0 or not edge[column]:
-                continue
-            if count + 8 > len(pairs):
-                pairs = np.concatenate((pairs, pairs))
-            others = _others(labels, row, column, pairs[count:])
-            pairs[count : count + others, 0] = place[label]
-            for index in range(count, count + others):
-                pairs[index, 1] = place[pairs[index, 1]]
-            outline[place[label]] += 1.0 if _differs(labels, row, column) else 0.0
-            touching[place[label]] += 1.0 if others > 0 else 0.0
-            count += others
-    shares = np.zeros(cells, np.float64)
-    for cell in range(cells):
-        if outline[cell] > 0.0:
-            shares[cell] = touching[cell] / outline[cell]
-    return shares, pairs[:count].copy()
+    (height, width), cells = labels.shape, place.max() + 1
+    # the border's pixels stand beside themselves
+    around = np.pad(labels, 1, mode="edge")
+    outline, touching = np.zeros((2, height, width), bool)
+    pairs = []
+    for down, right in product(range(3), repeat=2):
+        near = around[down : down + height, right : right + width]
+        differs = (near != labels) & (labels > 0)
+        outline |= differs
+        touches = differs & (near > 0)
+        touching |= touches
+        pairs.append(place[labels[touches]] * cells + place[near[touches]])
+    sums = [np.bincount(place[labels[marked]], minlength=cells) for marked in (touching, outline)]
+    shares = np.divide(sums[0], sums[1], out=np.zeros(cells), where=sums[1] > 0)
+    return shares, np.bincount(np.unique(np.concatenate(pairs)) // cells, minlength=cells)
 
 
 @kernel
 def profile(
     pixels: Floats32, start: tuple[float, float], end: tuple[float, float], aside: float, samples: int
 ) -> Floats:
-    """Sample every channel along the middle third of a line, or of one beside it.
+    """Sample channels along the middle third of a line, or of one beside it, shape (channels, samples).
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    start, end : tuple of float
-        Row and column.
-    aside : float
-        Distance in pixels of the sampled line from that of `start` and `end`.
-    samples : int
-
-    Returns
-    -------
-    ndarray, shape (channels, samples), float64
-        Interpolated linearly; at the picture's border the outermost pixels go on.
+    `start` and `end` are row and column, `aside` is the distance of the sampled line in pixels. Interpolated
+    linearly; at the picture's border the outermost pixels go on.
     """
     channels, height, width = pixels.shape
     out = np.empty((channels, samples), np.float64)
@@ -286,20 +185,9 @@ def profile(
 
 @kernel
 def label_axes(labels: Ints32, inside: Ints32, place: Ints, centres: Floats) -> Floats:
-    """Return the direction of every label's long axis where both label images agree.
+    """Return the direction of every label's long axis where both label images agree, shape (cells, 2).
 
-    Parameters
-    ----------
-    labels, inside : ndarray, shape (height, width), int32
-        A pixel counts if both hold the same label.
-    place : ndarray, shape (largest label + 1,), int64
-        Row of the result for every label.
-    centres : ndarray, shape (cells, 2), float64
-
-    Returns
-    -------
-    ndarray, shape (cells, 2), float64
-        Cosine and sine of the doubled angle from the column axis to the axis; NaN for round ones.
+    Cosine and sine of the doubled angle from the column axis to the axis; NaN for round ones.
     """
     moments = np.zeros((len(centres), 2), np.float64)
     size = np.zeros(len(centres), np.float64)
