@@ -97,17 +97,7 @@ def _powers_of_gaps(row: Floats, mean: float) -> tuple[float, float, float]:
 
 @kernel
 def centre_of_mass(values: Floats, positions: Floats | Ints) -> Floats:
-    """Return the intensity-weighted mean row and column of every channel, NaN where it is black.
-
-    Parameters
-    ----------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-
-    Returns
-    -------
-    ndarray, shape (channels, 2), float64
-    """
+    """Return the intensity-weighted mean position of every channel, shape (channels, 2); NaN if black."""
     channels, count = values.shape
     out = np.full((channels, 2), np.nan)
     for channel in range(channels):
