@@ -10,7 +10,7 @@ from skimage.filters import threshold_otsu
 
 from features.inputs import Field
 from features.jit import Bytes, Floats, Floats32, Ints, Ints32, Mask
-from features.kernels.crops import bounding_boxes, cut_out, gather
+from features.kernels.crops import bounding_boxes, cut_out, gather, places_of_part
 from features.kernels.distance import distance_inside
 from features.kernels.ranks import distinct, otsu, quantise, rank, sort_places
 from features.kernels.sums import moments
@@ -173,7 +173,7 @@ class Region:
         if self is whole:
             return distinct(self.values)
         places, steps = whole._places
-        return np.compress(self.mask[tuple(whole.positions)], places, axis=1), steps
+        return places_of_part(places, whole.positions, self.mask, self.count), steps
 
     @cached_property
     def sorted_values(self) -> Floats:

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 
 from features.cells import Cell
 from features.jit import Floats, Floats32, Ints, Mask, kernel
+from features.kernels.crops import at
 from features.kernels.sums import in_order
 
 STRETCH = 2048
 """So many pixels are added up at a time, across rows: they stay in the processor's cache for all weights."""
 
-CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 LEVELS = 256
 FLAT = 1e-6
 """A range below this is rounding: intensities lie in [0, 1]."""
@@ -23,12 +23,6 @@ def interior(cell: Cell, radius: int) -> Mask:
     mask = cell.whole.mask.view(np.uint8)
     eroded: Mask = cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
     return eroded
-
-
-def border(mask: Mask) -> Mask:
-    """Mark the pixels of a mask that have a side neighbour outside it; the mask has a margin of one pixel."""
-    inner: Mask = cv2.erode(mask.view(np.uint8), CROSS).view(np.bool_)
-    return mask & ~inner
 
 
 def smoothed(cell: Cell, sigma: float) -> Floats32:
@@ -48,7 +42,7 @@ def brightest_place(cell: Cell, channel: str) -> Ints:
     """Return row and column of the brightest pixel of a channel smoothed by 2 px: the first one."""
     positions = cell.whole.positions
     plane = cell.once(smoothed, 2)[cell.channels.index(channel)]
-    return positions[:, plane[tuple(positions)].argmax()]
+    return positions[:, at(plane, positions).argmax()]
 
 
 def levels(cell: Cell, sigma: float, region: str) -> NDArray[np.int16]:

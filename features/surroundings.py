@@ -1,12 +1,11 @@
 """What lies around a cell: the field's other cells, tabulated once for all of them."""
 
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from features.jit import Floats, Floats32, Ints, Ints32, kernel
+from features.jit import Floats, Floats32, Ints, Ints32, Mask, kernel
 
 SAMPLES = 11
 """Points on the middle third of the line between two nuclei."""
@@ -84,7 +83,10 @@ class Surroundings:
     @cached_property
     def touching(self) -> tuple[Floats, Ints]:
         """Share of each cell's outline that touches others, and how many they are, shape (cells,) each."""
-        return contacts(self._cells, self._place)
+        shares, pairs = contacts(np.pad(self._cells, 1, mode="edge"), self._place)
+        count = len(self._labels)
+        distinct = np.unique(pairs[:, 0] * count + pairs[:, 1])
+        return shares, np.bincount(distinct // count, minlength=count)
 
     @cached_property
     def nearest(self) -> tuple[Floats, Ints]:
@@ -120,39 +122,77 @@ def _median(table: Floats) -> Floats:
     return np.median(known, axis=0) if len(known) else np.full(table.shape[1], np.nan)
 
 
+@kernel
 def label_sums(pixels: Floats32, labels: Ints32, inside: Ints32, place: Ints) -> Floats:
     """Sum pixels, positions and intensities of every label, where both label images agree.
 
     `place`, shape (largest label + 1,), is every label's row in the result, shape (cells, 3 + channels):
     number of pixels, sum of rows, of columns, and of each channel.
     """
-    counted = np.flatnonzero((labels == inside) & (labels > 0))
-    rows = place[labels.ravel()[counted]]
-    summed = [None, *np.divmod(counted, labels.shape[1]), *(plane.ravel()[counted] for plane in pixels)]
-    return np.stack([np.bincount(rows, some, place.max() + 1) for some in summed], axis=1).astype(float)
+    channels, height, width = pixels.shape
+    sums = np.zeros((place.max() + 1, 3 + channels), np.float64)
+    for row in range(height):
+        start = 0
+        while start < width:
+            label, inner = labels[row, start], inside[row, start]
+            end = start + 1
+            while end < width and labels[row, end] == label and inside[row, end] == inner:
+                end += 1
+            if label > 0 and inner == label:
+                line, run = sums[place[label]], end - start
+                line[0] += run
+                line[1] += row * run
+                line[2] += 0.5 * (start + end - 1) * run
+                for channel in range(channels):
+                    for column in range(start, end):
+                        line[3 + channel] += pixels[channel, row, column]
+            start = end
+    return sums
 
 
+@kernel
+def _mark_edges(labels: Ints32, row: int, edge: Mask) -> None:
+    """Mark the pixels of an inner row that have another label among their eight neighbours."""
+    inner = len(edge) - 2
+    centre, marked = labels[row, 1:], edge[1:]
+    marked[:inner] = False
+    for down in range(-1, 2):
+        for right in range(3):
+            near = labels[row + down, right:]
+            for column in range(inner):
+                marked[column] |= near[column] != centre[column]
+
+
+@kernel
 def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
     """Find where cells touch: pixels of different cells that share a side or a corner.
 
-    Returns the share of the pixels of each cell's outline inside the picture that touch another cell, and how
-    many others it touches, shape (cells,) each.
+    `labels` have a margin that repeats the picture's outermost pixels. Returns the share of the pixels of
+    each cell's outline inside the picture that touch another cell, shape (cells,), and rows of cells that
+    touch, once per touching pixel, shape (n, 2).
     """
-    (height, width), cells = labels.shape, place.max() + 1
-    # the border's pixels stand beside themselves
-    around = np.pad(labels, 1, mode="edge")
-    outline, touching = np.zeros((2, height, width), bool)
-    pairs = []
-    for down, right in product(range(3), repeat=2):
-        near = around[down : down + height, right : right + width]
-        differs = (near != labels) & (labels > 0)
-        outline |= differs
-        touches = differs & (near > 0)
-        touching |= touches
-        pairs.append(place[labels[touches]] * cells + place[near[touches]])
-    sums = [np.bincount(place[labels[marked]], minlength=cells) for marked in (touching, outline)]
-    shares = np.divide(sums[0], sums[1], out=np.zeros(cells), where=sums[1] > 0)
-    return shares, np.bincount(np.unique(np.concatenate(pairs)) // cells, minlength=cells)
+    height, width = labels.shape
+    outline, touching = np.zeros((2, place.max() + 1), np.float64)
+    pairs = np.empty((64, 2), np.int64)
+    count = 0
+    edge = np.zeros(width, np.bool_)
+    for row in range(1, height - 1):
+        _mark_edges(labels, row, edge)
+        for column in range(1, width - 1):
+            label = labels[row, column]
+            if label == 0 or not edge[column]:
+                continue
+            if count + 8 > len(pairs):
+                pairs = np.concatenate((pairs, pairs))
+            before = count
+            for near in labels[row - 1 : row + 2, column - 1 : column + 2].flat:
+                if near > 0 and near != label:
+                    pairs[count] = place[label], place[near]
+                    count += 1
+            outline[place[label]] += 1.0
+            touching[place[label]] += 1.0 if count > before else 0.0
+    shares = np.where(outline > 0.0, touching / np.maximum(outline, 1.0), 0.0)
+    return shares, pairs[:count].copy()
 
 
 @kernel

@@ -100,7 +100,6 @@ def _neighbours(ranges: NDArray[np.uint32]) -> Floats:
     shares = np.full((3, COUNTS), np.nan)
     for place in range(3):
         pixels = in_order(counts[place])
-        for number in range(COUNTS):
-            if pixels > 0.0:
-                shares[place, number] = counts[place, number] / pixels
+        if pixels > 0.0:
+            shares[place] = counts[place] / pixels
     return shares

@@ -229,11 +229,10 @@ def alignment(ridge: Floats32) -> Floats:
     channels, _, height, width = ridge.shape
     strength = np.sqrt(ridge[:, 0] ** 2 + ridge[:, 1] ** 2)
     out = np.full(channels * (channels - 1) // 2, np.nan)
-    products, weights = np.empty(width, np.float64), np.empty(width, np.float64)
     pair = 0
     for first in range(channels):
         for second in range(first + 1, channels):
-            products[:], weights[:] = 0.0, 0.0
+            products, weights = np.zeros((2, width), np.float64)
             for row in range(height):
                 ax, ay, a = ridge[first, 0, row], ridge[first, 1, row], strength[first, row]
                 bx, by, b = ridge[second, 0, row], ridge[second, 1, row], strength[second, row]

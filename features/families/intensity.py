@@ -4,8 +4,7 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats, Ints, Mask, kernel
-from features.kernels.sums import centre_of_mass, in_order
-from features.planes import border
+from features.kernels.sums import centre_of_mass
 from features.registry import (
     ALL_REGIONS,
     BITS,
@@ -206,21 +205,37 @@ def ring_shares(region: Region) -> Floats:
     return np.column_stack(out)
 
 
+@kernel
 def median_deviation(ascending: Floats) -> Floats:
     """Return the median absolute deviation from the median of every row of sorted values, shape (channels,).
 
-    The k values nearest to the median stand side by side: of all stretches of k values, theirs has the least
-    deviation at its farther end, and that is the k-th smallest deviation.
+    Deviations grow to both sides of the median, so their middle is found by halving: how many of the
+    smaller half lie on the left?
     """
-    count = ascending.shape[1]
-    median = (ascending[:, [(count - 1) // 2]] + ascending[:, [count // 2]]) / 2
-    below, above = median - ascending, ascending - median
-    first, second = (
-        np.maximum(below[:, : count - k + 1], above[:, k - 1 :]).min(axis=1)
-        for k in ((count + 1) // 2, count // 2 + 1)
-    )
-    deviations: Floats = (first + second) / 2
-    return deviations
+    channels, count = ascending.shape
+    out = np.empty(channels, np.float64)
+    for channel in range(channels):
+        row = ascending[channel]
+        median = 0.5 * (row[(count - 1) // 2] + row[count // 2])
+        middle, smaller = count // 2, count // 2 + 1
+        least, most = max(0, smaller - (count - middle)), middle
+        while least < most:
+            left = (least + most) // 2
+            if median - row[middle - 1 - left] < row[middle + smaller - left - 1] - median:
+                least = left + 1
+            else:
+                most = left
+        left, right = least, smaller - least
+        below = median - row[middle - left] if left > 0 else -1.0
+        above = row[middle + right - 1] - median if right > 0 else -1.0
+        out[channel] = max(below, above)
+        if count % 2 == 0:
+            if below > above:
+                below = median - row[middle - left + 1] if left > 1 else -1.0
+            else:
+                above = row[middle + right - 2] - median if right > 1 else -1.0
+            out[channel] = 0.5 * (max(below, above) + out[channel])
+    return out
 
 
 @kernel
@@ -244,10 +259,24 @@ def level_entropy(ascending: Floats, levels: int) -> Floats:
     return out
 
 
+@kernel
 def on_border(values: Floats, positions: Ints, mask: Mask) -> Floats:
-    """Return mean and standard deviation of every channel on a mask's border, shape (channels, 2)."""
-    outer = np.compress(border(mask)[tuple(positions)], values, axis=1)
-    count = outer.shape[1]
-    means = np.array([in_order(row) for row in outer]) / count
-    squares = np.array([in_order(row) for row in (outer - means[:, None]) ** 2])
-    return np.column_stack([means, np.sqrt(squares / count)])
+    """Return mean and standard deviation of channels over pixels beside the outside, shape (channels, 2)."""
+    outer = np.empty(values.shape[1], np.int64)
+    count = 0
+    for index in range(values.shape[1]):
+        row, column = positions[0, index], positions[1, index]
+        inside = mask[row - 1, column] and mask[row + 1, column]
+        if not (inside and mask[row, column - 1] and mask[row, column + 1]):
+            outer[count] = index
+            count += 1
+    out = np.empty((len(values), 2), np.float64)
+    for channel in range(len(values)):
+        amount, square = 0.0, 0.0
+        for index in outer[:count]:
+            amount += values[channel, index]
+        mean = amount / count
+        for index in outer[:count]:
+            square += (values[channel, index] - mean) ** 2
+        out[channel] = mean, np.sqrt(square / count)
+    return out

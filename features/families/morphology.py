@@ -1,12 +1,10 @@
 """Morphology: size and shape of the cell, its nucleus and its cytoplasm."""
 
-import cv2
 import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Ints, Mask, kernel
 from features.kernels.components import euler_number
-from features.planes import border
 from features.registry import AREA, CELL_REGIONS, GEOMETRY, LENGTH, Output, feature
 
 # Length of a border pixel by the number of its side (2 each) and corner (10 each) neighbours on the
@@ -15,7 +13,6 @@ _STEP = np.zeros(50)
 _STEP[[5, 7, 15, 17, 25, 27]] = 1.0
 _STEP[[21, 33]] = np.sqrt(2.0)
 _STEP[[13, 23]] = (1.0 + np.sqrt(2.0)) / 2.0
-SIDES = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])
 TURNED = frozenset({"translation", "gain", "offset", "rotation", "neighbours"})
 """Hu's seventh moment changes its sign in the mirror: all else, not flips, leave it alone."""
 
@@ -54,8 +51,8 @@ def size_and_shape(region: Region) -> Floats:
     invariants"; Feret diameters by rotating the convex hull.
     """
     area = float(region.count)
-    length = perimeter(border(region.mask))
-    hull_area, feret_max, feret_min = hull_numbers(convex_hull(region.positions))
+    length = perimeter(region.mask)
+    hull_area, feret_max, feret_min = hull_numbers(convex_hull(region.mask))
     box = np.prod([side.stop - side.start - 2 for side in region.box])
     moments = central_moments(region.positions)
     spread = np.hypot(moments[2, 0] - moments[0, 2], 2 * moments[1, 1])
@@ -151,12 +148,26 @@ def central_moments(positions: Ints) -> Floats:
 
 
 @kernel
-def perimeter(edge: Mask) -> float:
-    """Measure the length of a border in pixels.
+def border(mask: Mask) -> Mask:
+    """Mark the pixels of a mask that have a side neighbour outside it; the mask has a margin of one pixel."""
+    height, width = mask.shape
+    out = np.zeros((height, width), np.bool_)
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            inside = mask[row - 1, column] and mask[row + 1, column]
+            inside = inside and mask[row, column - 1] and mask[row, column + 1]
+            out[row, column] = mask[row, column] and not inside
+    return out
+
+
+@kernel
+def perimeter(mask: Mask) -> float:
+    """Measure the length of the border in pixels.
 
     Source: Benkrid and Crookes 2000, "Design and FPGA implementation of a perimeter estimator".
     """
-    height, width = edge.shape
+    edge = border(mask)
+    height, width = mask.shape
     length = 0.0
     for row in range(1, height - 1):
         for column in range(1, width - 1):
@@ -177,16 +188,59 @@ def _turn(points: Ints, a: int, b: int, c: int) -> int:
     return int(first - second)
 
 
-def convex_hull(positions: Ints) -> Ints:
-    """Find the convex hull of the middles of pixels' sides (scikit-image's `offset_coordinates`).
+@kernel
+def _side_points(mask: Mask) -> Ints:
+    """Doubled coordinates of the middles of the sides of each row's outermost pixels, by row, then column."""
+    height, width = mask.shape
+    first = np.full(height, -1, np.int64)
+    last = np.full(height, -1, np.int64)
+    for row in range(height):
+        for column in range(width):
+            if mask[row, column]:
+                if first[row] < 0:
+                    first[row] = column
+                last[row] = column
+    low = np.full(2 * height + 1, 4 * width, np.int64)
+    high = np.full(2 * height + 1, -1, np.int64)
+    for row in range(height):
+        if first[row] >= 0:
+            for line in range(2 * row, 2 * row + 3):
+                reach = 1 if line == 2 * row + 1 else 0
+                low[line] = min(low[line], 2 * first[row] - reach)
+                high[line] = max(high[line], 2 * last[row] + reach)
+    points = np.empty((2 * low.size, 2), np.int64)
+    count = 0
+    for line in range(low.size):
+        if high[line] >= 0:
+            points[count] = line - 1, low[line]
+            points[count + 1] = line - 1, high[line]
+            count += 2
+    return points[:count]
 
-    Takes pixels in reading order, shape (2, n), and returns the hull's corners in order around it in doubled
-    coordinates, shape (corners, 2), no three on a line.
+
+@kernel
+def convex_hull(mask: Mask) -> Ints:
+    """Find the convex hull of the pixels' side middles: its corners in order around it, shape (corners, 2).
+
+    In doubled (row, column) coordinates, no three on a line. Source: Andrew 1979, monotone chain. The side
+    middles are scikit-image's `offset_coordinates`.
     """
-    starts = np.flatnonzero(np.diff(positions[0], prepend=-1))
-    ends = positions[:, np.concatenate([starts, starts - 1])].T
-    points = (2 * ends[:, None] + SIDES).reshape(-1, 2).astype(np.int32)
-    corners: Ints = cv2.convexHull(points)[:, 0].astype(np.int64)
+    points = _side_points(mask)
+    count = len(points)
+    hull = np.empty(2 * count, np.int64)
+    size = 0
+    for point in range(count):
+        while size >= 2 and _turn(points, hull[size - 2], hull[size - 1], point) <= 0:
+            size -= 1
+        hull[size] = point
+        size += 1
+    bottom = size + 1
+    for point in range(count - 2, -1, -1):
+        while size >= bottom and _turn(points, hull[size - 2], hull[size - 1], point) <= 0:
+            size -= 1
+        hull[size] = point
+        size += 1
+    corners: Ints = points[hull[: size - 1]]
     return corners
 
 

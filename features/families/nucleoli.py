@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints32, Mask, kernel
 from features.kernels.components import elongation, large_parts, mean_spacing, object_sums
-from features.kernels.sums import in_order
-from features.planes import LEVELS, border, levels
+from features.planes import LEVELS, levels
 from features.registry import AREA, GEOMETRY, Output, feature
 
 BODY_NUMBERS = 10
@@ -138,39 +137,74 @@ def otsu_level(levels: NDArray[np.int16]) -> int:
     return chosen
 
 
+@kernel
+def _inside(labels: Ints32) -> Mask:
+    """Mark pixels of objects whose four side neighbours belong to the same one."""
+    height, width = labels.shape
+    out = np.zeros((height, width), np.bool_)
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            label = labels[row, column]
+            across = labels[row, column - 1] == label and labels[row, column + 1] == label
+            down = labels[row - 1, column] == label and labels[row + 1, column] == label
+            out[row, column] = label > 0 and across and down
+    return out
+
+
+@kernel
 def body_numbers(labels: Ints32, found: int, plane: Floats32, mask: Mask, depth: Floats) -> Floats:
-    """Describe `found` bodies inside a mask that has a margin of one pixel, in the order of `OUTPUTS`.
+    """Describe `found` bodies inside a mask that is not empty, in the order of `OUTPUTS`.
 
     `depth` is that of every pixel below the mask's border. The rim is the second layer of the bodies' pixels,
     the core what lies deeper. NaN where there is nothing to describe.
     """
-    body = labels > 0
-    inside, amount, deep = _summed(mask, plane, depth)
-    area, bright, sunk = _summed(body, plane, depth)
     out = np.full(BODY_NUMBERS, np.nan)
-    out[:2] = found, area / inside
+    inside, amount, deep = 0.0, 0.0, 0.0
+    body, body_amount, body_deep = 0.0, 0.0, 0.0
+    rim, rim_amount, core, core_amount = 0.0, 0.0, 0.0, 0.0
+    height, width = mask.shape
+    inner = _inside(labels)
+    for row in range(1, height - 1):
+        for column in range(1, width - 1):
+            if not mask[row, column]:
+                continue
+            value = float(plane[row, column])
+            inside += 1.0
+            amount += value
+            deep += depth[row, column]
+            label = labels[row, column]
+            if label == 0:
+                continue
+            body += 1.0
+            body_amount += value
+            body_deep += depth[row, column]
+            if not inner[row, column]:
+                continue
+            across = inner[row, column - 1] and inner[row, column + 1]
+            if across and inner[row - 1, column] and inner[row + 1, column]:
+                core += 1.0
+                core_amount += value
+            else:
+                rim += 1.0
+                rim_amount += value
+    out[0], out[1] = found, body / inside
     if found == 0:
         return out
-    inner = body & ~border(body)
-    outer = border(inner)
-    rim, rim_bright, _ = _summed(outer, plane, depth)
-    core, core_bright, _ = _summed(inner & ~outer, plane, depth)
     sums = object_sums(labels, found, plane)
-    out[2] = bright / amount if amount > 0 else np.nan
-    out[3], out[4] = area / found, sums[:, 0].max() / inside
-    out[5] = in_order(np.array([elongation(one) for one in sums])) / found
-    out[6] = _contrast(bright, area, amount - bright, inside - area)
-    out[7] = _contrast(rim_bright, rim, core_bright, core)
-    out[8] = sunk / area / (deep / inside)
+    out[2] = body_amount / amount if amount > 0.0 else np.nan
+    out[3], out[4] = body / found, sums[:, 0].max() / inside
+    lengths = 0.0
+    for one in range(found):
+        lengths += elongation(sums[one])
+    out[5] = lengths / found
+    out[6] = _contrast(body_amount, body, amount - body_amount, inside - body)
+    out[7] = _contrast(rim_amount, rim, core_amount, core)
+    out[8] = body_deep / body / (deep / inside)
     out[9] = mean_spacing(sums[:, 1:3] / sums[:, :1]) / np.sqrt(inside / np.pi)
     return out
 
 
-def _summed(mask: Mask, plane: Floats32, depth: Floats) -> tuple[int, float, float]:
-    """Count a mask's pixels and sum up their intensity and depth."""
-    return np.count_nonzero(mask), in_order(plane[mask].astype(float)), in_order(depth[mask])
-
-
+@kernel
 def _contrast(one: float, one_count: float, other: float, other_count: float) -> float:
     """Return (a - b) / (a + b) of two means, NaN where one has no pixel or both are black."""
     if one_count <= 0.0 or other_count <= 0.0:

@@ -76,7 +76,7 @@ def _pull(cell: Cell) -> Floats:
     if nucleus.count == 0 or cytoplasm.count == 0:
         return np.full((len(cell.pixels), 2), np.nan)
     gaps = cytoplasm.positions - nucleus.centre[:, None]
-    lengths = np.sqrt((gaps**2).sum(axis=0))
+    lengths = distances_to(cytoplasm.positions, nucleus.centre)
     units = np.divide(gaps, lengths, out=np.zeros_like(gaps), where=lengths > 0)
     return centre_of_mass(cytoplasm.values, units)
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Ints, kernel
+from features.kernels.crops import at
 from features.registry import CELL_REGIONS, GAIN, GEOMETRY, Output, feature
 
 WEDGES = 8
@@ -49,9 +50,8 @@ def outward(region: Region) -> Floats:
     nucleus, cytoplasm = cell.region("nucleus"), cell.region("cytoplasm")
     if nucleus.count == 0 or cytoplasm.count == 0:
         return np.full((len(cell.pixels), 3 * OUTWARD), np.nan)
-    positions = tuple(cytoplasm.positions)
-    away = cell.from_nucleus[positions]
-    relative = away / (away + cell.depth[positions])
+    away = at(cell.from_nucleus, cytoplasm.positions)
+    relative = away / (away + at(cell.depth, cytoplasm.positions))
     return _distribution(cytoplasm, nucleus, relative, OUTWARD)
 
 
@@ -70,7 +70,7 @@ def inward(region: Region) -> Floats:
 
     Source: after CellProfiler MeasureObjectIntensityDistribution, with Euclidean distances.
     """
-    depth = region.cell.depth[tuple(region.positions)]
+    depth = at(region.cell.depth, region.positions)
     return _distribution(region, region, depth / depth.max(), INWARD)
 
 
@@ -93,7 +93,7 @@ def nuclear(region: Region) -> Floats:
     nucleus = cell.region("nucleus")
     if nucleus.count == 0:
         return np.full((len(cell.pixels), 3 * NUCLEAR), np.nan)
-    depth = cell.depth_in_nucleus[tuple(nucleus.positions)]
+    depth = at(cell.depth_in_nucleus, nucleus.positions)
     return _distribution(nucleus, nucleus, depth / depth.max(), NUCLEAR)
 
 

@@ -1,6 +1,9 @@
 """Cells cut out of a picture: their bounding boxes, crops and lists of pixels."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from features.jit import Floats, Floats32, Ints, Ints32, Mask, kernel
@@ -66,3 +69,29 @@ def gather(pixels: Floats32, mask: Mask, count: int) -> tuple[Floats, Ints]:
             for index in range(first, found):
                 values[channel, index] = line[positions[1, index]]
     return values, positions
+
+
+@kernel
+def places_of_part(places: Ints32, positions: Ints, mask: Mask, count: int) -> Ints32:
+    """Pick the ranks of a part of a region: of the `count` pixels of its mask.
+
+    `places` and `positions` are those of the whole region.
+    """
+    channels, whole = places.shape
+    out = np.empty((channels, count), np.int32)
+    found = 0
+    for index in range(whole):
+        if mask[positions[0, index], positions[1, index]]:
+            for channel in range(channels):
+                out[channel, found] = places[channel, index]
+            found += 1
+    return out
+
+
+@kernel
+def at(plane: NDArray[Any], positions: Ints) -> Floats:
+    """Return a plane's values at positions, shape (n,)."""
+    out = np.empty(positions.shape[1], np.float64)
+    for index in range(len(out)):
+        out[index] = plane[positions[0, index], positions[1, index]]
+    return out

@@ -86,7 +86,11 @@ def distance_inside(mask: Mask) -> Floats:
     return out
 
 
-def distances_to(positions: Ints, centre: Ints) -> Floats:
-    """Return the distances of pixels, shape (2, n), from one pixel, shape (2,)."""
-    distances: Floats = np.sqrt(((positions - centre[:, None]) ** 2).sum(axis=0))
-    return distances
+@kernel
+def distances_to(positions: Ints, centre: Floats | Ints) -> Floats:
+    """Return the distances of pixels, shape (2, n), from a point, shape (2,)."""
+    out = np.empty(positions.shape[1], np.float64)
+    for index in range(len(out)):
+        down, right = positions[0, index] - centre[0], positions[1, index] - centre[1]
+        out[index] = np.sqrt(float(down * down + right * right))
+    return out

@@ -11,7 +11,7 @@ from scipy.stats import kurtosis, rankdata, skew
 from features.families.haralick import NAMES, haralick_of_planes
 from features.families.intensity import level_entropy, median_deviation
 from features.families.zernike import scattered_ends
-from features.kernels.crops import bounding_boxes
+from features.kernels.crops import bounding_boxes, places_of_part
 from features.kernels.distance import distance_inside
 from features.kernels.intensity_correlation import costes
 from features.kernels.ranks import FEW, distinct, quantise, rank, sort_places
@@ -70,10 +70,11 @@ def test_pixels_are_ranked_and_sorted_with_and_without_many_intensities(kind):
 @pytest.mark.parametrize("kind", ["few", "many"])
 def test_a_part_is_ranked_by_what_is_known_of_the_whole(kind):
     values = intensities(kind)
-    mask = np.random.default_rng(1).random(values.shape[1]) < 0.2
-    part = values[:, mask]
+    positions = np.array(np.unravel_index(np.arange(values.shape[1]), (50, 100)))
+    mask = np.random.default_rng(1).random((50, 100)) < 0.2
+    part = values[:, mask.ravel()]
     places, steps = distinct(values)
-    picked = np.compress(mask, places, axis=1)
+    picked = places_of_part(places, positions, mask, np.count_nonzero(mask))
     averaged, dense = rank(picked, steps.shape[1])
     np.testing.assert_array_equal(sort_places(picked, steps), np.sort(part, axis=1))
     np.testing.assert_array_equal(averaged, rankdata(part, axis=1) - 1)
