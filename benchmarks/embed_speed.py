@@ -19,8 +19,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import SHIPPED, read_card, save_state
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture

@@ -2,7 +2,7 @@
 
     python benchmarks/stack_scale.py --work DIR                          # 31,072 pictures, 3,000 columns
     python benchmarks/stack_scale.py --work DIR --labels kaggle2018_train.csv
-    python benchmarks/stack_scale.py --work DIR --sample                 # a few boosters, to extrapolate from
+    python benchmarks/stack_scale.py --work DIR --sample                 # a few fits, to extrapolate from
 
 Columns are made up: each of 3,000 is noise and a little of the truth of one location. Labels are the given
 ones, or drawn with the competition's prevalences. It runs `python run.py train` and `evaluate` in a
@@ -87,7 +87,7 @@ def prepare(work: Workspace, given: argparse.Namespace) -> Path:
 
 
 def sample(options: TrainOptions) -> None:
-    """Fit one location's boosters at their sizes, and work out what all of them take."""
+    """Fit one location's base learners at their sizes, and work out what all of them take."""
     data = read_dataset(options)
     folds, locations = data.folds, len(data.trained)
     with threadpool_limits(1):
@@ -111,8 +111,8 @@ def sample(options: TrainOptions) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{len(data.targets)} pictures, {len(block.columns)} columns, {locations} locations, {folds} folds: "
-        f"peak memory {peak:.2f} GiB; columns ranked in {preparing:.0f} s; all boosters by these: "
-        f"{total / 60:.0f} min of processor time, level 1 not included"
+        f"peak memory {peak:.2f} GiB; columns ranked in {preparing:.0f} s; all fits by these: "
+        f"{total / 60:.0f} min of processor time, meta-learner not included"
     )
 
 
@@ -149,7 +149,7 @@ def main() -> None:
         f"{folds} folds, {given.jobs} jobs\n"
         f"train: {wall / 60:.1f} min of wall time, {processor / 60:.1f} min of processor time "
         f"({processor / max(wall, 1):.2f} cores), peak memory {used.ru_maxrss / 2**20:.2f} GiB\n"
-        f"{fits} boosters, {processor / fits:.2f} s of processor time each, level 1 and reading included"
+        f"{fits} fits, {processor / fits:.2f} s of processor time each, meta-learner and reading included"
     )
 
 

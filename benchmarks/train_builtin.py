@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pipeline.commands.console import RichProgress
 from pipeline.core.files import text_digest
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.training_loop import TrainingLoop
 from pipeline.core.weights import SHIPPED, save_state, write_card
 from pipeline.core.workers import torch_threads

@@ -57,7 +57,7 @@ def fit_logistic(inputs: Floats, y: NDArray[np.bool_], prior: Floats, penalty: F
 
     Minimises the sum of log-losses plus ``penalty / 2 * (weights - prior) ** 2``, by Newton's
     method with halved steps; the intercept is free. (Libraries do the same several times as slowly on small
-    tables: see decision 0064.)
+    tables: see decision 66.)
 
     Parameters
     ----------

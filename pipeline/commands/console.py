@@ -20,7 +20,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.core.progress import Advance
+from pipeline.core.stage import Advance
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)

@@ -12,8 +12,7 @@ from pipeline.stages.options import EvaluateOptions
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.stages.ablation import Ablation
-    from pipeline.stages.protocols import Protocol, Selection
+    from pipeline.stages.comparisons import Ablation, Protocol, Selection
 
 LOCATIONS = {
     "f1": "F1",

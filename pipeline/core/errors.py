@@ -1,4 +1,11 @@
-"""Errors that the user can mend, told in one line."""
+"""Errors told in one line: what the user can mend, and samples that cannot be used."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from pipeline.core.files import replacing
 
 
 class PipelineError(Exception):
@@ -7,3 +14,52 @@ class PipelineError(Exception):
     The message is one line that names the file or value at fault and the remedy. The command line
     prints it and exits with status 2; any other exception is a defect and keeps its traceback.
     """
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """Why one sample was skipped.
+
+    Attributes
+    ----------
+    sample : str
+        The sample's id as found, safe or not.
+    file : str
+        The file at fault.
+    reason, remedy : str
+        What is wrong, and what the user can do.
+    """
+
+    sample: str
+    file: str
+    reason: str
+    remedy: str
+
+
+class SampleError(Exception):
+    """One sample cannot be used; the run goes on without it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.sample}: {problem.file}: {problem.reason}; {problem.remedy}")
+        self.problem = problem
+
+
+def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
+    """Write what a stage skipped as csv, sorted, in place of what it listed before.
+
+    A file with only its header says that all went well.
+    """
+    kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
+    rows = sorted(kept + [(stage, problem) for problem in set(problems)])
+    with replacing(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["stage", *(field.name for field in fields(Problem))])
+        writer.writerows((name, *astuple(problem)) for name, problem in rows)
+
+
+def read_problems(path: Path) -> list[tuple[str, Problem]]:
+    """Read the skipped samples, each with the stage that skipped it; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return [(name, Problem(*problem)) for name, *problem in list(csv.reader(stream))[1:]]

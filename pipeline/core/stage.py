@@ -15,16 +15,44 @@ A stage that may run several times in a work folder (once per network) overrides
 ``Workspace(options.work).record(f"{self.name}-{name}")``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from pipeline.core.files import write_text
-from pipeline.core.progress import Progress
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest, write_text
 from pipeline.core.workspace import Workspace
+
+Advance = Callable[[int], None]
+"""Called with the number of units just finished."""
+
+
+class Progress(Protocol):
+    """What a stage may tell whoever runs it."""
+
+    def track(self, description: str, total: int) -> AbstractContextManager[Advance]:
+        """Open a progress bar of `total` units; the value of the context advances it."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one line that stays on the screen (a result, a decision, a warning)."""
+        ...
+
+
+class SilentProgress:
+    """Progress that nobody watches: for tests and for use as a library."""
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Advance]:  # noqa: ARG002 - the protocol's names
+        """Open a bar that shows nothing."""
+        yield lambda units: None  # noqa: ARG005 - the protocol's name
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +214,26 @@ def changes(record: Record, inputs: Mapping[str, str]) -> list[str]:
     both = sorted(record.inputs.keys() & inputs.keys())
     changed = [f"{name} changed" for name in both if record.inputs[name] != inputs[name]]
     return gone + new + changed
+
+
+def file_inputs(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return the digests of files that a stage reads.
+
+    Raises
+    ------
+    PipelineError
+        If one is not there.
+    """
+    for path in files.values():
+        if not path.is_file():
+            raise PipelineError(f"{path}: no such file; check the path")
+    return {name: file_digest(path) for name, path in files.items()}
+
+
+def table_inputs(embeddings: Iterable[Path], outputs: Iterable[Path]) -> dict[str, str]:
+    """Return the digests of tables of embeddings and of other networks' predictions; see `file_inputs`."""
+    named = {f"embeddings {path.name}": path for path in embeddings}
+    return file_inputs(named | {f"outputs {path.name}": path for path in outputs})
 
 
 def option_inputs(options: Options, *names: str) -> dict[str, str]:

@@ -104,8 +104,8 @@ class Parts:
             )
         paths = sorted({index[pair] for pair in wanted.items()})
         rows = pd.concat([self._rows(path, wanted, index) for path in paths], ignore_index=True)
-        place = {sample: number for number, sample in enumerate(wanted)}
-        order = rows["Id"].map(place).sort_values(kind="stable").index
+        position = {sample: number for number, sample in enumerate(wanted)}
+        order = rows["Id"].map(position).sort_values(kind="stable").index
         return rows.loc[order].reset_index(drop=True)
 
     @staticmethod

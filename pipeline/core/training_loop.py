@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.weights import read_torch_file
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.problems import Problem
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.data.labels import parse_target
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.tables import read_table

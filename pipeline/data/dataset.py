@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from models.cross_fitting import crossed
 from models.folds import positive_groups, stratified_group_folds
 from models.stacking import MINIMUM_FOLDS
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted
-from pipeline.core.problems import Problem
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.embedding_tables import embedding_name, read_embedding

@@ -1,6 +1,5 @@
 """Read tables of embeddings, or of any other numbers per picture, keyed by Id."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 
 from features.naming import parse
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import slug
 from pipeline.data.tables import read_by_id
 
 
@@ -43,8 +43,7 @@ def read_embedding(path: Path) -> pd.DataFrame:
 
 def embedding_name(path: Path) -> str:
     """Return a file's name as a token of column names."""
-    token = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
-    return token or "embedding"
+    return slug(path.stem) or "embedding"
 
 
 def _column_names(path: Path, columns: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Filters of labels that boosters learn from: expert answers, and HPA's reliability by gene."""
+"""Filters of labels that base learners learn from: expert annotations, and HPA's reliability by gene."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.annotators import majority_vote, unanimous
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import slug
-from pipeline.core.problems import Problem
 from pipeline.data.annotations import read_annotations
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.locations import LOCATIONS
@@ -92,7 +91,7 @@ def reliable(table: Path, genes: Path, targets: pd.DataFrame, least: str) -> NDA
 
 
 def _levels(path: Path) -> dict[str, dict[str, int]]:
-    """Read, by gene (id and name), every location's level as a place in `LEVELS`."""
+    """Read, by gene (id and name), every location's level as an index into `LEVELS`."""
     if not path.is_file():
         raise PipelineError(f"{path}: no such file; give HPA's subcellular_location.tsv")
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
@@ -102,9 +101,9 @@ def _levels(path: Path) -> dict[str, dict[str, int]]:
     known: dict[str, dict[str, int]] = {}
     for row in table.to_dict("records"):
         levels: dict[str, int] = {}
-        for place, level in enumerate(LEVELS):
+        for index, level in enumerate(LEVELS):
             for location in _ours(str(row[level])):
-                levels.setdefault(location, place)
+                levels.setdefault(location, index)
         for key in ("Gene", "Gene name"):
             if row.get(key):
                 known[str(row[key])] = levels
@@ -130,7 +129,7 @@ def deletions(
     DataFrame
         One row per location: ``positives``, and per filter ``<filter>_positives`` and ``<filter>_negatives``.
     list of Problem
-        Every positive label that boosters do not learn.
+        Every positive label that base learners do not learn.
     """
     truth = targets.to_numpy()
     table = pd.DataFrame({"positives": truth.sum(axis=0)}, index=pd.Index(targets.columns, name="location"))

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.problems import Problem
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.tables import read_table
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.problems import Problem, SampleError
+from pipeline.core.errors import Problem, SampleError
 from pipeline.data.samples import CHANNELS, COLOURS, Sample
 
 _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0}

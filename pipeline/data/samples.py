@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import text_digest
 from pipeline.core.names import is_safe_id
-from pipeline.core.problems import Problem
 from pipeline.data.tables import read_table
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")

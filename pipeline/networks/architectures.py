@@ -1,15 +1,20 @@
-"""Convolutional networks that turn a picture into an embedding and class outputs.
+"""Convolutional networks that turn a picture into an embedding and class outputs, and their hyperparameters.
 
 Every network is a `torch.nn.ModuleDict` of two parts: ``trunk`` turns pictures, shape
 (batch, channels, side, side), into embeddings, shape (batch, width); ``head`` turns embeddings into
-log-odds, shape (batch, outputs). torch and MONAI are imported only where a network is built.
+log-odds, shape (batch, outputs). Nothing heavy is imported before a network is built: options inherit from
+the hyperparameters.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pipeline.data.samples import CHANNELS
+from pydantic import Field
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.names import unknown
+from pipeline.core.stage import Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +22,31 @@ if TYPE_CHECKING:
 
     Parts = tuple[Module, Module]
 
+Loss = Literal["bce", "focal"]
+
+PLANES = 4
+"""Channels of a picture, as in `pipeline.data.samples`."""
+
 COMPACT_WIDTHS = (48, 64, 128, 192)
 COMPACT_EMBEDDING = 128
+
+
+class CnnHyperparameters(Options):
+    """What decides the trained weights, apart from the pictures."""
+
+    network: str = Field(
+        "densenet121", description="densenet121, resnet18, resnet34, resnet50 or compact, the fastest."
+    )
+    side: int = Field(384, ge=32, description="Side in pixels that pictures are brought to.")
+    crop: int = Field(288, ge=32, description="Side of the random views it is trained on.")
+    epochs: int = Field(30, ge=1, description="Passes over the pictures, at most.")
+    patience: int = Field(8, ge=1, description="Epochs without a better validation log-loss before it stops.")
+    batch: int = Field(32, ge=2, description="Pictures in a step.")
+    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate of the cosine schedule.")
+    weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
+    averaging: float = Field(0.995, ge=0, lt=1, description="What a step keeps of the average of weights.")
+    loss: Loss = Field("bce", description="Binary cross-entropy or focal loss; both weigh rare locations.")
+    seed: int = Field(0, ge=0, description="The same seed gives the same model, bit for bit.")
 
 
 class Architecture(NamedTuple):
@@ -27,26 +55,20 @@ class Architecture(NamedTuple):
     Attributes
     ----------
     build : callable
-        Number of input channels and outputs to trunk and head, untrained.
+        Number of outputs to trunk and head, untrained.
     side : int
         Side in pixels of the pictures that it was designed for.
     """
 
-    build: Callable[[int, int], "Parts"]
+    build: Callable[[int], "Parts"]
     side: int
 
 
-def build_network(name: str, outputs: int, channels: int = len(CHANNELS)) -> "ModuleDict":
-    """Return an untrained network.
-
-    Raises
-    ------
-    ValueError
-        If no network has that name; the message lists the known ones.
-    """
+def build_network(name: str, outputs: int) -> "ModuleDict":
+    """Return an untrained network; refuse an unknown name as `architecture` does."""
     from torch import nn
 
-    trunk, head = architecture(name).build(channels, outputs)
+    trunk, head = architecture(name).build(outputs)
     return nn.ModuleDict({"trunk": trunk, "head": head})
 
 
@@ -55,11 +77,11 @@ def architecture(name: str) -> Architecture:
 
     Raises
     ------
-    ValueError
+    PipelineError
         If no network has that name; the message lists the known ones.
     """
     if name not in ARCHITECTURES:
-        raise ValueError(f"unknown network '{name}'; known: {', '.join(ARCHITECTURES)}")
+        raise PipelineError(unknown("network", name, ARCHITECTURES))
     return ARCHITECTURES[name]
 
 
@@ -70,7 +92,7 @@ def forward(network: "ModuleDict", pictures: "Tensor") -> "tuple[Tensor, Tensor]
     return embedding, logits
 
 
-def _compact(channels: int, outputs: int) -> "Parts":
+def _compact(outputs: int) -> "Parts":
     """Build a small residual network: a 512-pixel picture costs about 1 billion multiplications.
 
     The first layer sees every pixel but computes every fourth: most of the time of a usual stem goes
@@ -79,7 +101,7 @@ def _compact(channels: int, outputs: int) -> "Parts":
     from torch import nn
 
     first, *widths = COMPACT_WIDTHS
-    layers: list[Module] = [_convolution(channels, first, kernel=7, stride=4)]
+    layers: list[Module] = [_convolution(PLANES, first, kernel=7, stride=4)]
     for before, width in zip(COMPACT_WIDTHS, widths, strict=False):
         layers += [_convolution(before, width, stride=2), _residual(width)]
     embed = [nn.Linear(2 * widths[-1], COMPACT_EMBEDDING), nn.BatchNorm1d(COMPACT_EMBEDDING)]
@@ -124,14 +146,14 @@ def _average_and_maximum() -> "Module":
     return AverageAndMaximum()
 
 
-def _densenet_features(channels: int) -> "Any":
+def _densenet_features() -> "Any":
     """Return MONAI's DenseNet121 up to its last normalisation, which makes 1024 planes."""
     from monai.networks.nets.densenet import DenseNet121
 
-    return DenseNet121(spatial_dims=2, in_channels=channels, out_channels=1).features
+    return DenseNet121(spatial_dims=2, in_channels=PLANES, out_channels=1).features
 
 
-def _densenet121(channels: int, outputs: int) -> "Parts":
+def _densenet121(outputs: int) -> "Parts":
     """Build MONAI's DenseNet121: the average of 1024 planes, and one layer.
 
     Source: Huang et al. 2017, doi 10.1109/CVPR.2017.243.
@@ -139,10 +161,10 @@ def _densenet121(channels: int, outputs: int) -> "Parts":
     from torch import nn
 
     pool = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(_densenet_features(channels), *pool), nn.Linear(1024, outputs)
+    return nn.Sequential(_densenet_features(), *pool), nn.Linear(1024, outputs)
 
 
-def _bestfitting(*, halved: bool) -> "Callable[[int, int], Parts]":
+def _bestfitting(*, halved: bool) -> "Callable[[int], Parts]":
     """Return a builder of the competition winner's DenseNet121 (MIT).
 
     Average and maximum of 1024 planes, batch norm, a layer of 1024, batch norm: the embedding. The
@@ -150,10 +172,10 @@ def _bestfitting(*, halved: bool) -> "Callable[[int, int], Parts]":
     Source: first place of the Kaggle competition 2018, Dai 2019, github.com/CellProfiling/densenet.
     """
 
-    def build(channels: int, outputs: int) -> "Parts":
+    def build(outputs: int) -> "Parts":
         from torch import nn
 
-        features = _densenet_features(channels)
+        features = _densenet_features()
         if halved:
             features.pool0 = nn.Sequential(features.pool0, nn.MaxPool2d(2))
         layers = {
@@ -171,13 +193,13 @@ def _bestfitting(*, halved: bool) -> "Callable[[int, int], Parts]":
     return build
 
 
-def _resnet(block: str, layers: Sequence[int]) -> "Callable[[int, int], Parts]":
+def _resnet(block: str, layers: Sequence[int]) -> "Callable[[int], Parts]":
     """Return a builder of MONAI's ResNet with torchvision's stem and shortcuts.
 
     Source: He et al. 2016, doi 10.1109/CVPR.2016.90.
     """
 
-    def build(channels: int, outputs: int) -> "Parts":
+    def build(outputs: int) -> "Parts":
         from monai.networks.nets.resnet import ResNet
         from torch import nn
 
@@ -186,7 +208,7 @@ def _resnet(block: str, layers: Sequence[int]) -> "Callable[[int, int], Parts]":
             list(layers),
             [64, 128, 256, 512],
             spatial_dims=2,
-            n_input_channels=channels,
+            n_input_channels=PLANES,
             conv1_t_size=7,
             conv1_t_stride=2,
             shortcut_type="B",

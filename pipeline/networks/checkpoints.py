@@ -119,7 +119,7 @@ def load_network(embedder: Embedder, path: Path) -> "ModuleDict":
     try:
         network = build_network(embedder.network, len(embedder.outputs) or 1)
         load_checkpoint(network, embedder.network, state)
-    except ValueError as error:
+    except (PipelineError, ValueError) as error:
         raise PipelineError(f"{path}: {error}; give its checkpoint, or another --network") from error
     return network
 

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.files import text_digest
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.weights import read_card, save_state, write_card
 from pipeline.core.workers import torch_threads
+from pipeline.networks.architectures import CnnHyperparameters
 from pipeline.networks.checkpoints import CnnCard
-from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
 from pipeline.networks.preprocessing import Preprocessing
 from pipeline.networks.training import Rows, cnn_training
 from pipeline.networks.training_pictures import Bytes

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest, text_digest
 from pipeline.core.names import slug
-from pipeline.core.problems import Problem, SampleError
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace

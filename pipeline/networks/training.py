@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.torch_runtime import autocast
 from pipeline.core.training_loop import Schedule, TrainingLoop
-from pipeline.networks.architectures import build_network, forward
-from pipeline.networks.cnn_hyperparameters import CnnHyperparameters, Loss
+from pipeline.core.workers import autocast
+from pipeline.networks.architectures import CnnHyperparameters, Loss, build_network, forward
 from pipeline.networks.training_pictures import Bytes, augmented, plain
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def cnn_training(
 
     torch.backends.cudnn.deterministic = True
     torch.manual_seed(hyperparameters.seed)
-    network = build_network(hyperparameters.network, targets.shape[1], pixels.shape[1])
+    network = build_network(hyperparameters.network, targets.shape[1])
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = positive_weights(targets[rows])
     on_device = torch.from_numpy(weights).to(device)

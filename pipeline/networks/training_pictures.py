@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import text_digest, write_text
-from pipeline.core.problems import SampleError
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.workers import blocks_of
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import CHANNELS, Sample

@@ -9,10 +9,9 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import replacing
-from pipeline.core.problems import SampleError
-from pipeline.core.torch_runtime import check_device
+from pipeline.core.workers import check_device
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample

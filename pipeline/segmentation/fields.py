@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.problems import SampleError
+from pipeline.core.errors import PipelineError, SampleError
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples

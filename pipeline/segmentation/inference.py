@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.torch_runtime import autocast
+from pipeline.core.workers import autocast
 from pipeline.segmentation.augment import normalise
 from pipeline.segmentation.dynamics import follow_flows
 from pipeline.segmentation.shapes import drop_small

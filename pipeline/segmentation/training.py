@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.core.torch_runtime import autocast
 from pipeline.core.training_loop import Schedule, State, TrainingLoop
+from pipeline.core.workers import autocast
 from pipeline.segmentation.augment import TileSampler
 from pipeline.segmentation.network import build_network, fill_network
 

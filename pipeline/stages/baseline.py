@@ -9,15 +9,14 @@ import pandas as pd
 from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval
 from models.stacking import STACK
-from pipeline.core.errors import PipelineError
-from pipeline.core.problems import Problem
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.workspace import Workspace
 from pipeline.data.annotations import read_annotations
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
+from pipeline.stages.comparisons import Score
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions
-from pipeline.stages.protocols import Score
 
 MAJORITY, POOLED = "majority vote", "pooled"
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.progress import Progress
-from pipeline.core.stage import execute
+from pipeline.core.stage import Progress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.embed import BUILTIN, Embed
 from pipeline.stages.evaluate import Evaluate, Scores

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem, write_problems
 from pipeline.core.files import file_digest, text_digest
-from pipeline.core.problems import Problem, write_problems
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
-from pipeline.core.torch_runtime import check_device
+from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.weights import SHIPPED, card_path, read_card
+from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS
@@ -243,10 +241,7 @@ def _check_card(options: EmbedOptions, path: Path, card: CnnCard) -> None:
 def _without_card(options: EmbedOptions, path: Path, name: str) -> Embedder:
     """Describe a published checkpoint; it is loaded once to see that it is one."""
     network = _network(options, path)
-    try:
-        design = architecture(network)
-    except ValueError as error:
-        raise PipelineError(str(error)) from error
+    side = options.side or architecture(network).side
     winner = network.startswith("bestfitting")
     mean, std = WINNER if winner else IMAGENET
     embedder = Embedder(
@@ -254,7 +249,7 @@ def _without_card(options: EmbedOptions, path: Path, name: str) -> Embedder:
         network=network,
         weights=path.resolve(),
         sha256=file_digest(path),
-        preprocessing=Preprocessing(side=options.side or design.side, mean=mean, std=std),
+        preprocessing=Preprocessing(side=side, mean=mean, std=std),
         outputs=LOCATIONS if winner else (),
     )
     load_network(embedder, path)

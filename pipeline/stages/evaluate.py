@@ -11,14 +11,21 @@ import pandas as pd
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
 from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, write_text
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
+from pipeline.core.files import write_text
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
-from pipeline.stages.ablation import Ablation, ablate
+from pipeline.stages.comparisons import (
+    Ablation,
+    OutOfFold,
+    Protocol,
+    Score,
+    Selection,
+    ablate,
+    protocols,
+    selection,
+)
 from pipeline.stages.options import EvaluateOptions
-from pipeline.stages.protocols import Answered, Protocol, Score, Selection, protocols, selection
 
 Rows = dict[str, dict[str, float]]
 """A table: name of a row to column to value."""
@@ -87,8 +94,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
                 f"{work.root}: no trained model there; run train with --work {work.root} first"
             )
         asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation")
-        files = {"out-of-fold predictions": work.out_of_fold, "model": card}
-        return {name: file_digest(path) for name, path in files.items()} | asked
+        return file_inputs({"out-of-fold predictions": work.out_of_fold, "model": card}) | asked
 
     def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
         """Return the scores."""
@@ -116,7 +122,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         return scores
 
 
-def read_predictions(work: Workspace) -> dict[str, Answered]:
+def read_predictions(work: Workspace) -> dict[str, OutOfFold]:
     """Read the out-of-fold predictions of every model: the stack, the top two, each location's binary."""
     table = pd.read_parquet(work.out_of_fold)
     predictions = {}
@@ -128,11 +134,11 @@ def read_predictions(work: Workspace) -> dict[str, Answered]:
         }
         groups = part.drop_duplicates("Id").set_index("Id")["group"].loc[wide["truth"].index]
         folds = int(part["fold"].max()) + 1
-        predictions[str(name)] = Answered(wide["truth"], wide["probability"], wide["chosen"], groups, folds)
+        predictions[str(name)] = OutOfFold(wide["truth"], wide["probability"], wide["chosen"], groups, folds)
     return predictions
 
 
-def score(predictions: Mapping[str, Answered], card: Mapping[str, Any], options: EvaluateOptions) -> Scores:
+def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options: EvaluateOptions) -> Scores:
     """Score the predictions of all models, given the model's card; see `Scores`."""
     stack = predictions[STACK]
     truth, chosen = stack.truth.to_numpy(), stack.chosen.to_numpy()
@@ -190,7 +196,7 @@ def _marked(scores: Scores, leaks: list[str]) -> Scores:
     return scores.model_copy(update={"protocol": " ".join([scores.protocol, *marks])})
 
 
-def _f1(answered: Answered) -> float:
+def _f1(answered: OutOfFold) -> float:
     return float(count(answered.truth.to_numpy(), answered.chosen.to_numpy()).f1()[0])
 
 
@@ -198,14 +204,14 @@ def _with_interval(value: Any, resampled: Any) -> Score:
     return Score(float(value), *interval(resampled))
 
 
-def _top_two(answered: Answered) -> pd.DataFrame:
+def _top_two(answered: OutOfFold) -> pd.DataFrame:
     table = per_location(answered.truth, answered.chosen, answered.probability)
     truth = answered.truth.to_numpy()
     table["always_f1"] = count(truth, np.ones_like(truth)).f1()
     return table
 
 
-def _protocol(stack: Answered, *, grouped: bool) -> str:
+def _protocol(stack: OutOfFold, *, grouped: bool) -> str:
     pictures, groups = len(stack.truth), stack.groups.nunique()
     if grouped:
         kind = f"(B) in {groups} groups that no fold splits"

@@ -11,12 +11,10 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 import features
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import remove_leftovers, text_digest, write_blocks, write_table, write_text
 from pipeline.core.names import unknown
-from pipeline.core.problems import Problem, read_problems, write_problems
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary
+from pipeline.core.stage import Progress, Stage, Summary
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.near_duplicates import HASH_VERSION

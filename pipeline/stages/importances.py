@@ -14,10 +14,9 @@ from features import describe
 from features.naming import parse
 from models.bundle import Model
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, replacing
+from pipeline.core.files import replacing
 from pipeline.core.names import unknown
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.embedding_tables import read_embedding
@@ -62,17 +61,12 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         manifest = work.model / "manifest.json"
         if not manifest.is_file() or not work.folds.is_file():
             raise PipelineError(f"{manifest}: missing; run train with --work {work.root} first")
-        tables = {
-            "features": work.features,
-            **{f"embeddings {path.name}": path for path in options.embeddings},
-            **{f"outputs {path.name}": path for path in options.outputs},
+        features = {"features": work.features} if work.features.is_file() else {}
+        return {
+            **file_inputs({"model": manifest, **features}),
+            **table_inputs(options.embeddings, options.outputs),
+            **option_inputs(options, "pictures"),
         }
-        for name, path in tables.items():
-            if name != "features" and not path.is_file():
-                raise PipelineError(f"{path}: no such file; check the path")
-        present = {name: path for name, path in tables.items() if path.is_file()}
-        digests = {name: file_digest(path) for name, path in present.items()}
-        return {"model": file_digest(manifest)} | digests | option_inputs(options, "pictures")
 
     def outputs(self, options: ImportancesOptions) -> tuple[Path, ...]:
         """Return the table of shares."""

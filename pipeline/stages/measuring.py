@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import features
-from pipeline.core.problems import SampleError
+from pipeline.core.errors import SampleError
 from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.problems import SampleError
+from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.weights import read_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import read_embedding

@@ -25,7 +25,7 @@ from pipeline.data.dataset_options import (
     Samples,
     Work,
 )
-from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
+from pipeline.networks.architectures import CnnHyperparameters
 
 SegmenterOption = str | float | int | None
 

@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import replacing
 from pipeline.core.names import unknown
-from pipeline.core.problems import SampleError
-from pipeline.core.progress import Progress
+from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
@@ -137,8 +136,8 @@ def contact_sheet(pictures: Sequence[tuple[str, RGB]], columns: int) -> RGB:
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     sheet = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), np.uint8)
-    for place, (name, picture) in enumerate(pictures):
-        top, left = (place // columns) * (height + GAP), (place % columns) * (width + GAP)
+    for index, (name, picture) in enumerate(pictures):
+        top, left = (index // columns) * (height + GAP), (index % columns) * (width + GAP)
         window = sheet[top : top + picture.shape[0], left : left + picture.shape[1]]
         window[:] = picture
         size = min(0.5, picture.shape[1] / 1000)

@@ -10,12 +10,10 @@ from typing import Any
 import pandas as pd
 
 from models.bundle import Model, load_model
-from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, replacing
+from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.files import replacing
 from pipeline.core.names import slug
-from pipeline.core.problems import Problem
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, execute, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS
@@ -42,20 +40,13 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     summary = PredictSummary
 
     def inputs(self, options: PredictOptions) -> dict[str, str]:
-        """Return fingerprints of the model, the pictures, the given tables and the output's place."""
-        tables = {
-            **{f"embeddings {path.name}": path for path in options.embeddings},
-            **{f"outputs {path.name}": path for path in options.outputs},
-        }
-        for path in tables.values():
-            if not path.is_file():
-                raise PipelineError(f"{path}: no such file; check the path")
+        """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         extraction = _extract_options(options, read_card(options.model))
         pictures = {} if extraction is None else Extract().inputs(extraction)
         return {
-            "model": file_digest(options.model / "manifest.json"),
+            **file_inputs({"model": options.model / "manifest.json"}),
             **pictures,
-            **{name: file_digest(path) for name, path in tables.items()},
+            **table_inputs(options.embeddings, options.outputs),
             **option_inputs(options, "format"),
             # beside the work folder: of two outputs of one name each must find its own record
             "option output": os.path.relpath(options.output, options.work),

@@ -1,20 +1,19 @@
 """The stage `simulate`: a folder of simulated pictures with labels, groups and true label images."""
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pandas as pd
 import tifffile
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, write_text
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workers import map_chunks
 from pipeline.data.locations import LOCATIONS, find_location
 from pipeline.data.samples import CHANNELS, COLOURS
@@ -211,22 +210,21 @@ def _shots(out: Path, pictures: int, settings: Settings) -> Iterator[Shot]:
 
 
 def _write_tables(out: Path, shots: Sequence[Shot]) -> None:
-    def target(shot: Shot) -> str:
-        return " ".join(
-            str(index) for index in sorted(LOCATIONS.index(name) for name in shot.protein.locations)
-        )
-
-    def files(shot: Shot) -> list[str]:
-        return [shot.image(channel).name for channel in CHANNELS]
-
-    _write(out / "labels.csv", ("Id", "Target"), ((shot.id, target(shot)) for shot in shots))
-    _write(out / "groups.csv", ("Id", "group"), ((shot.id, shot.protein.name) for shot in shots))
-    rows = ((shot.id, *files(shot), shot.protein.pixel_um, shot.protein.name) for shot in shots)
-    _write(out / "samples.csv", ("Id", *CHANNELS, "pixel_size_um", "group"), rows)
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    rows = [
+        {
+            "Id": shot.id,
+            "Target": " ".join(map(str, sorted(map(LOCATIONS.index, shot.protein.locations)))),
+            **{channel: shot.image(channel).name for channel in CHANNELS},
+            "pixel_size_um": shot.protein.pixel_um,
+            "group": shot.protein.name,
+        }
+        for shot in shots
+    ]
+    tables = {
+        "labels": ["Id", "Target"],
+        "groups": ["Id", "group"],
+        "samples": ["Id", *CHANNELS, "pixel_size_um", "group"],
+    }
+    for name, columns in tables.items():
+        with replacing(out / f"{name}.csv") as temporary:
+            pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False, lineterminator="\n")

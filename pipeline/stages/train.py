@@ -17,11 +17,9 @@ from models.bundle import save_model
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, write_problems
 from pipeline.core.files import file_digest, replacing
-from pipeline.core.problems import write_problems
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary
+from pipeline.core.stage import Progress, Stage, Summary
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace

@@ -11,15 +11,13 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, text_digest
-from pipeline.core.progress import Progress
-from pipeline.core.stage import Stage, Summary, option_inputs
-from pipeline.core.torch_runtime import check_device
+from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.weights import card_path
+from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
 from pipeline.data.samples import Sample, find_samples
-from pipeline.networks.architectures import architecture
-from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
+from pipeline.networks.architectures import CnnHyperparameters, architecture
 from pipeline.networks.fold_networks import VERSION, TrainingRun, fit_network
 from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
@@ -113,10 +111,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
 def _check(options: TrainCnnOptions) -> None:
     """Refuse what cannot be trained."""
     block_name(options.name)
-    try:
-        architecture(options.network)
-    except ValueError as error:
-        raise PipelineError(str(error)) from error
+    architecture(options.network)
     if options.crop > options.side:
         raise PipelineError(f"crop {options.crop} is larger than side {options.side}; lower it")
     check_device(options.device)

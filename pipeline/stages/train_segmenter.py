@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest
-from pipeline.core.progress import Advance, Progress
+from pipeline.core.stage import Advance, Progress
 from pipeline.core.weights import read_state, write_card
 from pipeline.segmentation.augment import TileSampler
 from pipeline.segmentation.fields import Field, read_fields, score_fields, split_fields

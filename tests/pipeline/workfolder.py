@@ -8,8 +8,7 @@ import pandas as pd
 
 import features
 from pipeline.commands.options import options_of
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import SimulateOptions
 from pipeline.stages.simulate import Simulate, SimulateSummary

@@ -14,8 +14,7 @@ from models.thresholds import RULES
 from models.tuning import Metric
 from pipeline.commands.options import Command, command, options_of
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import Options, Shown, Stage, Summary, execute, read_record
+from pipeline.core.stage import Options, Shown, SilentProgress, Stage, Summary, execute, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import FoldOptions, PredictOptions, TrainOptions, parse_weights
 

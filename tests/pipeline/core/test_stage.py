@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import Options, Stage, Summary, changes, execute, read_record, stale
+from pipeline.core.stage import Options, SilentProgress, Stage, Summary, changes, execute, read_record, stale
 from pipeline.core.workspace import Workspace
 
 

@@ -8,8 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.label_filters import agreeing, reliable
 from pipeline.stages.evaluate import read_predictions

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline.core.problems import SampleError
+from pipeline.core.errors import SampleError
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
 

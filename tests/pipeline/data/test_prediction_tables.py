@@ -12,8 +12,7 @@ from models.bundle import load_model
 from models.folds import stratified_group_folds
 from models.stacking import StackedLocations
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
 from pipeline.stages.options import TrainOptions

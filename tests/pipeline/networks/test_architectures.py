@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.core.errors import PipelineError
 from pipeline.networks.architectures import build_network, forward
 from pipeline.networks.checkpoints import four_planes, load_checkpoint
 
@@ -120,7 +121,7 @@ def test_a_network_gives_an_embedding_of_its_width_and_one_number_per_location(n
 
 
 def test_an_unknown_network_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"unknown network 'vgg'; known: compact, densenet121"):
+    with pytest.raises(PipelineError, match=r"unknown network 'vgg'; known: compact, densenet121"):
         build_network("vgg", 5)
 
 

@@ -9,8 +9,7 @@ import pytest
 from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import write_card
 from pipeline.core.workspace import Workspace
 from pipeline.networks.leak_guard import TableCard

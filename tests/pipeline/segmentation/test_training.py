@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.commands.options import options_of
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import SilentProgress
 from pipeline.core.weights import card_path
 from pipeline.segmentation.augment import TileSampler, flow_target, relight, two_planes
 from pipeline.segmentation.fields import Field, read_fields, split_fields

@@ -7,10 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pipeline.commands.baseline import baseline as command
+from pipeline.commands.looking import baseline as command
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.stages.baseline import BaselineOptions, baseline
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train

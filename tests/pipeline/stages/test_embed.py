@@ -12,8 +12,7 @@ import torch
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.store import Parts
 from pipeline.core.weights import SHIPPED, read_card, write_card
 from pipeline.core.workspace import Workspace

@@ -7,8 +7,7 @@ import imagecodecs
 import pandas as pd
 import pytest
 
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.importances import Importances, grouped, read_shares
 from pipeline.stages.options import ImportancesOptions
@@ -121,7 +120,7 @@ def test_networks_trained_here_are_stacked_and_their_part_is_told(command_line, 
     by_feature = ["--work", root / "work", "--embeddings", table, "--by", "feature", "--top", 100]
     told = command_line("importances", "Nucleoplasm", *by_feature)
     assert told.status == 0
-    assert "log-odds of" in told.output
+    assert "What decides Nucleoplasm" in told.output
     assert states(command_line, root)["train-cnn-own"] == "done"
     moved = command_line("train", *base, "--trials", 0, "--seed", 5, "--embeddings", table)
     assert moved.status == 2

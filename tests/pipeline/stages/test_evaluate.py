@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from models.bundle import load_model
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.importances import Importances, grouped, in_words, of_location, read_shares

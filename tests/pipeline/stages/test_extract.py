@@ -13,10 +13,8 @@ import pandas as pd
 import pytest
 
 import features
-from pipeline.core.errors import PipelineError
-from pipeline.core.problems import read_problems
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.errors import PipelineError, read_problems
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
 from pipeline.stages.extract import Extract

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
+from pipeline.core.stage import SilentProgress
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, write_mask
 from pipeline.data.pictures import Picture

@@ -8,8 +8,7 @@ import pytest
 
 from models.bundle import Model
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.stages import predict as stage

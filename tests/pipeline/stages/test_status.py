@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import Options, Stage, Summary, execute
+from pipeline.core.stage import Options, SilentProgress, Stage, Summary, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages import status as module
 from pipeline.stages.status import status

@@ -13,8 +13,7 @@ import pytest
 
 from models.bundle import load_model
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train
@@ -52,7 +51,7 @@ def test_locations_that_cannot_be_cross_validated_are_named_with_the_reason(trai
     assert list(card["locations"]) == TRAINED
     assert len(card["left_out"]) == 25
     assert card["left_out"]["Golgi apparatus"] == "no picture with it"
-    assert card["left_out"]["Microtubule ends"].endswith("in 2 groups, 3 folds need 3")
+    assert card["left_out"]["Microtubule ends"].endswith("in 2 groups; 3 folds need 3 groups")
     assert card["extraction"] == {"segmenter": "watershed", "families": {"intensity": 1}}
 
 
@@ -87,7 +86,7 @@ def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
 def test_killed_and_run_again_it_ends_with_the_same_bytes(trained: Workspace, tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from pipeline.core.progress import SilentProgress;"
+        "import sys; from pathlib import Path; from pipeline.core.stage import SilentProgress;"
         "from pipeline.core.stage import execute; from pipeline.stages.options import TrainOptions;"
         "from pipeline.stages.train import Train;"
         "given = {'work': Path(sys.argv[1]), 'labels': Path(sys.argv[2])};"

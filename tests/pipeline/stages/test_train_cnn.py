@@ -8,11 +8,10 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import SilentProgress
-from pipeline.core.stage import execute
+from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.training_loop import TrainingLoop
 from pipeline.core.workspace import Workspace
-from pipeline.networks.cnn_hyperparameters import CnnHyperparameters
+from pipeline.networks.architectures import CnnHyperparameters
 from pipeline.networks.fold_networks import split
 from pipeline.networks.leak_guard import UNALIGNED, card_of, check_leaks
 from pipeline.networks.training import (

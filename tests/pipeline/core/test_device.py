@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.torch_runtime import autocast, check_device, multiplies_bfloat16
+from pipeline.core.workers import autocast, check_device, multiplies_bfloat16
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -1,6 +1,6 @@
 """The list of skipped samples."""
 
-from pipeline.core.problems import Problem, read_problems, write_problems
+from pipeline.core.errors import Problem, read_problems, write_problems
 
 CUT = Problem("b", "b_red.png", "truncated", "copy the file again")
 ODD = Problem("a, or b", 'say "c".png', "unreadable", "rename it")

@@ -1,0 +1,200 @@
+"""The stack's score beside others: the four protocols, a selection of labels, and ablations.
+
+What a score means depends on which pictures share a fold.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.ablation import BaseLogOdds, ablations
+from models.cross_fitting import Nested
+from models.meta_learner import mean_group_size
+from models.metrics import balanced_f1, count, interval, resampled_counts
+from models.stacking import RANDOM_SPLIT, STACK, WITHOUT_SELECTION
+from pipeline.core.errors import PipelineError
+from pipeline.core.stage import Progress
+from pipeline.core.workspace import Workspace
+
+ALWAYS_YES = 2 / 3
+"""F1 of predicting yes where positives and negatives are equally many."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold predictions of one model; tables are rows x locations, in the order of `groups`."""
+
+    truth: pd.DataFrame
+    probability: pd.DataFrame
+    chosen: pd.DataFrame
+    groups: pd.Series
+    folds: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One protocol.
+
+    Attributes
+    ----------
+    letter, about : str
+    score : Score or None
+        None where it was not measured; `about` says how it would be.
+    beside : float or None
+        What knowing nothing scores.
+    """
+
+    letter: str
+    about: str
+    score: Score | None = None
+    beside: float | None = None
+
+
+def macro_f1(predicted: OutOfFold, draws: int, seed: int) -> Score:
+    """Return macro-F1 over its locations, with its interval over groups."""
+    truth, chosen = predicted.truth.to_numpy(), predicted.chosen.to_numpy()
+    drawn = resampled_counts(truth, chosen, predicted.groups, draws=draws, seed=seed)
+    return Score(float(count(truth, chosen).macro_f1()), *interval(np.asarray(drawn.macro_f1())))
+
+
+def protocols(
+    models: Mapping[str, OutOfFold], *, grouped: bool, kaggle: float | None, draws: int, seed: int
+) -> list[Protocol]:
+    """Return protocols A to D; macro-F1 of B and C is over trained locations.
+
+    Parameters
+    ----------
+    models : mapping
+        Name of a model to its predictions.
+    grouped : bool
+        Whether groups were given.
+    kaggle : float, optional
+        Private score of a submission, as the user has it.
+    """
+    stack = models[STACK]
+    always = float(count(stack.truth.to_numpy(), np.ones(stack.truth.shape, dtype=bool)).macro_f1())
+    here = macro_f1(stack, draws, seed)
+    number = stack.groups.nunique()
+    b = Protocol("B", "no groups were given (train --groups)")
+    c = Protocol("C", "folds that ignore groups, optimistic: not measured (train --random-split)")
+    if grouped:
+        b = Protocol("B", f"{number} groups that no fold splits", here, always)
+    if RANDOM_SPLIT in models:
+        random = macro_f1(models[RANDOM_SPLIT], draws, seed)
+        c = Protocol("C", "folds that ignore groups, optimistic", random, always)
+    elif not grouped:
+        c = Protocol("C", "no groups known but near-duplicates, optimistic", here, always)
+    a = Protocol("A", "private score of a Kaggle submission: not given (evaluate --kaggle-score)")
+    if kaggle is not None:
+        a = Protocol("A", "private score of a Kaggle submission, as given", Score(kaggle, kaggle, kaggle))
+    return [a, b, c, _balanced(models, draws, seed)]
+
+
+def _balanced(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Protocol:
+    """Return the binary models' mean F1 at 1:1, with its interval over groups."""
+    names = list(models[STACK].truth.columns)
+    truth = np.column_stack([models[name].truth.to_numpy()[:, 0] for name in names])
+    probability = np.column_stack([models[name].probability.to_numpy()[:, 0] for name in names])
+    pairs = list(zip(truth.T, probability.T, strict=True))
+    chosen = np.column_stack([chance >= known.mean() for known, chance in pairs])
+    drawn = resampled_counts(truth, chosen, models[STACK].groups, draws=draws, seed=seed)
+    rows = np.asarray(resampled_counts(truth, ~chosen, models[STACK].groups, draws=draws, seed=seed).false)
+    recall = drawn.hit / np.maximum(drawn.hit + drawn.missed, 1)
+    alarm = drawn.false / np.maximum(drawn.false + rows, 1)
+    spread = (2 * recall / (1 + recall + alarm)).mean(axis=1)
+    value = float(np.mean([balanced_f1(known, chance) for known, chance in pairs]))
+    score = Score(value, *interval(spread))
+    return Protocol("D", "binary models, as many positives as negatives (1:1)", score, ALWAYS_YES)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The stack learning from selected labels, beside the same learning from all; all labels are scored."""
+
+    chosen: Score
+    everything: Score
+    difference: Score
+
+
+def selection(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Selection | None:
+    """Compare with and without the selection of labels, where there is one."""
+    if WITHOUT_SELECTION not in models:
+        return None
+    both = models[STACK], models[WITHOUT_SELECTION]
+    values = [macro_f1(one, draws, seed) for one in both]
+    drawn = [
+        resampled_counts(a.truth.to_numpy(), a.chosen.to_numpy(), a.groups, draws=draws, seed=seed).macro_f1()
+        for a in both
+    ]
+    difference = values[0].value - values[1].value
+    return Selection(values[0], values[1], Score(difference, *interval(np.asarray(drawn[0] - drawn[1]))))
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One variant beside the stack.
+
+    Attributes
+    ----------
+    name : str
+    macro_f1, low, high : float
+        Over trained locations, with its 95 % interval.
+    difference, worst, most : float
+        Of the variant's macro-F1 to the stack's, and the paired interval.
+    """
+
+    name: str
+    macro_f1: float
+    low: float
+    high: float
+    difference: float
+    worst: float
+    most: float
+
+
+def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress) -> list[Ablation]:
+    """Fit meta-learner and thresholds again on some base learners, and score them on the same groups.
+
+    Raises
+    ------
+    PipelineError
+        If the log-odds of the base learners are not there.
+    """
+    if not work.base_log_odds.is_file():
+        raise PipelineError(f"{work.base_log_odds}: missing; run train again with --work {work.root}")
+    with np.load(work.base_log_odds, allow_pickle=False) as kept:
+        base = BaseLogOdds(
+            nested=Nested(list(kept["inner"]), kept["outer"], kept["outer"]),
+            targets=kept["targets"],
+            fold=kept["fold"],
+            blocks=kept["blocks"].tolist(),
+            kinds=kept["kinds"].tolist(),
+            always=bool(kept["always"]),
+            group_size=mean_group_size(kept["groups"]),
+        )
+        groups = pd.Series(kept["groups"])
+    rows: list[Ablation] = []
+    whole: tuple[float, NDArray[np.float64]] | None = None
+    with progress.track("Leaving parts out", 1) as advance:
+        for name, predicted in ablations(base, rule):
+            value = float(count(base.targets, predicted.chosen).macro_f1())
+            drawn = resampled_counts(base.targets, predicted.chosen, groups, draws=draws, seed=seed)
+            spread = np.asarray(drawn.macro_f1())
+            whole = whole or (value, spread)
+            low, high = interval(spread)
+            worst, most = interval(spread - whole[1])
+            rows.append(Ablation(name, value, low, high, value - whole[0], worst, most))
+        advance(1)
+    return rows
