@@ -94,7 +94,7 @@ class Feature:
         return " ".join(found.group(1).split()) if found else ""
 
     def subjects(self, channels: Sequence[str]) -> list[tuple[str, ...]]:
-        """List what each row of the result is about: nothing, a channel or a pair; [] where one lacks."""
+        """List what each row of the result is about: nothing, a channel or a pair; none if one is missing."""
         if self.channels is not None and not set(self.channels) <= set(channels):
             return []
         if self.per == "shape":
