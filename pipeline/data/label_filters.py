@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import slug
-from pipeline.data.annotations import read_annotations
 from pipeline.data.dataset_options import DatasetOptions
+from pipeline.data.labels import read_annotations
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.tables import read_table
 

@@ -12,10 +12,9 @@ from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
-from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.samples import find_samples
-from pipeline.data.tables import read_table
+from pipeline.data.tables import embedding_name, read_embedding, read_table
 from pipeline.networks.architectures import ARCHITECTURES, architecture
 from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
 from pipeline.networks.inference import VERSION, block_name, embed_pictures, picture_keys
@@ -150,7 +149,7 @@ def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     problems = [*problems, *more]
     write_problems(work.problems, "embed", problems)
     _constant(table, embedder.name)
-    card = TableCard(name=embedder.name, columns=0, embedder=embedder, trained_on=pictures, training=words)
+    card = TableCard(name=embedder.name, embedder=embedder, trained_on=pictures, training=words)
     return _written(work, card, table, [], problems)
 
 
@@ -166,7 +165,7 @@ def _take(options: EmbedOptions, path: Path) -> EmbedSummary:
     names = [f"cnn__{name}__{_last(str(column), position)}" for position, column in enumerate(table)]
     table.columns = pd.Index(names)
     trained_on, training = _training(options.trained_on)
-    card = TableCard(name=name, columns=0, trained_on=trained_on, training=training)
+    card = TableCard(name=name, trained_on=trained_on, training=training)
     constant = _constant(table, name)
     work = Workspace(options.work)
     problems = _without_row(work, path, table.index)
@@ -252,7 +251,7 @@ def _without_card(options: EmbedOptions, path: Path, name: str) -> Embedder:
         preprocessing=Preprocessing(side=side, mean=mean, std=std),
         outputs=LOCATIONS if winner else (),
     )
-    load_network(embedder, path)
+    load_network(embedder)
     return embedder
 
 
