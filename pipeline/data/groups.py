@@ -98,7 +98,7 @@ def perceptual_hash(pixels: NDArray[np.float32]) -> str:
 
 
 def duplicate_groups(hashes: Sequence[str]) -> NDArray[np.int64]:
-    """Return, for every picture, the index of the first of its copies, and of theirs; its own where it has none.
+    """Return, for every picture, the index of the first that it is a copy of, or a copy of its copies; or its own.
 
     Hashes are those of `perceptual_hash`, of pictures with the same channels; empty where unknown.
     """
