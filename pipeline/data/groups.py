@@ -98,9 +98,10 @@ def perceptual_hash(pixels: NDArray[np.float32]) -> str:
 
 
 def duplicate_groups(hashes: Sequence[str]) -> NDArray[np.int64]:
-    """Return, for every picture, the index of the first that it is a copy of, or a copy of its copies; or its own.
+    """Return, for every picture, the index of the first of its group of copies; its own where it has none.
 
-    Hashes are those of `perceptual_hash`, of pictures with the same channels; empty where unknown.
+    A copy of a copy belongs to the group. Hashes are those of `perceptual_hash`, all of the same channels; empty
+    where unknown.
     """
     width = max((len(text) for text in hashes), default=0)
     filled = "".join(text.ljust(width, "0") for text in hashes)
