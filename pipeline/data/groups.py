@@ -100,8 +100,7 @@ def perceptual_hash(pixels: NDArray[np.float32]) -> str:
 def duplicate_groups(hashes: Sequence[str]) -> NDArray[np.int64]:
     """Return, for every picture, the index of the first of its group of copies; its own where it has none.
 
-    A copy of a copy belongs to the group. Hashes are those of `perceptual_hash`, all of the same channels; empty
-    where unknown.
+    A copy of a copy belongs to it. Hashes are from `perceptual_hash`, of equal channels; empty where unknown.
     """
     width = max((len(text) for text in hashes), default=0)
     filled = "".join(text.ljust(width, "0") for text in hashes)
