@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +38,17 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never half of it; a kill leaves the old one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(path)
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> Path:
+    """Name what is written in place of a file or folder until it is complete."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -77,9 +83,14 @@ def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files below `folder` of runs that were killed."""
+    """Remove what `replacing` and `temporary_of` named below `folder` for runs that were killed."""
     for path in folder.rglob(".*.tmp"):
-        if not _is_running(int(path.name.split(".")[-2])):
+        process = path.name.split(".")[-2]
+        if not process.isdigit() or _is_running(int(process)):
+            continue  # not ours, or still written
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
             path.unlink(missing_ok=True)
 
 

@@ -24,7 +24,7 @@ from typing import Protocol, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, write_text
+from pipeline.core.files import file_digest, remove_leftovers, write_text
 from pipeline.core.workspace import Workspace
 
 Advance = Callable[[int], None]
@@ -159,6 +159,9 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
         return stage.summary.model_validate(record.summary).again()
     path.unlink(missing_ok=True)
     done = stage.run(options, progress)
+    for folder in (getattr(options, "work", None), getattr(options, "out", None)):
+        if isinstance(folder, Path):  # only now: a process of a run that was killed may live a moment longer
+            remove_leftovers(folder)
     written = Record(
         stage=stage.name,
         options=options.model_dump(mode="json"),
@@ -182,8 +185,11 @@ def stale(
 
 
 def read_record(path: Path) -> Record | None:
-    """Read a record; None where the stage never finished."""
-    return Record.model_validate_json(path.read_text()) if path.is_file() else None
+    """Read a record; None where the stage never finished, or what is there cannot be read."""
+    try:
+        return Record.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError:
+        return None
 
 
 def changes(record: Record, inputs: Mapping[str, str]) -> list[str]:

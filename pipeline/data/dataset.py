@@ -84,8 +84,9 @@ def read_dataset(options: DatasetOptions) -> Dataset:
         )
     problems = list(known.problems)
     problems += _unmatched(pictures.difference(ids), main, "no label", f"add it to {options.labels.name}")
-    missing, remedy = known.targets.index.difference(ids), "extract its picture, or remove the label"
-    problems += _unmatched(missing, options.labels.name, "no features", remedy)
+    missing = known.targets.index.difference(ids)
+    lacks = ("features", "extract its picture") if FEATURES in tables else ("row in any table", "add one")
+    problems += _unmatched(missing, options.labels.name, f"no {lacks[0]}", f"{lacks[1]}, or remove the label")
     files = {embedding_name(path): path.name for path in options.embeddings}
     for name, table in tables.items():
         problems += _absent(files.get(name, name), table, ids)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
-from pipeline.core.files import remove_leftovers, text_digest, write_blocks, write_table, write_text
+from pipeline.core.files import text_digest, write_blocks, write_table, write_text
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary
 from pipeline.core.workers import blocks_of, share_out, workers
@@ -169,7 +169,6 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         if chunks:
             _measure(chunks, count, options.jobs, progress)
         _write_tables(plan, work, progress)
-        remove_leftovers(work.root)  # now, since a process of a run that was killed may live a moment longer
         return _summary(work, measured=count)
 
 

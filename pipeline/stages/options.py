@@ -131,7 +131,9 @@ class ExtractOptions(SegmenterOptions):
     cell_diameter: Annotated[float | None, Shown(panel=SEGMENTING)] = Field(
         None, ge=1, description="The same, of whole cells."
     )
-    strict: bool = Field(False, description="Exit with status 1 if any sample was skipped.")
+    strict: Annotated[bool, Shown(flag="--strict/--no-strict")] = Field(
+        False, description="Exit with status 1 if any sample was skipped."
+    )
     jobs: Jobs = PROCESSORS
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.files import replacing
+from pipeline.core.files import replacing, text_digest
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
@@ -42,10 +42,9 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     def inputs(self, options: PredictOptions) -> dict[str, str]:
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         extraction = _extract_options(options, read_card(options.model))
-        pictures = {} if extraction is None else Extract().inputs(extraction)
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
-            **pictures,
+            **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
             **table_inputs(options.embeddings, options.outputs),
             **option_inputs(options, "format"),
             # beside the work folder: of two outputs of one name each must find its own record
@@ -102,10 +101,14 @@ def read_card(folder: Path) -> Mapping[str, Any]:
     Raises
     ------
     PipelineError
-        If there is no model.
+        If there is no model, or its card is damaged.
     """
     _check(folder)
-    card: Mapping[str, Any] = json.loads((folder / "card.json").read_text())
+    path = folder / "card.json"
+    try:
+        card: Mapping[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise PipelineError(f"{path}: {error}; copy the model again, or train it again") from error
     return card
 
 
@@ -120,7 +123,7 @@ def _check(folder: Path) -> None:
 
 def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
     """Repeat what was done to the training pictures; None for a model of tables alone."""
-    if card["extraction"] is None:
+    if card.get("extraction") is None:
         return None
     if options.images is None:
         raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
@@ -139,6 +142,14 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
             **asked,
         }
     )
+
+
+def _pictures(options: PredictOptions) -> dict[str, str]:
+    """Return the fingerprint of pictures that are embedded but not measured, if there are any."""
+    if options.images is None:
+        return {}
+    samples, _ = find_samples(options.images, options.samples)
+    return {"pictures": text_digest([[sample.id, sample.fingerprint()] for sample in samples])}
 
 
 def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
 from pipeline.core.errors import PipelineError, write_problems
-from pipeline.core.files import file_digest, replacing
+from pipeline.core.files import file_digest, replacing, temporary_of
 from pipeline.core.stage import Progress, Stage, Summary
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
@@ -244,8 +244,7 @@ def _write_selection(stack: StackedLocations, data: Dataset, work: Workspace) ->
 
 def _save(stack: StackedLocations, work: Workspace, card: Mapping[str, Any]) -> None:
     """Write the model beside its final folder and swap it in: a kill leaves the old one or the new one."""
-    temporary = work.model.with_name(f".{work.model.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_of(work.model)
     save_model(stack.model_, temporary, card)
     shutil.rmtree(work.model, ignore_errors=True)
     temporary.rename(work.model)

@@ -57,8 +57,6 @@ def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> Segme
     PipelineError
         Where the fields or the weights to start from cannot be used, or the output is something else.
     """
-    if options.objects not in DIAMETERS:
-        raise PipelineError(f"cannot train '{options.objects}'; known: {', '.join(DIAMETERS)}")
     if options.output.suffix != ".safetensors":
         raise PipelineError(f"{options.output}: name the file of weights *.safetensors")
     fields = read_fields(options.objects, options.images, options.labels)

@@ -26,7 +26,7 @@ class PaintOptions(Options):
     coats: int = Field(1, ge=1, le=3, description="How often.")
     tints: tuple[Literal["light", "dark"], ...] = Field(("light",), description="Several.")
     origin: Annotated[str | None, Shown(flag="--from", panel="Rarely")] = Field(None, description="Before.")
-    dry: bool = Field(False, description="Dry it.")
+    dry: Annotated[bool, Shown(flag="--dry/--no-dry")] = Field(False, description="Dry it.")
 
 
 class Paint(Stage[PaintOptions, Summary]):
@@ -73,6 +73,12 @@ def test_a_field_is_an_option_in_the_help_the_call_and_the_record(painted, tmp_p
     record = read_record(Workspace(tmp_path).record("paint"))
     assert record is not None
     assert (record.options["colour"], record.options["tints"]) == ("green", ["light"])
+
+
+def test_a_switch_can_be_taken_back(painted, tmp_path):
+    result, asked = painted(tmp_path / "o", "--work", tmp_path, "--dry", "--no-dry")
+    assert result.exit_code == 0
+    assert not asked[0].dry
 
 
 def test_the_help_shows_choices_ranges_defaults_and_headings(painted):

@@ -17,10 +17,13 @@ def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
     stale = folder / f".a.parquet.{gone.pid}.tmp"
     running = folder / f".b.parquet.{os.getpid()}.tmp"
     finished = folder / "c.parquet"
-    for path in (stale, running, finished):
+    foreign = folder / ".notes.tmp"
+    for path in (stale, running, finished, foreign):
         path.write_bytes(b"x")
+    half = folder / f".model.{gone.pid}.tmp" / "learners"
+    half.mkdir(parents=True)
     remove_leftovers(tmp_path)
-    assert sorted(folder.iterdir()) == sorted([running, finished])
+    assert sorted(folder.iterdir()) == sorted([running, finished, foreign])
 
 
 def write_half(path):

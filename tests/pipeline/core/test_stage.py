@@ -1,6 +1,8 @@
 """Stages run once, again when something changed, and say why."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,21 @@ def test_a_record_of_another_version_is_stale(options):
     run(options)
     record = read_record(Workspace(options.work).record("count")).model_copy(update={"summary": None})
     assert stale(Count(), options, record, record.inputs) == ["was recorded by another version"]
+
+
+@pytest.mark.parametrize("content", ["", "power cut", "{}"])
+def test_a_record_that_cannot_be_read_counts_as_none(options, content):
+    run(options)
+    Workspace(options.work).record("count").write_text(content)
+    assert run(options).fresh
+    assert not run(options).fresh
+
+
+def test_what_a_killed_run_left_is_gone_after_the_next_one(options):
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    options.work.mkdir()
+    left = options.work / f".count.txt.{gone.pid}.tmp"
+    left.touch()
+    run(options)
+    assert not left.exists()

@@ -144,3 +144,25 @@ def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: 
     assert predict(PredictOptions(output=measured / "o.csv", format="kaggle", **asked)).fresh
     next((measured / "new").glob("p000_red.png")).touch()
     assert predict(options).fresh
+
+
+def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace, write_sample) -> None:
+    root = trained.root.parent
+    trained.features.unlink()
+    fit(trained, trained.embedding("net"))
+    options = PredictOptions(model=trained.model, output=root / "p.csv", images=root / "images", jobs=1)
+    assert predict(options).fresh
+    assert not predict(options).fresh
+    write_sample(root / "images", "p000", size=(32, 32), seed=99)
+    before = options.output.read_text()
+    assert predict(options).fresh
+    assert options.output.read_text() != before
+
+
+def test_a_damaged_card_is_told_in_one_line(trained: Workspace) -> None:
+    card = trained.model / "card.json"
+    for content, message in (("{", "train it again"), ("{}", "changed since it was saved")):
+        card.write_text(content)
+        options = PredictOptions(model=trained.model, output=trained.root / "p.csv")
+        with pytest.raises(PipelineError, match=rf"card.json: .*{message}"):
+            predict(options)
