@@ -128,7 +128,7 @@ def _comparable(path: Path) -> pd.DataFrame:
     if card is not None and not card.aligned:
         raise PipelineError(
             f"{path}: its rows come from networks whose numbers do not compare; "
-            "give the table of the network of everything"
+            "give the table of the network trained on all pictures (_whole)"
         )
     table = read_embedding(path)
     return table.dropna(axis=0)
