@@ -6,22 +6,15 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from pipeline.commands.baseline import baseline
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
-from pipeline.commands.embed import embed
 from pipeline.commands.evaluate import evaluate
-from pipeline.commands.extract import extract
 from pipeline.commands.features import features
 from pipeline.commands.importances import importances
-from pipeline.commands.nearest import nearest
+from pipeline.commands.looking import baseline, nearest, overlay, status
+from pipeline.commands.main_job import extract, predict, train
 from pipeline.commands.options import Command
-from pipeline.commands.overlay import overlay
-from pipeline.commands.predict import predict
-from pipeline.commands.status import status
-from pipeline.commands.train import train
-from pipeline.commands.train_cnn import train_cnn
-from pipeline.commands.train_segmenter import train_segmenter
+from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
 from pipeline.core.errors import PipelineError
 
 app = typer.Typer(

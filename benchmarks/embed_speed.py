@@ -25,7 +25,7 @@ from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
 from pipeline.networks.architectures import architecture, build_network, forward
-from pipeline.networks.checkpoints import CnnCard, load_network, open_network, weights_path
+from pipeline.networks.checkpoints import CnnCard, load_network, open_network
 from pipeline.networks.inference import embedding_row
 from pipeline.networks.preprocessing import Embedder, Preprocessing
 from pipeline.stages.embed import BUILTIN, Embed
@@ -62,7 +62,7 @@ def with_random_weights(name: str, folder: Path) -> Embedder:
 def against_the_plain_pass(embedder: Embedder, samples: Sequence[Sample]) -> None:
     """Print the time of a picture by `embed`, of the network's forward pass alone, and their ratio."""
     run = open_network(embedder)
-    network = load_network(embedder, weights_path(embedder)).eval()
+    network = load_network(embedder).eval()
     network = network.to(memory_format=torch.channels_last)
     side = embedder.preprocessing.side
     planes = torch.rand(1, 4, side, side).contiguous(memory_format=torch.channels_last)

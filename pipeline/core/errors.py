@@ -18,17 +18,7 @@ class PipelineError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """Why one sample was skipped.
-
-    Attributes
-    ----------
-    sample : str
-        The sample's id as found, safe or not.
-    file : str
-        The file at fault.
-    reason, remedy : str
-        What is wrong, and what the user can do.
-    """
+    """Why one sample, by its id as found, was skipped: the file at fault, what is wrong, what can be done."""
 
     sample: str
     file: str

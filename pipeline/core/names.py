@@ -29,16 +29,7 @@ def near(name: str, known: Iterable[str]) -> list[str]:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is unknown, what is known, and what may have been meant.
-
-    Parameters
-    ----------
-    what : str
-        What it names: "location", "family".
-    name : str
-        As it was given.
-    known : iterable of str
-    """
+    """Say that a name of something ("location", "family") is unknown, what is known, what may be meant."""
     names = list(known)
     listed = ", ".join(names) or "none"
     if len(names) > SHOWN:

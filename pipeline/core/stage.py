@@ -87,13 +87,7 @@ class Options(BaseModel):
 
 
 class Summary(BaseModel):
-    """What a stage did or found.
-
-    Attributes
-    ----------
-    fresh : bool
-        False where it was found in the record, since everything was up to date.
-    """
+    """What a stage did or found; not fresh where it was found in the record, as all was up to date."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -109,28 +103,14 @@ AnySummary = TypeVar("AnySummary", bound=Summary)
 
 
 class Stage(Protocol[AnyOptions, AnySummary]):
-    """One stage; see the module's text for how to write one.
-
-    Attributes
-    ----------
-    name : str
-        Of the command, and of the record.
-    options, summary : type
-        Models of what it is asked to do, and of what it says in the end.
-    """
+    """One stage, by the name of its command and record; see the module's text for how to write one."""
 
     name: str
     options: type[AnyOptions]
     summary: type[AnySummary]
 
     def inputs(self, options: AnyOptions) -> dict[str, str]:
-        """Return fingerprints of everything that decides the outputs, by a name that the user knows.
-
-        Raises
-        ------
-        PipelineError
-            If something is missing or cannot be used.
-        """
+        """Return fingerprints of all that decides the outputs, by names that the user knows, or refuse it."""
         ...
 
     def outputs(self, options: AnyOptions) -> tuple[Path, ...]:
@@ -151,7 +131,6 @@ class Record(BaseModel):
 
     Attributes
     ----------
-    stage : str
     options : dict
         What the stage was asked to do, so that its inputs can be looked at again.
     inputs : dict

@@ -19,13 +19,7 @@ from pipeline.core.files import replacing, text_digest
 
 
 class Store:
-    """Bytes by key, each in a file of its own, complete or not there at all.
-
-    Parameters
-    ----------
-    folder : Path
-        Made on first use.
-    """
+    """Bytes by key, each in a file of its own, complete or not there at all; made on first use."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,11 +51,6 @@ class Parts:
     All float32 columns of a part lie in one list column, ``values``, their names in the file's metadata:
     parquet spends some hundred bytes on every column of every file, and a part has thousands of columns and
     few rows.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the part files lie.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,14 +72,7 @@ class Parts:
         return found
 
     def read(self, wanted: Mapping[str, str], index: Mapping[tuple[str, str], Path]) -> pd.DataFrame:
-        """Read the rows of some samples.
-
-        Parameters
-        ----------
-        wanted : mapping of str to str
-            Id to key; the rows come back in this order of ids.
-        index : mapping
-            What `index` returned.
+        """Read the rows of some samples, id to key, in this order, from the parts that `index` returned.
 
         Raises
         ------
@@ -104,9 +86,8 @@ class Parts:
             )
         paths = sorted({index[pair] for pair in wanted.items()})
         rows = pd.concat([self._rows(path, wanted, index) for path in paths], ignore_index=True)
-        position = {sample: number for number, sample in enumerate(wanted)}
-        order = rows["Id"].map(position).sort_values(kind="stable").index
-        return rows.loc[order].reset_index(drop=True)
+        order = pd.Index(list(wanted)).get_indexer(pd.Index(rows["Id"])).argsort(kind="stable")
+        return rows.iloc[order].reset_index(drop=True)
 
     @staticmethod
     def _rows(path: Path, wanted: Mapping[str, str], index: Mapping[tuple[str, str], Path]) -> pd.DataFrame:

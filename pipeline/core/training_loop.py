@@ -5,7 +5,7 @@ A room that trains gives the network, the loss of a batch, and, where an early s
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.stage import Progress
-from pipeline.core.weights import read_torch_file
+from pipeline.core.weights import read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,14 +44,12 @@ class Schedule:
         Steps over which the learning rate rises from 0.
     decay_from : float
         Step from which it falls to 0 along a cosine.
-    weight_decay : float
     averaging : float
         Share of the moving average of weights that a step keeps.
-    patience : int, optional
-        Rounds without a lower validation loss before it stops.
-    seed : int
     identity : mapping
         What decides the weights, by name; a checkpoint with another one is refused.
+    patience : int, optional
+        Rounds without a lower validation loss before it stops.
     """
 
     steps: int
@@ -61,9 +59,9 @@ class Schedule:
     decay_from: float
     weight_decay: float
     averaging: float
+    seed: int
+    identity: Mapping[str, Any]
     patience: int | None = None
-    seed: int = 0
-    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def factor(self, step: int) -> float:
         """Return a step's share of the highest learning rate: linear rise, plateau, cosine fall to 0."""
@@ -82,15 +80,8 @@ class TrainingLoop:
     A batch and the network's dropout depend on the seed and the step alone, so that a run that was killed and
     resumed makes the steps of an undisturbed one.
 
-    Parameters
-    ----------
-    network : Module
-        On its device.
-    batch_loss : callable
-    schedule : Schedule
-    validation : callable, optional
-        Where given, the averaged weights of the round with the lowest validation loss are kept; else those of
-        the last step.
+    With a validation, the averaged weights of the round with the lowest validation loss are kept; else those
+    of the last step.
     """
 
     def __init__(
@@ -136,37 +127,27 @@ class TrainingLoop:
         progress: Progress,
         title: str,
         checkpoint: Path | None = None,
-        report: Callable[[str], None] | None = None,
+        report: Callable[[str], None] = lambda _text: None,
     ) -> State:
         """Train until `finished`; return `state`.
 
-        Parameters
-        ----------
-        progress : Progress
-        title : str
-            Of the progress bar.
-        checkpoint : Path, optional
-            Written after every round; where it is there, training goes on from it.
-        report : callable, optional
-            Called after every round with its losses in words.
+        The checkpoint is written after every round; where it is there, training goes on from it. `report` is
+        called after every round with its losses in words.
         """
         if checkpoint is not None and checkpoint.is_file():
             self.resume(checkpoint)
-            if report is not None:
-                report(f"going on at step {self.step} of {checkpoint}")
+            report(f"going on at step {self.step} of {checkpoint}")
         with progress.track(title, self.schedule.steps) as advance:
             advance(self.step)
             while not self.finished:
                 losses = []
-                for _ in range(self.schedule.round - self.step % self.schedule.round):
+                left = self.schedule.round - self.step % self.schedule.round
+                for _ in range(min(left, self.schedule.steps - self.step)):
                     losses.append(self.update())
                     advance(1)
-                    if self.step == self.schedule.steps:
-                        break
                 found = self._end_round(checkpoint)
-                if report is not None:
-                    mean = float(np.mean([float(loss) for loss in losses]))
-                    report(f"step {self.step}: loss {mean:.3f}{found}")
+                mean = float(np.mean([float(loss) for loss in losses]))
+                report(f"step {self.step}: loss {mean:.3f}{found}")
             advance(self.schedule.steps - self.step)
         return self.state
 
@@ -174,10 +155,10 @@ class TrainingLoop:
         """Make one step; return its loss."""
         import torch
 
-        seeds = self.schedule.seed, self.step
-        torch.manual_seed(seeds[0] * 1_000_003 + seeds[1])
+        seed, step = self.schedule.seed, self.step
+        torch.manual_seed(seed * 1_000_003 + step)
         self.network.train()
-        loss = self._batch_loss(self.network, np.random.default_rng(seeds), self.step)
+        loss = self._batch_loss(self.network, np.random.default_rng((seed, step)), step)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -216,16 +197,10 @@ class TrainingLoop:
             torch.save(content, temporary)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint.
-
-        Raises
-        ------
-        PipelineError
-            Where the checkpoint is unreadable or was made with other hyperparameters.
-        """
+        """Continue from a checkpoint; refuse one that is unreadable or of other hyperparameters."""
         from torch.optim.lr_scheduler import LambdaLR
 
-        content = read_torch_file(path, str(next(self.network.parameters()).device))
+        content = read_tensors(path, str(next(self.network.parameters()).device))
         if not isinstance(content, dict) or "identity" not in content:
             raise PipelineError(f"{path}: not a checkpoint of this version; remove it to start again")
         ours, theirs = dict(self.schedule.identity), content["identity"]

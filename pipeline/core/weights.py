@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "weights"
 """Folder of the weights that come with the project."""
 
-UNSIGNED = "0" * 64
-"""Digest of a card that has no file yet."""
-
 
 class WeightsCard(BaseModel):
     """What is known about a file of weights; each kind of network adds what it needs to be used.
@@ -30,7 +27,7 @@ class WeightsCard(BaseModel):
     network : str
         Name of the architecture.
     sha256 : str
-        Digest of the file of weights; another file does not load.
+        Digest of the file of weights, zeros where it is not written yet; another file does not load.
     data, licence, command : str
         What it was trained on, under which licence it may be used, and by which command.
     steps : int
@@ -44,7 +41,7 @@ class WeightsCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str
-    sha256: str = Field(default=UNSIGNED, pattern="^[0-9a-f]{64}$")
+    sha256: str = Field(default="0" * 64, pattern="^[0-9a-f]{64}$")
     data: str
     licence: str
     command: str
@@ -112,25 +109,15 @@ def read_state(path: Path) -> "dict[str, Tensor]":
     """
     import torch
 
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
+    content = read_tensors(path)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise PipelineError(f"{path}: holds no named weights; give a file with a state_dict of tensors")
     return state
 
 
-def _read_safetensors(path: Path) -> "dict[str, Tensor]":
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def read_torch_file(path: Path, device: str = "cpu") -> Any:
-    """Read a file of torch that holds nothing but tensors, numbers, text and containers of them.
+def read_tensors(path: Path, device: str = "cpu") -> Any:
+    """Read a file that holds nothing but tensors, and in one of torch, numbers, text and containers of them.
 
     Raises
     ------
@@ -140,27 +127,22 @@ def read_torch_file(path: Path, device: str = "cpu") -> Any:
     import pickle
 
     import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path, device)
         return torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> PipelineError:
-    reason = str(error).partition("\n")[0] or type(error).__name__
-    return PipelineError(f"{path}: not a readable file of weights ({reason}); restore or remove it")
+    except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise PipelineError(
+            f"{path}: not a readable file of weights ({reason}); restore or remove it"
+        ) from error
 
 
 def save_state(path: Path, state: "State", *, half: bool = False) -> str:
-    """Write weights as safetensors; return the file's sha256.
-
-    Parameters
-    ----------
-    path : Path
-    state : mapping of str to Tensor
-    half : bool
-        Store numbers with 16 bits.
+    """Write weights as safetensors, if asked with 16 bits a number; return the file's sha256.
 
     Raises
     ------
@@ -190,10 +172,8 @@ def load_state(
 
     Parameters
     ----------
-    network : Module
     name : str
         What its architecture is called.
-    state : mapping of str to Tensor
     optional : tuple of str
         Endings of names that may be missing, and then stay as they are.
     part : str

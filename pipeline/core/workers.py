@@ -44,12 +44,7 @@ class Workers:
     def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Run `function` over `tasks`, yielding each task with its result as it finishes.
 
-        Parameters
-        ----------
-        function : callable
-            Importable by name: it runs in other processes, one thread each.
-        tasks : sequence
-            Picklable.
+        In other processes, one thread each: `function` is importable by name, tasks are picklable.
 
         Raises
         ------
@@ -109,11 +104,6 @@ def autocast(device: str) -> AbstractContextManager[object]:
 
     CUDA devices and processors with AVX-512 BF16 or AMX multiply bfloat16 in half the time of single
     precision. Others imitate it, six (forwards) to twenty times (training) more slowly.
-
-    Parameters
-    ----------
-    device : str
-        What torch calls the device: ``cpu``, ``cuda``, ``cuda:1``.
     """
     import torch
 

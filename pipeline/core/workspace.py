@@ -4,6 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class _Below:
+    """A path below the root of a work folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, work: "Workspace", _kind: object) -> Path:
+        return work.root / self._name
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A work folder: everything computed from one set of pictures.
@@ -16,54 +26,48 @@ class Workspace:
 
     root: Path
 
-    @property
-    def samples(self) -> Path:
-        """Samples that `extract` accepted: Id, pixel size, group and size of the picture."""
-        return self.root / "samples.parquet"
-
-    @property
-    def problems(self) -> Path:
-        """Samples that a stage skipped, with file, reason and remedy."""
-        return self.root / "problems.csv"
-
-    @property
-    def extraction(self) -> Path:
-        """How the pictures were measured (segmenter, families): a model repeats it on new pictures."""
-        return self.root / "extraction.json"
-
-    @property
-    def diameters(self) -> Path:
-        """Diameters of nuclei and cells, estimated once for networks that need them."""
-        return self.root / "diameters.json"
-
-    @property
-    def parts(self) -> Path:
-        """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
-        return self.root / "parts"
-
-    @property
-    def masks(self) -> Path:
-        """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei, uint16."""
-        return self.root / "masks"
+    samples = _Below("samples.parquet")
+    """Samples that `extract` accepted: Id, pixel size, group and size of the picture."""
+    problems = _Below("problems.csv")
+    """Samples that a stage skipped, with file, reason and remedy."""
+    extraction = _Below("extraction.json")
+    """How the pictures were measured (segmenter, families): a model repeats it on new pictures."""
+    diameters = _Below("diameters.json")
+    """Diameters of nuclei and cells, estimated once for networks that need them."""
+    parts = _Below("parts")
+    """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
+    masks = _Below("masks")
+    """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei, uint16."""
+    cells = _Below("cells.parquet")
+    """One row per cell: Id, label, touches_border and the features of cells."""
+    features = _Below("features.parquet")
+    """One row per picture: Id and its features."""
+    embeddings = _Below("embeddings")
+    """Folder of embedding tables, ``<name>.parquet``."""
+    folds = _Below("folds.parquet")
+    """Group and fold of every labelled sample; made once, reused by every model."""
+    tuning = _Below("tuning.db")
+    """Optuna's studies (sqlite)."""
+    learners = _Below("learners")
+    """Finished base learners of an unfinished training: what a killed run does not lose."""
+    model = _Below("model")
+    """The trained model, a folder without pickle."""
+    out_of_fold = _Below("out_of_fold.parquet")
+    """Outer out-of-fold probabilities and choices of every model."""
+    base_log_odds = _Below("base_log_odds.npz")
+    """Out-of-fold log-odds of base learners (npz), on which `evaluate` fits again for its ablations."""
+    selection = _Below("selection.csv")
+    """What filters took from every location's training (csv)."""
+    metrics = _Below("metrics.json")
+    """Scores written by `evaluate`."""
+    importances = _Below("importances.parquet")
+    """Mean absolute share of every feature in every location's log-odds."""
+    overlays = _Below("overlays")
+    """Folder of pictures with the outlines of cells and nuclei."""
 
     def mask(self, sample_id: str) -> Path:
         """Label image of one sample."""
         return self.masks / f"{sample_id}.tif"
-
-    @property
-    def cells(self) -> Path:
-        """One row per cell: Id, label, touches_border and the features of cells."""
-        return self.root / "cells.parquet"
-
-    @property
-    def features(self) -> Path:
-        """One row per picture: Id and its features."""
-        return self.root / "features.parquet"
-
-    @property
-    def embeddings(self) -> Path:
-        """Folder of embedding tables, ``<name>.parquet``."""
-        return self.root / "embeddings"
 
     def embedding(self, name: str) -> Path:
         """Table of embeddings of one network; its card lies beside it."""
@@ -72,56 +76,6 @@ class Workspace:
     def network(self, name: str) -> Path:
         """Folder of the networks of one `train-cnn`: weights, and what a killed run does not lose."""
         return self.root / "networks" / name
-
-    @property
-    def folds(self) -> Path:
-        """Group and fold of every labelled sample; made once, reused by every model."""
-        return self.root / "folds.parquet"
-
-    @property
-    def tuning(self) -> Path:
-        """Optuna's studies (sqlite)."""
-        return self.root / "tuning.db"
-
-    @property
-    def learners(self) -> Path:
-        """Finished base learners of an unfinished training: what a killed run does not lose."""
-        return self.root / "learners"
-
-    @property
-    def model(self) -> Path:
-        """The trained model, a folder without pickle."""
-        return self.root / "model"
-
-    @property
-    def out_of_fold(self) -> Path:
-        """Outer out-of-fold probabilities and choices of every model."""
-        return self.root / "out_of_fold.parquet"
-
-    @property
-    def base_log_odds(self) -> Path:
-        """Out-of-fold log-odds of base learners (npz), on which `evaluate` fits again for its ablations."""
-        return self.root / "base_log_odds.npz"
-
-    @property
-    def selection(self) -> Path:
-        """What filters took from every location's training (csv)."""
-        return self.root / "selection.csv"
-
-    @property
-    def metrics(self) -> Path:
-        """Scores written by `evaluate`."""
-        return self.root / "metrics.json"
-
-    @property
-    def importances(self) -> Path:
-        """Mean absolute share of every feature in every location's log-odds."""
-        return self.root / "importances.parquet"
-
-    @property
-    def overlays(self) -> Path:
-        """Folder of pictures with the outlines of cells and nuclei."""
-        return self.root / "overlays"
 
     def record(self, stage: str) -> Path:
         """Name the record of what a stage was made from, for `status` and for skipping finished work."""

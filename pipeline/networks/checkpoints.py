@@ -34,7 +34,6 @@ class CnnCard(WeightsCard):
 
     Attributes
     ----------
-    preprocessing : Preprocessing
     outputs : tuple of str
         Names of the class outputs.
     trained_on : "unknown" or tuple of str
@@ -79,22 +78,13 @@ def weights_path(embedder: Embedder) -> Path:
 
 @lru_cache(maxsize=2)
 def open_network(embedder: Embedder, device: str = "cpu") -> Forward:
-    """Return a network as a function of batches.
-
-    Raises
-    ------
-    PipelineError
-        If the weights are missing, changed, or not those of the network.
-    """
-    path = weights_path(embedder)
+    """Return a network as a function of batches; refuse weights that are missing, changed or not its own."""
     if embedder.kind == "onnx":
+        weights_path(embedder)
         return open_onnx(embedder)
-    return _forward_pass(load_network(embedder, path), embedder, device)
-
-
-def _forward_pass(network: "ModuleDict", embedder: Embedder, device: str) -> Forward:
     import torch
 
+    network = load_network(embedder)
     network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def run(batch: Planes) -> tuple[Planes, Planes | None]:
@@ -107,14 +97,9 @@ def _forward_pass(network: "ModuleDict", embedder: Embedder, device: str) -> For
     return run
 
 
-def load_network(embedder: Embedder, path: Path) -> "ModuleDict":
-    """Build a torch network and fill it with weights.
-
-    Raises
-    ------
-    PipelineError
-        If the file is not a checkpoint of this network.
-    """
+def load_network(embedder: Embedder) -> "ModuleDict":
+    """Build a torch network and fill it with its weights; refuse a file that is not a checkpoint of it."""
+    path = weights_path(embedder)
     state = read_state(path)
     try:
         network = build_network(embedder.network, len(embedder.outputs) or 1)
@@ -130,22 +115,10 @@ _REPEATED = ("conv1.", "encoder2.", "encoder3.", "encoder4.", "encoder5.")
 """The winner's network holds its backbone twice, whole and cut into these parts, with the same tensors."""
 
 
-def load_checkpoint(network: "ModuleDict", name: str, state: "State") -> bool:
-    """Fill a network with published weights.
+def load_checkpoint(network: "ModuleDict", name: str, state: "State") -> None:
+    """Fill a network, by the name of its architecture, with the ``state_dict`` of a published checkpoint.
 
-    Parameters
-    ----------
-    network : ModuleDict
-        From `build_network(name, ...)`.
-    name : str
-        Name of its architecture.
-    state : mapping of str to Tensor
-        The ``state_dict`` of the checkpoint.
-
-    Returns
-    -------
-    bool
-        Whether its class outputs are of use: ImageNet's are not.
+    A checkpoint without class outputs of use, as ImageNet's, fills the trunk alone.
 
     Raises
     ------
@@ -156,10 +129,9 @@ def load_checkpoint(network: "ModuleDict", name: str, state: "State") -> bool:
     own = any(key.startswith("trunk.") for key in state)
     adapters = (adapt for start, adapt in _ADAPTERS.items() if name.startswith(start))
     adapted = state if own else next(adapters, dict)(state)
-    with_head = any(key.startswith("head.") for key in adapted)
+    part = "" if any(key.startswith("head.") for key in adapted) else "trunk."
     # counters of batches are younger than some checkpoints
-    load_state(network, name, adapted, ("num_batches_tracked",), part="" if with_head else "trunk.")
-    return with_head
+    load_state(network, name, adapted, ("num_batches_tracked",), part)
 
 
 def _from_bestfitting(state: "State") -> dict[str, "Tensor"]:
@@ -208,14 +180,10 @@ def _monai(key: str) -> str:
 
 
 def four_planes(weight: "Tensor") -> "Tensor":
-    """Let a first convolution of three colours see four planes.
+    """Let a first convolution, shape (outputs, 3 or 4, kernel, kernel), of three colours see four planes.
 
     The fourth plane gets the mean of the three; all are weighed by 3/4, so that a grey picture gives the
     activations it gave before. Weights of four planes are returned as they are.
-
-    Parameters
-    ----------
-    weight : Tensor, shape (outputs, 3 or 4, kernel, kernel)
     """
     import torch
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,17 +39,6 @@ VERSION = 1
 """Raise it when the same network and picture give other numbers than before."""
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Samples that lack an embedding, and the network."""
-
-    samples: tuple[Sample, ...]
-    keys: tuple[str, ...]
-    embedder: Embedder
-    root: Path
-    device: str
-
-
 def embed_pictures(
     embedder: Embedder,
     samples: Sequence[Sample],
@@ -77,15 +65,13 @@ def embed_pictures(
     keys = picture_keys(embedder.per, samples, work)
     parts = _parts(work, embedder)
     index = parts.index()
-    missing = [sample for sample in samples if (sample.id, keys[sample.id]) not in index]
+    keyed = [(sample, keys[sample.id]) for sample in samples]
+    missing = [(sample, key) for sample, key in keyed if (sample.id, key) not in index]
     if missing:
-        chunks = [
-            Chunk(tuple(some), tuple(keys[sample.id] for sample in some), embedder, work.root, device)
-            for some in share_out(missing, jobs)
-        ]
+        embed = partial(_embed_chunk, embedder, work, device)
         with progress.track(f"Embedding pictures by {embedder.network}", len(missing)) as advance:
-            for chunk, _ in map_chunks(embed_chunk, chunks, jobs):
-                advance(len(chunk.samples))
+            for chunk, _ in map_chunks(embed, share_out(missing, jobs), jobs):
+                advance(len(chunk))
     return _usable(parts.read(keys, parts.index()).set_index("Id"))
 
 
@@ -106,14 +92,9 @@ def _parts(work: Workspace, embedder: Embedder) -> Parts:
 
 
 def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[str, str]:
-    """Return the key under which each sample's embedding is valid: its pictures, and its cells.
+    """Return the key under which each sample's embedding is valid: its pictures, and its segmented cells.
 
     Cells count by the content of their label image, so that a copied work folder stays valid.
-
-    Raises
-    ------
-    PipelineError
-        If cells are needed and not segmented.
     """
     keys = {sample.id: [sample.fingerprint()] for sample in samples}
     if per == "cell":
@@ -126,95 +107,71 @@ def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[s
     return {sample: text_digest(key)[:24] for sample, key in keys.items()}
 
 
-def embed_chunk(chunk: Chunk) -> int:
-    """Embed the samples of a chunk and write them as one part; return their number."""
-    work = Workspace(chunk.root)
-    with torch_threads(1) if chunk.embedder.kind == "torch" else nullcontext():
-        rows = [_row(sample, key, chunk, work) for sample, key in zip(chunk.samples, chunk.keys, strict=True)]
+def _embed_chunk(
+    embedder: Embedder, work: Workspace, device: str, chunk: Sequence[tuple[Sample, str]]
+) -> None:
+    """Embed samples, each with its key, and write them as one part."""
+    with torch_threads(1) if embedder.kind == "torch" else nullcontext():
+        rows = [
+            {"Id": sample.id, "key": key, **_row(sample, embedder, work, device)} for sample, key in chunk
+        ]
     table = pd.DataFrame(rows)
     text = ["Id", "key", *_WHY]
     numbers = [name for name in table.columns if name not in text]
-    _parts(work, chunk.embedder).write(table.astype(dict.fromkeys(numbers, np.float32)))
-    return len(chunk.samples)
+    _parts(work, embedder).write(table.astype(dict.fromkeys(numbers, np.float32)))
 
 
-def _row(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> dict[str, object]:
-    about: dict[str, object] = {"Id": sample.id, "key": key, **dict.fromkeys(_WHY, "")}
+def _row(sample: Sample, embedder: Embedder, work: Workspace, device: str) -> dict[str, object]:
     try:
         picture = read_picture(sample)
     except SampleError as error:
-        _, file, reason, remedy = astuple(error.problem)
-        return about | {"file": file, "reason": reason, "remedy": remedy}
-    cells = read_mask(work.mask(sample.id)).cells if chunk.embedder.per == "cell" else None
-    network = open_network(chunk.embedder, chunk.device)
-    return about | embedding_row(picture.pixels, chunk.embedder, network, cells)
+        return {name: getattr(error.problem, name) for name in _WHY}
+    cells = read_mask(work.mask(sample.id)).cells if embedder.per == "cell" else None
+    row = embedding_row(picture.pixels, embedder, open_network(embedder, device), cells)
+    return {**dict.fromkeys(_WHY, ""), **row}
 
 
 def embedding_row(
     pixels: Planes, embedder: Embedder, network: Forward, cells: Labels | None = None
 ) -> dict[str, np.float32]:
-    """Return one picture's numbers by column.
+    """Return the numbers of one picture, shape (4, height, width), by column.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (4, height, width), float32
-    embedder : Embedder
-    network : callable
-    cells : ndarray, shape (height, width), optional
-        Label image of cells, for an embedder per cell.
-
-    Returns
-    -------
-    dict of str to float32
-        Per cell: the mean, the maximum and the mean of the three largest over cells; NaN without cells.
+    With a label image of its cells: the mean, the maximum and the mean of the three largest over cells; NaN
+    without any.
     """
     crops = [pixels] if cells is None else cell_crops(pixels, cells)
-    values, width = _embed(crops or [pixels], embedder, network)
-    if cells is None:
-        endings: tuple[str, ...] = ("",)
-    else:
-        endings = STATISTICS
+    values, names = _embed(crops or [pixels], embedder, network)
+    if cells is not None:
+        names = [f"{name}{ending}" for ending in STATISTICS for name in names]
         values = summarised(values) if crops else np.full((len(STATISTICS), values.shape[1]), np.nan)
-    names = [f"{name}{ending}" for ending in endings for name in base_columns(embedder, width)]
     return dict(zip(names, values.ravel().astype(np.float32), strict=True))
 
 
 def block_name(text: str) -> str:
-    """Return the token that names a network's columns, table and record.
-
-    Raises
-    ------
-    PipelineError
-        If nothing of the text can be kept.
-    """
+    """Return the token that names a network's columns, table and record; refuse an empty one."""
     if not slug(text):
         raise PipelineError(f"name '{text}': give letters or digits")
     return slug(text)
 
 
-def base_columns(embedder: Embedder, width: int) -> list[str]:
-    """Name a network's outputs: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``."""
-    name = embedder.name
-    embedding = [f"cnn__{name}__e{number:04}" for number in range(width)] if embedder.keep == "all" else []
-    return embedding + [f"cnn__{name}__logit_{slug(location)}" for location in embedder.outputs]
-
-
-def _embed(pictures: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, int]:
+def _embed(pictures: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
     """Embed pictures one by one: the bits of a row must not depend on which others share its batch.
 
     Returns
     -------
     values : ndarray, shape (pictures, columns)
-    width : int
-        Length of the embedding.
+    names : list of str
+        ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
     """
-    rows, width = [], 0
-    for pixels in pictures:
-        embedding, logits = network(prepare(pixels, embedder.preprocessing)[None])
-        width = embedding.shape[1]
-        kept = [embedding] if embedder.keep == "all" else []
-        rows.append(np.concatenate([*kept, *([] if logits is None else [logits])], axis=1)[0])
-    return np.stack(rows), width
+    found = [network(prepare(pixels, embedder.preprocessing)[None]) for pixels in pictures]
+    width = found[0][0].shape[1] if embedder.keep == "all" else 0
+    rows = [
+        np.concatenate([embedding[:, :width], *([] if logits is None else [logits])], axis=1)[0]
+        for embedding, logits in found
+    ]
+    ends = [f"e{number:04}" for number in range(width)]
+    ends += [f"logit_{slug(location)}" for location in embedder.outputs]
+    return np.stack(rows), [f"cnn__{embedder.name}__{end}" for end in ends]
 
 
 def summarised(values: Planes) -> Planes:
@@ -224,14 +181,7 @@ def summarised(values: Planes) -> Planes:
 
 
 def cell_crops(pixels: Planes, cells: Labels) -> list[Planes]:
-    """Cut a square around every cell, black beyond the picture; neighbours stay in it.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (4, height, width)
-    cells : ndarray, shape (height, width)
-        Label image, 0 is background.
-    """
+    """Cut a square around every cell of a label image, black beyond the picture; neighbours stay in it."""
     from scipy.ndimage import find_objects
 
     crops = []

@@ -31,7 +31,7 @@ class TableCard(BaseModel):
     Attributes
     ----------
     name, columns : str, int
-        Block of columns, and how many.
+        Block of columns, and how many, once the table is written.
     embedder : Embedder, optional
         The network; None for a table that came ready.
     trained_on : "unknown" or tuple of str
@@ -49,7 +49,7 @@ class TableCard(BaseModel):
     model_config = ConfigDict(frozen=True)  # those of older versions say more
 
     name: str
-    columns: int
+    columns: int = 0
     embedder: Embedder | None = None
     trained_on: TrainedOn = UNKNOWN
     training: str = "unknown"
@@ -59,13 +59,7 @@ class TableCard(BaseModel):
 
 
 def card_of(path: Path) -> TableCard | None:
-    """Read the card beside a table; a card of another table counts as none.
-
-    Raises
-    ------
-    PipelineError
-        If the card is damaged.
-    """
+    """Read the card beside a table, or refuse a damaged one; a card of another table counts as none."""
     card = read_card(path, TableCard)
     return card if card is not None and card.sha256 == file_digest(path) else None
 
@@ -79,21 +73,16 @@ def write_embeddings(path: Path, table: pd.DataFrame, card: TableCard) -> TableC
 
 
 def check_leaks(cards: Mapping[Path, TableCard | None], fold: pd.Series, *, accept: bool) -> list[str]:
-    """Refuse embeddings whose networks know the pictures; return what is to be said of every score.
+    """Refuse embeddings whose networks know the pictures; return a line on each that leaks, or may.
 
     Parameters
     ----------
     cards : mapping of Path to TableCard or None
-        The tables to be stacked, each with its card.
+        Of the tables to be stacked.
     fold : Series of int
         The stack's fold of every labelled picture, index ``Id``.
     accept : bool
         Whether the user accepts leaks.
-
-    Returns
-    -------
-    list of str
-        One line per embedding that leaks, or may; empty where every score can be trusted.
 
     Raises
     ------

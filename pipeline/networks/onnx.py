@@ -26,14 +26,10 @@ class OnnxDescription(Preprocessing):
 
     Attributes
     ----------
-    channels, side, mean, std, scale
-        As in `Preprocessing`; mean and std of each plane, in the order of channels.
-    embedding : str, optional
-        Name of the output that is the embedding.
-    outputs : str, optional
-        Name of the output with one number per location.
-    outputs_are : str
-        "logits" or "probabilities".
+    mean, std : tuple of float
+        Of each plane, in the order of channels.
+    embedding, outputs : str, optional
+        Names of the output that is the embedding, and of the output with one number per location.
     locations : tuple of str
         Names of the class outputs; the 28 of the Kaggle competition unless given.
     """
@@ -48,13 +44,7 @@ class OnnxDescription(Preprocessing):
 
 
 def describe_onnx(path: Path, name: str) -> Embedder:
-    """Read the TOML beside an ONNX file.
-
-    Raises
-    ------
-    PipelineError
-        If either is missing, or the TOML says too little or too much; the message names the field.
-    """
+    """Read the TOML beside an ONNX file; refuse one that says too little or too much, naming the field."""
     if not path.is_file():
         raise PipelineError(f"{path}: no such file; give the path of an ONNX network")
     beside = path.with_suffix(".toml")

@@ -1,7 +1,7 @@
 """What a picture goes through before a network sees it, and what else changes an embedding."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pipeline.data.samples import CHANNELS
 
 Per = Literal["picture", "cell"]
 Planes = NDArray[np.float32]
+Number = TypeVar("Number", bound=np.generic)
 
 BRIGHTEST = 99.8
 """Percentile of a plane that becomes 1 where each picture is scaled by itself."""
@@ -50,19 +51,16 @@ class Embedder(BaseModel):
     ----------
     name : str
         Of the block of columns, ``cnn__<name>__…``.
-    kind : str
-        "torch" or "onnx".
     network : str
         Name of the architecture, or of the file.
     weights : Path
         File of weights; a name without a folder is a file that comes with the project.
     sha256 : str
         Digest of that file.
-    preprocessing : Preprocessing
     outputs : tuple of str
         Names of the class outputs, empty where the network has none of use.
     per : str
-        "picture", or "cell" for crops of segmented cells.
+        A row is of a picture, or of the crops of its segmented cells.
     embedding, logits : str, optional
         For "onnx": the names of the output that is the embedding, and of the class outputs,
         which are `probabilities` or log-odds.
@@ -93,7 +91,6 @@ def prepare(pixels: Planes, preprocessing: Preprocessing) -> Planes:
     ----------
     pixels : ndarray, shape (4, height, width), float32
         A picture or a crop of one, in [0, 1].
-    preprocessing : Preprocessing
 
     Returns
     -------
@@ -101,7 +98,7 @@ def prepare(pixels: Planes, preprocessing: Preprocessing) -> Planes:
     """
     planes = squared(pixels, preprocessing.side)
     if preprocessing.scale == "picture":
-        planes = scaled(planes)
+        planes = _scaled(planes)
     order = [CHANNELS.index(channel) for channel in preprocessing.channels]
     mean = np.array(preprocessing.mean, np.float32)[:, None, None]
     std = np.array(preprocessing.std, np.float32)[:, None, None]
@@ -109,7 +106,7 @@ def prepare(pixels: Planes, preprocessing: Preprocessing) -> Planes:
     return ready
 
 
-def squared(pixels: Planes, side: int) -> Planes:
+def squared(pixels: NDArray[Number], side: int) -> NDArray[Number]:
     """Pad a picture with black to a square and resize it: shrinking averages, growing interpolates."""
     import cv2
 
@@ -123,7 +120,7 @@ def squared(pixels: Planes, side: int) -> Planes:
     return np.stack([cv2.resize(plane, (side, side), interpolation=how) for plane in pixels])
 
 
-def scaled(planes: Planes) -> Planes:
+def _scaled(planes: Planes) -> Planes:
     """Divide each plane by its brightest pixels, so that exposure matters less; values stay in [0, 1]."""
     flat = planes.reshape(len(planes), -1)
     rank = int(flat.shape[1] * BRIGHTEST / 100)

@@ -1,13 +1,20 @@
-"""Training a CNN to tell a protein's locations, on a CPU or a CUDA device."""
+"""Training CNNs to tell a protein's locations: one without each fold, one of everything, each once."""
 
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.files import text_digest
+from pipeline.core.stage import Progress
 from pipeline.core.training_loop import Schedule, TrainingLoop
-from pipeline.core.workers import autocast
+from pipeline.core.weights import read_card, save_state, write_card
+from pipeline.core.workers import autocast, torch_threads
 from pipeline.networks.architectures import CnnHyperparameters, Loss, build_network, forward
+from pipeline.networks.checkpoints import CnnCard
+from pipeline.networks.preprocessing import Preprocessing
 from pipeline.networks.training_pictures import Bytes, augmented, plain
 
 if TYPE_CHECKING:
@@ -15,6 +22,9 @@ if TYPE_CHECKING:
     from torch.nn import ModuleDict
 
 Rows = NDArray[np.intp]
+
+VERSION = 2
+"""Raise it when the same pictures and hyperparameters give other weights than before."""
 
 WARM_UP = 0.05
 """Share of the steps over which the learning rate rises from 0."""
@@ -26,16 +36,114 @@ FOCUS = 2.0
 """Exponent of the focal loss."""
 
 
+@dataclass(frozen=True)
+class TrainingRun:
+    """What all networks of a run share.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (pictures, 4, side, side), uint8
+    preprocessing : Preprocessing
+        That made them.
+    targets : ndarray of bool, shape (pictures, locations)
+    fingerprints : dict of str to str
+        Id of each picture to what its pixels are known by.
+    fold : ndarray of int, shape (pictures,)
+        The stack's folds.
+    folder : Path
+        Of weights and checkpoints.
+    jobs : int
+        Threads.
+    """
+
+    pixels: Bytes
+    preprocessing: Preprocessing
+    targets: NDArray[np.bool_]
+    locations: tuple[str, ...]
+    fingerprints: dict[str, str]
+    fold: NDArray[np.int16]
+    hyperparameters: CnnHyperparameters
+    folder: Path
+    device: str
+    jobs: int
+
+    def shortened(self, epochs: int) -> "TrainingRun":
+        """Return the same with a fixed number of epochs."""
+        fewer = {"epochs": epochs, "patience": epochs}
+        return replace(self, hyperparameters=self.hyperparameters.model_copy(update=fewer))
+
+    def digest(self, left_out: int | None) -> str:
+        """Return a digest of everything that decides a network's weights."""
+        parts = [VERSION, self.hyperparameters.model_dump(), list(self.fingerprints.values())]
+        folds = self.fold.tolist() if left_out is not None else []
+        return text_digest([*parts, np.packbits(self.targets).tolist(), folds, left_out])
+
+
+def fit_network(run: TrainingRun, left_out: int | None, progress: Progress) -> tuple[Path, CnnCard]:
+    """Train the network that does not see one fold, or, with None, the one that sees everything.
+
+    The fold after the one left out chooses the epoch, so that the predictions for the fold left out, which
+    are scored later, had no part in it. A finished network is not trained again; an unfinished one goes on at
+    its checkpoint. Returns the path of the weights, and the card that lies beside them.
+    """
+    label = "everything" if left_out is None else f"fold_{left_out}"
+    recipe = run.digest(left_out)
+    path = run.folder / f"{label}-{recipe[:12]}.safetensors"
+    card = read_card(path, CnnCard) if path.is_file() else None
+    if card is None:
+        card = _train(run, left_out, path, progress).model_copy(update={"recipe": recipe})
+        write_card(path, card)
+        path.with_suffix(".checkpoint").unlink(missing_ok=True)
+    if left_out is not None:
+        loss = card.scores.get("log_loss", np.nan)
+        progress.note(f"{label}: validation log-loss {loss:.4f} at epoch {card.best_epoch}")
+    return path, card
+
+
+def _train(run: TrainingRun, left_out: int | None, path: Path, progress: Progress) -> CnnCard:
+    """Train one network and write its weights; return what its card says."""
+    rows, validation = split(run.fold, left_out)
+    title = "Training the network of everything" if left_out is None else f"Training without fold {left_out}"
+    with torch_threads(run.jobs):
+        training = cnn_training(run.pixels, run.targets, rows, validation, run.hyperparameters, run.device)
+        state = training.run(progress, title, path.with_suffix(".checkpoint"))
+    ids = list(run.fingerprints)
+    seen = tuple(ids[row] for row in np.sort(np.concatenate([rows, validation])))
+    chosen = training.chosen is not None
+    return CnnCard(
+        network=run.hyperparameters.network,
+        sha256=save_state(path, state),
+        data=f"{len(seen)} of these {len(ids)} pictures",
+        licence="that of the pictures and labels",
+        command="train-cnn",
+        steps=training.best_step if chosen else training.step,
+        scores={"log_loss": training.best} if chosen else {},
+        preprocessing=run.preprocessing,
+        outputs=run.locations,
+        trained_on=seen,
+        best_epoch=training.best_step // training.schedule.round if chosen else None,
+    )
+
+
+def split(fold: NDArray[np.int16], left_out: int | None) -> tuple[Rows, Rows]:
+    """Return the pictures to train on and those to choose the epoch by."""
+    if left_out is None:
+        return np.arange(len(fold)), np.arange(0)
+    choosing = (left_out + 1) % (int(fold.max()) + 1)
+    return np.flatnonzero((fold != left_out) & (fold != choosing)), np.flatnonzero(fold == choosing)
+
+
 def schedule_of(hyperparameters: CnnHyperparameters, pictures: int) -> Schedule:
     """Return the schedule of a training on so many pictures; a round is an epoch."""
     epoch = max(1, pictures // hyperparameters.batch)
     steps = epoch * hyperparameters.epochs
+    warm_up = max(1.0, WARM_UP * steps)
     return Schedule(
         steps=steps,
         round=epoch,
         learning_rate=hyperparameters.learning_rate,
-        warm_up=max(1.0, WARM_UP * steps),
-        decay_from=max(1.0, WARM_UP * steps),
+        warm_up=warm_up,
+        decay_from=warm_up,
         weight_decay=hyperparameters.weight_decay,
         averaging=hyperparameters.averaging,
         patience=hyperparameters.patience,
@@ -61,9 +169,6 @@ def cnn_training(
     targets : ndarray of bool, shape (pictures, locations)
     rows, validation : ndarray of int
         Pictures to train on, and to choose the epoch by; without the latter, the last epoch is kept.
-    hyperparameters : CnnHyperparameters
-    device : str
-        "cpu" or a CUDA device.
     """
     import torch
 
@@ -108,32 +213,17 @@ def log_odds(network: "ModuleDict", pixels: Bytes, rows: Rows, device: str = "cp
 
 
 def positive_weights(targets: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Weigh positives by the square root of how rare they are, at most `HEAVIEST`.
-
-    Parameters
-    ----------
-    targets : ndarray of bool, shape (pictures, locations)
-
-    Returns
-    -------
-    ndarray of float32, shape (locations,)
-    """
+    """Weigh each location's positives by the square root of how rare they are, at most `HEAVIEST`."""
     share = np.maximum(targets.mean(axis=0), 1e-6)
     weights: NDArray[np.float32] = np.clip(np.sqrt((1 - share) / share), 1, HEAVIEST).astype(np.float32)
     return weights
 
 
 def loss_of(logits: "Tensor", targets: "Tensor", weights: "Tensor", kind: Loss) -> "Tensor":
-    """Return the mean loss.
+    """Return the mean loss of log-odds, shape (batch, locations), with weights of each location's positives.
 
-    Parameters
-    ----------
-    logits, targets : Tensor, shape (batch, locations)
-    weights : Tensor, shape (locations,)
-        Of positives.
-    kind : str
-        "bce": weighted binary cross-entropy; "focal": the same, times (1 - p)² where p is the probability
-        given to the truth (Lin et al. 2017, doi 10.1109/ICCV.2017.324).
+    "bce": weighted binary cross-entropy; "focal": the same, times (1 - p)² where p is the probability given
+    to the truth (Lin et al. 2017, doi 10.1109/ICCV.2017.324).
     """
     import torch
 
@@ -155,12 +245,6 @@ def unweighted(logits: NDArray[np.float32], weights: NDArray[np.float32]) -> NDA
     """Take out of log-odds what weighing positives put in: a weight of w multiplies the odds by w.
 
     Without it, log-loss would prefer epochs that are unsure to epochs that tell locations apart.
-
-    Parameters
-    ----------
-    logits : ndarray, shape (pictures, locations)
-    weights : ndarray, shape (locations,)
-        Of positives in the training.
     """
     true: NDArray[np.float32] = logits - np.log(weights)
     return true

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,9 @@ from pipeline.core.stage import Progress
 from pipeline.core.workers import blocks_of
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import CHANNELS, Sample
-from pipeline.networks.preprocessing import Preprocessing, prepare
+from pipeline.networks.preprocessing import Planes, Preprocessing, prepare, squared
 
 Bytes = NDArray[np.uint8]
-Plane = NDArray[np.float32]
 
 _BLOCK = 64
 """Pictures read ahead at most: what is held in memory."""
@@ -35,7 +35,6 @@ GAIN = 0.25
 GAMMA = 0.2
 """The same for the power that intensities are raised to."""
 
-
 BLURRED, BLUR = 0.3, 1.2
 """Share of views that are out of focus, and by how many pixels at most (standard deviation)."""
 
@@ -46,18 +45,7 @@ NOISY, NOISE = 0.3, 0.05
 def stored_pictures(
     folder: Path, samples: Sequence[Sample], preprocessing: Preprocessing, jobs: int, progress: Progress
 ) -> Bytes:
-    """Return all pictures, brought to the network's side.
-
-    Returns
-    -------
-    ndarray, shape (pictures, 4, side, side), uint8
-        On disk, in the order of the samples.
-
-    Raises
-    ------
-    PipelineError
-        If a picture cannot be read.
-    """
+    """Return all pictures, shape (pictures, 4, side, side), uint8, on disk; refuse an unreadable one."""
     key = text_digest([[sample.fingerprint() for sample in samples], preprocessing.model_dump(mode="json")])
     cache = PictureCache(folder, key, len(samples), preprocessing.side, "Reading pictures")
     return cache.filled(lambda row: _read(samples[row], preprocessing), jobs, progress)
@@ -69,10 +57,8 @@ class PictureCache:
 
     Attributes
     ----------
-    folder : Path
     key : str
         Digest of all that decides the pixels; with another one, everything is made anew.
-    pictures, side : int
     title : str
         Of the progress bar.
     """
@@ -102,18 +88,12 @@ class PictureCache:
         if not known:
             self.folder.mkdir(parents=True, exist_ok=True)
             record.unlink(missing_ok=True)
-        shape = (self.pictures, len(CHANNELS), self.side, self.side)
-        opened = [
-            np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-                self.folder / name, "r+" if known else "w+", dtype, size
-            )
-            for name, dtype, size in (
-                ("pictures.npy", np.uint8, shape),
-                ("pictures_done.npy", np.bool_, shape[:1]),
-            )
-        ]
+        mode, shape = "r+" if known else "w+", (self.pictures, len(CHANNELS), self.side, self.side)
+        open_array: Any = np.lib.format.open_memmap
+        pixels = open_array(self.folder / "pictures.npy", mode, np.uint8, shape)
+        done = open_array(self.folder / "pictures_done.npy", mode, np.bool_, shape[:1])
         write_text(record, json.dumps(self.key))
-        return opened[0], opened[1]
+        return pixels, done
 
 
 def _read(sample: Sample, preprocessing: Preprocessing) -> Bytes:
@@ -129,32 +109,19 @@ def as_bytes(pixels: NDArray[np.float32], preprocessing: Preprocessing) -> Bytes
     return picture
 
 
-def augmented(pixels: Bytes, crop: int, rng: np.random.Generator) -> Plane:
-    """Return a random view of a picture.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, side, side), uint8
-    crop : int
-        Side of the view in pixels, at most that of the picture.
-    rng : Generator
-
-    Returns
-    -------
-    ndarray, shape (channels, crop, crop), float32
-        In [0, 1].
-    """
+def augmented(pixels: Bytes, crop: int, rng: np.random.Generator) -> Planes:
+    """Return a random view of a picture, shape (channels, crop, crop), in [0, 1]; crop at most its side."""
     side = pixels.shape[1]
     size = min(side, round(crop / rng.uniform(*ZOOM)))
     top, left = rng.integers(0, side - size + 1, 2)
-    view = _resized(pixels[:, top : top + size, left : left + size], crop)
+    view = squared(pixels[:, top : top + size, left : left + size], crop)
     if rng.random() < 0.5:
         view = view[:, ::-1]
     view = np.rot90(view, int(rng.integers(4)), axes=(1, 2))
     return _worsened(_brightened(view, rng), rng)
 
 
-def _brightened(view: Bytes, rng: np.random.Generator) -> Plane:
+def _brightened(view: Bytes, rng: np.random.Generator) -> Planes:
     """Change each plane's brightness and contrast, by a table of the 256 values that there are."""
     gain = np.exp(rng.normal(0, GAIN, (len(view), 1)))
     gamma = np.exp(rng.normal(0, GAMMA, (len(view), 1)))
@@ -162,7 +129,7 @@ def _brightened(view: Bytes, rng: np.random.Generator) -> Plane:
     return np.stack([row[plane] for row, plane in zip(table, view, strict=True)])
 
 
-def _worsened(view: Plane, rng: np.random.Generator) -> Plane:
+def _worsened(view: Planes, rng: np.random.Generator) -> Planes:
     """Put some views out of focus, and some into noise."""
     import cv2
 
@@ -175,18 +142,7 @@ def _worsened(view: Plane, rng: np.random.Generator) -> Plane:
     return view
 
 
-def _resized(pixels: Bytes, side: int) -> Bytes:
-    import cv2
-
-    if pixels.shape[1] == side:
-        return pixels
-    how = cv2.INTER_AREA if pixels.shape[1] > side else cv2.INTER_LINEAR
-    return np.stack(
-        [cv2.resize(np.ascontiguousarray(plane), (side, side), interpolation=how) for plane in pixels]
-    )
-
-
-def plain(pixels: Bytes) -> Plane:
+def plain(pixels: Bytes) -> Planes:
     """Return pictures as they are, in [0, 1]."""
-    whole: Plane = pixels.astype(np.float32) / np.float32(255)
+    whole: Planes = pixels.astype(np.float32) / np.float32(255)
     return whole

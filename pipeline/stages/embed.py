@@ -150,7 +150,7 @@ def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     problems = [*problems, *more]
     write_problems(work.problems, "embed", problems)
     _constant(table, embedder.name)
-    card = TableCard(name=embedder.name, columns=0, embedder=embedder, trained_on=pictures, training=words)
+    card = TableCard(name=embedder.name, embedder=embedder, trained_on=pictures, training=words)
     return _written(work, card, table, [], problems)
 
 
@@ -166,7 +166,7 @@ def _take(options: EmbedOptions, path: Path) -> EmbedSummary:
     names = [f"cnn__{name}__{_last(str(column), position)}" for position, column in enumerate(table)]
     table.columns = pd.Index(names)
     trained_on, training = _training(options.trained_on)
-    card = TableCard(name=name, columns=0, trained_on=trained_on, training=training)
+    card = TableCard(name=name, trained_on=trained_on, training=training)
     constant = _constant(table, name)
     work = Workspace(options.work)
     problems = _without_row(work, path, table.index)
@@ -252,7 +252,7 @@ def _without_card(options: EmbedOptions, path: Path, name: str) -> Embedder:
         preprocessing=Preprocessing(side=side, mean=mean, std=std),
         outputs=LOCATIONS if winner else (),
     )
-    load_network(embedder, path)
+    load_network(embedder)
     return embedder
 
 

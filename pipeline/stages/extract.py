@@ -217,7 +217,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     samples, problems = find_samples(options.images, options.samples)
     made = make_segmenter(options.segmenter, **options.segmenter_options)
     work = Workspace(options.work)
-    if made.uses_torch and not work.diameters.is_file():
+    if made.uses_torch and None in made.settings().values() and not work.diameters.is_file():
         progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
     segmenter = made.calibrated(samples, work.diameters)
     settings = dict(segmenter.settings())

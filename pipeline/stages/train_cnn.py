@@ -18,10 +18,10 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
 from pipeline.data.samples import Sample, find_samples
 from pipeline.networks.architectures import CnnHyperparameters, architecture
-from pipeline.networks.fold_networks import VERSION, TrainingRun, fit_network
 from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
 from pipeline.networks.preprocessing import Embedder, Preprocessing
+from pipeline.networks.training import VERSION, TrainingRun, fit_network
 from pipeline.networks.training_pictures import stored_pictures
 from pipeline.stages.options import TrainCnnOptions, TrainOptions
 
@@ -171,7 +171,7 @@ def _write_tables(
     logits = [column for column in out_of_fold.columns if "__logit_" in column]
     folds = {sample: int(fold) for sample, fold in zip(ids, data.fold, strict=True)}
     name, training = block_name(options.name), f"these {len(ids)} pictures"
-    card = TableCard(name=name, columns=0, trained_on=ids, training=training, folds=folds)
+    card = TableCard(name=name, trained_on=ids, training=training, folds=folds)
     stacked = {
         "embedder": networks[-1].model_copy(update={"keep": "outputs"}),
         "training": f"{training}; each row is by a network that did not see its fold",

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pipeline.commands.baseline import baseline as command
+from pipeline.commands.looking import baseline as command
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.stages.baseline import BaselineOptions, baseline

@@ -12,7 +12,6 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.training_loop import TrainingLoop
 from pipeline.core.workspace import Workspace
 from pipeline.networks.architectures import CnnHyperparameters
-from pipeline.networks.fold_networks import split
 from pipeline.networks.leak_guard import UNALIGNED, card_of, check_leaks
 from pipeline.networks.training import (
     cnn_training,
@@ -20,6 +19,7 @@ from pipeline.networks.training import (
     loss_of,
     positive_weights,
     schedule_of,
+    split,
     unweighted,
 )
 from pipeline.networks.training_pictures import augmented

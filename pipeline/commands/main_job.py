@@ -1,19 +1,47 @@
-"""The command `train`."""
+"""The commands of the main job that do the work: `extract`, `train`, `predict`."""
 
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands.console import RichProgress, following, say
+import typer
+
+from pipeline.commands.console import RichProgress, following, say, some, written
 from pipeline.commands.options import command
 from pipeline.core.errors import read_problems
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.options import TrainOptions
+from pipeline.stages.options import ExtractOptions, PredictOptions, TrainOptions
 
 if TYPE_CHECKING:
     from pipeline.stages.train import TrainSummary
+
+
+@command(ExtractOptions)
+def extract(options: ExtractOptions) -> None:
+    """Find cells and nuclei in every picture and measure them.
+
+    Writes `masks/<Id>.tif` (page 1 cells, page 2 nuclei), cells.parquet, features.parquet, and problems.csv
+    with every sample that was skipped and what would mend it. Killed and run again, it goes on where
+    it was; run again without changes, it does nothing.
+
+    Example: python run.py extract --images demo/data/images --work demo/work
+    """
+    say(f"Looking at the pictures in {options.images}")  # at once: loading what measures takes seconds
+    from pipeline.stages.extract import Extract
+
+    work = Workspace(options.work)
+    summary = execute(Extract(), options, RichProgress())
+    done = f"{summary.measured:,} measured now" if summary.fresh else "up to date"
+    pictures, cells = counted(summary.pictures, "picture"), counted(summary.cells, "cell")
+    say(f"{pictures}, {cells} ({done}): {work.features}")
+    if summary.problems:
+        say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
+        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in summary.problems])
+    following(f"train --labels LABELS --work {options.work}")
+    if summary.problems and options.strict:
+        raise typer.Exit(1)
 
 
 @command(TrainOptions)
@@ -79,3 +107,26 @@ def _print_selection(path: Path) -> None:
             if positives or negatives:
                 whole = table.loc[location, "positives"]
                 say(f"  {name}, {location}: {positives:,} of {whole:,} positives, {negatives:,} negatives")
+
+
+@command(PredictOptions)
+def predict(options: PredictOptions) -> None:
+    """Name the locations of the protein in new pictures.
+
+    The pictures are segmented, measured and embedded exactly as the model's training pictures were. A model
+    of other networks' predictions alone needs their tables, --outputs, and no pictures. The csv holds the
+    chosen locations and every location's probability. A sample that cannot be read is left out and listed in
+    problems.csv of the work folder.
+
+    Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
+    """
+    from pipeline.stages.predict import Predict
+
+    done = execute(Predict(), options, RichProgress())
+    if done.fresh:
+        written(options.output, f"{counted(done.rows, 'picture')} predicted")
+    else:
+        say(f"Up to date: {options.output} ({counted(done.rows, 'picture')})")
+    if done.problems:
+        say(f"{len(done.problems):,} skipped, with reason and remedy: {Workspace(options.work).problems}")
+        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])

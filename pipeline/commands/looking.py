@@ -1,0 +1,105 @@
+"""The commands for looking: `baseline`, `nearest`, `overlay`, `status`."""
+
+from pipeline.commands.console import RichProgress, console, say, show_table, written
+from pipeline.commands.options import command
+from pipeline.core.names import counted
+from pipeline.stages.options import BaselineOptions, NearestOptions, OverlayOptions, StatusOptions
+
+
+@command(BaselineOptions)
+def baseline(options: BaselineOptions) -> None:
+    """Score people as if they were a model: each annotator, their majority vote, and all pooled.
+
+    Prints macro-F1 in both conventions, and per location F1 and Krippendorff's alpha; with --work also how
+    much better the trained model's out-of-fold predictions are on the same pictures.
+
+    Example: python run.py baseline --labels labels.csv --answers expert_guesses.csv
+    """
+    from pipeline.stages.baseline import baseline as run
+
+    found = run(options)
+    for name, row in found.annotators.iterrows():
+        say(
+            f"{name}: {counted(int(row['pictures']), 'picture')}, macro-F1 {row['macro_f1']:.3f} over "
+            f"{counted(int(row['over']), 'location')} (undefined skipped), {row['macro_f1_all']:.3f} over "
+            f"all 28 (undefined 0), micro-F1 {row['micro_f1']:.3f}, exactly right {row['exact']:.0%}"
+        )
+    rows = [
+        (str(name), *("-" if value != value else f"{value:.3f}" for value in row))
+        for name, row in found.locations.iterrows()
+    ]
+    show_table(("location", "F1", "alpha with labels", "alpha among annotators"), rows)
+    if found.comparison is not None:
+        better = found.comparison.difference
+        say(
+            f"The trained model on the same {counted(found.comparison.pictures, 'picture')}, "
+            f"{counted(found.comparison.locations, 'location')}: {better.value:+.3f} macro-F1 against the "
+            f"majority vote ({better.low:+.3f} to {better.high:+.3f}, paired bootstrap)"
+        )
+    if found.problems:
+        say(f"{counted(len(found.problems), 'row')} not used; the first: {found.problems[0].reason}")
+
+
+@command(NearestOptions)
+def nearest(options: NearestOptions) -> None:
+    """Show the labelled pictures that a network sees as most like one picture.
+
+    They are the network's evidence: look at them beside the picture and judge whether they show the same.
+    The similarity is 1 for the same embedding and 0 for no more alike than by chance.
+
+    Example: python run.py nearest --id protein_00003_1 --embeddings demo/work/embeddings/builtin.parquet
+    --labels demo/data/labels.csv --work demo/work --images demo/data/images --sheet nearest.png
+    """
+    from pipeline.stages.nearest import nearest as run
+
+    found = run(options)
+    rows = [
+        (row["Id"], row["locations"], row["group"], f"{row['similarity']:.3f}")
+        for row in found.table.to_dict("records")
+    ]
+    show_table(("picture", "locations", "group", "similarity"), rows, words=3)
+    votes = ", ".join(f"{name} {share:.2f}" for name, share in found.votes.items())
+    say(f"Share of the similarity: {votes or 'none is alike'}")
+    if options.sheet is not None:
+        written(options.sheet)
+
+
+@command(OverlayOptions)
+def overlay(options: OverlayOptions) -> None:
+    """Draw the outlines of cells (white) and nuclei (yellow) on the pictures, for looking.
+
+    Microtubules are red, the protein green, the nucleus blue. Needs the label images that `extract` left
+    in the work folder; writes `WORK/overlays/<Id>.png`, or one contact sheet.
+
+    Example: python run.py overlay --images demo/data/images --work demo/work --sheet sheet.png --columns 5
+    """
+    from pipeline.stages.overlay import overlay as run
+
+    paths = run(options, RichProgress())
+    if len(paths) == 1:
+        written(paths[0])
+    else:
+        written(paths[0].parent, counted(len(paths), "picture"))
+
+
+COLOURS = {"done": "green", "stale": "yellow", "missing": "red"}
+
+
+@command(StatusOptions)
+def status(options: StatusOptions) -> None:
+    """Say of each stage whether it is done, stale (and why) or missing.
+
+    A stage is stale when something it was made from has changed since: pictures, labels, options, or
+    the version of a feature family. Run it again: only what changed is computed.
+
+    Example: python run.py status --work demo/work
+    """
+    from rich.table import Table
+
+    from pipeline.stages.status import status as look
+
+    table = Table("stage", "state", "why", box=None)
+    for stage in look(options.work):
+        state = f"[{COLOURS[stage.state]}]{stage.state}[/]"
+        table.add_row(stage.stage, state, "\n".join(stage.reasons))
+    console.print(table)
