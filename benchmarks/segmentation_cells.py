@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
+from pipeline.segmentation import make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter, some_pictures
 from pipeline.segmentation.fields import average_precision
-from pipeline.segmentation.protocol import make_segmenter
 from pipeline.simulation.field import simulate_picture
 
 SEED = 990_001

@@ -11,9 +11,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.segmentation.fields import read_fields, split_fields
+from pipeline.segmentation.inference import BEARABLE, LADDER, TOLL, quality, see
+from pipeline.segmentation.label_images import median_diameter
 from pipeline.segmentation.network import find_weights
-from pipeline.segmentation.scale import BEARABLE, LADDER, TOLL, quality, see
-from pipeline.segmentation.shapes import median_diameter
 
 EVERY = 11
 """One training field in so many is looked at."""

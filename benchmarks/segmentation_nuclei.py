@@ -11,9 +11,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.segmentation.fields import average_precision, field_type, read_fields, split_fields
+from pipeline.segmentation.inference import estimate_diameter, find_objects
+from pipeline.segmentation.label_images import median_diameter
 from pipeline.segmentation.network import find_weights
-from pipeline.segmentation.scale import estimate_diameter, find_objects
-from pipeline.segmentation.shapes import median_diameter
 from pipeline.segmentation.watershed import WatershedSegmenter
 
 BARS = (0.85, 0.65)

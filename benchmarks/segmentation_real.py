@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import find_samples
+from pipeline.segmentation import make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter, some_pictures
 from pipeline.segmentation.fields import average_precision
-from pipeline.segmentation.matching import holders
-from pipeline.segmentation.protocol import make_segmenter
+from pipeline.segmentation.label_images import holders
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 EVERY = 4

@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cellpose.models import CellposeModel
 
+from pipeline.segmentation import make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import average_precision, network_planes
+from pipeline.segmentation.inference import find_objects
 from pipeline.segmentation.network import load_network
-from pipeline.segmentation.protocol import make_segmenter
-from pipeline.segmentation.scale import find_objects
 from pipeline.simulation.field import simulate_picture
 
 SEED = 990_002

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.folds import stratified_group_folds
+from pipeline.data.groups import DIFFERENT, duplicate_groups, perceptual_hash
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.near_duplicates import DIFFERENT, duplicate_groups, perceptual_hash
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 

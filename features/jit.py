@@ -17,7 +17,14 @@ Ints = NDArray[np.int64]
 Ints32 = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-"""The arrays that loops take."""
+"""The arrays that loops take. Unless a loop says otherwise, shapes are
+
+- (channels, height, width): `pixels`, `planes`;
+- (height, width): `plane`, `mask`, `labels`, `inner`; masks and labels have a margin of one pixel;
+- (channels, n), of a region's n pixels in reading order: `values`, `places`, and `ascending`, values sorted;
+- (2, n), their rows and columns: `positions`;
+- (channels,): `thresholds`, `totals`, the sums of intensities of a region.
+"""
 
 P = ParamSpec("P")
 R = TypeVar("R")

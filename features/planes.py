@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from features.cells import Cell
 from features.jit import Floats, Floats32, Ints, Mask, kernel
+from features.kernels.crops import at
 from features.kernels.sums import in_order
 
 STRETCH = 2048
@@ -41,7 +42,7 @@ def brightest_place(cell: Cell, channel: str) -> Ints:
     """Return row and column of the brightest pixel of a channel smoothed by 2 px: the first one."""
     positions = cell.whole.positions
     plane = cell.once(smoothed, 2)[cell.channels.index(channel)]
-    return positions[:, brightest(plane, positions)]
+    return positions[:, at(plane, positions).argmax()]
 
 
 def levels(cell: Cell, sigma: float, region: str) -> NDArray[np.int16]:
@@ -66,18 +67,7 @@ def _weights(sigma: float) -> Floats32:
 
 @kernel
 def smooth_plane(plane: Floats32, sigma: float) -> Floats32:
-    """Convolve a plane with an unnormalised Gaussian; what lies outside it counts as 0.
-
-    Parameters
-    ----------
-    plane : ndarray, shape (height, width), float32
-    sigma : float
-        Standard deviation in pixels.
-
-    Returns
-    -------
-    ndarray, shape (height, width), float32
-    """
+    """Convolve a plane with an unnormalised Gaussian of `sigma` pixels; what lies outside it counts as 0."""
     height, width = plane.shape
     weights = _weights(sigma)
     reach = len(weights) - 1
@@ -92,16 +82,10 @@ def smooth_plane(plane: Floats32, sigma: float) -> Floats32:
 
 @kernel
 def _convolve(flat: Floats32, weights: Floats32, step: int, out: Floats32) -> None:
-    """Add up what lies 0, 1, 2, ... steps before and after every pixel, each with its weight.
+    """Add up what lies 0, 1, 2, ... steps before and after every pixel of `out`, each with its weight.
 
-    Parameters
-    ----------
-    flat : ndarray, shape (n + 2 reach step,), float32
-        The pixels of `out` in reading order, with `reach` steps before and after them.
-    weights : ndarray, shape (reach + 1,), float32
-    step : int
-        1 along rows, the length of a row along columns.
-    out : ndarray, shape (n,), float32
+    `flat` has the pixels in reading order with `reach` steps before and after them: `out` has shape (n,),
+    `flat` (n + 2 reach step,), `weights` (reach + 1,). A step is 1 along rows, a row's length along columns.
     """
     margin = (len(weights) - 1) * step
     for start in range(0, len(out), STRETCH):
@@ -119,20 +103,9 @@ def _convolve(flat: Floats32, weights: Floats32, step: int, out: Floats32) -> No
 
 @kernel
 def smooth(pixels: Floats32, mask: Mask, sigma: float) -> Floats32:
-    """Average every channel over a Gaussian neighbourhood, counting only pixels of the mask.
+    """Average every channel over a Gaussian of `sigma` pixels, counting only pixels of the mask.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-        0 outside the mask.
-    mask : ndarray, shape (height, width), bool
-    sigma : float
-        Standard deviation in pixels.
-
-    Returns
-    -------
-    ndarray, shape (channels, height, width), float32
-        0 outside the mask.
+    Pixels are 0 outside the mask, before and after.
     """
     inside = mask.astype(np.float32)
     weight = smooth_plane(inside, sigma)
@@ -185,15 +158,6 @@ def levels_of(planes: Floats32, mask: Mask) -> NDArray[np.int16]:
     """Divide each channel's range inside the mask into 256 levels, numbered from 1.
 
     0 outside the mask, and everywhere in a flat channel.
-
-    Parameters
-    ----------
-    planes : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
-
-    Returns
-    -------
-    ndarray, shape (channels, height, width), int16
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, height, width), np.int16)
@@ -212,14 +176,3 @@ def levels_of(planes: Floats32, mask: Mask) -> NDArray[np.int16]:
                         level = int((float(planes[channel, row, column]) - low) * scale)
                         out[channel, row, column] = min(level, LEVELS - 1) + 1
     return out
-
-
-@kernel
-def brightest(plane: Floats32, positions: Ints) -> int:
-    """Return which of some pixels, shape (2, n), is the brightest of a plane: the first one."""
-    best = 0
-    for index in range(1, positions.shape[1]):
-        value = plane[positions[0, index], positions[1, index]]
-        if value > plane[positions[0, best], positions[1, best]]:
-            best = index
-    return best

@@ -94,21 +94,17 @@ class Feature:
         return " ".join(found.group(1).split()) if found else ""
 
     def subjects(self, channels: Sequence[str]) -> list[tuple[str, ...]]:
-        """List what each row of the function's result is about: nothing, a channel or a pair."""
+        """List what each row of the result is about: nothing, a channel or a pair; none if one is missing."""
+        if self.channels is not None and not set(self.channels) <= set(channels):
+            return []
         if self.per == "shape":
             return [()]
         if self.per == "pair":
             return list(combinations(channels, 2))
         return [(channel,) for channel in channels if self.channels is None or channel in self.channels]
 
-    def measurable(self, channels: Sequence[str]) -> bool:
-        """Say whether a picture of these channels has all that the function reads."""
-        return self.channels is None or set(self.channels) <= set(channels)
-
     def columns(self, region: str, channels: Sequence[str]) -> list[Column]:
         """Name the function's numbers in one region, in the order of its flattened result."""
-        if not self.measurable(channels):
-            return []
         return [
             Column(region, self.family, output, subject)
             for subject in self.subjects(channels)
@@ -117,7 +113,7 @@ class Feature:
 
     def width(self, channels: Sequence[str]) -> int:
         """Return how many numbers the function gives in one region."""
-        return len(self.subjects(channels)) * len(self.outputs) if self.measurable(channels) else 0
+        return len(self.subjects(channels)) * len(self.outputs)
 
     def scales(self, size: float) -> Floats:
         """Return the factor of every output from pixels to the unit in which a pixel's side is `size`."""

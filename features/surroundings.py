@@ -83,7 +83,7 @@ class Surroundings:
     @cached_property
     def touching(self) -> tuple[Floats, Ints]:
         """Share of each cell's outline that touches others, and how many they are, shape (cells,) each."""
-        shares, pairs = contacts(self._cells, self._place)
+        shares, pairs = contacts(np.pad(self._cells, 1, mode="edge"), self._place)
         count = len(self._labels)
         distinct = np.unique(pairs[:, 0] * count + pairs[:, 1])
         return shares, np.bincount(distinct // count, minlength=count)
@@ -126,18 +126,8 @@ def _median(table: Floats) -> Floats:
 def label_sums(pixels: Floats32, labels: Ints32, inside: Ints32, place: Ints) -> Floats:
     """Sum pixels, positions and intensities of every label, where both label images agree.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    labels, inside : ndarray, shape (height, width), int32
-        A pixel counts if both hold the same label.
-    place : ndarray, shape (largest label + 1,), int64
-        Row of the result for every label; rows run from 0 without gaps.
-
-    Returns
-    -------
-    ndarray, shape (cells, 3 + channels), float64
-        Number of pixels, sum of rows, of columns, and of each channel.
+    `place`, shape (largest label + 1,), is every label's row in the result, shape (cells, 3 + channels):
+    number of pixels, sum of rows, of columns, and of each channel.
     """
     channels, height, width = pixels.shape
     sums = np.zeros((place.max() + 1, 3 + channels), np.float64)
@@ -174,74 +164,34 @@ def _mark_edges(labels: Ints32, row: int, edge: Mask) -> None:
 
 
 @kernel
-def _others(labels: Ints32, row: int, column: int, out: Ints) -> int:
-    """Write the labels of other cells around a pixel into `out[:, 1]`; return how many pixels they have."""
-    height, width = labels.shape
-    count = 0
-    for near_row in range(max(0, row - 1), min(height, row + 2)):
-        for near_column in range(max(0, column - 1), min(width, column + 2)):
-            other = labels[near_row, near_column]
-            if other > 0 and other != labels[row, column]:
-                out[count, 1] = other
-                count += 1
-    return count
-
-
-@kernel
-def _differs(labels: Ints32, row: int, column: int) -> bool:
-    """Say whether any pixel around one has another label."""
-    height, width = labels.shape
-    for near_row in range(max(0, row - 1), min(height, row + 2)):
-        for near_column in range(max(0, column - 1), min(width, column + 2)):
-            if labels[near_row, near_column] != labels[row, column]:
-                return True
-    return False
-
-
-@kernel
 def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
     """Find where cells touch: pixels of different cells that share a side or a corner.
 
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-    place : ndarray, shape (largest label + 1,), int64
-
-    Returns
-    -------
-    shares : ndarray, shape (cells,), float64
-        Share of the pixels of a cell's outline inside the picture that touch another cell.
-    pairs : ndarray, shape (n, 2), int64
-        Rows of cells that touch, once per touching pixel.
+    `labels` have a margin that repeats the picture's outermost pixels. Returns the share of the pixels of
+    each cell's outline inside the picture that touch another cell, shape (cells,), and rows of cells that
+    touch, once per touching pixel, shape (n, 2).
     """
     height, width = labels.shape
-    cells = place.max() + 1
-    outline = np.zeros(cells, np.float64)
-    touching = np.zeros(cells, np.float64)
+    outline, touching = np.zeros((2, place.max() + 1), np.float64)
     pairs = np.empty((64, 2), np.int64)
     count = 0
-    edge = np.ones(width, np.bool_)
-    for row in range(height):
-        edge[:] = True
-        if 0 < row < height - 1 and width > 2:
-            _mark_edges(labels, row, edge)
-        for column in range(width):
+    edge = np.zeros(width, np.bool_)
+    for row in range(1, height - 1):
+        _mark_edges(labels, row, edge)
+        for column in range(1, width - 1):
             label = labels[row, column]
             if label == 0 or not edge[column]:
                 continue
             if count + 8 > len(pairs):
                 pairs = np.concatenate((pairs, pairs))
-            others = _others(labels, row, column, pairs[count:])
-            pairs[count : count + others, 0] = place[label]
-            for index in range(count, count + others):
-                pairs[index, 1] = place[pairs[index, 1]]
-            outline[place[label]] += 1.0 if _differs(labels, row, column) else 0.0
-            touching[place[label]] += 1.0 if others > 0 else 0.0
-            count += others
-    shares = np.zeros(cells, np.float64)
-    for cell in range(cells):
-        if outline[cell] > 0.0:
-            shares[cell] = touching[cell] / outline[cell]
+            before = count
+            for near in labels[row - 1 : row + 2, column - 1 : column + 2].flat:
+                if near > 0 and near != label:
+                    pairs[count] = place[label], place[near]
+                    count += 1
+            outline[place[label]] += 1.0
+            touching[place[label]] += 1.0 if count > before else 0.0
+    shares = np.where(outline > 0.0, touching / np.maximum(outline, 1.0), 0.0)
     return shares, pairs[:count].copy()
 
 
@@ -249,21 +199,10 @@ def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
 def profile(
     pixels: Floats32, start: tuple[float, float], end: tuple[float, float], aside: float, samples: int
 ) -> Floats:
-    """Sample every channel along the middle third of a line, or of one beside it.
+    """Sample channels along the middle third of a line, or of one beside it, shape (channels, samples).
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    start, end : tuple of float
-        Row and column.
-    aside : float
-        Distance in pixels of the sampled line from that of `start` and `end`.
-    samples : int
-
-    Returns
-    -------
-    ndarray, shape (channels, samples), float64
-        Interpolated linearly; at the picture's border the outermost pixels go on.
+    `start` and `end` are row and column, `aside` is the distance of the sampled line in pixels. Interpolated
+    linearly; at the picture's border the outermost pixels go on.
     """
     channels, height, width = pixels.shape
     out = np.empty((channels, samples), np.float64)
@@ -286,20 +225,9 @@ def profile(
 
 @kernel
 def label_axes(labels: Ints32, inside: Ints32, place: Ints, centres: Floats) -> Floats:
-    """Return the direction of every label's long axis where both label images agree.
+    """Return the direction of every label's long axis where both label images agree, shape (cells, 2).
 
-    Parameters
-    ----------
-    labels, inside : ndarray, shape (height, width), int32
-        A pixel counts if both hold the same label.
-    place : ndarray, shape (largest label + 1,), int64
-        Row of the result for every label.
-    centres : ndarray, shape (cells, 2), float64
-
-    Returns
-    -------
-    ndarray, shape (cells, 2), float64
-        Cosine and sine of the doubled angle from the column axis to the axis; NaN for round ones.
+    Cosine and sine of the doubled angle from the column axis to the axis; NaN for round ones.
     """
     moments = np.zeros((len(centres), 2), np.float64)
     size = np.zeros(len(centres), np.float64)

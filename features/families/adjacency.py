@@ -47,24 +47,11 @@ def threshold_adjacency(region: Region) -> Floats:
 
 @kernel
 def adjacency(plane: Floats32, mask: Mask, ascending: Floats, threshold: float) -> Floats:
-    """Count the neighbours that pixels in three ranges of intensity have in the same range.
+    """Count the neighbours that pixels in three ranges of intensity have in the same range, shape (3, 9).
 
     With m and s the mean and standard deviation of the pixels above the threshold, the ranges are
-    m - s to m + s, above m - s, and above m.
-
-    Parameters
-    ----------
-    plane : ndarray, shape (height, width), float32
-    mask : ndarray, shape (height, width), bool
-        With a margin of one pixel.
-    ascending : ndarray, shape (n,), float64
-        The sorted intensities inside the mask.
-    threshold : float
-
-    Returns
-    -------
-    ndarray, shape (3, 9), float64
-        Shares of the range's pixels with 0 to 8 neighbours in it; NaN for a range without pixels.
+    m - s to m + s, above m - s, and above m; `ascending` has shape (n,). Shares of the range's pixels
+    with 0 to 8 neighbours in it; NaN for a range without pixels.
     """
     first = len(ascending)
     while first > 0 and ascending[first - 1] > threshold:
@@ -113,7 +100,6 @@ def _neighbours(ranges: NDArray[np.uint32]) -> Floats:
     shares = np.full((3, COUNTS), np.nan)
     for place in range(3):
         pixels = in_order(counts[place])
-        for number in range(COUNTS):
-            if pixels > 0.0:
-                shares[place, number] = counts[place, number] / pixels
+        if pixels > 0.0:
+            shares[place] = counts[place] / pixels
     return shares

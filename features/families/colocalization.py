@@ -198,17 +198,9 @@ def kendall(counts: Floats) -> float:
 
 @kernel
 def dependences(levels: Bytes, size: int) -> Floats:
-    """Measure Kendall's tau-b and the mutual information of every pair of channels.
+    """Measure Kendall's tau-b and the mutual information of every pair of channels, shape (pairs, 2).
 
-    Parameters
-    ----------
-    levels : ndarray, shape (channels, height, width), uint8
-        1 to `size`; 0 outside, in all channels alike.
-    size : int
-
-    Returns
-    -------
-    ndarray, shape (pairs, 2), float64
+    `levels`, shape (channels, height, width), are 1 to `size`; 0 outside, in all channels alike.
     """
     channels = len(levels)
     out = np.empty((channels * (channels - 1) // 2, 2), np.float64)
@@ -233,18 +225,9 @@ def _sum_at(plane: Floats, places: Ints) -> float:
 
 @kernel
 def bright_distances(pixels: Floats32, thresholds: Floats) -> Floats:
-    """Average, for every pair of channels, the distance of one's bright pixels to the other's.
+    """Average the distance of one channel's bright pixels to another's, for every pair, shape (pairs, 2).
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    thresholds : ndarray, shape (channels,), float64
-        Bright is above; infinite for a channel without bright pixels.
-
-    Returns
-    -------
-    ndarray, shape (pairs, 2), float64
-        From the first to the second and back, in pixels; NaN where either has no bright pixel.
+    From the first to the second and back, in pixels; NaN where either has no pixel above its threshold.
     """
     channels = len(pixels)
     bright = [pixels[channel] > thresholds[channel] for channel in range(channels)]

@@ -81,25 +81,10 @@ def _is_crest(down: Floats32, right: Floats32, row: int, column: int, squared: f
 
 @kernel
 def edge_numbers(planes: Floats32, pixels: Floats32, inner: Mask, totals: Floats) -> Floats:
-    """Find the crests of each channel's gradient and describe them.
+    """Find the crests of each channel's gradient and describe them, in the order of `OUTPUTS`.
 
-    Parameters
-    ----------
-    planes : ndarray, shape (channels, height, width), float32
-        Smoothed; with a margin of one pixel.
-    pixels : ndarray, shape (channels, height, width), float32
-    inner : ndarray, shape (height, width), bool
-        Pixels whose neighbours all lie in the mask.
-    totals : ndarray, shape (channels,), float64
-        The intensities of the mask's pixels summed up.
-
-    Returns
-    -------
-    ndarray, shape (channels, 7), float64
-        Share of inner pixels on edges; share of intensity there; mean gradient there over the root
-        mean square; then of the histogram of its direction in eight bins: largest share, entropy
-        in bits, difference between opposite directions; and how far edges share an orientation.
-        NaN without edges, but for the first.
+    `planes` are smoothed; `inner` marks pixels whose neighbours all lie in the mask. Strength is the mean
+    gradient on edges over the root mean square. NaN without edges, but for the first.
     """
     channels, height, width = planes.shape
     out = np.full((channels, NUMBERS), np.nan)

@@ -101,7 +101,7 @@ def ridges(planes: Floats32, inner: Mask) -> Floats32:
     Parameters
     ----------
     planes : ndarray, shape (channels, height, width), float32
-        Smoothed; with a margin of one pixel.
+        Smoothed.
     inner : ndarray, shape (height, width), bool
         Pixels whose neighbours all lie in the mask.
 
@@ -139,13 +139,7 @@ def ridges(planes: Floats32, inner: Mask) -> Floats32:
 
 @kernel
 def lines(ridge: Floats32, count: int) -> Mask:
-    """Mark pixels whose ridge is stronger than the root mean square over a mask of `count` pixels.
-
-    Parameters
-    ----------
-    ridge : ndarray, shape (2, height, width), float32
-        One channel of `features.kernels.ridges.ridges`.
-    """
+    """Mark pixels whose ridge, shape (2, height, width), exceeds the root mean square over `count` pixels."""
     _, height, width = ridge.shape
     strength = np.empty((height, width), np.float64)
     squares = np.zeros(width, np.float64)
@@ -183,26 +177,10 @@ def _directions(ridge: Floats32, labels: Ints32, centre: tuple[float, float]) ->
 def filament_numbers(
     pixels: Floats32, ridge: Floats32, totals: Floats, count: int, centre: tuple[float, float]
 ) -> Floats:
-    """Describe the filaments of every channel.
+    """Describe the filaments of every channel, in the order of `OUTPUTS`.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    ridge : ndarray, shape (channels, 2, height, width), float32
-        With a margin of one pixel.
-    totals : ndarray, shape (channels,), float64
-        The intensities of the cell's pixels summed up.
-    count : int
-        Number of the cell's pixels.
-    centre : tuple of float
-        Row and column of what they may point at.
-
-    Returns
-    -------
-    ndarray, shape (channels, 11), float64
-        Total length per pixel, number, mean and largest length, ends and branches per length, share of
-        the intensity and relative brightness on skeletons, straightness, common direction, radial
-        direction. NaN without filaments, but for the first two.
+    `ridge` is that of `ridges`, `count` the number of the cell's pixels, `centre` row and column of what
+    filaments may point at. NaN without filaments, but for total length per pixel and number.
     """
     channels = len(pixels)
     out = np.full((channels, NUMBERS), np.nan)
@@ -245,23 +223,16 @@ def filament_numbers(
 def alignment(ridge: Floats32) -> Floats:
     """Measure how parallel the lines of every pair of channels run, weighted by the strengths of both.
 
-    Parameters
-    ----------
-    ridge : ndarray, shape (channels, 2, height, width), float32
-
-    Returns
-    -------
-    ndarray, shape (pairs,), float64
-        Mean cosine of twice the angle between them; NaN where no pixel lies on lines of both.
+    `ridge` is that of `ridges`. Mean cosine of twice the angle between them, shape (pairs,); NaN where no
+    pixel lies on lines of both.
     """
     channels, _, height, width = ridge.shape
     strength = np.sqrt(ridge[:, 0] ** 2 + ridge[:, 1] ** 2)
     out = np.full(channels * (channels - 1) // 2, np.nan)
-    products, weights = np.empty(width, np.float64), np.empty(width, np.float64)
     pair = 0
     for first in range(channels):
         for second in range(first + 1, channels):
-            products[:], weights[:] = 0.0, 0.0
+            products, weights = np.zeros((2, width), np.float64)
             for row in range(height):
                 ax, ay, a = ridge[first, 0, row], ridge[first, 1, row], strength[first, row]
                 bx, by, b = ridge[second, 0, row], ridge[second, 1, row], strength[second, row]

@@ -68,14 +68,9 @@ def _derived(planes: Floats32, region: Region, variance: Floats) -> Floats:
 
 @kernel
 def _derivatives(above: Floats32, here: Floats32, below: Floats32, inside: Mask, out: Floats) -> None:
-    """Write central differences of the inner pixels of a row, 0 where `inside` is False.
+    """Write central differences of a row's inner pixels, 0 where not `inside`, shape (5, width - 2).
 
-    Parameters
-    ----------
-    above, here, below : ndarray, shape (width,), float32
-    inside : ndarray, shape (width,), bool
-    out : ndarray, shape (5, width - 2), float64
-        Down, right, and twice: down, right, mixed.
+    Down, right, and twice: down, right, mixed.
     """
     middle, up, low, within = here[1:], above[1:], below[1:], inside[1:]
     after, up_after, low_after = here[2:], above[2:], below[2:]
@@ -97,23 +92,12 @@ def _derivatives(above: Floats32, here: Floats32, below: Floats32, inside: Mask,
 
 @kernel
 def derivative_numbers(planes: Floats32, inner: Mask) -> Floats:
-    """Sum squared derivatives inside a mask, by how they turn with the picture.
+    """Sum squared derivatives inside a mask, by how they turn with the picture, shape (channels, 6).
 
-    Derivatives are central differences at pixels whose eight neighbours all lie in the mask.
-
-    Parameters
-    ----------
-    planes : ndarray, shape (channels, height, width), float32
-        Smoothed; with a margin of one pixel.
-    inner : ndarray, shape (height, width), bool
-        Pixels whose neighbours all lie in the mask.
-
-    Returns
-    -------
-    ndarray, shape (channels, 6), float64
-        Number of pixels; sums of squares of the gradient (order 1), of the Laplacian (order 0) and of
-        the deviatoric second derivative (order 2: lines); the difference and the mixed product of the
-        gradient's squared components (order 2 of the gradient: a common direction).
+    Derivatives are central differences at the `inner` pixels, whose eight neighbours all lie in the mask.
+    Number of pixels; sums of squares of the gradient (order 1), of the Laplacian (order 0) and of
+    the deviatoric second derivative (order 2: lines); the difference and the mixed product of the
+    gradient's squared components (order 2 of the gradient: a common direction).
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, 6), np.float64)

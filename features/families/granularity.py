@@ -4,6 +4,7 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints, Mask, kernel
+from features.kernels.sums import in_order
 from features.registry import GAIN, Output, feature
 
 STEPS = 8
@@ -53,16 +54,7 @@ def _halved(cell: Cell, region: str) -> tuple[Floats32, Mask]:
 def halve(pixels: Floats32, mask: Mask) -> tuple[Floats32, Mask]:
     """Average the masked pixels of every block of 2 x 2, and mask the blocks that have any.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
-
-    Returns
-    -------
-    halved : ndarray, shape (channels, rows, columns), float32
-        With a margin of one block, 0 outside the mask.
-    inside : ndarray, shape (rows, columns), bool
+    Returns them with a margin of one block, 0 outside the mask, and the mask.
     """
     channels, height, width = pixels.shape
     rows, columns = (height + 1) // 2 + 2, (width + 1) // 2 + 2
@@ -91,8 +83,7 @@ def halve(pixels: Floats32, mask: Mask) -> tuple[Floats32, Mask]:
 def erode(plane: Floats32, outside: Floats32, out: Floats32) -> None:
     """Write the minimum of every pixel and its side neighbours into `out`.
 
-    `plane`, `outside` and `out` are infinite outside the mask, so that nothing there counts; `outside` is
-    0 in it.
+    All are infinite outside the mask, so that nothing there counts; `outside` is 0 in it.
     """
     height, width = plane.shape
     for row in range(1, height - 1):
@@ -109,10 +100,10 @@ def erode(plane: Floats32, outside: Floats32, out: Floats32) -> None:
 
 @kernel
 def _sweep(seed: Floats32, ceiling: Floats32, first: int, step: int) -> None:
-    """Let row after row of `seed` grow from the row before it, then from side to side.
+    """Let row after row of `seed` grow from the one before it, from `first` on in steps of 1 or -1.
 
-    Rows are taken from `first` on, `step` (1 or -1) apart. A row grows from its left and from its right at
-    the same time: a processor does both while it would wait for one.
+    A row then grows from its left and its right at the same time: a processor does both while it would wait
+    for one.
     """
     height, width = seed.shape
     grown = np.empty(width, np.float32)
@@ -193,30 +184,15 @@ def _total(plane: Floats32) -> float:
         line = plane[row]
         for column in range(len(columns)):
             columns[column] += line[column]
-    total = 0.0
-    for amount in columns:
-        total += amount
-    return total
+    return in_order(columns)
 
 
 @kernel
 def granularity(planes: Floats32, mask: Mask, steps: int) -> Floats:
-    """Measure how much of each channel's mean every further opening takes away.
+    """Measure the share of a channel's mean that every further opening takes away, shape (channels, steps).
 
-    Parameters
-    ----------
-    planes : ndarray, shape (channels, height, width), float32
-        Not negative, 0 outside the mask.
-    mask : ndarray, shape (height, width), bool
-        With a margin of one pixel; not empty.
-    steps : int
-        Largest radius, in pixels of `planes`.
-
-    Returns
-    -------
-    ndarray, shape (channels, steps), float64
-        Share of the mean that opening by reconstruction with radius k takes beyond radius k - 1; NaN
-        where the channel is black.
+    `planes` are not negative and 0 outside the mask, which is not empty. Openings by reconstruction have
+    radii of 1 to `steps` pixels. NaN where the channel is black.
     """
     out = np.full((len(planes), steps), np.nan)
     outside = np.where(mask, np.float32(0), np.float32(np.inf))

@@ -73,17 +73,10 @@ def haralick(region: Region) -> Floats:
 
 @kernel
 def _count_pairs(padded: Bytes, reach: int, step: int, counts: Ints32) -> None:
-    """Count pairs of grey levels a step apart, in four directions at once.
+    """Count pairs of grey levels a step apart, at 0, 45, 90 and 135 degrees up to the axis' sign at once.
 
-    Parameters
-    ----------
-    padded : ndarray, shape (height + reach, width + 2 reach), uint8
-        Grey levels, with a margin of 0 below and on both sides.
-    reach, step : int
-        Width of the margin, and the distance in pixels: not above `reach`.
-    counts : ndarray, shape (4, size + 1, size + 1), int32
-        Set to the counts at 0, 45, 90 and 135 degrees up to the axis' sign, the first level the upper
-        pixel's; row 0 is empty.
+    `padded` has a margin of `reach` zeros below and on both sides, `step` is at most `reach`. `counts`, shape
+    (4, size + 1, size + 1), are set, the first level the upper pixel's; row 0 is empty.
     """
     counts[:] = 0
     height, width = padded.shape[0] - reach, padded.shape[1] - 2 * reach
@@ -124,19 +117,10 @@ def _power_sums(counts: Ints) -> tuple[int, int]:
 
 @kernel
 def _haralick_features(counts: Ints32, out: Floats) -> None:
-    """Compute Haralick's first thirteen features of a co-occurrence matrix made symmetric.
+    """Write Haralick's first thirteen features of a co-occurrence matrix made symmetric, in mahotas' order.
 
-    In the order of mahotas: angular second moment, contrast, correlation, sum of squares, inverse
-    difference moment, sum average, sum variance, sum entropy, entropy, difference variance,
-    difference entropy, information measures of correlation 1 and 2. NaN throughout without pairs,
-    and for correlation and both information measures where all pairs are of one level.
-
-    Parameters
-    ----------
-    counts : ndarray, shape (size + 1, size + 1), int32
-        From `_count_pairs`; row and column 0 do not count.
-    out : ndarray, shape (13,), float64
-        Filled in.
+    `counts` are those of one direction from `_count_pairs`; row and column 0 do not count. NaN throughout
+    without pairs, and for correlation and both information measures where all pairs are of one level.
     """
     size = len(counts)
     marginal = np.zeros(size, np.int64)
@@ -214,7 +198,6 @@ def haralick_of_planes(levels: Bytes, distances: Ints, size: int) -> Floats:
     levels : ndarray, shape (channels, height, width), uint8
         1 to `size`; 0 outside.
     distances : ndarray, shape (d,), int64
-        Steps in pixels.
 
     Returns
     -------

@@ -57,21 +57,10 @@ def distribution(region: Region) -> Floats:
     ascending = region.sorted_values
     quantiles = _quantiles(ascending, np.array(QUANTILES) / 100)
     variation = np.divide(spread, mean, out=np.full_like(mean, np.nan), where=mean > 0)
-    return np.column_stack(
-        [
-            total,
-            mean,
-            spread,
-            skewness,
-            kurtosis,
-            ascending[:, 0],
-            ascending[:, -1],
-            quantiles,
-            median_deviation(ascending),
-            variation,
-            level_entropy(ascending, ENTROPY_LEVELS),
-        ]
-    )
+    extremes, deviation = ascending[:, [0, -1]], median_deviation(ascending)
+    entropy = level_entropy(ascending, ENTROPY_LEVELS)
+    moments = (total, mean, spread, skewness, kurtosis)
+    return np.column_stack([*moments, extremes, quantiles, deviation, variation, entropy])
 
 
 def _quantiles(ascending: Floats, shares: Floats) -> Floats:
@@ -218,18 +207,10 @@ def ring_shares(region: Region) -> Floats:
 
 @kernel
 def median_deviation(ascending: Floats) -> Floats:
-    """Return the median absolute deviation from the median of every row of sorted values.
+    """Return the median absolute deviation from the median of every row of sorted values, shape (channels,).
 
     Deviations grow to both sides of the median, so their middle is found by halving: how many of the
     smaller half lie on the left?
-
-    Parameters
-    ----------
-    ascending : ndarray, shape (channels, n), float64, n >= 1
-
-    Returns
-    -------
-    ndarray, shape (channels,), float64
     """
     channels, count = ascending.shape
     out = np.empty(channels, np.float64)
@@ -261,16 +242,7 @@ def median_deviation(ascending: Floats) -> Floats:
 def level_entropy(ascending: Floats, levels: int) -> Floats:
     """Return the entropy in bits of every row's histogram of equal bins between its extremes.
 
-    Parameters
-    ----------
-    ascending : ndarray, shape (channels, n), float64, n >= 1
-        Sorted.
-    levels : int
-        Number of bins; the maximum is in the last.
-
-    Returns
-    -------
-    ndarray, shape (channels,), float64
+    The maximum is in the last bin.
     """
     channels, count = ascending.shape
     out = np.zeros(channels, np.float64)
@@ -289,19 +261,7 @@ def level_entropy(ascending: Floats, levels: int) -> Floats:
 
 @kernel
 def on_border(values: Floats, positions: Ints, mask: Mask) -> Floats:
-    """Return mean and standard deviation of every channel over the pixels with a side neighbour outside.
-
-    Parameters
-    ----------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-    mask : ndarray, shape (height, width), bool
-        The pixels at `positions`, with a margin of one pixel.
-
-    Returns
-    -------
-    ndarray, shape (channels, 2), float64
-    """
+    """Return mean and standard deviation of channels over pixels beside the outside, shape (channels, 2)."""
     outer = np.empty(values.shape[1], np.int64)
     count = 0
     for index in range(values.shape[1]):

@@ -76,8 +76,8 @@ def _diagonal(
 ) -> None:
     """Set a bit where a sample between four pixels is at least as bright.
 
-    Differences to the centre are interpolated, not values: flat and symmetric neighbourhoods give
-    the same answer under any gain, offset, turn or mirror.
+    Differences to the centre are interpolated, not values: flat and symmetric neighbourhoods are coded alike
+    under any gain, offset, turn or mirror.
     """
     near, one, other, far = around
     rest = 1.0 - part
@@ -119,18 +119,8 @@ def _bits(flat: Floats32, first: int, width: int, radius: int, bits: Ints32) -> 
 def pattern_codes(pixels: Floats32, inner: Mask, radius: int) -> Bytes:
     """Code the circle of eight samples around each pixel by the number of brighter ones, 9 if not uniform.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    inner : ndarray, shape (height, width), bool
-        Pixels whose neighbours all lie in the mask.
-    radius : int
-        Of the circle, in pixels.
-
-    Returns
-    -------
-    ndarray, shape (channels, height, width), uint8
-        0 to 9; 255 where the square of half-width `radius` is not wholly in the mask.
+    Shape (channels, height, width); 255 where not `inner`: where the square of half-width `radius` is not
+    wholly in the mask.
     """
     channels, height, width = pixels.shape
     codes = np.full((channels, height, width), OUTSIDE, np.uint8)

@@ -130,18 +130,7 @@ def nucleus_in_cell(region: Region) -> Floats:
 
 @kernel
 def central_moments(positions: Ints) -> Floats:
-    """Return the central moments of pixel positions up to order 3.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (2, n), int64
-        Row and column.
-
-    Returns
-    -------
-    ndarray, shape (4, 4), float64
-        ``[p, q]`` is the sum of (row - mean)^p (column - mean)^q; 0 where p + q > 3.
-    """
+    """Return the sums of (row - mean)^p (column - mean)^q over positions, shape (4, 4); 0 where p + q > 3."""
     count = positions.shape[1]
     mean_row, mean_column = positions[0].sum() / count, positions[1].sum() / count
     out = np.zeros((4, 4), np.float64)
@@ -231,21 +220,10 @@ def _side_points(mask: Mask) -> Ints:
 
 @kernel
 def convex_hull(mask: Mask) -> Ints:
-    """Find the convex hull of the pixels' side middles, in doubled (row, column) coordinates.
+    """Find the convex hull of the pixels' side middles: its corners in order around it, shape (corners, 2).
 
-    Parameters
-    ----------
-    mask : ndarray, shape (height, width), bool
-        Not empty.
-
-    Returns
-    -------
-    ndarray, shape (corners, 2), int64
-        Corners in order around the hull, no three on a line.
-
-    Notes
-    -----
-    Source: Andrew 1979, monotone chain. The side middles are scikit-image's `offset_coordinates`.
+    In doubled (row, column) coordinates, no three on a line. Source: Andrew 1979, monotone chain. The side
+    middles are scikit-image's `offset_coordinates`.
     """
     points = _side_points(mask)
     count = len(points)
@@ -268,13 +246,7 @@ def convex_hull(mask: Mask) -> Ints:
 
 @kernel
 def hull_numbers(hull: Ints) -> tuple[int, float, float]:
-    """Count the pixel centres in a hull, and measure its largest and smallest width in pixels.
-
-    Parameters
-    ----------
-    hull : ndarray, shape (corners, 2), int64
-        From `convex_hull`.
-    """
+    """Count the pixel centres in a `convex_hull`, and measure its largest and smallest width in pixels."""
     corners = len(hull)
     largest = 0.0
     smallest = np.inf

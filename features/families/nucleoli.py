@@ -153,26 +153,10 @@ def _inside(labels: Ints32) -> Mask:
 
 @kernel
 def body_numbers(labels: Ints32, found: int, plane: Floats32, mask: Mask, depth: Floats) -> Floats:
-    """Describe bodies inside a mask.
+    """Describe `found` bodies inside a mask that is not empty, in the order of `OUTPUTS`.
 
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-        The bodies, from 1 to `found`.
-    plane : ndarray, shape (height, width), float32
-    mask : ndarray, shape (height, width), bool
-        With a margin of one pixel; not empty.
-    depth : ndarray, shape (height, width), float64
-        Of every pixel of the mask below its border.
-
-    Returns
-    -------
-    ndarray, shape (10,), float64
-        Number; share of the mask's pixels and of its intensity; mean area, largest body's share of the
-        mask, mean elongation; contrasts (a - b) / (a + b) of mean intensity of bodies and the rest, and
-        of rim and core (the second layer of their pixels and the rest: the first is blurred); mean depth
-        over that of the mask; distance from one to the next in shares of the mask's radius. NaN where
-        there is nothing to describe.
+    `depth` is that of every pixel below the mask's border. The rim is the second layer of the bodies' pixels,
+    the core what lies deeper. NaN where there is nothing to describe.
     """
     out = np.full(BODY_NUMBERS, np.nan)
     inside, amount, deep = 0.0, 0.0, 0.0

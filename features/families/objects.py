@@ -5,8 +5,8 @@ import numpy as np
 from features.cells import Region
 from features.jit import Floats, Floats32, Ints, Mask, kernel
 from features.kernels.components import components, elongation, euler_number, mean_spacing, object_sums
-from features.kernels.distance import distance_to
-from features.kernels.sums import centre_of_mass
+from features.kernels.distance import distances_to
+from features.kernels.sums import centre_of_mass, in_order
 from features.planes import band, brightest_place, smoothed
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Output, feature
 
@@ -131,29 +131,15 @@ def microtubule_centre(region: Region) -> Floats:
         return np.array([away, np.nan, np.nan])
     values = region.values[protein : protein + 1]
     mass = centre_of_mass(values, region.positions)[0]
-    near = mean_within(cell.in_pixels(NEAR_UM, NEAR_PX), values[0], region.positions, centre)
-    return np.array([away, np.hypot(*(mass - centre)), near * region.count / total])
+    near = values[0, distances_to(region.positions, centre) <= cell.in_pixels(NEAR_UM, NEAR_PX)]
+    return np.array([away, np.hypot(*(mass - centre)), in_order(near) / len(near) * region.count / total])
 
 
 @kernel
 def bright_objects(pixels: Floats32, mask: Mask, thresholds: Floats, totals: Floats, inside: int) -> Floats:
-    """Find each channel's connected pixels above a threshold and describe them.
+    """Find each channel's connected pixels above a threshold and describe them, in the order of `BODIES`.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
-        With a margin of one pixel; of `inside` pixels, at least one.
-    thresholds, totals : ndarray, shape (channels,), float64
-        The thresholds, and the intensities of the mask's pixels summed up.
-
-    Returns
-    -------
-    ndarray, shape (channels, 9), float64
-        Count; share of the region's pixels and of its intensity in objects; mean and standard
-        deviation of area; largest object's share of all objects' pixels; its elongation; mean
-        brightness of objects over that of the rest; count minus holes. NaN where there is nothing to
-        describe.
+    The mask has `inside` pixels, at least one. NaN where there is nothing to describe.
     """
     height, width = mask.shape
     out = np.full((len(pixels), BODY), np.nan)
@@ -183,19 +169,7 @@ def bright_objects(pixels: Floats32, mask: Mask, thresholds: Floats, totals: Flo
 
 @kernel
 def local_maxima(plane: Floats32, mask: Mask, threshold: float) -> Ints:
-    """Find pixels above a threshold and above all eight neighbours, which all lie in the mask.
-
-    Parameters
-    ----------
-    plane : ndarray, shape (height, width), float32
-    mask : ndarray, shape (height, width), bool
-        With a margin of one pixel.
-
-    Returns
-    -------
-    ndarray, shape (n, 2), int64
-        Rows and columns.
-    """
+    """List pixels above a threshold and above all eight neighbours, which lie in the mask, shape (n, 2)."""
     height, width = plane.shape
     found = np.empty((height * width // 4 + 1, 2), np.int64)
     count = 0
@@ -221,25 +195,17 @@ def local_maxima(plane: Floats32, mask: Mask, threshold: float) -> Ints:
 def spot_numbers(
     planes: tuple[Floats32, Floats32], mask: Mask, spreads: Floats, depth: Floats, away: Floats
 ) -> Floats:
-    """Describe each channel's spots.
+    """Describe each channel's spots, in the order of `SPOTS`.
 
     Parameters
     ----------
     planes : tuple of ndarray, shape (channels, height, width), float32
         A finer and a coarser smoothing; spots are maxima of their difference.
     mask : ndarray, shape (height, width), bool
-        With a margin of one pixel.
     spreads : ndarray, shape (channels,), float64
         The difference's root mean square; spots are `STRONG` times as high.
     depth, away : ndarray, shape (height, width), float64
         Distances to the border and to the nucleus; the latter is infinite without a nucleus.
-
-    Returns
-    -------
-    ndarray, shape (channels, 9), float64
-        Number; number per pixel; mean height over spread; mean distance to the next spot, to the nucleus, to
-        the border; share in the nucleus; distances of the highest to nucleus and border. NaN without spots,
-        but for the first two, and without a nucleus.
     """
     finer, coarser = planes
     channels = len(finer)
@@ -268,14 +234,3 @@ def spot_numbers(
             numbers[4], numbers[6] = far / count, within / count
             numbers[7] = away[points[top, 0], points[top, 1]]
     return out
-
-
-@kernel
-def mean_within(near: float, values: Floats, positions: Ints, centre: Ints) -> float:
-    """Return the mean intensity of pixels not farther than `near` from one; else as `mean_distances`."""
-    count, amount = 0, 0.0
-    for index in range(len(values)):
-        if distance_to(positions, index, centre) <= near:
-            count += 1
-            amount += values[index]
-    return amount / count

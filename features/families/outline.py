@@ -47,15 +47,7 @@ def curvature(region: Region) -> Floats:
 def outline(mask: Mask) -> Floats:
     """Follow the outer border of the largest 8-connected part along the sides of its pixels.
 
-    Parameters
-    ----------
-    mask : ndarray, shape (height, width), bool
-        With a margin of one pixel; not empty.
-
-    Returns
-    -------
-    ndarray, shape (n, 2), float64
-        Row and column of the middles of the sides, clockwise; the inside lies to the right.
+    Returns row and column of the middles of the sides, shape (n, 2), clockwise: the inside lies to the right.
     """
     labels, found = large_parts(mask, 1.0)
     areas = object_sums(labels, found, np.zeros(mask.shape, np.float32))[:, 0]
@@ -105,20 +97,9 @@ def smooth_closed(points: Floats, sigma: float) -> Floats:
 
 @kernel
 def bending(points: Floats, radius: float) -> Floats:
-    """Describe the curvature of a closed line in units of a disc's of some radius.
+    """Describe the curvature of a smooth clockwise line, times a radius, in the order of `OUTPUTS`.
 
-    Parameters
-    ----------
-    points : ndarray, shape (n, 2), float64
-        Smooth, clockwise.
-    radius : float
-
-    Returns
-    -------
-    ndarray, shape (6,), float64
-        Standard deviation, smallest and largest curvature; bending energy (mean square times the
-        squared length over that of a circle); share of the length that bends inwards; number of
-        inward bends. NaN for a line that has shrunk to a point.
+    `points` have shape (n, 2). NaN for a line that has shrunk to a point.
     """
     count = len(points)
     curvature, step = np.empty(count, np.float64), np.empty(count, np.float64)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from features.cells import Cell, Region
-from features.jit import Floats, Ints, kernel
-from features.kernels.distance import distance_to
-from features.kernels.sums import centre_of_mass
+from features.jit import Floats
+from features.kernels.distance import distances_to
+from features.kernels.sums import centre_of_mass, in_order
 from features.planes import brightest_place
 from features.registry import GEOMETRY, LENGTH, Output, feature, pair_places
 
@@ -75,8 +75,10 @@ def _pull(cell: Cell) -> Floats:
     nucleus, cytoplasm = cell.region("nucleus"), cell.region("cytoplasm")
     if nucleus.count == 0 or cytoplasm.count == 0:
         return np.full((len(cell.pixels), 2), np.nan)
-    row, column = nucleus.centre
-    return pull(cytoplasm.values, cytoplasm.positions, float(row), float(column))
+    gaps = cytoplasm.positions - nucleus.centre[:, None]
+    lengths = distances_to(cytoplasm.positions, nucleus.centre)
+    units = np.divide(gaps, lengths, out=np.zeros_like(gaps), where=lengths > 0)
+    return centre_of_mass(cytoplasm.values, units)
 
 
 FROM_CENTRE = {
@@ -113,62 +115,7 @@ def from_microtubule_centre(region: Region) -> Floats:
     if region.moments[tubules, 2] == 0 or region.totals[protein] <= 0:
         return np.full(2, np.nan)
     centre, place = (region.cell.once(brightest_place, name) for name in ("microtubules", "protein"))
-    mean, weighted = mean_distances(region.values[protein], region.positions, centre)
+    distances, values = distances_to(region.positions, centre), region.values[protein]
+    mean, weighted = in_order(distances) / region.count, in_order(distances * values) / in_order(values)
     apart = np.hypot(*(place - centre)) if region.moments[protein, 2] > 0 else np.nan
     return np.array([apart, weighted / mean if mean > 0 else np.nan])
-
-
-@kernel
-def pull(values: Floats, positions: Ints, row: float, column: float) -> Floats:
-    """Average the directions from a point to every pixel, weighted by intensity.
-
-    Parameters
-    ----------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-    row, column : float
-        The point.
-
-    Returns
-    -------
-    ndarray, shape (channels, 2), float64
-        Of unit vectors, so at most 1 long; NaN where a channel is black.
-    """
-    channels, count = values.shape
-    down, right = np.empty(count, np.float64), np.empty(count, np.float64)
-    for index in range(count):
-        y, x = positions[0, index] - row, positions[1, index] - column
-        length = np.sqrt(y * y + x * x)
-        down[index] = y / length if length > 0.0 else 0.0
-        right[index] = x / length if length > 0.0 else 0.0
-    out = np.full((channels, 2), np.nan)
-    for channel in range(channels):
-        total, vertical, horizontal = 0.0, 0.0, 0.0
-        for index in range(count):
-            value = values[channel, index]
-            total += value
-            vertical += value * down[index]
-            horizontal += value * right[index]
-        if total > 0.0:
-            out[channel, 0], out[channel, 1] = vertical / total, horizontal / total
-    return out
-
-
-@kernel
-def mean_distances(values: Floats, positions: Ints, centre: Ints) -> tuple[float, float]:
-    """Return the mean distance of pixels from one of them, plain and weighted by intensity.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,), float64
-        Intensities, of which one is more than 0.
-    positions : ndarray, shape (2, n), int64
-    centre : ndarray, shape (2,), int64
-    """
-    total, far, weighted = 0.0, 0.0, 0.0
-    for index in range(len(values)):
-        distance = distance_to(positions, index, centre)
-        total += values[index]
-        far += distance
-        weighted += distance * values[index]
-    return far / len(values), weighted / total

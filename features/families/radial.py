@@ -4,6 +4,7 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Ints, kernel
+from features.kernels.crops import at
 from features.registry import CELL_REGIONS, GAIN, GEOMETRY, Output, feature
 
 WEDGES = 8
@@ -104,33 +105,11 @@ def _distribution(region: Region, centre: Region, relative: Floats, rings: int) 
 
 
 @kernel
-def at(plane: Floats, positions: Ints) -> Floats:
-    """Return a plane's values at a region's positions, shape (n,)."""
-    out = np.empty(positions.shape[1], np.float64)
-    for index in range(len(out)):
-        out[index] = plane[positions[0, index], positions[1, index]]
-    return out
-
-
-@kernel
 def ring_sums(values: Floats, positions: Ints, relative: Floats, rings: int, centre: Floats) -> Floats:
-    """Sum pixels and intensities over rings and 45-degree wedges.
+    """Sum pixels and intensities over rings and 45-degree wedges, shape (1 + channels, rings, 8).
 
-    Parameters
-    ----------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-    relative : ndarray, shape (n,), float64
-        A relative distance in (0, 1], which rings divide evenly.
-    rings : int
-        Number of rings.
-    centre : ndarray, shape (2,), float64
-        Where the wedges meet.
-
-    Returns
-    -------
-    ndarray, shape (1 + channels, rings, 8), float64
-        Number of pixels, then the sum of each channel.
+    Rings divide `relative`, shape (n,), a distance in (0, 1], evenly; wedges meet in `centre`. The first of
+    the sums is the number of pixels.
     """
     channels, pixels = values.shape
     sums = np.zeros((rings * WEDGES, 1 + channels), np.float64)
@@ -147,18 +126,10 @@ def ring_sums(values: Floats, positions: Ints, relative: Floats, rings: int, cen
 
 @kernel
 def ring_numbers(sums: Floats) -> Floats:
-    """Turn sums over rings and wedges into shares, relative means and variation over wedges.
+    """Turn `ring_sums` into shares, relative means and variation over wedges, shape (channels, 3, rings).
 
-    Parameters
-    ----------
-    sums : ndarray, shape (1 + channels, rings, wedges), float64
-        From `ring_sums`.
-
-    Returns
-    -------
-    ndarray, shape (channels, 3, rings), float64
-        Share of the intensity in the ring; mean in the ring over mean in all rings; coefficient of
-        variation of the wedges' means. NaN where a ring has no pixel or the channel is black.
+    Share of the intensity in the ring; mean in the ring over mean in all rings; coefficient of variation of
+    the wedges' means. NaN where a ring has no pixel or the channel is black.
     """
     channels, rings, wedges = sums.shape[0] - 1, sums.shape[1], sums.shape[2]
     out = np.full((channels, 3, rings), np.nan)

@@ -126,18 +126,9 @@ def _differences(finer: Floats32, coarser: Floats32, positions: Ints) -> Floats:
 
 @kernel
 def band_products(finer: Floats32, coarser: Floats32, positions: Ints) -> Floats:
-    """Sum products of channels of the difference of two smoothings.
+    """Sum products of channels of the difference of two smoothings, shape (channels + 1, channels + 1).
 
-    Parameters
-    ----------
-    finer, coarser : ndarray, shape (channels, height, width), float32
-    positions : ndarray, shape (2, n), int64
-        Row and column of the pixels that count.
-
-    Returns
-    -------
-    ndarray, shape (channels + 1, channels + 1), float64
-        A last channel of ones gives sums and the number of pixels.
+    A last channel of ones gives sums and the number of pixels.
     """
     values = _differences(finer, coarser, positions)
     out = np.empty((len(values), len(values)), np.float64)

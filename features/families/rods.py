@@ -84,23 +84,10 @@ def middle_level(levels: NDArray[np.int16]) -> int:
 def rod_numbers(
     labels: Ints32, found: int, plane: Floats32, whole: tuple[int, float], least: float
 ) -> Floats:
-    """Describe what is long, and what is hollow, among objects.
+    """Describe what is long, and what is hollow, among `found` objects, in the order of `OUTPUTS`.
 
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-        8-connected objects, from 1 to `found`; 0 along the margin.
-    plane : ndarray, shape (height, width), float32
-    whole : tuple of int and float
-        Pixels of the region, and their intensities summed up.
-    least : float
-        Length in pixels from which a slender object is a rod.
-
-    Returns
-    -------
-    ndarray, shape (9,), float64
-        Number of objects, their share of the region and of its intensity; number, mean and largest length
-        and straightness of rods; number and mean diameter of rings. NaN where there is nothing to describe.
+    `whole` are the pixels of the region and the sum of their intensities, `least` is the length in pixels
+    from which a slender object is a rod. NaN where there is nothing to describe.
     """
     out = np.full(ROD_NUMBERS, np.nan)
     sums = object_sums(labels, found, plane)
@@ -141,13 +128,6 @@ def _spread(sums: Floats) -> float:
 def euler_numbers(labels: Ints32, count: int) -> Ints:
     """Return 1 minus the number of holes of every 8-connected object, shape (count,).
 
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-        1 to `count`; 0 along the margin.
-
-    Notes
-    -----
     Source: Gray 1971 (bit quads). All set pixels of a square of 2 x 2 belong to one object.
     """
     quads = np.zeros(count + 1, np.int64)

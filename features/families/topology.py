@@ -47,23 +47,12 @@ def euler_curves(region: Region) -> Floats:
 
 @kernel
 def euler_curve(levels: NDArray[np.int16]) -> tuple[Floats, Floats]:
-    """Count pixels, and objects minus holes, at and above every level.
+    """Count pixels, and objects minus holes, of at least every level from 1 on, shape (258,) each.
 
-    Parameters
-    ----------
-    levels : ndarray, shape (height, width), int16
-        0 to 256; 0 is outside, and all along the margin.
-
-    Returns
-    -------
-    counts, euler : ndarray, shape (258,), float64
-        Of the pixels of at least each level from 1 on, 8-connected.
-
-    Notes
-    -----
-    Source: the Euler characteristic of closed squares, corners - sides + pixels: each appears with the
-    brightest pixel it belongs to. One pass serves all thresholds;
-    each of the four has a table of its own, so that no count waits for the one before.
+    `levels`, shape (height, width), are 0 to 256; 0 is outside, and all along the margin. Objects are
+    8-connected. Source: the Euler characteristic of closed squares, corners - sides + pixels: each appears
+    with the brightest pixel it belongs to. One pass serves all thresholds; each of the four has a table of
+    its own, so that no count waits for the one before.
     """
     height, width = levels.shape
     pixels, across, down, corners = np.zeros((4, LEVELS + 2), np.int64)
@@ -87,22 +76,10 @@ def euler_curve(levels: NDArray[np.int16]) -> tuple[Floats, Floats]:
 
 @kernel
 def topology(levels: NDArray[np.int16], shares: Floats, heights: Floats) -> Floats:
-    """Describe the brightest pixels of each channel by their number of objects minus holes.
+    """Describe the brightest pixels of each channel of `levels_of` by their number of objects minus holes.
 
-    Parameters
-    ----------
-    levels : ndarray, shape (channels, height, width), int16
-        From `levels_of`, with a margin of one pixel.
-    shares : ndarray, shape (a,), float64
-        Shares of the area: as many of the brightest pixels are taken.
-    heights : ndarray, shape (b,), float64
-        Shares of the range: what is brighter is taken.
-
-    Returns
-    -------
-    ndarray, shape (channels, a + 2 b), float64
-        Euler numbers at shares of the area (interpolated between thresholds), Euler numbers at shares
-        of the range, shares of the area there. NaN in a flat channel.
+    Euler numbers at `shares` of the area, shape (a,), interpolated between thresholds, and at `heights`,
+    shape (b,), of the range; shares of the area there: shape (channels, a + 2 b). NaN in a flat channel.
     """
     channels, first = len(levels), len(shares)
     out = np.full((channels, first + 2 * len(heights)), np.nan)

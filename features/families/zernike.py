@@ -109,19 +109,10 @@ COEFFICIENTS = _coefficients().reshape(len(ORDERS), -1)
 
 @kernel
 def scattered_ends(positions: Ints) -> Floats:
-    """List the pixels that can lie on the smallest circle: the first and last of every row.
+    """List the pixels that can lie on the smallest circle, the first and last of every row, shape (ends, 2).
 
     They come scattered, by steps of about the golden ratio of their number, not along the outline: only
     then does the search for the circle take linear time.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (2, n), int64
-        Rows and columns in reading order.
-
-    Returns
-    -------
-    ndarray, shape (ends, 2), float64
     """
     rows, columns = positions
     ends = np.empty(2 * len(rows), np.int64)
@@ -166,19 +157,8 @@ def _outside(points: Floats, index: int, circle: tuple[float, float, float]) -> 
 
 @kernel
 def enclosing_circle(points: Floats) -> tuple[float, float, float]:
-    """Find the smallest circle around points.
+    """Find the smallest circle around points, shape (n, 2), n >= 1: row and column of its centre, and radius.
 
-    Parameters
-    ----------
-    points : ndarray, shape (n, 2), float64, n >= 1
-
-    Returns
-    -------
-    tuple of float
-        Row and column of the centre, and the radius.
-
-    Notes
-    -----
     Source: Welzl 1991, "Smallest enclosing disks", as three nested loops.
     """
     circle = (points[0, 0], points[0, 1], 0.0)
@@ -211,12 +191,7 @@ def _powers(values: Floats) -> Floats:
 def _add_rows(sums: Floats, lines: Floats, y: Floats) -> None:
     """Add four rows of a plane, times each power of their y, to the sums over rows of every column.
 
-    Parameters
-    ----------
-    sums : ndarray, shape (degree + 1, width), float64
-    lines : ndarray, shape (4, width), float64
-    y : ndarray, shape (degree + 1, 4), float64
-        Powers of the rows' y.
+    `sums` and `y` have a row per power, `lines` and the columns of `y` are four.
     """
     one, two, three, four = lines[0], lines[1], lines[2], lines[3]
     for power in range(DEGREE + 1):
@@ -228,21 +203,11 @@ def _add_rows(sums: Floats, lines: Floats, y: Floats) -> None:
 
 @kernel
 def power_sums(planes: Floats32, row: float, column: float, radius: float) -> Floats:
-    """Sum y^q x^p over planes, weighted by their values.
+    """Sum y^q x^p over planes, weighted by their values, shape (planes, degree + 1, degree + 1).
 
-    All Zernike moments are sums of these few. Rows are summed up first, four at a time, for all columns
-    alike; then columns.
-
-    Parameters
-    ----------
-    planes : ndarray, shape (planes, height, width), float32
-    row, column, radius : float
-        The circle that becomes the unit disc.
-
-    Returns
-    -------
-    ndarray, shape (planes, degree + 1, degree + 1), float64
-        Indexed by q and p; 0 where q + p exceeds the degree.
+    All Zernike moments are sums of these few. `row`, `column` and `radius` are of the circle that becomes the
+    unit disc; indexed by q and p, 0 where q + p exceeds the degree. Rows are summed up first, four at a time,
+    for all columns alike; then columns.
     """
     count, height, width = planes.shape
     x = _powers((np.arange(width) - column) / radius)

@@ -127,17 +127,9 @@ def _zone_sizes(levels: Bytes, size: int) -> tuple[Ints, Ints]:
 
 @kernel
 def zones(levels: Bytes, size: int) -> Ints:
-    """Count 8-connected zones of equal level by level and area.
+    """Count 8-connected zones of equal level: level, area and count, shape (n, 3).
 
-    Parameters
-    ----------
-    levels : ndarray, shape (height, width), uint8
-        1 to `size`; 0 outside; with a margin of one pixel.
-
-    Returns
-    -------
-    ndarray, shape (n, 3), int64
-        Level, area and count.
+    `levels`, shape (height, width), are 1 to `size`; 0 outside and along a margin of one pixel.
     """
     sizes, ends = _zone_sizes(levels, size)
     entries = np.empty((len(sizes), 3), np.int64)
@@ -157,21 +149,15 @@ def zones(levels: Bytes, size: int) -> Ints:
 
 @kernel
 def neighbourhoods(levels: Bytes, size: int) -> tuple[Ints, Floats, Floats]:
-    """Compare every pixel with its eight neighbours in the mask.
-
-    Parameters
-    ----------
-    levels : ndarray, shape (height, width), uint8
-        1 to `size`; 0 outside; with a margin of one pixel.
+    """Compare every pixel of `levels`, as for `zones`, with its eight neighbours in the mask.
 
     Returns
     -------
     dependences : ndarray, shape (n, 3), int64
         Level, number of neighbours of the same level plus one, and count.
-    differences : ndarray, shape (size + 1,), float64
-        Per level, the sum of absolute differences to the mean of the neighbours.
-    counts : ndarray, shape (size + 1,), float64
-        Per level, the number of pixels that have a neighbour.
+    differences, counts : ndarray, shape (size + 1,), float64
+        Per level, the sum of absolute differences to the mean of the neighbours, and the number of
+        pixels that have a neighbour.
     """
     height, width = levels.shape
     dependences = np.zeros((size + 1, 10), np.int64)
@@ -198,18 +184,9 @@ def neighbourhoods(levels: Bytes, size: int) -> tuple[Ints, Floats, Floats]:
 
 @kernel
 def tone_differences(differences: Floats, counts: Floats) -> Floats:
-    """Summarise neighbourhood differences: coarseness, contrast, busyness, complexity, strength.
+    """Summarise `neighbourhoods`: coarseness, contrast, busyness, complexity, strength, shape (5,).
 
-    Parameters
-    ----------
-    differences, counts : ndarray, shape (levels + 1,), float64
-        From `neighbourhoods`.
-
-    Returns
-    -------
-    ndarray, shape (5,), float64
-        NaN where nothing has a neighbour or, but for complexity and strength's sums, where all levels
-        are equal.
+    NaN where nothing has a neighbour or, but for complexity, where all levels are equal.
     """
     out = np.full(5, np.nan)
     total = counts.sum()
@@ -242,17 +219,10 @@ def tone_differences(differences: Floats, counts: Floats) -> Floats:
 
 @kernel
 def matrices_of_planes(levels: Bytes, size: int) -> Floats:
-    """Summarise runs (mean over four directions), zones, dependences and tone differences.
+    """Summarise runs (mean over directions), zones, dependences and tone differences, shape (channels, 53).
 
-    Parameters
-    ----------
-    levels : ndarray, shape (channels, height, width), uint8
-        1 to `size`; 0 outside; with a margin of one pixel; not empty.
-
-    Returns
-    -------
-    ndarray, shape (channels, 53), float64
-        Thrice 16 numbers of `emphasis`, then 5 of `tone_differences`.
+    `levels`, shape (channels, height, width), are as for `zones` and not empty. Thrice the 16 numbers of
+    `emphasis`, then 5 of `tone_differences`.
     """
     channels = len(levels)
     out = np.zeros((channels, 3 * EMPHASIS + 5), np.float64)
@@ -308,20 +278,9 @@ def _falls(counts: Ints32, longest: int) -> Ints:
 def run_lengths(levels: Bytes, size: int) -> Ints:
     """Count runs of equal levels at 0, 45, 90 and 135 degrees up to the axis' sign.
 
-    Parameters
-    ----------
-    levels : ndarray, shape (height, width), uint8
-        1 to `size`; 0 outside; with a margin of one pixel.
-
-    Returns
-    -------
-    ndarray, shape (4, size + 1, longest + 1), int64
-        Runs by direction, level and length; row and column 0 are empty.
-
-    Notes
-    -----
-    Pixels are counted by how manieth of their run they are. Every run of n pixels has an n-th one, so what
-    the count falls by from n to n + 1 is the number of runs of length n.
+    `levels` are as for `zones`. Runs by direction, level and length, shape (4, size + 1, longest + 1); row
+    and column 0 are empty. Pixels are counted by how manieth of their run they are. Every run of n pixels
+    has an n-th one, so what the count falls by from n to n + 1 is the number of runs of length n.
     """
     height, width = levels.shape
     room = np.uint32(max(height, width) + 1)
@@ -347,21 +306,10 @@ def run_lengths(levels: Bytes, size: int) -> Ints:
 
 @kernel
 def emphasis(entries: Ints, pixels: int) -> Floats:
-    """Summarise a list of (level, size, count) as the Image Biomarker Standardisation Initiative does.
+    """Summarise (level, size, count) as the Image Biomarker Standardisation Initiative does, shape (16,).
 
-    Parameters
-    ----------
-    entries : ndarray, shape (n, 3), int64
-        Distinct pairs of level and size, with their counts; n >= 1.
-    pixels : int
-        Number of pixels in the region.
-
-    Returns
-    -------
-    ndarray, shape (16,), float64
-        Emphasis of small and large sizes, of low and high levels, of small-low, small-high, large-low
-        and large-high; non-uniformity of levels and of sizes, each plain and normalised; number over
-        pixels; variance of levels and of sizes; entropy in bits.
+    `entries`, shape (n, 3), are distinct pairs of level and size, with their counts; n >= 1. The order is
+    that of `EMPHASES`; the percentage is the number over the region's `pixels`, the entropy in bits.
     """
     out = np.zeros(EMPHASIS, np.float64)
     total = entries[:, 2].sum()

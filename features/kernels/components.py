@@ -27,12 +27,7 @@ def places_of(plane: NDArray[Any]) -> Ints:
 def pattern(flat: NDArray[Any], at: int, width: int) -> int:
     """Return which neighbours of a pixel are not 0, a bit each, clockwise from the one above.
 
-    Parameters
-    ----------
-    flat : ndarray, shape (height * width,)
-        Pixels in reading order.
-    at : int
-        The pixel's place; not along the margin.
+    `flat` are pixels in reading order, of which `at` is one; not along the margin.
     """
     above, below = at - width, at + width
     around = int(flat[above] > 0) | int(flat[above + 1] > 0) << 1 | int(flat[at + 1] > 0) << 2
@@ -42,15 +37,7 @@ def pattern(flat: NDArray[Any], at: int, width: int) -> int:
 
 @kernel
 def components(bright: Mask) -> tuple[Ints32, int]:
-    """Label the 8-connected components of a mask that has a margin of one pixel.
-
-    Returns
-    -------
-    labels : ndarray, shape (height, width), int32
-        0 outside.
-    count : int
-        Number of components.
-    """
+    """Label the 8-connected components of a mask from 1 on, 0 outside; return also their number."""
     width = bright.shape[1]
     labels = np.zeros(bright.shape, np.int32)
     left, flat = bright.copy().ravel(), labels.ravel()
@@ -96,20 +83,20 @@ def object_sums(labels: Ints32, count: int, plane: Floats32) -> Floats:
 
 
 @kernel
-def elongation(sums: Floats) -> float:
-    """Return the eccentricity of the ellipse of an object's second moments; NaN for one pixel.
-
-    Parameters
-    ----------
-    sums : ndarray, shape (7,), float64
-        One row of `object_sums`.
-    """
+def second_moments(sums: Floats) -> tuple[float, float]:
+    """Return sum and difference of the variances along both axes of an object, from its `object_sums`."""
     area = sums[0]
     rows = sums[3] / area - (sums[1] / area) ** 2
     columns = sums[4] / area - (sums[2] / area) ** 2
     both = sums[5] / area - sums[1] * sums[2] / area**2
-    spread = np.hypot(rows - columns, 2.0 * both)
-    long, short = rows + columns + spread, max(rows + columns - spread, 0.0)
+    return rows + columns, np.hypot(rows - columns, 2.0 * both)
+
+
+@kernel
+def elongation(sums: Floats) -> float:
+    """Return the eccentricity of the ellipse of an object's second moments; NaN for one pixel."""
+    size, spread = second_moments(sums)
+    long, short = size + spread, max(size - spread, 0.0)
     return np.sqrt(1.0 - short / long) if long > 0.0 else np.nan
 
 
@@ -152,12 +139,7 @@ def euler_number(mask: Mask) -> int:
 
 @kernel
 def mean_spacing(points: NDArray[Any]) -> float:
-    """Return the mean distance from every point to its nearest other one, NaN for less than two.
-
-    Parameters
-    ----------
-    points : ndarray, shape (n, 2)
-    """
+    """Return the mean distance from points, shape (n, 2), to the nearest other one, NaN for less than two."""
     count = len(points)
     if count < 2:
         return np.nan

@@ -1,23 +1,18 @@
 """Cells cut out of a picture: their bounding boxes, crops and lists of pixels."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from features.jit import Floats, Floats32, Ints, Ints32, Mask, kernel
 
 
 def bounding_boxes(labels: Ints32) -> Ints:
-    """Find the bounding box of every label.
+    """Find the bounding boxes of the labels that occur, in ascending order, shape (labels, 5).
 
-    Parameters
-    ----------
-    labels : ndarray, shape (height, width), int32
-        0 is background; labels need not be consecutive.
-
-    Returns
-    -------
-    ndarray, shape (labels, 5)
-        Label, top, bottom (exclusive), left, right (exclusive), in ascending order of label.
+    Label, top, bottom (exclusive), left, right (exclusive).
     """
     found = find_objects(labels) if labels.any() else []
     boxes = [
@@ -29,14 +24,7 @@ def bounding_boxes(labels: Ints32) -> Ints:
 
 @kernel
 def cut_out(pixels: Floats32, cells: Ints32, nuclei: Ints32, box: Ints) -> tuple[Floats32, Mask]:
-    """Cut one cell out of a picture, with a margin of one pixel.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    cells, nuclei : ndarray, shape (height, width), int32
-    box : ndarray, shape (5,), int64
-        A row of `bounding_boxes`.
+    """Cut one cell out of a picture by its row of `bounding_boxes`, with a margin of one pixel.
 
     Returns
     -------
@@ -64,21 +52,7 @@ def cut_out(pixels: Floats32, cells: Ints32, nuclei: Ints32, box: Ints) -> tuple
 
 @kernel
 def gather(pixels: Floats32, mask: Mask, count: int) -> tuple[Floats, Ints]:
-    """List the pixels of a mask in reading order.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (channels, height, width), float32
-    mask : ndarray, shape (height, width), bool
-    count : int
-        Number of pixels in the mask, n.
-
-    Returns
-    -------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-        Row and column.
-    """
+    """List the intensities and the positions of a mask's `count` pixels."""
     channels, height, width = pixels.shape
     values = np.empty((channels, count), np.float64)
     positions = np.empty((2, count), np.int64)
@@ -99,21 +73,9 @@ def gather(pixels: Floats32, mask: Mask, count: int) -> tuple[Floats, Ints]:
 
 @kernel
 def places_of_part(places: Ints32, positions: Ints, mask: Mask, count: int) -> Ints32:
-    """Pick the ranks of a part of a region.
+    """Pick the ranks of a part of a region: of the `count` pixels of its mask.
 
-    Parameters
-    ----------
-    places : ndarray, shape (channels, whole), int32
-        Ranks of the whole region's pixels.
-    positions : ndarray, shape (2, whole), int64
-    mask : ndarray, shape (height, width), bool
-        The part.
-    count : int
-        Number of its pixels, n.
-
-    Returns
-    -------
-    ndarray, shape (channels, n), int32
+    `places` and `positions` are those of the whole region.
     """
     channels, whole = places.shape
     out = np.empty((channels, count), np.int32)
@@ -123,4 +85,13 @@ def places_of_part(places: Ints32, positions: Ints, mask: Mask, count: int) -> I
             for channel in range(channels):
                 out[channel, found] = places[channel, index]
             found += 1
+    return out
+
+
+@kernel
+def at(plane: NDArray[Any], positions: Ints) -> Floats:
+    """Return a plane's values at positions, shape (n,)."""
+    out = np.empty(positions.shape[1], np.float64)
+    for index in range(len(out)):
+        out[index] = plane[positions[0, index], positions[1, index]]
     return out

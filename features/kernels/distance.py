@@ -26,16 +26,10 @@ def _vertical(mask: Mask) -> Ints32:
 
 @kernel
 def _nearest_in_row(squares: Ints32, halves: Floats, centre: Ints32, start: Ints32, out: Ints32) -> None:
-    """Write the least of (column - other)^2 + squares[other] over all others into `out`.
+    """Write the least of (column - other)^2 + squares[other] over all others into `out`, shape (width,).
 
-    Parameters
-    ----------
-    squares : ndarray, shape (width,), int32
-    halves : ndarray, shape (width,), float64
-        1 / (2 n).
-    centre, start : ndarray, shape (width,), int32
-        Room for the parabolas of the lower envelope: their columns, and from where they are lowest.
-    out : ndarray, shape (width,), int32
+    `halves` are 1 / (2 n); `centre` and `start` are room for the parabolas of the lower envelope: their
+    columns, and from where they are lowest.
     """
     last = 0
     centre[0], start[0] = 0, 0
@@ -66,21 +60,10 @@ def _nearest_in_row(squares: Ints32, halves: Floats, centre: Ints32, start: Ints
 
 @kernel
 def distance_inside(mask: Mask) -> Floats:
-    """Euclidean distance from every pixel of `mask` to the nearest pixel outside it, 0 outside.
+    """Euclidean distance in pixels from every pixel of `mask` to the nearest one outside it, 0 outside.
 
-    Where nothing lies outside, the distance is infinite.
+    Where nothing lies outside, the distance is infinite; the mask needs no margin.
 
-    Parameters
-    ----------
-    mask : ndarray, shape (height, width), bool
-
-    Returns
-    -------
-    ndarray, shape (height, width), float64
-        In pixels.
-
-    Notes
-    -----
     Source: Meijster, Roerdink, Hesselink 2000, "A general algorithm for computing distance
     transforms in linear time": columns first, then the lower envelope of parabolas along rows.
     """
@@ -104,7 +87,10 @@ def distance_inside(mask: Mask) -> Floats:
 
 
 @kernel
-def distance_to(positions: Ints, index: int, centre: Ints) -> float:
-    """Return the distance of one of some pixels, shape (2, n), from a pixel, shape (2,)."""
-    down, right = positions[0, index] - centre[0], positions[1, index] - centre[1]
-    return float(np.sqrt(float(down * down + right * right)))
+def distances_to(positions: Ints, centre: Floats | Ints) -> Floats:
+    """Return the distances of pixels, shape (2, n), from a point, shape (2,)."""
+    out = np.empty(positions.shape[1], np.float64)
+    for index in range(len(out)):
+        down, right = positions[0, index] - centre[0], positions[1, index] - centre[1]
+        out[index] = np.sqrt(float(down * down + right * right))
+    return out

@@ -14,26 +14,10 @@ FLAT = 1e-12
 NEAR = 1e-6
 """Share of a step by which an intensity may miss a threshold through rounding."""
 
-_CHUNK = 256
 NUMBERS = 15
 
-(
-    PEARSON,
-    SLOPE,
-    SPEARMAN,
-    QUOTIENT,
-    MANDERS_1,
-    MANDERS_2,
-    COSTES_1,
-    COSTES_2,
-    COSTES_THRESHOLD_1,
-    COSTES_THRESHOLD_2,
-    OVERLAP,
-    K_1,
-    K_2,
-    WEIGHTED_1,
-    WEIGHTED_2,
-) = range(NUMBERS)
+PEARSON, SLOPE, SPEARMAN, QUOTIENT, MANDERS_1, MANDERS_2, COSTES_1, COSTES_2 = range(8)
+COSTES_THRESHOLD_1, COSTES_THRESHOLD_2, OVERLAP, K_1, K_2, WEIGHTED_1, WEIGHTED_2 = range(8, NUMBERS)
 
 CHUNK = 256
 DEVIATION, RANK, BRIGHT, IS_BRIGHT, SQUARE, NUMBER = range(6)
@@ -115,14 +99,7 @@ def _of_lanes(lanes: Floats) -> Floats:
 
 @kernel
 def _sums(values: Floats, averaged: Floats, dense: Ints32, lows: Floats) -> tuple[Floats, Floats, Ints]:
-    """Sum up what the numbers of all channels and pairs are made of.
-
-    Parameters
-    ----------
-    values, averaged, dense : ndarray, shape (channels, n)
-        As for `colocalize`.
-    lows : ndarray, shape (channels,), float64
-        The least intensity that is bright.
+    """Sum up what the numbers of all channels and pairs are made of; from `lows` on, intensity is bright.
 
     Returns
     -------
@@ -130,6 +107,7 @@ def _sums(values: Floats, averaged: Floats, dense: Ints32, lows: Floats) -> tupl
         Sums of squares of deviations of intensities and of ranks; intensity that is bright.
     shared : ndarray, shape (pairs, 9), float64
     alike : ndarray, shape (pairs,), int64
+        How many pixels deviate alike.
     """
     channels, count = values.shape
     pairs = channels * (channels - 1) // 2
@@ -196,24 +174,17 @@ def _bright_numbers(out: Floats, sums: Floats, all_x: float, all_y: float) -> No
 def colocalize(
     values: Floats, averaged: Floats, dense: Ints32, ascending: Floats, fraction: float, steps: int
 ) -> Floats:
-    """Measure every pair of channels.
+    """Measure every pair of channels, shape (pairs, 15), in the order of `itertools.combinations`.
 
     Parameters
     ----------
-    values : ndarray, shape (channels, n), float64
+    values, ascending : ndarray, shape (channels, n), float64
     averaged, dense : ndarray, shape (channels, n)
         Ranks with ties averaged, and dense.
-    ascending : ndarray, shape (channels, n), float64
-        The values sorted.
     fraction : float
         Fixed threshold over the channel's maximum.
     steps : int
         Number of thresholds tried by Costes' method up to the first channel's maximum; 0 leaves it out.
-
-    Returns
-    -------
-    ndarray, shape (pairs, 15), float64
-        Pairs in the order of `itertools.combinations`.
     """
     channels, count = values.shape
     out = np.full((channels * (channels - 1) // 2, NUMBERS), np.nan)
@@ -273,10 +244,10 @@ def costes(
     """
     slope, offset = line
     sums = np.zeros((steps + 1, 4), np.float64)
-    bins = np.empty(_CHUNK, np.int32)
+    bins = np.empty(CHUNK, np.int32)
     per_step, y_to_x = 1.0 / step, 1.0 / slope
-    for start in range(0, len(x), _CHUNK):
-        one, other = x[start : start + _CHUNK], y[start : start + _CHUNK]
+    for start in range(0, len(x), CHUNK):
+        one, other = x[start : start + CHUNK], y[start : start + CHUNK]
         for index in range(len(one)):
             lowest = min(one[index], (other[index] - offset) * y_to_x)
             place = np.floor(lowest * per_step + NEAR) + 1.0

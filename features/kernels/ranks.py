@@ -92,12 +92,7 @@ def _many_places(keys: NDArray[np.uint32], places: Ints32, examples: Ints) -> in
 
 @kernel
 def distinct(values: Floats) -> tuple[Ints32, Floats]:
-    """Find each channel's distinct intensities and rank its pixels among them.
-
-    Parameters
-    ----------
-    values : ndarray, shape (channels, n), float64
-        Numbers of single precision, n >= 1.
+    """Find each channel's distinct intensities, of single precision, and rank its pixels among them.
 
     Returns
     -------
@@ -126,15 +121,7 @@ def distinct(values: Floats) -> tuple[Ints32, Floats]:
 def sort_places(places: Ints32, steps: Floats) -> Floats:
     """Sort every channel's intensities, given their ranks among `steps`, from one count of each.
 
-    Parameters
-    ----------
-    places : ndarray, shape (channels, n), int32
-    steps : ndarray, shape (channels, distinct), float64
-        From `distinct`, of the same pixels or of a region that holds them.
-
-    Returns
-    -------
-    ndarray, shape (channels, n), float64
+    `steps` are those of `distinct`, of the same pixels or of a region that holds them.
     """
     channels, count = places.shape
     ascending = np.empty((channels, count), np.float64)
@@ -154,17 +141,7 @@ def sort_places(places: Ints32, steps: Floats) -> Floats:
 def rank(places: Ints32, among: int) -> tuple[Floats, Ints32]:
     """Rank every channel's pixels, given their ranks among `among` intensities.
 
-    Parameters
-    ----------
-    places : ndarray, shape (channels, n), int32
-    among : int
-
-    Returns
-    -------
-    averaged : ndarray, shape (channels, n), float64
-        Ranks from 0, ties averaged.
-    dense : ndarray, shape (channels, n), int32
-        Ranks from 0, equal values share one and the next is one more.
+    Returns ranks from 0 with ties averaged, and dense ones: equal values share one and the next is one more.
     """
     channels, count = places.shape
     averaged = np.empty((channels, count), np.float64)
@@ -195,20 +172,13 @@ def quantise(
 
     Parameters
     ----------
-    places : ndarray, shape (channels, n), int32
-        Ranks of the region's pixels among `steps`.
-    steps : ndarray, shape (channels, distinct), float64
-        Intensities in ascending order, of this region or of one that holds it.
+    places, steps : ndarray
+        As for `sort_places`.
     positions : ndarray, shape (2, n), int64
-        Rows and columns.
     box : tuple of int
-        Top, bottom, left and right of the result.
+        Top, bottom, left and right of the result, shape (channels, height, width).
     levels : int
         At most 255.
-
-    Returns
-    -------
-    ndarray, shape (channels, height, width), uint8
     """
     channels, count = places.shape
     top, bottom, left, right = box
@@ -230,17 +200,7 @@ def quantise(
 def otsu(ascending: Floats) -> float:
     """Find the value that splits sorted values into two classes of largest variance between them.
 
-    Parameters
-    ----------
-    ascending : ndarray, shape (n,), float64
-
-    Returns
-    -------
-    float
-        The largest value of the lower class; infinite where all values are equal.
-
-    Notes
-    -----
+    The largest value of the lower class; infinite where all values are equal.
     Source: Otsu 1979, on the values themselves instead of a histogram.
     """
     count = len(ascending)

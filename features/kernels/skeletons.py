@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.jit import Floats, Ints32, Mask, kernel
-from features.kernels.components import pattern, places_of
+from features.kernels.components import pattern, places_of, second_moments
 
 
 def _peels(near: Mask, phase: int) -> bool:
@@ -30,17 +30,6 @@ _PEELS = _peel_table()
 def thin(bright: Mask) -> Mask:
     """Thin objects to skeletons one pixel wide that keep their ends, branches and holes.
 
-    Parameters
-    ----------
-    bright : ndarray, shape (height, width), bool
-        With a margin of one pixel.
-
-    Returns
-    -------
-    ndarray, shape (height, width), bool
-
-    Notes
-    -----
     Source: Guo and Hall 1989, "Parallel thinning with two-subiteration algorithms", as in scikit-image's
     `thin`.
     """
@@ -70,16 +59,9 @@ def thin(bright: Mask) -> Mask:
 
 @kernel
 def links(labels: Ints32, at: int, width: int) -> tuple[int, float]:
-    """Count a skeleton pixel's links, and add half their lengths.
+    """Count the links of a skeleton pixel, given by its place in reading order, and add half their lengths.
 
     A corner neighbour is a link only where no side neighbour joins both.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (height * width,), int32
-        0 beside skeletons.
-    at : int
-        The pixel's place in reading order.
     """
     count, length = 0, 0.0
     around = pattern(labels, at, width)
@@ -112,9 +94,5 @@ def skeleton_sums(labels: Ints32, count: int) -> Floats:
 @kernel
 def reach(sums: Floats) -> float:
     """Return the length of the straight line of a skeleton's second moments."""
-    area = sums[0]
-    rows = sums[3] / area - (sums[1] / area) ** 2
-    columns = sums[4] / area - (sums[2] / area) ** 2
-    both = sums[5] / area - sums[1] * sums[2] / area**2
-    longest = 0.5 * (rows + columns + np.hypot(rows - columns, 2.0 * both))
-    return float(np.sqrt(max(0.0, 12.0 * longest)))
+    size, spread = second_moments(sums)
+    return float(np.sqrt(max(0.0, 12.0 * (0.5 * (size + spread)))))

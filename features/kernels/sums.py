@@ -12,15 +12,7 @@ LANES = 64
 
 @kernel
 def add_products(lanes: Floats, one: Floats, other: Floats) -> None:
-    """Add the products of two rows of numbers to lanes.
-
-    Parameters
-    ----------
-    lanes : ndarray, shape (64,), float64
-        Changed.
-    one, other : ndarray, shape (n,), float64
-        n is a multiple of 64.
-    """
+    """Add the products of two rows of numbers, a multiple of 64, to lanes, shape (64,)."""
     for start in range(0, len(one), LANES):
         a, b = one[start:], other[start:]
         for lane in range(LANES):
@@ -65,17 +57,9 @@ def in_order(values: Floats) -> float:
 
 @kernel
 def moments(values: Floats) -> Floats:
-    """Return sum, mean, standard deviation, skewness and excess kurtosis of every row.
+    """Return sum, mean, standard deviation, skewness and excess kurtosis of every row, shape (channels, 5).
 
     The standard deviation is the population's; skewness and kurtosis are NaN for a flat row.
-
-    Parameters
-    ----------
-    values : ndarray, shape (channels, n), float64, n >= 1
-
-    Returns
-    -------
-    ndarray, shape (channels, 5), float64
     """
     channels, count = values.shape
     out = np.empty((channels, 5), np.float64)
@@ -112,18 +96,8 @@ def _powers_of_gaps(row: Floats, mean: float) -> tuple[float, float, float]:
 
 
 @kernel
-def centre_of_mass(values: Floats, positions: Ints) -> Floats:
-    """Return the intensity-weighted mean row and column of every channel, NaN where it is black.
-
-    Parameters
-    ----------
-    values : ndarray, shape (channels, n), float64
-    positions : ndarray, shape (2, n), int64
-
-    Returns
-    -------
-    ndarray, shape (channels, 2), float64
-    """
+def centre_of_mass(values: Floats, positions: Floats | Ints) -> Floats:
+    """Return the intensity-weighted mean position of every channel, shape (channels, 2); NaN if black."""
     channels, count = values.shape
     out = np.full((channels, 2), np.nan)
     for channel in range(channels):

@@ -14,10 +14,10 @@ from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
-from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import read_labels
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, read_outputs
+from pipeline.data.tables import embedding_name, read_embedding
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
@@ -31,20 +31,15 @@ class Dataset:
     ----------
     blocks : dict of str to DataFrame
         Features, if any; by file name, embeddings; networks' predictions of the trained locations.
-    targets : DataFrame of bool
-        All 28 locations.
-    groups : Series of str
+    targets : DataFrame of bool, all 28 locations
     grouped : bool
         Whether groups were given; else a group is a picture and its near-duplicates.
     copies : int
         Pictures that are in a group because they are near-duplicates of another.
-    fold : ndarray of int
     random_fold : ndarray of int or None
         Folds that ignore groups, where asked for.
     left_out : dict
         Location without a model to the reason.
-    problems : list of Problem
-        Pictures that could not be used, or only in part.
     """
 
     blocks: Mapping[str, pd.DataFrame]
@@ -101,17 +96,7 @@ def read_dataset(options: DatasetOptions) -> Dataset:
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     random_fold = _random_fold(targets, fold, left_out, options) if options.random_split else None
-    return Dataset(
-        blocks,
-        targets,
-        grouping.groups,
-        grouping.given,
-        grouping.copies,
-        fold,
-        random_fold,
-        left_out,
-        problems,
-    )
+    return Dataset(blocks, targets, *grouping, fold, random_fold, left_out, problems)
 
 
 def uses_features(options: DatasetOptions) -> bool:

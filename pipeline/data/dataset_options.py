@@ -79,8 +79,7 @@ class DatasetOptions(FoldOptions):
         "label", description="Whether experts have to agree with the label, or with each other."
     )
     select_reliability: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
-        None,
-        description="HPA's subcellular_location.tsv: learn only labels that it supports; needs --genes.",
+        None, description="HPA's subcellular_location.tsv: learn only labels that it supports; needs --genes."
     )
     reliability: Annotated[
         Literal["Enhanced", "Supported", "Approved", "Uncertain"], Shown(panel=LEARNED)

@@ -1,28 +1,54 @@
-"""Which pictures no fold may split: the groups that are given, and near-duplicates."""
+"""Which pictures no fold may split: the groups that are given, and near-duplicates.
 
-from dataclasses import dataclass
+Near-duplicates have nearly equal perceptual hashes. Two fields of cells differ in where their cells lie, a
+copy does not, even re-compressed, brighter or moved. The hash says of each of the slowest waves that make up
+a channel whether it is stronger than usual for its wavelength. Strengths do not change when a picture moves,
+and a factor in brightness changes all of them alike.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import combinations_with_replacement
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.workspace import Workspace
-from pipeline.data.near_duplicates import duplicate_groups
 from pipeline.data.tables import by_id, read_table
 
+HASH_VERSION = 1
+"""Changes when the hash does."""
 
-@dataclass(frozen=True)
-class Grouping:
-    """Groups of pictures.
+SIDE = 128
+"""Pixels of the picture that the waves are taken from."""
 
-    Attributes
-    ----------
-    groups : Series of str
-    given : bool
-        Whether any group was given.
-    copies : int
-        Pictures that are in a group because they are near-duplicates of another.
-    """
+WAVES = (1.5, 9.0)
+"""Shortest and longest wave vectors that count, in waves per picture."""
+
+DIFFERENT = 0.2
+"""Share of bits from which two pictures are no copies.
+
+Of 70 real pictures no two differ in less than 0.40 of the bits, of 120 simulated ones in less than 0.39;
+copies (JPEG of quality 50, 1.5 times as bright, moved by 16 of 512 pixels) differ in at most 0.15. At
+quality 20 a picture of two grey levels on average differs in 0.25, the other 69 in at most 0.12.
+"""
+
+_WORDS = 2
+_BLOCK = 512
+"""Pictures compared with as many others at a time: 2 MB, which the processor keeps at hand."""
+
+Words = NDArray[np.uint64]
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+class Grouping(NamedTuple):
+    """Groups of pictures, whether any was given, and how many pictures are in one only as near-duplicates."""
 
     groups: pd.Series
     given: bool
@@ -61,3 +87,78 @@ def _samples(work: Workspace, column: str) -> "pd.Series[str]":
         if column in table.columns:
             return table.set_index("Id")[column]
     return pd.Series([], index=pd.Index([], name="Id"), dtype=object)
+
+
+def perceptual_hash(pixels: NDArray[np.float32]) -> str:
+    """Return the hash of a picture, shape (channels, height, width), as hexadecimal digits, 32 per channel.
+
+    A flat channel's digits are all 0, which no other channel's are.
+    """
+    return b"".join(_channel_bits(plane) for plane in pixels).hex()
+
+
+def duplicate_groups(hashes: Sequence[str]) -> NDArray[np.int64]:
+    """Return, for every picture, the index of the first of its group of copies; its own where it has none.
+
+    A copy of a copy belongs to it. Hashes are from `perceptual_hash`, of equal channels; empty where unknown.
+    """
+    width = max((len(text) for text in hashes), default=0)
+    filled = "".join(text.ljust(width, "0") for text in hashes)
+    words = np.frombuffer(bytes.fromhex(filled), dtype=">u8").astype(np.uint64)
+    if not width:
+        return np.arange(len(hashes))
+    pairs = _close_pairs(words.reshape(len(hashes), -1, _WORDS), len(_slow_waves()[0]))
+    graph = coo_array((np.ones(len(pairs[0]), bool), pairs), shape=(len(hashes), len(hashes)))
+    _, group = connected_components(graph, directed=False)
+    _, first = np.unique(group, return_index=True)
+    return np.asarray(first[group], np.int64)
+
+
+@cache
+def _slow_waves() -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the indices of the waves that count in a flattened half spectrum, and a line's design matrix."""
+    down = np.fft.fftfreq(SIDE)[:, None] * SIDE
+    right = np.fft.rfftfreq(SIDE)[None] * SIDE
+    length = np.hypot(down, right)
+    # Waves straight down occur twice in the half spectrum.
+    wanted = (length >= WAVES[0]) & (length < WAVES[1]) & ~((right == 0) & (down < 0))
+    indices = np.flatnonzero(wanted)
+    design = np.column_stack([np.log(length.ravel()[indices]), np.ones(len(indices))])
+    return indices, design
+
+
+def _channel_bits(plane: NDArray[np.float32]) -> bytes:
+    indices, design = _slow_waves()
+    small = cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
+    if np.ptp(small) < 1e-6:
+        return bytes(8 * _WORDS)
+    strength = np.log(np.abs(np.fft.rfft2(small)).ravel()[indices] + 1e-9)
+    usual = design @ np.linalg.lstsq(design, strength, rcond=None)[0]
+    unusual = strength - usual
+    bits = np.packbits(unusual > np.median(unusual))
+    return bits.tobytes().ljust(8 * _WORDS, b"\0")
+
+
+def _close_pairs(words: Words, bits: int) -> Pairs:
+    """Return the indices of all pairs of pictures that differ in few bits of the channels not flat in either.
+
+    Words have the shape (pictures, channels, 2); `bits` of each channel count.
+    """
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(words), _BLOCK)]
+    pairs = [_close_in(words, one, other, bits) for one, other in combinations_with_replacement(blocks, 2)]
+    return np.concatenate([one for one, _ in pairs]), np.concatenate([other for _, other in pairs])
+
+
+def _close_in(words: Words, one: slice, other: slice, bits: int) -> Pairs:
+    """Return the close pairs of two blocks of pictures."""
+    first, second = words[one], words[other]
+    compared = np.zeros((len(first), len(second)), np.uint16)
+    differing = np.zeros_like(compared)
+    for channel in range(words.shape[1]):
+        both = np.logical_and.outer(first[:, channel, 0] != 0, second[:, channel, 0] != 0)
+        compared += both
+        for word in range(_WORDS):
+            unequal = np.bitwise_xor.outer(first[:, channel, word], second[:, channel, word])
+            differing += np.bitwise_count(unequal) * both
+    rows, columns = np.nonzero(differing < DIFFERENT * bits * compared)
+    return rows + one.start, columns + other.start

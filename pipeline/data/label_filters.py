@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import slug
-from pipeline.data.annotations import read_annotations
 from pipeline.data.dataset_options import DatasetOptions
+from pipeline.data.labels import read_annotations
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.tables import read_table
 
@@ -122,14 +122,9 @@ def _ours(names: str) -> Iterator[str]:
 def deletions(
     deleted: dict[str, NDArray[np.bool_]], targets: pd.DataFrame
 ) -> "tuple[pd.DataFrame, list[Problem]]":
-    """Count what each filter takes from every location's training, and list the labels.
+    """Count what each filter takes from every location's training, and list the positive labels among it.
 
-    Returns
-    -------
-    DataFrame
-        One row per location: ``positives``, and per filter ``<filter>_positives`` and ``<filter>_negatives``.
-    list of Problem
-        Every positive label that base learners do not learn.
+    The table has ``positives``, and per filter ``<filter>_positives`` and ``<filter>_negatives``.
     """
     truth = targets.to_numpy()
     table = pd.DataFrame({"positives": truth.sum(axis=0)}, index=pd.Index(targets.columns, name="location"))

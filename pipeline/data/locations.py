@@ -9,12 +9,7 @@ from pipeline.core.names import unknown
 _TABLE = Path(__file__).resolve().parents[2] / "data" / "locations.csv"
 
 
-def _read() -> tuple[str, ...]:
-    with _TABLE.open(newline="") as stream:
-        return tuple(row["name"] for row in csv.DictReader(stream))
-
-
-LOCATIONS = _read()
+LOCATIONS = tuple(row["name"] for row in csv.DictReader(_TABLE.read_text().splitlines()))
 """Names by class index."""
 
 TOP_TWO = ("Nucleoplasm", "Cytosol")
@@ -22,14 +17,7 @@ TOP_TWO = ("Nucleoplasm", "Cytosol")
 
 
 def find_location(name: str, known: tuple[str, ...] = LOCATIONS) -> str:
-    """Return the known location that a user means.
-
-    Parameters
-    ----------
-    name : str
-        A name in any case, or a class index.
-    known : tuple of str
-        The locations to choose from.
+    """Return the known location that a user means by a name, in any case, or a class index.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Read the pictures of a sample: PNG, TIFF, OME-TIFF and JPEG, 8 or 16 bit grey."""
+"""Pictures of a sample (PNG, TIFF, OME-TIFF, JPEG; 8 or 16 bit grey), and label images of what they show."""
 
 import io
 import logging
@@ -11,23 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import Problem, SampleError
+from pipeline.core.errors import PipelineError, Problem, SampleError
+from pipeline.core.files import replacing
 from pipeline.data.samples import CHANNELS, COLOURS, Sample
 
 _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0}
 
 
 _BROKEN = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    MemoryError,
+    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError,
     struct.error,
-)
+)  # fmt: skip
 """What decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile any."""
 
 
@@ -54,33 +48,18 @@ class Picture:
 
     def plane(self, channel: str) -> NDArray[np.float32]:
         """Return one channel's plane, shape (height, width)."""
-        plane: NDArray[np.float32] = self.pixels[CHANNELS.index(channel)]
-        return plane
+        return np.asarray(self.pixels[CHANNELS.index(channel)])
 
 
 class _UnusableError(Exception):
     """A file holds no usable plane: why, and what would mend it."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
-
 
 def read_picture(sample: Sample) -> Picture:
     """Read the four planes of a sample at full depth.
 
-    Parameters
-    ----------
-    sample : Sample
-        Where its files are, and its pixel size where the user gave one.
-
-    Returns
-    -------
-    Picture
-        Intensities in [0, 1]: an 8-bit value over 255, a 16-bit one over 65535, so that the same scene
-        gives the same picture at either depth. The pixel size is the user's, else the one an OME-TIFF or
-        ImageJ TIFF states, else None.
+    An 8-bit value is divided by 255, a 16-bit one by 65535, so that the same scene gives the same picture at
+    either depth. The pixel size is the user's, else the one an OME-TIFF or ImageJ TIFF states, else None.
 
     Raises
     ------
@@ -92,11 +71,9 @@ def read_picture(sample: Sample) -> Picture:
     for channel, plane in zip(CHANNELS, planes, strict=True):
         if plane.shape != first:
             reason = f"{_size(plane.shape)}, but {COLOURS[CHANNELS[0]]} is {_size(first)}"
-            raise _error(sample, channel, _UnusableError(reason, "export all channels at one size"))
+            raise _error(sample, channel, reason, "export all channels at one size")
     if all(plane.min() == plane.max() for plane in planes):
-        raise _error(
-            sample, "protein", _UnusableError("the picture is empty (all channels flat)", "export it again")
-        )
+        raise _error(sample, "protein", "the picture is empty (all channels flat)", "export it again")
     known = [size for size in (sample.pixel_size_um, *sizes) if size]
     return Picture(np.stack(planes), known[0] if known else None)
 
@@ -105,27 +82,24 @@ def _size(shape: tuple[int, ...]) -> str:
     return "×".join(str(side) for side in reversed(shape))
 
 
-def _error(sample: Sample, channel: str, cause: _UnusableError) -> SampleError:
-    name = sample.path(channel).name
-    return SampleError(Problem(sample.id, name, cause.reason, cause.remedy))
+def _error(sample: Sample, channel: str, reason: str, remedy: str) -> SampleError:
+    return SampleError(Problem(sample.id, sample.path(channel).name, reason, remedy))
 
 
 def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], float | None]:
     path = sample.path(channel)
     if not path.is_file():
-        missing = _UnusableError(
-            f"no {COLOURS[channel]} ({channel}) picture", "add the file or leave the sample out"
-        )
-        raise _error(sample, channel, missing)
+        reason = f"no {COLOURS[channel]} ({channel}) picture"
+        raise _error(sample, channel, reason, "add the file or leave the sample out")
     try:
         plane, pixel_size = _READERS[path.suffix.lower()](path)
         return _scale(plane), pixel_size
     except _UnusableError as cause:
-        raise _error(sample, channel, cause) from cause
+        raise _error(sample, channel, *cause.args) from cause
     except _BROKEN as cause:
         detail = str(cause).partition("\n")[0] or type(cause).__name__
         reason = f"unreadable or truncated ({detail})"
-        raise _error(sample, channel, _UnusableError(reason, "copy or export the file again")) from cause
+        raise _error(sample, channel, reason, "copy or export the file again") from cause
 
 
 def _scale(plane: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -137,8 +111,7 @@ def _scale(plane: NDArray[np.generic]) -> NDArray[np.float32]:
     if plane.size == 0:
         raise _UnusableError("the picture has no pixels", "export it again")
     top = 255 if plane.dtype == np.uint8 else 65535
-    scaled: NDArray[np.float32] = (plane.astype(np.float64) / top).astype(np.float32)
-    return scaled
+    return np.asarray(plane.astype(np.float64) / top, np.float32)
 
 
 def _read_png(path: Path) -> tuple[NDArray[np.generic], None]:
@@ -193,3 +166,53 @@ _READERS: dict[str, Callable[[Path], tuple[NDArray[np.generic], float | None]]] 
     ".jpg": _read_jpeg,
     ".jpeg": _read_jpeg,
 }
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Cells and nuclei of one picture, matched: the same number is the same cell.
+
+    Attributes
+    ----------
+    cells, nuclei : ndarray, shape (height, width), uint16
+        Label images, 0 is background; labels run from 1 to the number of cells without gaps.
+        Every cell holds exactly one nucleus with the cell's own label.
+    """
+
+    cells: NDArray[np.uint16]
+    nuclei: NDArray[np.uint16]
+
+    @property
+    def count(self) -> int:
+        """Number of cells."""
+        return int(self.cells.max(initial=0))
+
+
+def write_mask(path: Path, segmentation: Segmentation) -> None:
+    """Write a segmentation as a TIFF: page 1 cells, page 2 nuclei, the same number is the same cell."""
+    import tifffile
+
+    pages = np.stack([segmentation.cells, segmentation.nuclei])
+    with replacing(path) as temporary, tifffile.TiffWriter(temporary) as file:
+        for page, name in zip(pages, ("cells", "nuclei"), strict=True):
+            file.write(page, compression="zlib", photometric="minisblack", description=name, metadata=None)
+
+
+def read_mask(path: Path) -> Segmentation:
+    """Read what `write_mask` wrote.
+
+    Raises
+    ------
+    PipelineError
+        Where the file is missing, damaged or not of two uint16 pages.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = [page.asarray() for page in file.pages]
+    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
+        raise PipelineError(f"{path}: label image cannot be read ({error}); run extract again") from error
+    if len(pages) != 2 or any(page.dtype != np.uint16 or page.shape != pages[0].shape for page in pages):
+        raise PipelineError(f"{path}: not two uint16 pages of one size (cells, nuclei); run extract again")
+    return Segmentation(*pages)

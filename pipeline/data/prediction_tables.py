@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from models.base_learners.votes import scaled
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import slug
-from pipeline.data.embedding_tables import embedding_name
 from pipeline.data.labels import parse_target
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.tables import read_by_id
+from pipeline.data.tables import embedding_name, read_by_id
 
 OUTPUTS = "outputs"
 """Name of the block that all networks' predictions make together."""
@@ -109,6 +108,6 @@ def _numbers(path: Path, table: pd.DataFrame) -> NDArray[np.float32]:
             f"or by name, or a column {' or '.join(_SETS)} of class indices"
         )
     try:
-        return table.to_numpy(dtype=np.float32)
+        return table.replace("", np.nan).to_numpy(dtype=np.float32)
     except ValueError as error:
         raise PipelineError(f"{path}: {error}; give numbers") from error

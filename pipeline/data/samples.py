@@ -22,6 +22,7 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """File types that are read, in any case."""
 
+_UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{'|'.join(COLOURS.values())})", re.IGNORECASE)
 
@@ -32,8 +33,7 @@ class Sample:
 
     Attributes
     ----------
-    id : str
-        Name that is safe as a file name.
+    id : str, safe as a file name
     paths : tuple of Path
         One file per channel, in the order of `CHANNELS`.
     pixel_size_um : float or None
@@ -69,7 +69,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample], list[Problem]]:
-    """List the samples of a folder, by name or as a table says.
+    """List the samples of a folder, by name or as a table says, in the order of ids; and what is of no use.
 
     Parameters
     ----------
@@ -78,13 +78,6 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
         holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``.
-
-    Returns
-    -------
-    samples : list of Sample
-        Sorted by id.
-    problems : list of Problem
-        What was found but cannot be used.
 
     Raises
     ------
@@ -134,17 +127,12 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
 
 def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Problem | None:
     if not is_safe_id(sample_id):
-        return _unsafe(sample_id, next(iter(channels.values())).name)
+        return Problem(sample_id, next(iter(channels.values())).name, *_UNSAFE)
     missing = [channel for channel in CHANNELS if channel not in channels]
     if missing:
         names = ", ".join(f"{sample_id}_{COLOURS[channel]}.png" for channel in missing)
         return Problem(sample_id, names, f"missing in {images}", "add the file or leave the sample out")
     return None
-
-
-def _unsafe(sample_id: str, file: str) -> Problem:
-    reason = "the id cannot be a file name"
-    return Problem(sample_id, file, reason, "use letters, digits and _ . + = - (no / and no leading dot)")
 
 
 def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
@@ -167,23 +155,21 @@ def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
 
 def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
     """Map each channel to its column: its name or its colour."""
-    known = set(found)
     columns = {}
-    for channel in CHANNELS:
-        named = [name for name in (channel, COLOURS[channel]) if name in known]
+    for channel, colour in COLOURS.items():
+        named = {channel, colour} & set(found)
         if len(named) != 1:
             raise PipelineError(
-                f"{path}: needs one column '{channel}' or '{COLOURS[channel]}' with the paths of that channel"
+                f"{path}: needs one column '{channel}' or '{colour}' with the paths of that channel"
             )
-        columns[channel] = named[0]
+        columns[channel] = named.pop()
     return columns
 
 
 def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> Sample:
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
-        problem = _unsafe(sample_id, "")
-        raise ValueError(f"{problem.reason}; {problem.remedy}")
+        raise ValueError("; ".join(_UNSAFE))
     paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
     size = _pixel_size(row.get("pixel_size_um", ""))
     return Sample(sample_id, paths, size, row.get("group", "").strip() or None)

@@ -1,4 +1,4 @@
-"""Tables that users give: any csv as text, and csv, parquet or npz with one row per picture."""
+"""Tables that users give: any csv as text; csv, parquet or npz with one row per picture; embeddings."""
 
 import zipfile
 from collections.abc import Callable, Sequence
@@ -8,13 +8,21 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from features.naming import parse
 from pipeline.core.errors import PipelineError
+from pipeline.core.names import slug
 
 _KEYS = ("Id", "id", "Ids", "ids")
 
+_MISSING = (
+    "", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "-NaN", "nan", "-nan", "NULL", "null",
+    "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
+)  # fmt: skip
+"""What stands for an unknown number in csv tables, as for `pandas.read_csv`; it may well be an id."""
+
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a csv table as text, with the named columns.
+    """Read a csv table as text, with the named columns; spaces around ids do not count.
 
     Raises
     ------
@@ -24,8 +32,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise PipelineError(f"{path}: no such file; give the path of a csv table with {', '.join(columns)}")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (ValueError, UnicodeDecodeError) as error:
+        table = _read_csv(path)
+    except ValueError as error:
         raise PipelineError(
             f"{path}: not a readable csv table ({_reason(error)}); save it as UTF-8 csv"
         ) from error
@@ -34,6 +42,20 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         found = ", ".join(table.columns)
         raise PipelineError(f"{path}: no column {', '.join(missing)} (found: {found}); add or rename it")
     return table
+
+
+def _read_csv(path: Path, text: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read ids, and `text` columns (None: all), letter by letter; what other columns lack is NaN."""
+    header = pd.read_csv(path, dtype=str, nrows=0, skipinitialspace=True).columns
+    numbers = [] if text is None else [name for name in header if name not in (*_KEYS, *text)]
+    table = pd.read_csv(
+        path,
+        dtype={name: str for name in header if name not in numbers},
+        keep_default_na=False,
+        na_values=dict.fromkeys(numbers, _MISSING),
+        skipinitialspace=True,
+    )
+    return table.assign(**{name: table[name].str.strip() for name in _KEYS if name in table.columns})
 
 
 def read_by_id(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -45,12 +67,12 @@ def read_by_id(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
         ``.parquet`` or ``.csv`` with a column ``Id``, or ``.npz`` with ``ids`` and arrays of one or two
         dimensions with as many rows.
     text : sequence of str
-        Columns of a csv that are text, whatever they look like.
+        Columns of a csv that are text, whatever they look like, as ids are.
 
     Returns
     -------
     DataFrame
-        Index ``Id`` (text), in the table's order.
+        Index ``Id`` (text), in the table's order; missing numbers of a csv are NaN.
 
     Raises
     ------
@@ -59,10 +81,9 @@ def read_by_id(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
     """
     if not path.is_file():
         raise PipelineError(f"{path}: no such file; give a parquet, csv or npz table keyed by Id")
-    as_text = dict.fromkeys((*_KEYS, *text), str)
     readers: dict[str, Callable[[], pd.DataFrame]] = {
         ".parquet": lambda: pd.read_parquet(path),
-        ".csv": lambda: pd.read_csv(path, dtype=as_text, skipinitialspace=True),
+        ".csv": lambda: _read_csv(path, text),
         ".npz": lambda: _read_npz(path),
     }
     if path.suffix.lower() not in readers:
@@ -108,3 +129,45 @@ def _read_npz(path: Path) -> pd.DataFrame:
 
 def _reason(error: Exception) -> str:
     return str(error).splitlines()[0]
+
+
+def read_embedding(path: Path) -> pd.DataFrame:
+    """Read one table of embeddings: what `read_by_id` reads, numbers only.
+
+    Returns
+    -------
+    DataFrame of float32
+        Index ``Id`` (text, sorted). Columns whose names follow the grammar of features keep them;
+        the others become ``cnn__<file>__e0000`` and so on.
+
+    Raises
+    ------
+    PipelineError
+        As `read_by_id` does, and where something is not a number.
+    """
+    table = read_by_id(path)
+    wrong = [column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])]
+    if wrong:
+        raise PipelineError(f"{path}: column '{wrong[0]}' does not hold numbers; remove or convert it")
+    if table.empty:
+        raise PipelineError(f"{path}: holds no numbers; give at least one row and one column beside Id")
+    table = table.astype(np.float32).sort_index()
+    name = embedding_name(path)
+    names = [
+        column if _parses(column) else f"cnn__{name}__e{number:04}"
+        for number, column in enumerate(map(str, table.columns))
+    ]
+    return table.set_axis(names, axis=1)
+
+
+def embedding_name(path: Path) -> str:
+    """Return a file's name as a token of column names."""
+    return slug(path.stem) or "embedding"
+
+
+def _parses(column: str) -> bool:
+    try:
+        parse(column)
+    except ValueError:
+        return False
+    return True

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, write_table
 from pipeline.core.weights import read_card, write_card
-from pipeline.data.embedding_tables import embedding_name
+from pipeline.data.tables import embedding_name
 from pipeline.networks.checkpoints import UNKNOWN, TrainedOn
 from pipeline.networks.preprocessing import Embedder
 

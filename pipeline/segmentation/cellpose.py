@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import replacing
 from pipeline.core.workers import check_device
-from pipeline.data.masks import Segmentation
-from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.pictures import Picture, Segmentation, read_picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation.fields import network_planes
-from pipeline.segmentation.matching import divide_cells, match
+from pipeline.segmentation.inference import CELL, NUCLEUS, estimate_diameter, find_objects
+from pipeline.segmentation.label_images import divide_cells, drop_debris, match
 from pipeline.segmentation.network import Weights, find_weights
-from pipeline.segmentation.scale import CELL, NUCLEUS, estimate_diameter, find_objects
-from pipeline.segmentation.shapes import drop_debris
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 Labels = NDArray[np.int32]
@@ -74,7 +72,7 @@ class CellposeSegmenter:
     uses_torch: ClassVar[bool] = True
 
     def settings(self) -> Mapping[str, str | float | int | None]:
-        """Return digests of the weights, the diameters and the version of the method."""
+        """Return what decides the result, and the version of the method."""
         return {
             "nuclei": self.nuclei.digest,
             "cells": self.cells.digest,
@@ -103,11 +101,8 @@ class CellposeSegmenter:
 
     def with_diameters(self, nuclei: float, cells: float) -> Self:
         """Return the segmenter with diameters, in pixels, where it was given none."""
-        return replace(
-            self,
-            nuclei_diameter=self.nuclei_diameter or nuclei,
-            cell_diameter=self.cell_diameter or cells,
-        )
+        given = self.nuclei_diameter or nuclei, self.cell_diameter or cells
+        return replace(self, nuclei_diameter=given[0], cell_diameter=given[1])
 
     def estimate_diameters(self, pictures: Sequence[Picture]) -> tuple[float, float]:
         """Return the median diameters, in pixels, of the nuclei and the cells of some pictures."""

@@ -39,18 +39,9 @@ def flows_of(labels: Labels) -> Plane:
 
 
 def follow_flows(flows: Plane, inside: NDArray[np.bool_]) -> Labels:
-    """Group the pixels inside objects by where the flows carry them.
+    """Group the pixels inside objects by where the flows (as in `flows_of`) carry them.
 
-    Parameters
-    ----------
-    flows : ndarray, shape (2, height, width), float32
-        Step down and right at every pixel, in pixels.
-    inside : ndarray, shape (height, width), bool
-
-    Returns
-    -------
-    ndarray, shape (height, width), int32
-        Labels; pixels that end near no seed, and objects with inconsistent flows, are background.
+    Pixels that end near no seed, and objects with inconsistent flows, are background.
     """
     rows, columns = np.nonzero(inside)
     steps = np.ascontiguousarray(np.moveaxis(flows * inside, 0, -1), np.float32)

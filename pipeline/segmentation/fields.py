@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
-from pipeline.data.masks import read_mask
-from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.pictures import Picture, read_mask, read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation.shapes import median_diameter
+from pipeline.segmentation.label_images import median_diameter
 
 TEST_EVERY = 5
 """One field in so many of each type is kept for testing: 20 %."""
@@ -92,10 +91,8 @@ def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
     masks = read_mask(path)
     if objects == "cells":
         planes = np.stack([picture.plane(channel) for channel in ("microtubules", "er", "nucleus")])
-    else:
-        planes = network_planes(objects, picture)
-    labels = masks.cells if objects == "cells" else masks.nuclei
-    return _checked(Field(sample.id, planes, labels.astype(np.int32)), path)
+        return _checked(Field(sample.id, planes, masks.cells.astype(np.int32)), path)
+    return _checked(Field(sample.id, network_planes(objects, picture), masks.nuclei.astype(np.int32)), path)
 
 
 def _read_pair(path: Path, labels: Path) -> Field:

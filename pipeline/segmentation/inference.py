@@ -1,17 +1,17 @@
-"""Running a Cellpose network on a picture: normalise, rescale, tile, predict, follow the flows."""
+"""Running a Cellpose network on a picture at the scale of its objects: tile, predict, follow the flows."""
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.workers import autocast
-from pipeline.segmentation.augment import normalise
 from pipeline.segmentation.dynamics import follow_flows
-from pipeline.segmentation.shapes import drop_small
+from pipeline.segmentation.label_images import drop_small, enlarge_labels, median_diameter
+from pipeline.segmentation.network import Weights, load_network
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -41,9 +41,30 @@ STEP_FLOW = 5.0
 SMALLEST = 9
 """Objects of fewer network pixels are dropped: an eighth of a nucleus at Cellpose's diameter of 17."""
 
+BEARABLE = 2.5
+"""Objects further than this factor from the expected diameter are pieces, or many objects in one."""
 
-@dataclass(frozen=True)
-class Prediction:
+TOLL = 1.0
+"""Weight of the squared octaves between the objects' diameter and the expected one, against confidence.
+
+On fields of the training part neither constant decides: from 1.8 to 4.0, and from 0 to 2.0, the estimates are
+as good (`benchmarks/segmentation_diameter.py`).
+"""
+
+NUCLEUS, CELL = 40.0, 100.0
+"""Diameters, in pixels, of an HPA picture of 512 × 512: expected where none was given or estimated."""
+
+WINDOW = 208
+"""Side, in network pixels, of the middle of a picture that is tried: the ladder's small steps see enough."""
+
+LADDER = (10.0, 20.0, 40.0, 80.0, 160.0)
+"""Diameters, in pixels, that are tried; the network bears objects half and twice as large as it expects."""
+
+TOLERANCE = 1.5
+"""A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
+
+
+class Prediction(NamedTuple):
     """What the network says about a picture, at the network's scale.
 
     Attributes
@@ -63,14 +84,10 @@ def predict(network: "Module", planes: Plane, scale: float, device: str = "cpu")
 
     Parameters
     ----------
-    network : Module
-        As `load_network` gives it.
     planes : ndarray, shape (2, height, width), float32
         The objects' plane, and the nuclei or zeros; any range of values.
     scale : float
         Network pixels per picture pixel.
-    device : str
-        ``cpu``, ``cuda`` or another name that torch knows.
     """
     import torch
     from cellpose.transforms import pad_image_ND
@@ -130,15 +147,101 @@ def _taper(side: int) -> Plane:
 
 
 def follow(prediction: Prediction, threshold: float = 0.0) -> Labels:
-    """Turn flows into a label image: pixels that flow to one point are one object.
-
-    Parameters
-    ----------
-    prediction : Prediction
-    threshold : float
-        Log-odds above which a pixel is inside.
-    """
+    """Turn flows into labels: pixels above a threshold of log-odds that flow to one point are one object."""
     inside = prediction.logits > threshold
     if not inside.any():
         return np.zeros(inside.shape, np.int32)
     return drop_small(follow_flows(prediction.flows / STEP_FLOW, inside), SMALLEST)
+
+
+def normalise(plane: Plane) -> Plane:
+    """Scale a plane so that its 1st percentile is 0 and its 99th is 1; a flat plane becomes 0."""
+    low, high = np.percentile(plane, (1, 99))
+    if high - low <= 1e-6 * max(1.0, abs(float(high))):
+        return np.zeros_like(plane, dtype=np.float32)
+    return np.asarray((plane - low) / (high - low), np.float32)
+
+
+def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) -> Labels:
+    """Return a label image, at the pictures' scale, of what a network finds.
+
+    The picture is predicted with objects at the network's diameter; where those found are of quite
+    another size than expected, or none is found, once more at the size that they have.
+    """
+    if not np.ptp(planes[0]):
+        return np.zeros(planes.shape[1:], np.int32)
+    labels, found = _at_diameter(weights, planes, diameter, device)
+    if not found:
+        found = estimate_diameter(weights, [planes], device, default=diameter)
+    if not 1 / TOLERANCE < found / diameter < TOLERANCE:
+        labels, _ = _at_diameter(weights, planes, found, device)
+    return enlarge_labels(labels, (planes.shape[1], planes.shape[2]))
+
+
+def _at_diameter(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[Labels, float]:
+    """Return labels at the network's scale, and their median diameter in pixels of the picture."""
+    scale = weights.diameter / diameter
+    labels = follow(predict(load_network(weights, device), planes, scale, device), weights.inside)
+    return labels, median_diameter(labels) / scale
+
+
+def estimate_diameter(
+    weights: Weights,
+    pictures: Sequence[Plane],
+    device: str = "cpu",
+    ladder: Sequence[float] = LADDER,
+    default: float = NUCLEUS,
+) -> float:
+    """Return the median diameter, in pixels, of the objects of some pictures.
+
+    The middle of each picture is predicted at every diameter of the ladder; the step whose objects are
+    best (see `quality`) is measured, and predicted once more at the diameter found. Pictures without
+    objects do not count; without any, the default is returned.
+    """
+    found = [_of_picture(weights, planes, device, ladder) for planes in pictures]
+    present = [diameter for diameter in found if diameter]
+    return round(float(np.median(present)), 1) if present else default
+
+
+def _of_picture(weights: Weights, planes: Plane, device: str, ladder: Sequence[float]) -> float:
+    steps = [step for step in ladder if step < max(planes.shape[1:])]
+    looks = [(see(weights, planes, step, device), step) for step in steps]
+    rated = [(quality(*look, step), look[1]) for look, step in looks]
+    best, diameter = max(rated, default=(0.0, 0.0))
+    if not best:
+        return 0.0
+    _, again = see(weights, planes, diameter, device)
+    return again if 1 / BEARABLE < again / diameter < BEARABLE else diameter
+
+
+def see(weights: Weights, planes: Plane, expected: float, device: str = "cpu") -> tuple[float, float]:
+    """Look for objects of an expected diameter in the middle of a picture.
+
+    It returns the mean confidence of the pixels (2 p − 1 in objects, 0 outside), and the median diameter of
+    the objects in pixels; 0 where there are none.
+    """
+    scale = weights.diameter / expected
+    prediction = predict(load_network(weights, device), _middle(planes, WINDOW / scale), scale, device)
+    labels = follow(prediction, weights.inside)
+    confidence = np.tanh(np.clip(prediction.logits[labels > 0], 0, None) / 2).sum() / labels.size
+    return float(confidence), median_diameter(labels) / scale
+
+
+def quality(
+    confidence: float, measured: float, expected: float, bearable: float = BEARABLE, toll: float = TOLL
+) -> float:
+    """Return how well objects are seen at an expected diameter; 0 where their own is another.
+
+    Confidence is worth less the further the objects' diameter is from the expected one: a network pulls
+    nothing together from pieces, and sees little in what is much too small.
+    """
+    if not 1 / bearable < measured / expected < bearable:
+        return 0.0
+    return confidence / (1 + toll * float(np.log2(measured / expected)) ** 2)
+
+
+def _middle(planes: Plane, side: float) -> Plane:
+    """Return the middle of a picture, with sides of at most so many pixels."""
+    kept = [(length, min(length, max(1, round(side)))) for length in planes.shape[1:]]
+    window = [slice((length - keep) // 2, (length - keep) // 2 + keep) for length, keep in kept]
+    return planes[:, *window]

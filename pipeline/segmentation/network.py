@@ -65,16 +65,7 @@ class SegmenterCard(WeightsCard):
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights that has been found and checked.
-
-    Attributes
-    ----------
-    path : Path
-    digest : str
-        sha256 of the file.
-    diameter, inside : float
-        As in `SegmenterCard`.
-    """
+    """A file of weights that has been found and checked: its sha256, and what its `SegmenterCard` says."""
 
     path: Path
     digest: str
@@ -181,12 +172,8 @@ def upsample_late(network: "Module") -> None:
     """Let a Cellpose network's decoder compute before it upsamples: the same numbers for less work.
 
     Every step of the decoder repeats each pixel twice both ways, then normalises, rectifies and convolves.
-    What looks at single pixels gives the same before they are repeated; see `repeated_convolution`.
-
-    Parameters
-    ----------
-    network : Module
-        In place, on its device, with its weights: they are not looked at again.
+    What looks at single pixels gives the same before they are repeated; see `repeated_convolution`. The
+    network, changed in place, must be on its device and have its weights: they are not looked at again.
     """
     decoder: Any = network.upsample
     first = [repeated_convolution(block.conv[0][2]) for block in decoder.up[:-1]]

@@ -14,15 +14,12 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import reconstruction, remove_small_holes
 from skimage.segmentation import watershed
 
-from pipeline.data.masks import Segmentation
-from pipeline.data.pictures import Picture
+from pipeline.data.pictures import Picture, Segmentation
 from pipeline.data.samples import Sample
-from pipeline.segmentation.matching import match
-from pipeline.segmentation.shapes import drop_debris, median_area, median_diameter, smooth_labels
+from pipeline.segmentation.label_images import drop_debris, match, median_area, median_diameter, smooth_labels
 
 Plane = NDArray[np.float32]
 Labels = NDArray[np.int32]
-
 
 VERSION = 2
 """Raise it when the same parameters give other masks than before."""
@@ -72,14 +69,14 @@ class WatershedSegmenter:
     def find_nuclei(self, plane: Plane) -> Labels:
         """Return a label image of the nuclei of a nucleus plane."""
         blurred = cv2.GaussianBlur(plane, (0, 0), self.smoothing)
-        inside = bright_regions(blurred, float((plane - blurred).std()))
+        inside = _bright_regions(blurred, float((plane - blurred).std()))
         if not inside.any():
             return np.zeros(plane.shape, np.int32)
         distance = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-        radius = typical_radius(distance)
+        radius = _typical_radius(distance)
         seeds = self._seeds(distance, radius)
         nuclei = watershed(-distance, seeds, mask=inside).astype(np.int32)
-        return smooth_labels(close_notches(refine_edges(nuclei, blurred)), 0.12 * radius)
+        return smooth_labels(_close_notches(_refine_edges(nuclei, blurred)), 0.12 * radius)
 
     def _seeds(self, distance: Plane, radius: float) -> Labels:
         smooth = cv2.GaussianBlur(distance, (0, 0), max(0.5, 0.15 * radius))
@@ -106,18 +103,12 @@ class WatershedSegmenter:
         return smooth_labels(cells, 0.15 * radius, keep=nuclei)
 
 
-def bright_regions(blurred: Plane, noise: float = 0.0) -> NDArray[np.bool_]:
+def _bright_regions(blurred: Plane, noise: float) -> NDArray[np.bool_]:
     """Return where a blurred plane is bright: Otsu's threshold on its logarithm.
 
     The logarithm keeps dim nuclei beside bright ones (mitosis) and makes uneven light additive.
-    Flat planes, and planes without two distinct levels, have no bright region.
-
-    Parameters
-    ----------
-    blurred : ndarray, shape (height, width), float32
-    noise : float
-        Standard deviation of what the blur took away. In pure noise Otsu's two levels are half of it
-        apart; a plane whose levels are less than 0.8 of it apart shows nothing.
+    Flat planes, and planes without two distinct levels, have no bright region: in pure noise Otsu's levels
+    are half of `noise` (the standard deviation of what the blur took away) apart, here it must be 0.8.
     """
     low, high = np.percentile(blurred, (1, 99.8))
     nothing = np.zeros(blurred.shape, bool)
@@ -130,17 +121,17 @@ def bright_regions(blurred: Plane, noise: float = 0.0) -> NDArray[np.bool_]:
     return np.asarray(ndi.binary_fill_holes(bright)) if distinct else nothing
 
 
-def typical_radius(distance: Plane) -> float:
+def _typical_radius(distance: Plane) -> float:
     """Return the radius of typical bright regions, in pixels: the weighted median of inner radii."""
     peaks = distance[tuple(peak_local_max(distance, min_distance=3, exclude_border=False).T)]
-    peaks = np.sort(peaks)
     if not peaks.size:
         return 1.0
+    peaks = np.sort(peaks)
     weight = np.cumsum(peaks**2)
     return float(max(1.0, peaks[np.searchsorted(weight, weight[-1] / 2)]))
 
 
-def refine_edges(nuclei: Labels, blurred: Plane) -> Labels:
+def _refine_edges(nuclei: Labels, blurred: Plane) -> Labels:
     """Cut every nucleus at half its own brightness above the dark, so that bright ones have no halo."""
     numbers = np.arange(1, nuclei.max() + 1)
     if not numbers.size:
@@ -151,7 +142,7 @@ def refine_edges(nuclei: Labels, blurred: Plane) -> Labels:
     return np.where(blurred > threshold[nuclei], nuclei, 0).astype(np.int32)
 
 
-def close_notches(nuclei: Labels) -> Labels:
+def _close_notches(nuclei: Labels) -> Labels:
     """Fill notches at the rim of nuclei, where a dark nucleolus lies at the edge.
 
     Each nearly convex nucleus is closed by a disc of half its own radius; neighbours keep their pixels.

@@ -4,11 +4,17 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 Plane = NDArray[np.float32]
 """One channel's plane, shape (height, width)."""
 
+Points = NDArray[np.float32]
+"""Rows and columns, in pixels, shape (n, 2); they may lie outside the plane."""
+
+Floats = NDArray[np.float32]
+"""One number each, shape (n,)."""
 
 FINEST = 0.4
 """Smallest standard deviation in pixels with which anything is drawn: a detail never falls between pixels."""
@@ -29,7 +35,7 @@ def blur(plane: Plane, sigma: float) -> Plane:
     return as_plane(cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.01), borderType=cv2.BORDER_REFLECT))
 
 
-def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Plane:
+def smooth_noise(shape: tuple[int, int], sigma: float, rng: Generator) -> Plane:
     """Draw Gaussian noise of mean 0 and variance 1, correlated over about `sigma` pixels.
 
     Slow variations are drawn on a coarser grid and enlarged: the result is as smooth, for a
@@ -46,39 +52,23 @@ def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator)
     return noise[: shape[0], : shape[1]]
 
 
-def speckle(shape: tuple[int, int], contrast: float, rng: np.random.Generator) -> Plane:
+def speckle(shape: tuple[int, int], contrast: float, rng: Generator) -> Plane:
     """Draw the graininess of an antibody stain, mean 1: bound molecules are few and lie in small clumps."""
     noise = smooth_noise(shape, 0.6, rng)
     return as_plane(np.exp(np.float32(contrast) * noise - np.float32(contrast**2 / 2)))
 
 
-def web(shape: tuple[int, int], mesh: float, thickness: float, rng: np.random.Generator) -> Plane:
+def web(shape: tuple[int, int], mesh: float, thickness: float, rng: Generator) -> Plane:
     """Draw a net of curved threads, 1 where correlated noise is close to zero, falling to 0 between them.
 
-    Parameters
-    ----------
-    shape : tuple of int
-    mesh : float
-        Typical width of a mesh in pixels.
-    thickness : float
-        Width of the threads relative to the mesh, about 0.2 to 0.6.
-    rng : numpy.random.Generator
+    Meshes are typically `mesh` pixels wide, threads `thickness` of that, about 0.2 to 0.6.
     """
     noise = smooth_noise(shape, mesh / 2, rng)
     return as_plane(np.exp(-np.square(noise / np.float32(thickness))))
 
 
-def splat(shape: tuple[int, int], points: NDArray[np.float32], weights: NDArray[np.float32]) -> Plane:
-    """Add up point masses, each shared bilinearly by the four pixels around it.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    points : ndarray, shape (n, 2), float32
-        Row and column of each point, which may lie outside the plane.
-    weights : ndarray, shape (n,), float32
-        Mass of each point.
-    """
+def splat(shape: tuple[int, int], points: Points, weights: Floats) -> Plane:
+    """Add up point masses, each shared bilinearly by the four pixels around it."""
     height, width = shape
     floor = np.floor(points).astype(np.int64)
     inside = ((floor >= 0) & (floor < (height - 1, width - 1))).all(axis=1)
@@ -86,22 +76,14 @@ def splat(shape: tuple[int, int], points: NDArray[np.float32], weights: NDArray[
     down, right = (points[inside] - floor).T
     index = floor[:, 0] * width + floor[:, 1]
     plane = np.zeros(height * width)
-    for offset, share in (
-        (0, (1 - down) * (1 - right)),
-        (1, (1 - down) * right),
-        (width, down * (1 - right)),
-        (width + 1, down * right),
-    ):
-        plane += np.bincount(index + offset, share * weights, height * width)
+    up, left = 1 - down, 1 - right
+    corners = ((0, up, left), (1, up, right), (width, down, left), (width + 1, down, right))
+    for offset, high, wide in corners:
+        plane += np.bincount(index + offset, high * wide * weights, height * width)
     return plane.reshape(shape).astype(np.float32)
 
 
-def dots(
-    shape: tuple[int, int],
-    points: NDArray[np.float32],
-    sigma: float,
-    weights: NDArray[np.float32] | float = 1.0,
-) -> Plane:
+def dots(shape: tuple[int, int], points: Points, sigma: float, weights: Floats | float = 1.0) -> Plane:
     """Draw round Gaussian spots of `sigma` pixels whose peaks are `weights`."""
     sigma = max(sigma, FINEST)
     mass = np.broadcast_to(np.float32(weights), len(points)) * np.float32(2 * np.pi * sigma**2)
@@ -110,10 +92,10 @@ def dots(
 
 def lines(
     shape: tuple[int, int],
-    points: NDArray[np.float32],
-    spacing: NDArray[np.float32] | float,
+    points: Points,
+    spacing: Floats | float,
     sigma: float,
-    weights: NDArray[np.float32] | float = 1.0,
+    weights: Floats | float = 1.0,
 ) -> Plane:
     """Draw lines through points that lie `spacing` pixels apart, of Gaussian profile with peak `weights`.
 
@@ -124,12 +106,7 @@ def lines(
     return blur(splat(shape, points, np.broadcast_to(mass, len(points))), sigma)
 
 
-def rings(
-    shape: tuple[int, int],
-    centres: NDArray[np.float32],
-    radii: NDArray[np.float32],
-    sigma: float,
-) -> Plane:
+def rings(shape: tuple[int, int], centres: Points, radii: Floats, sigma: float) -> Plane:
     """Draw circles of the given radii (pixels) with lines of `sigma` pixels and peak 1."""
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False, dtype=np.float32)
     path = centres[:, None] + radii[:, None, None] * directions(turns)

@@ -1,20 +1,18 @@
 """Simulated pictures: a field of a protein's cells, stained and photographed; and a sheet of examples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import CHANNELS
+from pipeline.simulation import cytoplasm, cytoskeleton, nuclear
 from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, speckle
 from pipeline.simulation.outlines import draw_scene
-from pipeline.simulation.painters import PAINTERS
-from pipeline.simulation.painters.cytoplasm import stain_reticulum
-from pipeline.simulation.painters.cytoskeleton import stain_microtubules
-from pipeline.simulation.painters.nuclear import stain_dna
 from pipeline.simulation.placement import CELL_LINES, populate
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Exposure, Protein, divisions_for, lines_for
 from pipeline.simulation.proteins import protein as protein_at
@@ -33,20 +31,52 @@ COLUMNS = 7
 
 _CAPTION = 18
 
+PAINTERS: dict[str, Callable[[Scene, Generator], Plane]] = {
+    "Nucleoplasm": nuclear.nucleoplasm,
+    "Nuclear membrane": nuclear.nuclear_membrane,
+    "Nucleoli": nuclear.nucleoli,
+    "Nucleoli fibrillar center": nuclear.fibrillar_center,
+    "Nuclear speckles": nuclear.nuclear_speckles,
+    "Nuclear bodies": nuclear.nuclear_bodies,
+    "Endoplasmic reticulum": cytoplasm.endoplasmic_reticulum,
+    "Golgi apparatus": cytoplasm.golgi_apparatus,
+    "Peroxisomes": cytoplasm.peroxisomes,
+    "Endosomes": cytoplasm.endosomes,
+    "Lysosomes": cytoplasm.lysosomes,
+    "Intermediate filaments": cytoskeleton.intermediate_filaments,
+    "Actin filaments": cytoskeleton.actin_filaments,
+    "Focal adhesion sites": cytoskeleton.focal_adhesion_sites,
+    "Microtubules": cytoskeleton.microtubules,
+    "Microtubule ends": cytoskeleton.microtubule_ends,
+    "Cytokinetic bridge": cytoskeleton.cytokinetic_bridge,
+    "Mitotic spindle": cytoskeleton.mitotic_spindle,
+    "Microtubule organizing center": cytoskeleton.microtubule_organizing_center,
+    "Centrosome": cytoskeleton.centrosome,
+    "Lipid droplets": cytoplasm.lipid_droplets,
+    "Plasma membrane": cytoskeleton.plasma_membrane,
+    "Cell junctions": cytoskeleton.cell_junctions,
+    "Mitochondria": cytoplasm.mitochondria,
+    "Aggresome": cytoplasm.aggresome,
+    "Cytosol": cytoplasm.cytosol,
+    "Cytoplasmic bodies": cytoplasm.cytoplasmic_bodies,
+    "Rods & rings": cytoplasm.rods_and_rings,
+}
+"""For each of the 28 locations, where a protein that lives there is found in a field of cells.
+
+A painter takes the geometry of a field and a generator and returns one plane in which a bright structure is
+about 1. It knows nothing of expression, mixing, blur or noise.
+"""
+
 
 @dataclass(frozen=True)
 class SimulatedPicture:
-    """A picture and what is true of it.
+    """A picture, whose values are multiples of 1/255, and what is true of it.
 
     Attributes
     ----------
-    picture : Picture
-        The four channels; values are multiples of 1/255.
     cells, nuclei : ndarray, shape (height, width), uint16
         True label images, numbered from 1 without gaps; a cell and its nucleus have the same number.
         Every cell has one nucleus: cells whose nucleus lies beyond the border are seen but not numbered.
-    locations : tuple of str
-        Where the protein is.
     group : str
         The protein's name, shared by all its pictures.
     """
@@ -68,27 +98,17 @@ def simulate_picture(
 ) -> SimulatedPicture:
     """Simulate one picture of one protein: the same for the same arguments, always.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of the whole series of proteins.
-    protein : int or Protein
-        Position of a protein in the series, or the protein itself.
-    index : int
-        Which of the protein's pictures.
-    size : int
-        Side of the square field in pixels.
-    locations : tuple of str
-        Locations that occur in the series.
+    The protein is one of the series that the seed and the locations make, or its position there; the index
+    says which of its pictures, and the size is the side of the square field in pixels.
     """
     described = protein if isinstance(protein, Protein) else protein_at(seed, protein, locations)
     scene = scene_of(seed, described, index, size)
     for_stain, for_camera = (_stream(seed, described, index, purpose) for purpose in (1, 2))
     planes = (
-        stain_microtubules(scene, for_stain),
+        cytoskeleton.stain_microtubules(scene, for_stain),
         stain_protein(scene, described, for_stain),
-        stain_dna(scene, for_stain),
-        stain_reticulum(scene, for_stain),
+        nuclear.stain_dna(scene, for_stain),
+        cytoplasm.stain_reticulum(scene, for_stain),
     )
     light = illumination(scene.shape, for_camera.uniform(0.1, 0.5), for_camera)
     shots = [
@@ -106,12 +126,12 @@ def scene_of(seed: int, protein: Protein, index: int = 0, size: int = 512) -> Sc
     return draw_scene(protein.line, protein.pixel_um, size, population, rng)
 
 
-def _stream(seed: int, protein: Protein, index: int, purpose: int) -> np.random.Generator:
+def _stream(seed: int, protein: Protein, index: int, purpose: int) -> Generator:
     """Start the generator of one purpose in one picture, so that none shifts when another changes."""
     return np.random.default_rng((seed, 2, protein.number, index, purpose))
 
 
-def stain_protein(scene: Scene, protein: Protein, rng: np.random.Generator) -> Plane:
+def stain_protein(scene: Scene, protein: Protein, rng: Generator) -> Plane:
     """Paint a protein at all its locations, with its level in each cell and its unspecific background."""
     plane = np.zeros(scene.shape, np.float32)
     for name, share in zip(protein.locations, protein.shares, strict=True):
@@ -121,7 +141,7 @@ def stain_protein(scene: Scene, protein: Protein, rng: np.random.Generator) -> P
     return (plane * scene.per_cell(level) + unspecific) * speckle(scene.shape, protein.speckle, rng)
 
 
-def illumination(shape: tuple[int, int], strength: float, rng: np.random.Generator) -> Plane:
+def illumination(shape: tuple[int, int], strength: float, rng: Generator) -> Plane:
     """Draw the light falling on a field: brightest off the centre and uneven, mean about 1."""
     rows, columns = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     centre = rng.normal(0, 0.3, 2)
@@ -130,17 +150,10 @@ def illumination(shape: tuple[int, int], strength: float, rng: np.random.Generat
     return as_plane(np.clip(1 + strength * (0.5 - 0.6 * fall + 0.2 * drift), 0.2, None))
 
 
-def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:
+def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: Generator) -> NDArray[np.uint8]:
     """Take the picture of one channel; darker than the offset is 0, brighter than the camera can hold 255.
 
-    Parameters
-    ----------
-    stain : ndarray, shape (height, width), float32
-        Dye per pixel; 1 is a bright structure.
-    light : ndarray, shape (height, width), float32
-        Illumination, about 1.
-    exposure : Exposure
-    rng : numpy.random.Generator
+    The stain is dye per pixel, 1 in a bright structure; the light is about 1.
     """
     focused = (1 - exposure.haze) * blur(stain, exposure.sharpness)
     seen = (focused + exposure.haze * blur(stain, OUT_OF_FOCUS)) * light
@@ -162,19 +175,10 @@ def truth(scene: Scene) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
 
 
 def contact_sheet(locations: Sequence[str], seed: int) -> NDArray[np.uint8]:
-    """Lay out one example per location, the protein alone at that location.
+    """Lay out one example per location, seven to a row, the protein alone at that location.
 
-    Parameters
-    ----------
-    locations : sequence of str
-        What to show, in order, seven to a row.
-    seed : int
-        Another seed shows other cells.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-        Colours of the Human Protein Atlas: microtubules red, the protein green, nuclei blue.
+    Colours, shape (height, width, 3), are those of the Human Protein Atlas: microtubules red,
+    the protein green, nuclei blue.
     """
     tiles = [_tile(name, number, seed) for number, name in enumerate(locations)]
     width = min(COLUMNS, len(tiles))

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pipeline.simulation.drawing import Plane, directions, lines
+from pipeline.simulation.drawing import Floats, Plane, Points, directions, lines
 from pipeline.simulation.scene import Labels, Scene
 
 
@@ -33,23 +34,16 @@ STEP = 1.4
 
 
 def grow(
-    scene: Scene,
-    starts: NDArray[np.float32],
-    headings: NDArray[np.float32],
-    growth: Growth,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    scene: Scene, starts: Points, headings: Floats, growth: Growth, rng: Generator
+) -> tuple[Points, Floats, NDArray[np.int64]]:
     """Grow filaments inside the cells in which they start.
 
     Parameters
     ----------
-    scene : Scene
     starts : ndarray, shape (n, 2), float32
         Row and column of each filament's first point.
     headings : ndarray, shape (n,), float32
         First directions in radians.
-    growth : Growth
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -84,19 +78,14 @@ def grow(
     return points, age, filament
 
 
-def _pixel(position: NDArray[np.float32], padded: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pixel(position: Points, padded: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Index of the pixels nearest to points in a plane padded by one; points beyond it fall on the pad."""
     row, column = np.clip(np.rint(position).astype(np.int64) + 1, 0, np.array(padded.shape) - 1).T
     return row, column
 
 
 def strands(
-    scene: Scene,
-    starts: NDArray[np.float32],
-    headings: NDArray[np.float32],
-    growth: Growth,
-    sigma: float,
-    rng: np.random.Generator,
+    scene: Scene, starts: Points, headings: Floats, growth: Growth, sigma: float, rng: Generator
 ) -> Plane:
     """Grow filaments and draw them with lines of `sigma` pixels; one alone is about 1, crossings are more.
 
@@ -107,24 +96,10 @@ def strands(
     return lines(scene.shape, points, STEP, sigma, brightness[filament])
 
 
-def outwards(
-    scene: Scene,
-    origin: NDArray[np.float32],
-    starts: NDArray[np.float32],
-    spread: float,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Return headings, in radians, away from a point of the cell in which each filament starts.
+def outwards(scene: Scene, origin: Points, starts: Points, spread: float, rng: Generator) -> Floats:
+    """Return headings (radians, standard deviation `spread`) away from a point of the cell of each start.
 
-    Parameters
-    ----------
-    scene : Scene
-    origin : ndarray, shape (cells, 2), float32
-        The point of each cell, for example its centrosome.
-    starts : ndarray, shape (n, 2), float32
-    spread : float
-        Standard deviation of the headings in radians.
-    rng : numpy.random.Generator
+    `origin` has the point of each cell, for example its centrosome, shape (cells, 2).
     """
     rows, columns = (scene.at(plane, starts) for plane in scene.offset(origin))
     return (np.arctan2(rows, columns) + rng.normal(0, spread, len(starts))).astype(np.float32)

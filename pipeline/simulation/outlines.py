@@ -2,10 +2,11 @@
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from skimage.measure import label as connected
 
-from pipeline.simulation.drawing import as_plane, blur, directions, smooth_noise
+from pipeline.simulation.drawing import Floats, Plane, Points, as_plane, blur, directions, smooth_noise
 from pipeline.simulation.placement import CellLine, Phase, Population
 from pipeline.simulation.scene import Labels, Scene
 
@@ -15,12 +16,11 @@ ANGLES = 256
 BEND_UM = 1.6
 """Typical displacement in micrometres by which the plane is bent, so that outlines are not star-shaped."""
 
+Window = tuple[slice, slice]
 _TURN = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False)
 
 
-def draw_scene(
-    line: CellLine, pixel_um: float, size: int, population: Population, rng: np.random.Generator
-) -> Scene:
+def draw_scene(line: CellLine, pixel_um: float, size: int, population: Population, rng: Generator) -> Scene:
     """Draw the outlines of a population as label images.
 
     Every cell measures the plane in units of its own outline, a star-shaped curve that is bent by a
@@ -39,7 +39,7 @@ def draw_scene(
 
 
 def _claims(
-    line: CellLine, pixel_um: float, size: int, population: Population, rng: np.random.Generator
+    line: CellLine, pixel_um: float, size: int, population: Population, rng: Generator
 ) -> tuple[Labels, Labels]:
     """Let the cells share out the plane: label images of nuclei and cells, parts still unconnected."""
     slow, ruffles = (
@@ -67,7 +67,7 @@ def _claims(
     return nuclei, cells
 
 
-def _waves(orders: range, amplitude: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _waves(orders: range, amplitude: float, rng: Generator) -> NDArray[np.float64]:
     """Draw a random periodic function of the angle with the given orders, shape (ANGLES,)."""
     wave = np.zeros(ANGLES)
     for order in orders:
@@ -83,7 +83,7 @@ def _ellipse(axis: float, aspect: float) -> NDArray[np.float64]:
     return np.asarray(1 / np.hypot(np.cos(turned) / np.sqrt(aspect), np.sin(turned) * np.sqrt(aspect)))
 
 
-def _nucleus_outline(cells: Population, row: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def _nucleus_outline(cells: Population, row: int, rng: Generator) -> Floats:
     """Radius of a nucleus (or of its chromosomes) in every direction, in pixels, shape (ANGLES,)."""
     radius, axis = cells.nucleus_radius[row], float(cells.axis[row])
     phase = cells.phase[row]
@@ -98,9 +98,7 @@ def _nucleus_outline(cells: Population, row: int, rng: np.random.Generator) -> N
     return as_plane(radius * shape)
 
 
-def _cell_outline(
-    cells: Population, row: int, line: CellLine, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _cell_outline(cells: Population, row: int, line: CellLine, rng: Generator) -> Floats:
     """Radius of a cell around its nucleus in every direction, in pixels, shape (ANGLES,)."""
     radius, axis = cells.radius[row], float(cells.axis[row])
     if cells.condensed[row]:
@@ -115,7 +113,7 @@ def _cell_outline(
     return as_plane(radius * shape)
 
 
-def _window(centre: NDArray[np.float32], radius: float, size: int) -> tuple[slice, slice] | None:
+def _window(centre: Points, radius: float, size: int) -> Window | None:
     """Part of the field within `radius` pixels of a cell's centre."""
     low = np.maximum(np.floor(centre - radius), 0).astype(int)
     high = np.minimum(np.ceil(centre + radius), size).astype(int)
@@ -124,9 +122,7 @@ def _window(centre: NDArray[np.float32], radius: float, size: int) -> tuple[slic
     return slice(low[0], high[0]), slice(low[1], high[1])
 
 
-def _polar(
-    centre: NDArray[np.float32], window: tuple[slice, slice], bend: NDArray[np.float32]
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _polar(centre: Points, window: Window, bend: NDArray[np.float32]) -> tuple[NDArray[np.int32], Plane]:
     """Angle index and distance of a window's pixels around a centre, in the plane bent by `bend` pixels."""
     rows = np.arange(window[0].start, window[0].stop, dtype=np.float32)[:, None]
     columns = np.arange(window[1].start, window[1].stop, dtype=np.float32)[None]
@@ -137,13 +133,7 @@ def _polar(
     return np.minimum(index, ANGLES - 1), distance
 
 
-def _claim(
-    labels: Labels,
-    best: NDArray[np.float32],
-    window: tuple[slice, slice],
-    distance: NDArray[np.float32],
-    label: int,
-) -> None:
+def _claim(labels: Labels, best: Plane, window: Window, distance: Plane, label: int) -> None:
     """Give a cell the pixels of the window that are less far out for it than for any cell so far."""
     closer = distance < best[window]
     labels[window][closer] = label
@@ -178,9 +168,7 @@ def _largest_parts(labels: Labels, nuclear: NDArray[np.bool_]) -> Labels:
     return np.asarray(np.where(keep[parts], labels, 0), np.int32)
 
 
-def _nucleoli(
-    nuclei: Labels, cells: Population, line: CellLine, pixel_um: float, rng: np.random.Generator
-) -> Labels:
+def _nucleoli(nuclei: Labels, cells: Population, line: CellLine, pixel_um: float, rng: Generator) -> Labels:
     """Draw nucleoli: one to several irregular bodies well inside each nucleus that has an envelope."""
     bodies = np.zeros(nuclei.shape, np.uint8)
     for row in np.flatnonzero(~cells.condensed):
@@ -200,7 +188,7 @@ def _nucleoli(
     return np.asarray(np.where((bodies & inside) > 0, nuclei, 0), np.int32)
 
 
-def _centrosomes(cells: Population, rng: np.random.Generator) -> NDArray[np.float32]:
+def _centrosomes(cells: Population, rng: Generator) -> Floats:
     """Place the centrosome just outside the envelope, on a side of its own."""
     turn = rng.uniform(0, 2 * np.pi, len(cells))
     away = cells.nucleus_radius * rng.uniform(1.15, 1.35, len(cells))

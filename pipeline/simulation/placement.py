@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pipeline.simulation.drawing import directions
@@ -11,12 +12,10 @@ from pipeline.simulation.drawing import directions
 
 @dataclass(frozen=True)
 class CellLine:
-    """The look of one line of cultured cells.
+    """The look of one line of cultured cells, imitating one of the Human Protein Atlas.
 
     Attributes
     ----------
-    name : str
-        The line of the Human Protein Atlas that it imitates.
     nucleus_um : float
         Mean diameter of a nucleus in micrometres.
     reach : float
@@ -112,8 +111,6 @@ class Population:
         For dividing cells the axis from pole to pole.
     nucleus_radius, radius : ndarray, shape (n,), float32
         Mean radius of nucleus and of cell in pixels.
-    phase : ndarray, shape (n,), int
-        Values of `Phase`.
     partner : ndarray, shape (n,), int
         Row of the sister cell, or -1.
     """
@@ -139,9 +136,7 @@ class Population:
         return np.isin(self.phase, CONDENSED)
 
 
-def populate(
-    line: CellLine, pixel_um: float, size: int, divisions: Divisions, rng: np.random.Generator
-) -> Population:
+def populate(line: CellLine, pixel_um: float, size: int, divisions: Divisions, rng: Generator) -> Population:
     """Settle the cells of a square field of `size` pixels, some of them beyond its border."""
     nucleus = line.nucleus_um / 2 / pixel_um
     margin = 0.8 * nucleus * line.reach
@@ -171,11 +166,7 @@ def populate(
 
 
 def _settle(
-    first: NDArray[np.float64],
-    radii: NDArray[np.float64],
-    side: float,
-    line: CellLine,
-    rng: np.random.Generator,
+    first: NDArray[np.float64], radii: NDArray[np.float64], side: float, line: CellLine, rng: Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Place discs one after the other so that none overlap; those that find no room are left out."""
     centres, kept = first, [radii[0]]
@@ -199,7 +190,7 @@ def _loneliest(centres: NDArray[np.float64], candidates: NDArray[np.bool_]) -> i
     return int(np.where(candidates, apart.min(axis=1), -1).argmax())
 
 
-def _divide(cells: Population, rng: np.random.Generator) -> Population:
+def _divide(cells: Population, rng: Generator) -> Population:
     """Round up cells in metaphase and split those in anaphase or telophase into two."""
     columns = {name: list(values) for name, values in vars(cells).items()}
     for row in range(len(cells)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pipeline.data.locations import LOCATIONS
@@ -76,8 +77,6 @@ class Protein:
         Brightness of each location relative to the first.
     pictures : int
         Number of pictures, 1 to 4.
-    line : CellLine
-        The cells it was stained in.
     pixel_um : float
         Side of a pixel in micrometres.
     variation : float
@@ -86,8 +85,6 @@ class Protein:
         Unspecific stain of the cytoplasm.
     speckle : float
         Graininess of the stain (standard deviation of its logarithm from pixel to pixel).
-    divisions : Divisions
-        How many of the cells divide.
     exposures : tuple of Exposure
         How the four channels are taken, in the order of `pipeline.data.samples.CHANNELS`.
     """
@@ -127,7 +124,7 @@ def _weights(locations: tuple[str, ...], power: float) -> NDArray[np.float64]:
     return np.asarray(weight / weight.sum())
 
 
-def _deal(rng: np.random.Generator, locations: tuple[str, ...]) -> list[str]:
+def _deal(rng: Generator, locations: tuple[str, ...]) -> list[str]:
     """Shuffle a deck of locations in which each occurs in proportion to its weight, to within one."""
     ticks = (rng.random() + np.arange(DECK)) / DECK
     order = rng.permutation(len(locations))
@@ -157,9 +154,7 @@ def _describe(seed: int, number: int, first: str, locations: tuple[str, ...]) ->
     )
 
 
-def _companions(
-    rng: np.random.Generator, first: str, number: int, locations: tuple[str, ...]
-) -> tuple[str, ...]:
+def _companions(rng: Generator, first: str, number: int, locations: tuple[str, ...]) -> tuple[str, ...]:
     """Draw further locations; they follow the real abundances closely, most are Nucleoplasm or Cytosol."""
     others = tuple(name for name in locations if name != first)
     if number == 0:
@@ -184,7 +179,7 @@ def lines_for(locations: tuple[str, ...]) -> tuple[CellLine, ...]:
     return CELL_LINES
 
 
-def _exposures(rng: np.random.Generator) -> tuple[Exposure, ...]:
+def _exposures(rng: Generator) -> tuple[Exposure, ...]:
     """Choose gain, noise and focus of the four channels, brightness spread as in the real pictures."""
     sharpness = float(rng.uniform(0.3, 0.6))
     # Typical gain, its spread, and the fewest photons: the protein is often dim and grainy.

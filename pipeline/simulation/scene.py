@@ -5,9 +5,10 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.simulation.drawing import Plane, as_plane, blur
+from pipeline.simulation.drawing import Floats, Plane, Points, as_plane, blur
 from pipeline.simulation.placement import CellLine, Phase, Population
 
 Labels = NDArray[np.int32]
@@ -20,12 +21,8 @@ class Scene:
 
     Attributes
     ----------
-    line : CellLine
-        The cell line of the field.
     pixel_um : float
         Side of a pixel in micrometres.
-    population : Population
-        The cells as columns.
     cells, nuclei, nucleoli : ndarray, shape (height, width), int32
         Label images with the same numbers. The nucleus of a cell in division is its chromosomes.
     centrosome : ndarray, shape (n, 2), float32
@@ -40,7 +37,7 @@ class Scene:
     cells: Labels
     nuclei: Labels
     nucleoli: Labels
-    centrosome: NDArray[np.float32]
+    centrosome: Points
     seed: int
 
     @property
@@ -98,13 +95,13 @@ class Scene:
         """Distance in pixels from a cell's border inwards; 0 outside cells."""
         return _depth(_interior(self.cells))
 
-    def offset(self, points: NDArray[np.float32]) -> tuple[Plane, Plane]:
+    def offset(self, points: Points) -> tuple[Plane, Plane]:
         """Rows and columns from each pixel's own cell's point, given points of shape (n, 2)."""
         rows = np.arange(self.shape[0], dtype=np.float32)[:, None]
         columns = np.arange(self.shape[1], dtype=np.float32)[None]
         return rows - self.per_cell(points[:, 0]), columns - self.per_cell(points[:, 1])
 
-    def at(self, plane: Plane, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    def at(self, plane: Plane, points: Points) -> Floats:
         """Values of a plane at the pixels nearest to points of shape (n, 2), shape (n,)."""
         row, column = np.rint(points).astype(np.int64).clip(0, np.array(self.shape) - 1).T
         return as_plane(plane[row, column])
@@ -137,17 +134,8 @@ class Scene:
             push[..., 1] += near * cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125)
         return push
 
-    def scatter(self, weight: Plane, per_cell: ArrayLike, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Draw points in cells, shape (n, 2): rows and columns.
-
-        Parameters
-        ----------
-        weight : ndarray, shape (height, width)
-            Relative density within a cell; 0 where no point may lie.
-        per_cell : float or ndarray, shape (n,)
-            Expected number of points of each cell.
-        rng : numpy.random.Generator
-        """
+    def scatter(self, weight: Plane, per_cell: ArrayLike, rng: Generator) -> Points:
+        """Draw points in cells, where `weight` is relative density and `per_cell` the expected number."""
         size = len(self.population) + 1
         mass = np.bincount(self.cells.ravel(), weight.ravel(), size)
         expected = np.zeros(size)

@@ -11,8 +11,7 @@ from models.metrics import count, interval
 from models.stacking import STACK
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.workspace import Workspace
-from pipeline.data.annotations import read_annotations
-from pipeline.data.labels import read_labels
+from pipeline.data.labels import read_annotations, read_labels
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.comparisons import Score
 from pipeline.stages.evaluate import read_predictions

@@ -12,10 +12,9 @@ from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
-from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.samples import find_samples
-from pipeline.data.tables import read_table
+from pipeline.data.tables import embedding_name, read_embedding, read_table
 from pipeline.networks.architectures import ARCHITECTURES, architecture
 from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
 from pipeline.networks.inference import VERSION, block_name, embed_pictures, picture_keys

@@ -17,9 +17,9 @@ from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
-from pipeline.data.near_duplicates import HASH_VERSION
+from pipeline.data.groups import HASH_VERSION
 from pipeline.data.samples import Sample, find_samples
-from pipeline.segmentation.protocol import Segmenter, make_segmenter
+from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
 from pipeline.stages.options import ExtractOptions, SegmenterOption
 

@@ -1,5 +1,6 @@
 """The stage `importances`: how much each feature moves each location's log-odds."""
 
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +20,9 @@ from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
-from pipeline.data.embedding_tables import read_embedding
 from pipeline.data.locations import find_location
 from pipeline.data.prediction_tables import read_outputs
+from pipeline.data.tables import read_embedding
 from pipeline.stages.options import ImportancesOptions
 from pipeline.stages.predict import open_model
 
@@ -31,6 +32,7 @@ BY = ("feature", "family", "block", "region", "channel", "statistic")
 HANDCRAFTED = "handcrafted"
 """Block of all features that are not a network's."""
 
+_EMBEDDED = re.compile(r"cnn__\w+?__e\d+(_|$)")
 NETWORK = "network (all channels)"
 """Channels of a column that a network made."""
 
@@ -159,7 +161,7 @@ def in_words(column: str) -> str:
     """Say what a column is; a work folder may be older than the features that this version knows."""
     region, _, network = column.partition("__")
     if region == "cnn" and "__" not in network:
-        return f"all numbers of the network '{network}'"
+        return f"the embedding of the network {network}, all its numbers"
     try:
         return describe(column)
     except ValueError:
@@ -170,7 +172,8 @@ def _key(column: str, by: str) -> str:
     parts = parse(column)
     without = NETWORK if parts.region == "cnn" else "no channel"
     keys = {
-        "feature": f"cnn__{parts.family}" if parts.region == "cnn" else column,
+        # the numbers of an embedding mean nothing one by one; log-odds of a location do
+        "feature": f"cnn__{parts.family}" if _EMBEDDED.match(column) else column,
         "family": parts.family,
         "block": parts.family if parts.region == "cnn" else HANDCRAFTED,
         "region": parts.region,

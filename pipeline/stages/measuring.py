@@ -14,11 +14,10 @@ from pipeline.core.errors import SampleError
 from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
-from pipeline.data.masks import Segmentation, read_mask, write_mask
-from pipeline.data.near_duplicates import HASH_VERSION, perceptual_hash
-from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.groups import HASH_VERSION, perceptual_hash
+from pipeline.data.pictures import Picture, Segmentation, read_mask, read_picture, write_mask
 from pipeline.data.samples import Sample
-from pipeline.segmentation.protocol import Segmenter
+from pipeline.segmentation import Segmenter
 
 
 @dataclass(frozen=True)

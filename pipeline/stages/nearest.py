@@ -10,10 +10,10 @@ import pandas as pd
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.weights import read_card
 from pipeline.core.workspace import Workspace
-from pipeline.data.embedding_tables import read_embedding
 from pipeline.data.labels import read_labels
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
+from pipeline.data.tables import read_embedding
 from pipeline.networks.leak_guard import TableCard
 from pipeline.stages.options import NearestOptions
 from pipeline.stages.overlay import RGB, composite, contact_sheet, fit, write_png

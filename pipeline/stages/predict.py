@@ -15,10 +15,10 @@ from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
-from pipeline.data.embedding_tables import embedding_name, read_embedding
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
 from pipeline.data.samples import find_samples
+from pipeline.data.tables import embedding_name, read_embedding
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard
 from pipeline.stages.extract import Extract, Extraction

@@ -11,8 +11,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest
 from pipeline.core.stage import Advance, Progress
 from pipeline.core.weights import read_state, write_card
-from pipeline.segmentation.augment import TileSampler
 from pipeline.segmentation.fields import Field, read_fields, score_fields, split_fields
+from pipeline.segmentation.inference import estimate_diameter, find_objects
 from pipeline.segmentation.network import (
     SegmenterCard,
     Weights,
@@ -20,11 +20,11 @@ from pipeline.segmentation.network import (
     read_segmenter_card,
     save_weights,
 )
-from pipeline.segmentation.scale import estimate_diameter, find_objects
 from pipeline.segmentation.training import (
     FINE_TUNING,
     FROM_SCRATCH,
     SegmenterHyperparameters,
+    TileSampler,
     segmenter_training,
 )
 from pipeline.stages.options import TrainSegmenterOptions

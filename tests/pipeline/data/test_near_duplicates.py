@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.data.near_duplicates import duplicate_groups, perceptual_hash
+from pipeline.data.groups import duplicate_groups, perceptual_hash
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from tests.pipeline.workfolder import simulate

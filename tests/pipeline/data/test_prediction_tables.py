@@ -49,6 +49,26 @@ def test_probabilities_label_sets_and_columns_in_another_order_are_read(tmp_path
     assert hard.iloc[58:].isna().all(axis=None)
 
 
+@pytest.mark.parametrize("nothing", ["NA", "", "nan"])
+def test_missing_probabilities_are_missing_and_ids_stay_text(tmp_path: Path, nothing: str) -> None:
+    table = probabilities(0).iloc[:4].assign(Id=["NA", "None", "007", " 1e5 "])
+    lines = table.to_csv(index=False).splitlines()
+    lines[2] = f"None{f',{nothing}' * 28}"
+    lines[3] = ",".join([*lines[3].split(",")[:-1], nothing])
+    (tmp_path / "net.csv").write_text("\n".join(lines) + "\n")
+    read = read_outputs([tmp_path / "net.csv"])
+    assert read.index.tolist() == ["007", "1e5", "NA", "None"]
+    assert read.loc["None"].isna().all()
+    assert read.loc["007"].isna().tolist() == [False] * 27 + [True]
+    assert read.loc[["1e5", "NA"]].notna().all(axis=None)
+
+
+def test_missing_probabilities_of_a_table_of_text_are_missing(tmp_path: Path) -> None:
+    probabilities(0).astype(str).assign(**{LOCATIONS[0]: ""}).to_parquet(tmp_path / "net.parquet")
+    read = read_outputs([tmp_path / "net.parquet"])
+    assert read.isna().sum().tolist() == [60] + [0] * 27
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -6,6 +6,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.weights import card_path, read_state
 from pipeline.data.pictures import Picture
+from pipeline.segmentation import make_segmenter
 from pipeline.segmentation.inference import Prediction, follow, predict
 from pipeline.segmentation.network import (
     SegmenterCard,
@@ -15,7 +16,6 @@ from pipeline.segmentation.network import (
     load_network,
     save_weights,
 )
-from pipeline.segmentation.protocol import make_segmenter
 
 CARD = SegmenterCard(objects="nuclei", diameter=17, data="none", licence="CC0", command="none", steps=0)
 
@@ -159,7 +159,7 @@ def test_predictions_have_the_pictures_shape_whatever_the_tiles(weights, shape):
 
 
 def test_following_flows_finds_the_discs_that_made_them():
-    from pipeline.segmentation.augment import flow_target
+    from pipeline.segmentation.training import flow_target
 
     rows, columns = np.indices((60, 80))
     truth = np.zeros((60, 80), np.int32)

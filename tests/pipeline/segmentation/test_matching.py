@@ -6,8 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage as ndi
 
 from features import touches_border
-from pipeline.segmentation.matching import divide_cells, match
-from pipeline.segmentation.shapes import drop_debris, enlarge_labels, smooth_labels
+from pipeline.segmentation.label_images import divide_cells, drop_debris, enlarge_labels, match, smooth_labels
 
 labels = arrays(np.int32, (9, 11), elements=st.integers(0, 4))
 

@@ -7,13 +7,11 @@ from scipy import ndimage as ndi
 from pipeline.core.errors import PipelineError
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
-from pipeline.segmentation import cellpose, scale
-from pipeline.segmentation.augment import flow_target
+from pipeline.segmentation import cellpose, inference, make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter
-from pipeline.segmentation.inference import Prediction
+from pipeline.segmentation.inference import NUCLEUS, Prediction, estimate_diameter
 from pipeline.segmentation.network import Weights
-from pipeline.segmentation.protocol import make_segmenter
-from pipeline.segmentation.scale import NUCLEUS, estimate_diameter
+from pipeline.segmentation.training import flow_target
 
 WEIGHTS = Weights(path=None, digest="d", diameter=17.0)
 
@@ -32,8 +30,8 @@ def oracle(monkeypatch):
         target = flow_target(truth)
         return Prediction(5 * target[:2], 8 * target[2] - 4)
 
-    monkeypatch.setattr(scale, "predict", predict)
-    monkeypatch.setattr(scale, "load_network", lambda *_: None)
+    monkeypatch.setattr(inference, "predict", predict)
+    monkeypatch.setattr(inference, "load_network", lambda *_: None)
 
 
 def discs(diameter, count=4):

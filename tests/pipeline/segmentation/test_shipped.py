@@ -6,10 +6,10 @@ import pytest
 from pipeline.core.weights import SHIPPED
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import CHANNELS
+from pipeline.segmentation import make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import average_precision
 from pipeline.segmentation.network import find_weights, read_segmenter_card
-from pipeline.segmentation.protocol import make_segmenter
 from pipeline.simulation.field import scene_of, simulate_picture
 from pipeline.simulation.placement import Divisions
 from pipeline.simulation.proteins import protein

@@ -6,10 +6,16 @@ from pipeline.commands.options import options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress
 from pipeline.core.weights import card_path
-from pipeline.segmentation.augment import TileSampler, flow_target, relight, two_planes
 from pipeline.segmentation.fields import Field, read_fields, split_fields
 from pipeline.segmentation.network import find_weights, load_network
-from pipeline.segmentation.training import SegmenterHyperparameters, segmenter_training
+from pipeline.segmentation.training import (
+    SegmenterHyperparameters,
+    TileSampler,
+    flow_target,
+    relight,
+    segmenter_training,
+    two_planes,
+)
 from pipeline.stages.train_segmenter import TrainSegmenterOptions, train_segmenter
 
 
@@ -207,7 +213,7 @@ def test_unknown_objects_and_file_types_are_told(tmp_path):
 
 
 def test_cells_are_read_from_four_channels_and_label_images_of_two_pages(tmp_path):
-    from pipeline.data.masks import Segmentation, write_mask
+    from pipeline.data.pictures import Segmentation, write_mask
     from pipeline.data.samples import COLOURS
 
     rng = np.random.default_rng(0)

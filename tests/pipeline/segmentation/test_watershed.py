@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.data.pictures import Picture
-from pipeline.segmentation.protocol import make_segmenter
+from pipeline.segmentation import make_segmenter
 
 
 def scene(light=1.0, radius=14.0, noise=0.01, seed=0):

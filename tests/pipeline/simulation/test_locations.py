@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.locations import LOCATIONS
-from pipeline.simulation.field import example_protein, scene_of
-from pipeline.simulation.painters import PAINTERS
+from pipeline.simulation.field import PAINTERS, example_protein, scene_of
 from pipeline.simulation.placement import CONDENSED, Phase
 
 NUCLEAR = (

@@ -161,6 +161,14 @@ def test_shares_are_summed_by_what_columns_have_in_common() -> None:
     }
 
 
+def test_an_embedding_is_one_feature_and_log_odds_of_a_network_are_their_own() -> None:
+    names = ["cnn__net__e0001", "cnn__net__e0002_top3", "cnn__net__e0003__mean", "cnn__net__logit_cytosol"]
+    shares = pd.DataFrame({"Cytosol": [0.1, 0.2, 0.3, 0.4]}, index=names)
+    assert grouped(shares, "feature")["Cytosol"].to_dict() == pytest.approx(
+        {"cnn__net": 0.6, "cnn__net__logit_cytosol": 0.4}
+    )
+
+
 def test_an_unknown_grouping_or_location_lists_the_known_ones() -> None:
     shares = pd.DataFrame({"Cytosol": [1.0]}, index=["field__a__x__er"])
     with pytest.raises(PipelineError, match="unknown grouping 'colour'; known: feature, family"):
@@ -191,5 +199,5 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
 
 def test_columns_of_an_older_version_are_named_all_the_same() -> None:
     assert "not measured" not in in_words("cnn__net__e0001")
-    assert in_words("cnn__net") == "all numbers of the network 'net'"
+    assert in_words("cnn__net") == "the embedding of the network net, all its numbers"
     assert in_words("cell__gone__x__er__mean") == "not measured by this version; extract again"

@@ -6,6 +6,7 @@ intermediate filaments, plasma membrane, junctions and adhesions.
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pipeline.simulation.drawing import Plane, as_plane, blur, directions, dots, lines, smooth_noise, speckle
@@ -14,7 +15,7 @@ from pipeline.simulation.placement import Phase
 from pipeline.simulation.scene import Scene
 
 
-def stain_microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
+def stain_microtubules(scene: Scene, rng: Generator) -> Plane:
     """Stain the microtubules, spindles and bridges of a field."""
     return as_plane(filaments(scene) * speckle(scene.shape, 0.3, rng))
 
@@ -40,7 +41,7 @@ def filaments(scene: Scene) -> Plane:
     return as_plane(0.3 * threads + 0.05 * haze + 1.3 * spindles(scene, rng) + 0.8 * bridges(scene))
 
 
-def spindles(scene: Scene, rng: np.random.Generator) -> Plane:
+def spindles(scene: Scene, rng: Generator) -> Plane:
     """Paint the spindle of cells in metaphase and what is left of it between separating chromosomes.
 
     Fibres run from two poles towards the chromosomes; in anaphase they fill the space between the two sets.
@@ -81,7 +82,7 @@ def bridges(scene: Scene) -> Plane:
     return blur(canvas.astype(np.float32) / 255, 0.8)
 
 
-def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
+def microtubules(scene: Scene, rng: Generator) -> Plane:
     """Paint microtubules: the filaments of the marker, spindles included, unevenly decorated.
 
     Proteins that bind along microtubules show the same threads, some stretches more than others.
@@ -90,7 +91,7 @@ def microtubules(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(1.2 * filaments(scene) * decoration)
 
 
-def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
+def microtubule_ends(scene: Scene, rng: Generator) -> Plane:
     """Paint microtubule ends: short comets that point outwards, most of them towards the border.
 
     Proteins such as EB1 ride on growing plus ends and fade behind them over one or two micrometres.
@@ -103,7 +104,7 @@ def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(comets + 0.05 * scene.cytoplasm)
 
 
-def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
+def centrosome(scene: Scene, rng: Generator) -> Plane:
     """Paint centrosomes: one or two sharp dots beside the nucleus of each cell.
 
     The two centrioles lie half a micrometre to a few micrometres apart; in division one is at each pole.
@@ -119,7 +120,7 @@ def centrosome(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(plane * scene.inside + rng.uniform(0.01, 0.06) * scene.cytoplasm)
 
 
-def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Plane:
+def microtubule_organizing_center(scene: Scene, rng: Generator) -> Plane:
     """Paint the microtubule organizing centre: a fuzzy focus beside the nucleus from which fibres fade out.
 
     The cloud of material around the centrioles is larger than they are, and roots microtubules.
@@ -132,7 +133,7 @@ def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Pla
     return as_plane(near + 0.4 * np.clip(rays, 0, 2) + rng.uniform(0.02, 0.08) * scene.cytoplasm)
 
 
-def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
+def intermediate_filaments(scene: Scene, rng: Generator) -> Plane:
     """Paint intermediate filaments: a dense, wavy basket around the nucleus that frays outwards.
 
     Vimentin and keratins form curled bundles, unlike the straighter microtubules, and rarely reach
@@ -145,7 +146,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(np.tanh(bundles) + 0.04 * scene.cytoplasm)
 
 
-def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
+def actin_filaments(scene: Scene, rng: Generator) -> Plane:
     """Paint actin: straight parallel stress fibres along the cell, and a bright cortex with ruffles.
 
     Stress fibres cross the cell above and below the nucleus; the cortex is actin's densest layer,
@@ -162,7 +163,7 @@ def actin_filaments(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(np.tanh(0.8 * fibres) + 0.7 * cortex * ruffles + 0.06 * scene.inside * scene.thickness)
 
 
-def mitotic_spindle(scene: Scene, rng: np.random.Generator) -> Plane:
+def mitotic_spindle(scene: Scene, rng: Generator) -> Plane:
     """Paint the mitotic spindle: fibres between the poles of dividing cells, and weak nuclei elsewhere.
 
     Spindle proteins are made for division and rest in the nucleus or cytosol in between.
@@ -171,7 +172,7 @@ def mitotic_spindle(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(spindles(scene, rng) + resting)
 
 
-def cytokinetic_bridge(scene: Scene, rng: np.random.Generator) -> Plane:
+def cytokinetic_bridge(scene: Scene, rng: Generator) -> Plane:
     """Paint the cytokinetic bridge: a short bright bar between two daughters, and weak cells elsewhere.
 
     Proteins of the midbody hold the bridge until it is cut.
@@ -180,13 +181,13 @@ def cytokinetic_bridge(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(1.2 * bridges(scene) + resting)
 
 
-def _resting(scene: Scene, low: float, high: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _resting(scene: Scene, low: float, high: float, rng: Generator) -> NDArray[np.float64]:
     """Paint cells that do not divide: a protein of division rests in the nucleus or the cytosol."""
     grain = np.clip(1 + 0.3 * smooth_noise(scene.shape, scene.px(0.3), rng), 0, None)
     return np.asarray((rng.uniform(low, high) * scene.envelope + 0.06 * scene.cytoplasm) * grain)
 
 
-def plasma_membrane(scene: Scene, rng: np.random.Generator) -> Plane:
+def plasma_membrane(scene: Scene, rng: Generator) -> Plane:
     """Paint the plasma membrane: a line along every border of the cell, a veil over it, and ruffles.
 
     A section shows the membrane edge-on at the border, brightest where two cells touch,
@@ -198,7 +199,7 @@ def plasma_membrane(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(line * uneven + np.clip(veil, 0, None))
 
 
-def cell_junctions(scene: Scene, rng: np.random.Generator) -> Plane:
+def cell_junctions(scene: Scene, rng: Generator) -> Plane:
     """Paint cell junctions: beaded lines only where two cells touch, nothing on free borders.
 
     Cadherins, tight junction and desmosome proteins need a partner on the neighbouring cell.
@@ -218,7 +219,7 @@ def _contacts(scene: Scene) -> Plane:
     return as_plane((highest != lowest) & (lowest < highest) & (labels > 0))
 
 
-def focal_adhesion_sites(scene: Scene, rng: np.random.Generator) -> Plane:
+def focal_adhesion_sites(scene: Scene, rng: Generator) -> Plane:
     """Paint focal adhesions: short thick dashes near the border that point to the cell's centre.
 
     Integrin clusters anchor stress fibres to the glass, 1 to 5 µm long, most of them at the ends of the cell.

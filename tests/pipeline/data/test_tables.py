@@ -1,4 +1,4 @@
-"""Tables of embeddings in three formats, good and bad."""
+"""Tables as text, and of embeddings in three formats, good and bad."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.embedding_tables import read_embedding
+from pipeline.data.tables import read_by_id, read_embedding, read_table
 
 IDS = ["b", "a"]
 VALUES = np.array([[1.5, 2.0], [3.0, 4.0]])
@@ -35,9 +35,38 @@ def test_a_table_is_read_by_id(tmp_path: Path, suffix: str) -> None:
     assert table.columns[1] == ("cnn__densenet_121__e0001" if suffix == ".npz" else "cnn__other__e0007")
 
 
-def test_ids_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("Id,x\n007,1\n010,2\n")
-    assert list(read_embedding(tmp_path / "t.csv").index) == ["007", "010"]
+TEXTS = ["NA", "None", "nan", "007", "1e5", "x", "true", "1.50", "null", ""]
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """Write a table whose ids look like anything but text; one has spaces around it."""
+    ids = [" x " if name == "x" else name for name in TEXTS]
+    rows = [f"{name},{row},NA\n" for row, name in enumerate(ids)]
+    (tmp_path / "t.csv").write_text("".join(["Id,x,Target\n", *rows]))
+    return tmp_path / "t.csv"
+
+
+def test_ids_of_csv_tables_are_text_whatever_they_look_like(strange: Path) -> None:
+    assert read_table(strange, ("Id", "x"))["Id"].tolist() == TEXTS
+    assert read_by_id(strange, text=("Target",)).index.tolist() == TEXTS
+    assert read_by_id(strange, text=("Target",))["Target"].tolist() == ["NA"] * len(TEXTS)
+
+
+def test_embeddings_of_such_ids_are_read(strange: Path) -> None:
+    pd.read_csv(strange, keep_default_na=False)[["Id", "x"]].to_csv(strange, index=False)
+    table = read_embedding(strange)
+    assert table.index.tolist() == sorted(TEXTS)
+    assert table.loc[TEXTS].to_numpy().ravel().tolist() == list(range(len(TEXTS)))
+
+
+def test_numbers_without_a_value_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,x,y\nNA,NA,1\nb,, 0.25\nc,nan,\nd,0.5,None\n")
+    table = read_by_id(tmp_path / "t.csv")
+    assert table.index.tolist() == ["NA", "b", "c", "d"]
+    assert table.dtypes.tolist() == [np.float64, np.float64]
+    assert np.array_equal(table["x"], [np.nan, np.nan, np.nan, 0.5], equal_nan=True)
+    assert np.array_equal(table["y"], [1, 0.25, np.nan, np.nan], equal_nan=True)
 
 
 @pytest.mark.parametrize(

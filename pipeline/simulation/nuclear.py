@@ -1,12 +1,13 @@
 """The nucleus: the stain of DNA, and painters of locations inside the nucleus."""
 
 import numpy as np
+from numpy.random import Generator
 
 from pipeline.simulation.drawing import Plane, as_plane, blur, dots, smooth_noise
 from pipeline.simulation.scene import Scene
 
 
-def stain_dna(scene: Scene, rng: np.random.Generator) -> Plane:
+def stain_dna(scene: Scene, rng: Generator) -> Plane:
     """Stain DNA: mottled chromatin with dark nucleoli, denser under the envelope; bright chromosomes."""
     cells = scene.population
     brightness = np.exp(rng.normal(0, 0.22, len(cells)))
@@ -31,7 +32,7 @@ def _soft_nucleoli(scene: Scene) -> Plane:
     return blur((scene.nucleoli > 0).astype(np.float32), 0.7)
 
 
-def nucleoplasm(scene: Scene, rng: np.random.Generator) -> Plane:
+def nucleoplasm(scene: Scene, rng: Generator) -> Plane:
     """Paint the nucleoplasm: the whole nucleus, finely grained, with the nucleoli left out.
 
     Most proteins of this class are soluble or spread along chromatin, so that they follow the DNA stain
@@ -43,7 +44,7 @@ def nucleoplasm(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(scene.envelope * np.clip(0.7 + grain + clumps, 0.05, None) * spared + _released(scene))
 
 
-def nuclear_membrane(scene: Scene, rng: np.random.Generator) -> Plane:
+def nuclear_membrane(scene: Scene, rng: Generator) -> Plane:
     """Paint the nuclear membrane: a thin line around the nucleus, with folds across it.
 
     Lamins and pore proteins line the envelope; a section also cuts it obliquely, which gives a weak
@@ -57,7 +58,7 @@ def nuclear_membrane(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(rim * pores + scene.envelope * (0.16 + 0.5 * folds) + 0.4 * _released(scene))
 
 
-def nucleoli(scene: Scene, rng: np.random.Generator) -> Plane:
+def nucleoli(scene: Scene, rng: Generator) -> Plane:
     """Paint nucleoli: the one to five dark holes of the DNA stain, filled, and a little nucleoplasm.
 
     Ribosome assembly proteins fill the whole nucleolus (its granular component) and are
@@ -69,7 +70,7 @@ def nucleoli(scene: Scene, rng: np.random.Generator) -> Plane:
     )
 
 
-def fibrillar_center(scene: Scene, rng: np.random.Generator) -> Plane:
+def fibrillar_center(scene: Scene, rng: Generator) -> Plane:
     """Paint fibrillar centres: clusters of small dots inside the nucleoli, which are not filled.
 
     RNA polymerase I and UBF sit where ribosomal DNA is transcribed, several spots per nucleolus.
@@ -81,7 +82,7 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(np.clip(plane, 0, 2.5) + rng.uniform(0.02, 0.1) * scene.envelope + 0.5 * _released(scene))
 
 
-def nuclear_speckles(scene: Scene, rng: np.random.Generator) -> Plane:
+def nuclear_speckles(scene: Scene, rng: Generator) -> Plane:
     """Paint nuclear speckles: twenty to fifty irregular patches per nucleus, between the chromatin.
 
     Splicing factors gather in interchromatin granule clusters: ragged, uneven in size, joined in places,
@@ -96,7 +97,7 @@ def nuclear_speckles(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(region * (deep * patches + rng.uniform(0.08, 0.22)) + _released(scene))
 
 
-def nuclear_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
+def nuclear_bodies(scene: Scene, rng: Generator) -> Plane:
     """Paint nuclear bodies: two to fifteen round, sharp dots of similar size in each nucleus.
 
     PML bodies, Cajal bodies and gems are discrete spheres of 0.3 to 1 µm.

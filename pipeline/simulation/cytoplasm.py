@@ -1,10 +1,12 @@
 """The cytoplasm: the stain of the endoplasmic reticulum, and painters of the cytosol, organelles and dots."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
 from pipeline.simulation.drawing import (
+    Floats,
     Plane,
+    Points,
     as_plane,
     directions,
     dots,
@@ -18,7 +20,7 @@ from pipeline.simulation.filament_growth import Growth, outwards, strands
 from pipeline.simulation.scene import Scene
 
 
-def stain_reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
+def stain_reticulum(scene: Scene, rng: Generator) -> Plane:
     """Stain the endoplasmic reticulum of a field."""
     return as_plane(membranes(scene) * speckle(scene.shape, 0.5, rng))
 
@@ -42,7 +44,7 @@ def membranes(scene: Scene) -> Plane:
     return as_plane(plane * cleared + 0.4 * envelope + 0.06 * scene.envelope)
 
 
-def cytosol(scene: Scene, rng: np.random.Generator) -> Plane:
+def cytosol(scene: Scene, rng: Generator) -> Plane:
     """Paint the cytosol: the whole cytoplasm, brighter where the cell is thick, grainy.
 
     Soluble proteins fill the cell around the organelles; large complexes stay out of the nucleus,
@@ -54,7 +56,7 @@ def cytosol(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(0.65 * fill * grain * clouds + rng.uniform(0.02, 0.15) * scene.envelope)
 
 
-def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
+def endoplasmic_reticulum(scene: Scene, rng: Generator) -> Plane:
     """Paint the endoplasmic reticulum: the membranes of the marker, some parts of them more than others.
 
     Resident proteins fill the same membranes, but rough sheets and smooth tubules hold them unequally.
@@ -63,7 +65,7 @@ def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(rng.uniform(0.75, 1.0) * membranes(scene) * share)
 
 
-def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
+def golgi_apparatus(scene: Scene, rng: Generator) -> Plane:
     """Paint the Golgi: a ribbon of short, bright, curled cisternae on one side of the nucleus.
 
     It sits around the centrosome, hugs the envelope and breaks up in division.
@@ -81,7 +83,7 @@ def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Plane:
     )
 
 
-def mitochondria(scene: Scene, rng: np.random.Generator) -> Plane:
+def mitochondria(scene: Scene, rng: Generator) -> Plane:
     """Paint mitochondria: winding threads and short rods, crowded around the nucleus, absent from it.
 
     They are 0.5 µm thick and 1 to 10 µm long, move along microtubules and so mostly lie along the cell.
@@ -94,7 +96,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(1.4 * np.tanh(threads) + 0.03 * scene.cytoplasm)
 
 
-def aggresome(scene: Scene, rng: np.random.Generator) -> Plane:
+def aggresome(scene: Scene, rng: Generator) -> Plane:
     """Paint aggresomes: one large, compact, bright clump beside the nucleus of many cells.
 
     Misfolded protein is carried along microtubules to the centrosome and piles up there, a few micrometres
@@ -109,15 +111,13 @@ def aggresome(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(scene.cytoplasm * (clump * texture + 0.1 * (0.3 + 0.7 * scene.thickness)))
 
 
-def _amounts(number: int, spread: float, rng: np.random.Generator) -> NDArray[np.float32]:
+def _amounts(number: int, spread: float, rng: Generator) -> Floats:
     """Brightness of each dot: mean 1, coefficient of variation `spread`."""
     shape = 1 / spread**2
     return rng.gamma(shape, 1 / shape, number).astype(np.float32)
 
 
-def _lengths(
-    scene: Scene, low_um: float, high_um: float, number: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _lengths(scene: Scene, low_um: float, high_um: float, number: int, rng: Generator) -> Floats:
     """Draw lengths between two bounds in micrometres and give them in pixels."""
     return (rng.uniform(low_um, high_um, number) / scene.pixel_um).astype(np.float32)
 
@@ -126,7 +126,7 @@ def _haze(scene: Scene, strength: float) -> Plane:
     return as_plane(strength * scene.cytoplasm * (0.3 + 0.7 * scene.thickness))
 
 
-def peroxisomes(scene: Scene, rng: np.random.Generator) -> Plane:
+def peroxisomes(scene: Scene, rng: Generator) -> Plane:
     """Paint peroxisomes: hundreds of tiny dots of one size, spread evenly through the cytoplasm.
 
     They are 0.1 to 0.5 µm wide, below or at the resolution, and do not gather anywhere.
@@ -137,7 +137,7 @@ def peroxisomes(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(1.2 * plane + _haze(scene, 0.04))
 
 
-def endosomes(scene: Scene, rng: np.random.Generator) -> Plane:
+def endosomes(scene: Scene, rng: Generator) -> Plane:
     """Paint endosomes: dots of uneven size, some of them rings, from the border inwards.
 
     Early endosomes form at the plasma membrane and ripen on their way to the centre;
@@ -151,7 +151,7 @@ def endosomes(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(small + 0.9 * rings(scene.shape, large, radii, scene.px(0.2)) + _haze(scene, 0.05))
 
 
-def lysosomes(scene: Scene, rng: np.random.Generator) -> Plane:
+def lysosomes(scene: Scene, rng: Generator) -> Plane:
     """Paint lysosomes: a few dozen large, uneven, filled dots that crowd on one side of the nucleus.
 
     Acid compartments of 0.5 to 1.2 µm are carried towards the centrosome.
@@ -165,7 +165,7 @@ def lysosomes(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(np.clip(plane, 0, 2.0) + _haze(scene, 0.03))
 
 
-def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Plane:
+def lipid_droplets(scene: Scene, rng: Generator) -> Plane:
     """Paint lipid droplets: grape-like clusters of round droplets whose surface is stained.
 
     Proteins coat the droplet, so that the larger ones are rings with dark
@@ -182,7 +182,7 @@ def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(np.clip(coats, 0, 1.8) + _haze(scene, 0.04))
 
 
-def cytoplasmic_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
+def cytoplasmic_bodies(scene: Scene, rng: Generator) -> Plane:
     """Paint cytoplasmic bodies: three to fifteen bright round granules per cell over a faint cytosol.
 
     P-bodies and stress granules are dense droplets of RNA and protein, 0.5 to 1 µm wide and well apart.
@@ -193,7 +193,7 @@ def cytoplasmic_bodies(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane(1.3 * plane + _haze(scene, rng.uniform(0.05, 0.12)))
 
 
-def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Plane:
+def rods_and_rings(scene: Scene, rng: Generator) -> Plane:
     """Paint rods and rings: one to three straight rods (3 to 8 µm) or rings (2 to 4 µm) in some cells.
 
     Filaments of IMPDH and CTP synthase bundle into these when nucleotides run short.
@@ -208,9 +208,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Plane:
     return as_plane((rods + loops) * scene.inside + _haze(scene, 0.06))
 
 
-def _bars(
-    scene: Scene, centres: NDArray[np.float32], lengths: NDArray[np.float32], rng: np.random.Generator
-) -> Plane:
+def _bars(scene: Scene, centres: Points, lengths: Floats, rng: Generator) -> Plane:
     """Draw straight bars of given lengths in pixels, at random angles."""
     turn = rng.uniform(0, np.pi, len(centres))
     along = np.linspace(-0.5, 0.5, 28)[None, :, None] * lengths[:, None, None]
