@@ -71,7 +71,7 @@ class NetworkHyperparameters:
     networks : int
         Networks whose log-odds are averaged.
     hidden, directions, epochs, batch : int
-        Hidden units; numbers of a row that meet a direction of each set; passes over the rows; rows a step.
+        Hidden units; width of the embedding of a set; epochs; rows per step.
     dropout, input_dropout : float
         Shares of hidden units, and of inputs, that a training step does not see.
     learning_rate : float
