@@ -321,7 +321,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         confident : bool
             Filter by confident learning, too.
         random_fold : ndarray of int, shape (rows,), optional
-            Folds that ignore groups, for predictions that show how much that flatters.
+            Folds that ignore groups, for predictions that show how optimistic that is.
         store : Store, optional
             Where finished base learners are stored, so that an interrupted training can be resumed.
         finished : callable, optional

@@ -101,13 +101,13 @@ def _leak(path: Path, card: TableCard | None, fold: pd.Series, *, accept: bool) 
             f"{path.name.replace(UNALIGNED, '')} instead"
         )
     if card is None or card.trained_on == UNKNOWN:
-        return f"{path.name}: the pictures its network was trained on are unknown; scores may flatter"
+        return f"{path.name}: the pictures its network was trained on are unknown; scores may be optimistic"
     seen = fold.index.intersection(pd.Index(card.trained_on, dtype=str))
     if seen.empty or same_folds(card, fold):
         return ""
     about = f"its network was trained on {len(seen)} of these {len(fold)} pictures ({seen[0]}, …)"
     if accept:
-        return f"{path.name}: {about}; scores are too good"
+        return f"{path.name}: {about}; scores are optimistic"
     why = " in other folds than the stack's" if card.folds else ""
     raise PipelineError(
         f"{path}: {about}{why}: cross-validated, it would predict from memory; train it per fold with "

@@ -1,4 +1,4 @@
-"""The stage `importances`: how much each feature moves each location's log-odds."""
+"""The stage `importances`: each feature's share of each location's log-odds."""
 
 import re
 import textwrap

@@ -100,7 +100,7 @@ def _tile(samples: Sequence[Sample], name: str) -> RGB:
 
 
 def similarities(rows: pd.DataFrame, picture: pd.Series) -> pd.Series:
-    """Return the cosine of each row with one picture, after bringing columns to mean 0 and variance 1.
+    """Return the cosine similarity of each row to one picture, of standardised columns.
 
     Parameters
     ----------
