@@ -45,7 +45,7 @@ for panel, commands in PANELS.items():
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is told in one line, with exit status 2."""
+    """Run the command line; what the user can correct is reported in one line, with exit status 2."""
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except PipelineError as error:

@@ -28,10 +28,20 @@ from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
-from tests.models.tables import unevenness
 
 HERE = Path(__file__).resolve().parent
 Pixels = NDArray[np.float32]
+
+
+def unevenness(targets: NDArray[np.bool_], fold: NDArray[np.int16]) -> float:
+    """Tell how far folds are from an even deal: chi-square over locations and folds, and fold sizes.
+
+    0 is perfectly even. It is what `stratified_group_folds` makes small.
+    """
+    load = np.column_stack([targets, np.ones(len(targets), dtype=bool)]).astype(np.float64)
+    counts = np.stack([load[fold == number].sum(axis=0) for number in np.unique(fold)])
+    wanted = counts.mean(axis=0)
+    return float((((counts - wanted) ** 2) / np.maximum(wanted, 1e-12)).sum())
 
 
 def folds(real: Path) -> None:

@@ -137,19 +137,21 @@ def _quantiles(ascending: Floats, weight: Floats, shares: Floats) -> Floats:
     """
     count = (weight > 0).sum(axis=0)
     before = np.cumsum(weight, axis=0) - weight
-    place = np.arange(len(weight))[:, None] * weight + (count - 1) * before
-    place = np.where(weight > 0, place, np.inf)
+    position = np.arange(len(weight))[:, None] * weight + (count - 1) * before
+    position = np.where(weight > 0, position, np.inf)
     some = count > 0
     end = np.maximum((count - 1) * weight.sum(axis=0), 0.0)
     out = np.empty((len(shares), ascending.shape[1]))
     for index, share in enumerate(shares):
         target = share * end
-        low = np.maximum((place <= target + 1e-12 * end).sum(axis=0) - 1, 0)
+        low = np.maximum((position <= target + 1e-12 * end).sum(axis=0) - 1, 0)
         high = np.minimum(low + 1, np.maximum(count - 1, 0))
-        low_place, high_place = (np.take_along_axis(place, at[None], axis=0)[0] for at in (low, high))
+        low_position, high_position = (
+            np.take_along_axis(position, at[None], axis=0)[0] for at in (low, high)
+        )
         low_value, high_value = (np.take_along_axis(ascending, at[None], axis=0)[0] for at in (low, high))
         between = (high > low) & some
-        gap = np.where(between, high_place, 1.0) - np.where(between, low_place, 0.0)
-        part = np.where(between, (target - np.where(between, low_place, 0.0)) / gap, 0.0)
+        gap = np.where(between, high_position, 1.0) - np.where(between, low_position, 0.0)
+        part = np.where(between, (target - np.where(between, low_position, 0.0)) / gap, 0.0)
         out[index] = low_value + part * (high_value - low_value)
     return out

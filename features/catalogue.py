@@ -168,4 +168,4 @@ def _registered(parts: Column) -> Feature:
             subjects = {"shape": 0, "channel": 1, "pair": 2}[feature.per]
             if parts.region in feature.regions and len(parts.channels) == subjects:
                 return feature
-    raise ValueError(f"column {str(parts)!r} names no registered feature; `features` lists them all")
+    raise ValueError(f"column {str(parts)!r} names no registered feature; `features --family` lists outputs")

@@ -10,9 +10,9 @@ from skimage.filters import threshold_otsu
 
 from features.inputs import Field
 from features.jit import Bytes, Floats, Floats32, Ints, Ints32, Mask
-from features.kernels.crops import bounding_boxes, cut_out, gather, places_of_part
+from features.kernels.crops import bounding_boxes, cut_out, gather, ranks_of_part
 from features.kernels.distance import distance_inside
-from features.kernels.ranks import distinct, otsu, quantise, rank, sort_places
+from features.kernels.ranks import distinct, otsu, quantise, rank, sort_by_rank
 from features.kernels.sums import moments
 from features.surroundings import Surroundings
 
@@ -167,18 +167,18 @@ class Region:
         return self._pixels[0]
 
     @cached_property
-    def _places(self) -> tuple[Ints32, Floats]:
+    def _ranks_in_cell(self) -> tuple[Ints32, Floats]:
         """Ranks of the pixels among the distinct intensities of the whole cell, and those intensities."""
         whole = self.cell.whole
         if self is whole:
             return distinct(self.values)
-        places, steps = whole._places
-        return places_of_part(places, whole.positions, self.mask, self.count), steps
+        ranks, steps = whole._ranks_in_cell
+        return ranks_of_part(ranks, whole.positions, self.mask, self.count), steps
 
     @cached_property
     def sorted_values(self) -> Floats:
         """Intensities in ascending order, shape (channels, n)."""
-        return sort_places(*self._places)
+        return sort_by_rank(*self._ranks_in_cell)
 
     @cached_property
     def otsu(self) -> Floats:
@@ -188,8 +188,8 @@ class Region:
     @cached_property
     def ranks(self) -> tuple[Floats, Ints32]:
         """Ranks of `values` from 0, shape (channels, n) twice: ties averaged, and dense (ties share one)."""
-        places, steps = self._places
-        return rank(places, steps.shape[1])
+        ranks, steps = self._ranks_in_cell
+        return rank(ranks, steps.shape[1])
 
     @cached_property
     def centre(self) -> Floats:
@@ -228,10 +228,10 @@ class Region:
         maximum in the last bin.
         """
         if levels not in self._quantised:
-            places, steps = self._places
+            ranks, steps = self._ranks_in_cell
             rows, columns = self.box
             box = (rows.start, rows.stop, columns.start, columns.stop)
-            self._quantised[levels] = quantise(places, steps, self.positions, box, levels)
+            self._quantised[levels] = quantise(ranks, steps, self.positions, box, levels)
         return self._quantised[levels]
 
 

@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 
 - (channels, height, width): `pixels`, `planes`;
 - (height, width): `plane`, `mask`, `labels`, `inner`; masks and labels have a margin of one pixel;
-- (channels, n), of a region's n pixels in reading order: `values`, `places`, and `ascending`, values sorted;
+- (channels, n), of a region's n pixels in reading order: `values`, `ranks`, and `ascending`, values sorted;
 - (2, n), their rows and columns: `positions`;
 - (channels,): `thresholds`, `totals`, the sums of intensities of a region.
 """

@@ -28,7 +28,7 @@ class Task:
 
     feature: Feature
     region: str
-    place: slice
+    columns: slice
     scales: Floats
 
 
@@ -115,7 +115,7 @@ def _fill(numbers: Mapping[str, Floats], row: int, cell: Cell, tasks: Iterable[T
         except Exception as error:
             error.add_note(f"in family {task.feature.family!r}, {task.region} of cell {cell.label}")
             raise
-        numbers[task.feature.family][row, task.place] = found
+        numbers[task.feature.family][row, task.columns] = found
 
 
 def measure(

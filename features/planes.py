@@ -38,7 +38,7 @@ def band(cell: Cell, finer: float, coarser: float) -> Floats:
     return band_numbers(cell.once(smoothed, finer), cell.once(smoothed, coarser), cell.whole.mask)
 
 
-def brightest_place(cell: Cell, channel: str) -> Ints:
+def brightest_position(cell: Cell, channel: str) -> Ints:
     """Return row and column of the brightest pixel of a channel smoothed by 2 px: the first one."""
     positions = cell.whole.positions
     plane = cell.once(smoothed, 2)[cell.channels.index(channel)]

@@ -48,7 +48,7 @@ INVARIANCES = GEOMETRY | CONTRAST
 
 
 @cache
-def pair_places(channels: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def pair_indices(channels: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the first and the second channel of every pair, in the order of columns."""
     first, second = np.triu_indices(channels, 1)
     return first, second

@@ -35,9 +35,9 @@ class Surroundings:
 
     @cached_property
     def _place(self) -> Ints:
-        place = np.zeros(int(self._labels[-1]) + 1, np.int64)
-        place[self._labels] = np.arange(len(self._labels))
-        return place
+        row_of = np.zeros(int(self._labels[-1]) + 1, np.int64)
+        row_of[self._labels] = np.arange(len(self._labels))
+        return row_of
 
     @cached_property
     def _nucleus_sums(self) -> Floats:
@@ -98,9 +98,9 @@ class Surroundings:
             centres = self.nucleus_centres[known]
             found, other = KDTree(centres).query(centres, k=2)
             # two nuclei with one centre may find each other before themselves
-            place = np.where(other[:, 1] == np.arange(len(known)), 0, 1)[:, None]
-            distances[known] = np.take_along_axis(found, place, axis=1)[:, 0]
-            rows[known] = known[np.take_along_axis(other, place, axis=1)[:, 0]]
+            nearest = np.where(other[:, 1] == np.arange(len(known)), 0, 1)[:, None]
+            distances[known] = np.take_along_axis(found, nearest, axis=1)[:, 0]
+            rows[known] = known[np.take_along_axis(other, nearest, axis=1)[:, 0]]
         return distances, rows
 
     @cached_property
@@ -123,14 +123,14 @@ def _median(table: Floats) -> Floats:
 
 
 @kernel
-def label_sums(pixels: Floats32, labels: Ints32, inside: Ints32, place: Ints) -> Floats:
+def label_sums(pixels: Floats32, labels: Ints32, inside: Ints32, row_of: Ints) -> Floats:
     """Sum pixels, positions and intensities of every label, where both label images agree.
 
-    `place`, shape (largest label + 1,), is every label's row in the result, shape (cells, 3 + channels):
+    `row_of`, shape (largest label + 1,), is every label's row in the result, shape (cells, 3 + channels):
     number of pixels, sum of rows, of columns, and of each channel.
     """
     channels, height, width = pixels.shape
-    sums = np.zeros((place.max() + 1, 3 + channels), np.float64)
+    sums = np.zeros((row_of.max() + 1, 3 + channels), np.float64)
     for row in range(height):
         start = 0
         while start < width:
@@ -139,7 +139,7 @@ def label_sums(pixels: Floats32, labels: Ints32, inside: Ints32, place: Ints) ->
             while end < width and labels[row, end] == label and inside[row, end] == inner:
                 end += 1
             if label > 0 and inner == label:
-                line, run = sums[place[label]], end - start
+                line, run = sums[row_of[label]], end - start
                 line[0] += run
                 line[1] += row * run
                 line[2] += 0.5 * (start + end - 1) * run
@@ -164,7 +164,7 @@ def _mark_edges(labels: Ints32, row: int, edge: Mask) -> None:
 
 
 @kernel
-def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
+def contacts(labels: Ints32, row_of: Ints) -> tuple[Floats, Ints]:
     """Find where cells touch: pixels of different cells that share a side or a corner.
 
     `labels` have a margin that repeats the picture's outermost pixels. Returns the share of the pixels of
@@ -172,7 +172,7 @@ def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
     touch, once per touching pixel, shape (n, 2).
     """
     height, width = labels.shape
-    outline, touching = np.zeros((2, place.max() + 1), np.float64)
+    outline, touching = np.zeros((2, row_of.max() + 1), np.float64)
     pairs = np.empty((64, 2), np.int64)
     count = 0
     edge = np.zeros(width, np.bool_)
@@ -187,10 +187,10 @@ def contacts(labels: Ints32, place: Ints) -> tuple[Floats, Ints]:
             before = count
             for near in labels[row - 1 : row + 2, column - 1 : column + 2].flat:
                 if near > 0 and near != label:
-                    pairs[count] = place[label], place[near]
+                    pairs[count] = row_of[label], row_of[near]
                     count += 1
-            outline[place[label]] += 1.0
-            touching[place[label]] += 1.0 if count > before else 0.0
+            outline[row_of[label]] += 1.0
+            touching[row_of[label]] += 1.0 if count > before else 0.0
     shares = np.where(outline > 0.0, touching / np.maximum(outline, 1.0), 0.0)
     return shares, pairs[:count].copy()
 
@@ -224,7 +224,7 @@ def profile(
 
 
 @kernel
-def label_axes(labels: Ints32, inside: Ints32, place: Ints, centres: Floats) -> Floats:
+def label_axes(labels: Ints32, inside: Ints32, row_of: Ints, centres: Floats) -> Floats:
     """Return the direction of every label's long axis where both label images agree, shape (cells, 2).
 
     Cosine and sine of the doubled angle from the column axis to the axis; NaN for round ones.
@@ -236,7 +236,7 @@ def label_axes(labels: Ints32, inside: Ints32, place: Ints, centres: Floats) -> 
         for column in range(width):
             label = labels[row, column]
             if label > 0 and inside[row, column] == label:
-                at = place[label]
+                at = row_of[label]
                 down, right = row - centres[at, 0], column - centres[at, 1]
                 moments[at, 0] += right * right - down * down
                 moments[at, 1] += 2.0 * right * down

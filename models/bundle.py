@@ -142,7 +142,7 @@ def _learner_path(model: StackModel, source: int, locations: tuple[int, ...]) ->
 
 
 def _arrays(model: StackModel) -> dict[str, Any]:
-    arrays: dict[str, Any] = {f"kept_{number}": m.kept for number, m in enumerate(model.learners)}
+    arrays: dict[str, Any] = {f"kept_{number}": m.selected for number, m in enumerate(model.learners)}
     for number, fitted in enumerate(model.meta_learners.values()):
         arrays[f"bias_{number}"] = np.array([linear.bias for linear in fitted.linear])
         arrays[f"weights_{number}"] = np.stack([linear.weights for linear in fitted.linear])

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
 Source = tuple[int, str]
-"""A block's number and the kind of base learner that stands on it."""
+"""A block's number and the kind of base learner trained on it."""
 
 
 class Store(Protocol):
@@ -77,7 +77,7 @@ class Block:
         `ranks` as `centred_ranks` gives them. They use no labels, which is why one table of ranks
         may serve all folds.
     kinds : tuple of str
-        Kinds of base learners that stand on it.
+        Kinds of base learners trained on it.
     """
 
     name: str
@@ -157,26 +157,26 @@ class FittedLearner:
         Its position on the last axis of `Nested`.
     locations : tuple of int
         Positions of the locations that it predicts.
-    kept : ndarray of int
+    selected : ndarray of int
         Columns of its block that it sees, ascending.
     """
 
     source: int
     locations: tuple[int, ...]
     learner: BaseLearner
-    kept: NDArray[np.int64]
+    selected: NDArray[np.int64]
 
     def log_odds(self, table: Table) -> Floats:
         """Return log-odds, shape (rows, locations), given the block's table."""
-        return self.learner.log_odds(table[:, self.kept]).reshape(len(table), -1)
+        return self.learner.log_odds(table[:, self.selected]).reshape(len(table), -1)
 
     def contributions(self, table: Table) -> Floats:
         """Split the log-odds into columns, or one pseudo-column, and the bias: (locations, rows, parts)."""
-        parts = self.learner.contributions(table[:, self.kept])
+        parts = self.learner.contributions(table[:, self.selected])
         if parts.ndim == 3:
             return parts
         spread = np.zeros((1, len(table), table.shape[1] + 1))
-        spread[0][:, self.kept] = parts[:, :-1]
+        spread[0][:, self.selected] = parts[:, :-1]
         spread[0][:, -1] = parts[:, -1]
         return spread
 
@@ -298,7 +298,7 @@ class CrossFitter:
             for fit, content in zip(fits, self._all(fits), strict=True):
                 locations = everywhere if fit.location is None else (fit.location,)
                 learner = LEARNERS[fit.kind].from_bytes(content)
-                learners.append(FittedLearner(source, locations, learner, self._kept(fit)))
+                learners.append(FittedLearner(source, locations, learner, self._selected(fit)))
         return sorted(learners, key=lambda learner: (learner.source, learner.locations))
 
     def _all(self, fits: Sequence[Fit]) -> list[bytes]:
@@ -332,26 +332,26 @@ class CrossFitter:
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
-        kept, table = self._kept(fit), self.blocks[fit.block].table
+        selected, table = self._selected(fit), self.blocks[fit.block].table
         rows = np.flatnonzero(self._learned(fit.without)[:, fit.location] & ~held_out)
         learner = LEARNERS[fit.kind].fit(
-            table[np.ix_(rows, kept)], self.targets[rows, fit.location], fit.hyperparameters, self.seed
+            table[np.ix_(rows, selected)], self.targets[rows, fit.location], fit.hyperparameters, self.seed
         )
         if not fit.without:
             return key, learner.to_bytes()
-        return key, learner.log_odds(table[np.ix_(np.flatnonzero(held_out), kept)]).tobytes()
+        return key, learner.log_odds(table[np.ix_(np.flatnonzero(held_out), selected)]).tobytes()
 
     def _learned(self, without: tuple[int, ...]) -> Labels:
         return self._learn.get(without, self._everything)
 
-    def _kept(self, fit: Fit) -> NDArray[np.int64]:
+    def _selected(self, fit: Fit) -> NDArray[np.int64]:
         if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
             return np.arange(len(self.blocks[fit.block].columns))
         order = self._order(fit.block, fit.without)
         return np.sort(order[fit.location, : fit.hyperparameters.columns]).astype(np.int64)
 
     def _order(self, block: int, without: tuple[int, ...]) -> NDArray[np.int32]:
-        """Return columns by merit for every location, found once per block and folds left out."""
+        """Return columns by separation for every location, found once per block and folds left out."""
         with self._ordering:
             if (block, without) not in self._orders:
                 inside, learn = ~np.isin(self.fold, without), self._learned(without)
@@ -364,7 +364,7 @@ class CrossFitter:
 def _of_all_locations(
     key: str, fit: Fit, table: Table, labels: NDArray[Any], held_out: Labels, seed: int
 ) -> tuple[str, bytes]:
-    """Fit a learner of all locations, in a process of its own: torch has one state of chance per process."""
+    """Fit a learner of all locations, in a process of its own: torch has one random state per process."""
     with threadpool_limits(1):
         learner = LEARNERS[fit.kind].fit(table[~held_out], labels[~held_out], fit.hyperparameters, seed)
         return key, learner.log_odds(table[held_out]).tobytes() if fit.without else learner.to_bytes()

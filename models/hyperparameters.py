@@ -17,6 +17,8 @@ FEWEST_COLUMNS = 16
 """Columns that a tree sees at least, so that in a narrow block it does not miss the one that matters."""
 LARGE = 2000
 """Rows from which a table supports larger trees."""
+MANY = 20_000
+"""Rows from which networks of a label powerset make enough steps with large batches."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class NetworkHyperparameters:
     networks : int
         Networks whose log-odds are averaged.
     hidden, directions, epochs, batch : int
-        Hidden units; numbers of a row that meet a direction of each set; passes over the rows; rows a step.
+        Hidden units; width of the embedding of a set; epochs; rows per step.
     dropout, input_dropout : float
         Shares of hidden units, and of inputs, that a training step does not see.
     learning_rate : float
@@ -91,13 +93,18 @@ class NetworkHyperparameters:
 AnyHyperparameters = Hyperparameters | NetworkHyperparameters
 
 
+def small_batch(rows: int) -> int:
+    """Return a batch of a 48th of the rows, 32 to 128; larger ones make too few steps (see decision 67)."""
+    return int(np.clip(rows // 48, 32, 128))
+
+
 def defaults(kind: str, rows: int) -> AnyHyperparameters:
     """Return hyperparameters that already work without tuning, for a table of so many rows.
 
     XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer.
     """
     if kind == "label_powerset":
-        return NetworkHyperparameters()
+        return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
     if kind == "pooled_trees":
         return Hyperparameters(
             trees=200, leaves=31, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.5, min_rows=50

@@ -1,7 +1,7 @@
-"""Which labels base learners learn from, where some are doubted: never which ones are scored.
+"""Which labels base learners learn from, where some are suspected errors: never which ones are scored.
 
 Every mask is made without the folds that its fit leaves out. Labels that experts or a reliability
-table doubt are known beforehand. Confident learning judges a label by probabilities that are out of
+table contradict are known beforehand. Confident learning judges a label by probabilities that are out of
 fold among the very rows that the fit learns from, so that nothing of a scored fold has a say.
 """
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Without = tuple[int, ...]
 
 LEAST_KEPT = 0.5
-"""Share of a location's positives that has to stay: a filter that doubts more is not applied to it."""
+"""Share of a location's positives that has to stay: a filter that leaves out more is not applied to it."""
 
 MINIMUM_FOLDS = 4
 """Confident learning leaves out three folds at a time, and has to keep one."""
@@ -39,7 +39,7 @@ def masks(fitter: CrossFitter, given: Sequence[Labels], *, confident: bool) -> d
     given : sequence of ndarray of bool, shape (rows, locations)
         What filters that are known beforehand keep.
     confident : bool
-        Keep only labels that confident learning does not doubt, too.
+        Keep only labels that confident learning does not suspect, too.
 
     Raises
     ------
@@ -100,14 +100,14 @@ def _confident(fitter: CrossFitter, without: Without) -> Labels:
         log_odds[np.ix_(np.flatnonzero(here), np.array(positions))] = means
     judged = np.ix_(np.flatnonzero(~np.isin(fitter.fold, without)), np.array(positions))
     keep = np.ones(fitter.targets.shape, dtype=bool)
-    keep[judged] = ~doubted(expit(log_odds[judged]), fitter.targets[judged])
+    keep[judged] = ~suspected_errors(expit(log_odds[judged]), fitter.targets[judged])
     return keep
 
 
-def doubted(probability: Floats, truth: Labels) -> Labels:
+def suspected_errors(probability: Floats, truth: Labels) -> Labels:
     """Say which labels confident learning takes for wrong.
 
-    A label is doubted where its quality score is in the lowest part of its location that the estimated
+    A label is suspected where its quality score is in the lowest part of its location that the estimated
     joint distribution of given and true labels says is wrong.
 
     Parameters

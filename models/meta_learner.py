@@ -1,12 +1,12 @@
 """The meta-learner of the stack: linear models in the base learners' log-odds, and their thresholds.
 
-Three kinds of meta-learners stand on the same base learners. A *binary* one sees one location's
+Three kinds of meta-learners share the same base learners. A *binary* one sees one location's
 log-odds only; the *top two* see those of two locations; the *stack* sees those of all. Weights
-on a location's own log-odds are pulled towards weights pooled over its locations, weights on
+on a location's own log-odds are shrunk towards weights pooled over its locations, weights on
 other locations' towards 0 and five times as hard.
 
-What is pulled is not calibrated. Where positives allow, a location's log-odds are therefore stretched
-and shifted by what its out-of-fold log-odds ask for, which leaves them linear in the base learners'.
+What is shrunk is not calibrated. Where positives allow, a location's log-odds are therefore scaled
+and shifted (Platt scaling) on its out-of-fold log-odds, which leaves them linear in the base learners'.
 
 Penalties count independent rows. Rows of one group (pictures of one protein, of one sample) are not: with
 groups of several rows each, penalties are that many times as large.
@@ -42,8 +42,8 @@ CALIBRATED = 30
 UNSEEN = 0.5
 """Positives that are expected among rows that show none, of a location that is learned elsewhere."""
 
-_STRETCH = 5.0
-"""Penalty in independent rows that pulls the stretch of calibration towards 1."""
+_SCALE_PENALTY = 5.0
+"""Penalty in independent rows that shrinks the scale of the calibration towards 1."""
 
 _STEPS = 60
 _TOLERANCE = 1e-9
@@ -251,7 +251,7 @@ def _fit_calibrated(
     linear = _fit_linear(meta, base, targets)
     for position, y in enumerate(targets[:, meta.locations].T):
         if y.sum() >= CALIBRATED * meta.group_size:
-            pull = np.full(1, _STRETCH * meta.group_size)
+            pull = np.full(1, _SCALE_PENALTY * meta.group_size)
             change = fit_logistic(inside[:, [position]], y, np.ones(1), pull)
             inside[:, position] = change(inside[:, [position]])
             linear[position] = linear[position].then(change)
@@ -259,7 +259,7 @@ def _fit_calibrated(
 
 
 def _fit_linear(meta: MetaLearner, base: Floats, targets: Labels) -> list[Linear]:
-    """Fit one linear model per location; see the module for what is pulled where."""
+    """Fit one linear model per location; see the module for what is shrunk to what."""
     own = base[:, meta.locations, :]
     known = targets[:, meta.locations]
     both = known.any(axis=0) & ~known.all(axis=0)

@@ -1,4 +1,4 @@
-"""The stack: one estimator from tables to a model, with honest out-of-fold predictions on the way.
+"""The stack: one estimator from tables to a model, with nested out-of-fold predictions on the way.
 
 A prediction's log-odds are a weighted sum of the base learners' log-odds, so they split exactly into
 contributions: those of columns within each learner (TreeSHAP, or weights), times the learner's weight.
@@ -51,7 +51,7 @@ MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
 COVERED = 0.99
-"""Share of rows with a trained location from which the stack always predicts its likeliest one.
+"""Share of rows with a trained location from which the stack always predicts its most probable one.
 
 Every protein is somewhere, but where many are somewhere without a model, a prediction at any price
 is mostly wrong.
@@ -237,7 +237,7 @@ def _share_of(source: Source) -> tuple[int, str]:
 
 
 class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Base learners on blocks of columns, joined by linear meta-learners.
+    """Base learners on blocks of columns, combined by linear meta-learners.
 
     Parameters
     ----------
@@ -254,9 +254,9 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Kinds of base learners on each block, one per location.
     of_networks : tuple of str
         Blocks that hold other networks' predictions, one column per network and location of Y, network by
-        network (see `models.base_learners.votes`). On them stand the learners of all locations instead.
+        network (see `models.base_learners.votes`). The learners of all locations are trained on them.
     always : {"auto", "yes", "no"}
-        Whether every row gets its likeliest location; "auto": where nearly all training rows have one.
+        Whether every row gets its most probable location; "auto": where nearly all training rows have one.
 
     Attributes
     ----------
@@ -321,11 +321,11 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         confident : bool
             Filter by confident learning, too.
         random_fold : ndarray of int, shape (rows,), optional
-            Folds that ignore groups, for predictions that show how much that flatters.
+            Folds that ignore groups, for predictions that show how optimistic that is.
         store : Store, optional
-            Where finished base learners are kept, for going on after an interruption.
+            Where finished base learners are stored, so that an interrupted training can be resumed.
         finished : callable, optional
-            Told the number of base learners just finished.
+            Called with the number of base learners just finished.
 
         Raises
         ------

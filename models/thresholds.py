@@ -123,7 +123,7 @@ def decide(probability: Floats, thresholds: Floats, *, always: bool = True) -> L
     probability : ndarray, shape (rows, locations)
     thresholds : ndarray, shape (locations,)
     always : bool
-        Choose the likeliest location of a row even below its threshold: every protein is somewhere.
+        Choose the most probable location of a row even below its threshold: every protein is somewhere.
     """
     chosen = probability >= thresholds
     if always and probability.shape[1]:

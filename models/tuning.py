@@ -1,4 +1,4 @@
-"""Choose hyperparameters by out-of-fold losses: honestly, resumably, and without finishing bad ones.
+"""Choose hyperparameters by out-of-fold losses: nested, resumable, with pruning.
 
 Candidates are drawn at random, never steered by earlier results, and each is fitted without every
 pair of folds. The fit without folds i and j predicts both: its loss on j is an inner score of outer
@@ -56,7 +56,7 @@ class Tuning:
         the machine's speed.
     storage : optuna storage, optional
     note : callable
-        Told lines worth reading.
+        Called with lines worth reading.
     """
 
     trials: int = 0
@@ -152,7 +152,7 @@ def choose(fitter: CrossFitter, tuning: Tuning) -> list[Choice]:
     for number, (source, stratum) in enumerate(tuned):
         late = _clock(end, len(tuned) - number)
         candidates = _candidates(fitter, source, stratum, groups[stratum], tuning, late)
-        tuning.note(_story(fitter, source, stratum, len(groups[stratum]), candidates, tuning))
+        tuning.note(_summary(fitter, source, stratum, len(groups[stratum]), candidates, tuning))
         per_fold = {fold: best(candidates, fold) for fold in range(fitter.folds)}
         choices.append(Choice(source, tuple(groups[stratum]), per_fold, best(candidates)))
     return choices
@@ -183,24 +183,24 @@ def tune(begin: Callable[[AnyHyperparameters], Rounds], study: Study) -> list[Ca
         The defaults first, which no fold prunes; ``trials + 1`` unless it got late.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    kept = optuna.create_study(storage=study.storage, study_name=study.name, load_if_exists=True)
-    for stale in kept.get_trials(states=(TrialState.RUNNING, TrialState.WAITING)):
-        kept.tell(stale.number, state=TrialState.FAIL)
-    earlier = [_curve(trial) for trial in _finished(kept)]
+    stored = optuna.create_study(storage=study.storage, study_name=study.name, load_if_exists=True)
+    for stale in stored.get_trials(states=(TrialState.RUNNING, TrialState.WAITING)):
+        stored.tell(stale.number, state=TrialState.FAIL)
+    earlier = [_curve(trial) for trial in _finished(stored)]
     for number in range(len(earlier), study.trials + 1):
         if number and study.late():
             break
         # One seed per candidate: the n-th is the same whether or not the run was interrupted.
-        kept.sampler = optuna.samplers.RandomSampler(seed=study.seed * 100_003 + number)
+        stored.sampler = optuna.samplers.RandomSampler(seed=study.seed * 100_003 + number)
         if number == 0:
-            kept.enqueue_trial(_of_space(study))
-        trial = kept.ask()
+            stored.enqueue_trial(_of_space(study))
+        trial = stored.ask()
         curve = _run(begin(space(trial, study.kind, study.rows)), study, trial, earlier)
-        _close(kept, trial, curve)
+        _close(stored, trial, curve)
         earlier.append(curve)
     return [
         Candidate(space(FixedTrial(trial.params), study.kind, study.rows), _losses(_curve(trial)))
-        for trial in _finished(kept)[: study.trials + 1]
+        for trial in _finished(stored)[: study.trials + 1]
     ]
 
 
@@ -241,13 +241,13 @@ def _run(evaluate: Rounds, study: Study, trial: Trial, earlier: list[Floats]) ->
     return curve
 
 
-def _close(kept: optuna.Study, trial: Trial, curve: Floats) -> None:
+def _close(stored: optuna.Study, trial: Trial, curve: Floats) -> None:
     trial.set_user_attr("curve", [[None if np.isnan(v) else float(v) for v in row] for row in curve])
     losses = _losses(curve)
     if np.isinf(losses).all():
-        kept.tell(trial, state=TrialState.PRUNED)
+        stored.tell(trial, state=TrialState.PRUNED)
     else:
-        kept.tell(trial, float(losses[np.isfinite(losses)].mean()))
+        stored.tell(trial, float(losses[np.isfinite(losses)].mean()))
 
 
 def _losses(curve: Floats) -> Floats:
@@ -331,7 +331,7 @@ class _Evaluation:
         return losses
 
 
-def _story(
+def _summary(
     fitter: CrossFitter,
     source: Source,
     stratum: str,
@@ -339,18 +339,18 @@ def _story(
     candidates: list[Candidate],
     tuning: Tuning,
 ) -> str:
-    """Say in one line how good a study's candidates are."""
+    """Summarise a study's candidates in one line."""
     losses = [candidate.losses.mean() for candidate in candidates]
     limits = {"rare": "fewer than 30", "uncommon": "30 to 299", "common": "300 or more"}
     if tuning.metric == "log_loss":
-        measure, values = "log-loss (1: knows the prevalence only)", losses
+        measure, values = "log-loss (1: predicts the prevalence)", losses
     else:
         measure, values = "average precision (0: chance, 1: perfect)", [1 - loss for loss in losses]
-    told = f"{values[0]:.2f} by defaults"
+    scores = f"{values[0]:.2f} by defaults"
     if len(losses) > 1:
         chosen = values[int(np.argmin(losses))]
-        told += f", {chosen:.2f} tuned ({len(losses) - 1} of {tuning.trials} trials)"
+        scores += f", {chosen:.2f} tuned ({len(losses) - 1} of {tuning.trials} trials)"
     block, plural = fitter.blocks[source[0]].name, "" if locations == 1 else "s"
     return (
-        f"{block} {source[1]}, {locations} location{plural} in {limits[stratum]} pictures: {measure} {told}"
+        f"{block} {source[1]}, {locations} location{plural} in {limits[stratum]} pictures: {measure} {scores}"
     )

@@ -94,12 +94,12 @@ def _neighbours(ranges: NDArray[np.uint32]) -> Floats:
             around = ranges[row - 1, column - 1] + ranges[row - 1, column] + ranges[row - 1, column + 1]
             around += ranges[row, column - 1] + ranges[row, column + 1]
             around += ranges[row + 1, column - 1] + ranges[row + 1, column] + ranges[row + 1, column + 1]
-            for place in range(3):
-                if (here >> np.uint32(8 * place)) & np.uint32(1):
-                    counts[place, (around >> np.uint32(8 * place)) & np.uint32(255)] += 1.0
+            for number in range(3):
+                if (here >> np.uint32(8 * number)) & np.uint32(1):
+                    counts[number, (around >> np.uint32(8 * number)) & np.uint32(255)] += 1.0
     shares = np.full((3, COUNTS), np.nan)
-    for place in range(3):
-        pixels = in_order(counts[place])
+    for number in range(3):
+        pixels = in_order(counts[number])
         if pixels > 0.0:
-            shares[place] = counts[place] / pixels
+            shares[number] = counts[number] / pixels
     return shares

@@ -214,12 +214,12 @@ def dependences(levels: Bytes, size: int) -> Floats:
 
 
 @kernel
-def _sum_at(plane: Floats, places: Ints) -> float:
-    """Sum a plane over pixels given by their place in reading order."""
+def _sum_at(plane: Floats, pixels: Ints) -> float:
+    """Sum a plane over pixels given by their index in reading order."""
     flat = plane.ravel()
     total = 0.0
-    for place in places:
-        total += flat[place]
+    for pixel in pixels:
+        total += flat[pixel]
     return total
 
 
@@ -231,15 +231,15 @@ def bright_distances(pixels: Floats32, thresholds: Floats) -> Floats:
     """
     channels = len(pixels)
     bright = [pixels[channel] > thresholds[channel] for channel in range(channels)]
-    places = [np.flatnonzero(mask) for mask in bright]
+    indices = [np.flatnonzero(mask) for mask in bright]
     means = np.full((channels, channels), np.nan)
     for target in range(channels):
-        if len(places[target]) == 0:
+        if len(indices[target]) == 0:
             continue
         distances = distance_inside(~bright[target])
         for source in range(channels):
-            if source != target and len(places[source]) > 0:
-                means[source, target] = _sum_at(distances, places[source]) / len(places[source])
+            if source != target and len(indices[source]) > 0:
+                means[source, target] = _sum_at(distances, indices[source]) / len(indices[source])
     out = np.empty((channels * (channels - 1) // 2, 2), np.float64)
     pair = 0
     for first in range(channels):

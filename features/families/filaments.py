@@ -4,7 +4,7 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints32, Mask, kernel
-from features.kernels.components import components, object_sums, places_of
+from features.kernels.components import components, flat_nonzero, object_sums
 from features.kernels.skeletons import reach, skeleton_sums, thin
 from features.kernels.sums import in_order
 from features.planes import interior, smoothed
@@ -156,7 +156,7 @@ def _directions(ridge: Floats32, labels: Ints32, centre: tuple[float, float]) ->
     """Return how far skeleton pixels share one direction, and how far they point at a centre."""
     width = labels.shape[1]
     along, across, weight, towards = 0.0, 0.0, 0.0, 0.0
-    for at in places_of(labels):
+    for at in flat_nonzero(labels):
         row, column = at // width, at % width
         x, y = float(ridge[0, row, column]), float(ridge[1, row, column])
         strength = np.hypot(x, y)
@@ -212,7 +212,7 @@ def filament_numbers(
             out[channel, 7] = amount / area / (totals[channel] / count)
         out[channel, 8] = straight / total
         flat = labels.ravel()
-        for at in places_of(labels):
+        for at in flat_nonzero(labels):
             if graph[flat[at] - 1, 0] < SHORTEST:
                 flat[at] = 0
         out[channel, 9], out[channel, 10] = _directions(ridge[channel], labels, centre)

@@ -43,8 +43,8 @@ def filter_energies(region: Region) -> Floats:
     flat cell, the skewness in a flat band, and derivatives where no pixel has all its neighbours.
 
     Source: Freeman and Adelson 1991, "The design and use of steerable filters"; Knutsson and Westin
-    1993 (normalised convolution); Bigün and Granlund 1987 (structure tensor). They take the place of
-    Gabor filters: orders 0 to 2 answer to blobs, edges and lines of any direction.
+    1993 (normalised convolution); Bigün and Granlund 1987 (structure tensor). They replace
+    Gabor filters: orders 0 to 2 respond to blobs, edges and lines of any direction.
     """
     cell = region.cell
     variance = region.moments[:, 2] ** 2

@@ -67,15 +67,15 @@ def halve(pixels: Floats32, mask: Mask) -> tuple[Floats32, Mask]:
         for row in range(2 * block, min(2 * block + 2, height)):
             for column in range(width):
                 if mask[row, column]:
-                    place = (column >> 1) + 1
-                    count[place] += 1
+                    half = (column >> 1) + 1
+                    count[half] += 1
                     for channel in range(channels):
-                        sums[channel, place] += pixels[channel, row, column]
-        for place in range(columns):
-            if count[place] > 0:
-                inside[block + 1, place] = True
+                        sums[channel, half] += pixels[channel, row, column]
+        for half in range(columns):
+            if count[half] > 0:
+                inside[block + 1, half] = True
                 for channel in range(channels):
-                    halved[channel, block + 1, place] = sums[channel, place] / count[place]
+                    halved[channel, block + 1, half] = sums[channel, half] / count[half]
     return halved, inside
 
 

@@ -212,9 +212,9 @@ def haralick_of_planes(levels: Bytes, distances: Ints, size: int) -> Floats:
     numbers = np.empty((DIRECTIONS, HARALICK), np.float64)
     for channel in range(channels):
         padded[:height, reach : reach + width] = levels[channel]
-        for place in range(len(distances)):
-            _count_pairs(padded, reach, distances[place], counts)
+        for index in range(len(distances)):
+            _count_pairs(padded, reach, distances[index], counts)
             for direction in range(DIRECTIONS):
                 _haralick_features(counts[direction], numbers[direction])
-            _over_directions(numbers, out[channel, place])
+            _over_directions(numbers, out[channel, index])
     return out

@@ -65,10 +65,10 @@ def distribution(region: Region) -> Floats:
 
 def _quantiles(ascending: Floats, shares: Floats) -> Floats:
     """Interpolate quantiles of sorted rows linearly, shape (channels, shares)."""
-    place = shares * (ascending.shape[1] - 1)
-    below = np.floor(place).astype(np.intp)
-    above = np.ceil(place).astype(np.intp)
-    part = place - below
+    position = shares * (ascending.shape[1] - 1)
+    below = np.floor(position).astype(np.intp)
+    above = np.ceil(position).astype(np.intp)
+    part = position - below
     quantiles: Floats = ascending[:, below] * (1 - part) + ascending[:, above] * part
     return quantiles
 
@@ -163,7 +163,7 @@ def in_rings(region: Region) -> Floats:
     return np.hstack([region.moments[:, 1:3], upper])
 
 
-PLACES = ("nucleus", "perinuclear", "cytoplasm", "periphery")
+COMPARTMENTS = ("nucleus", "perinuclear", "cytoplasm", "periphery")
 WORDS = {"perinuclear": "perinuclear ring", "periphery": "peripheral ring"}
 
 RING_SHARES = {
@@ -177,8 +177,8 @@ RING_SHARES = {
             f"{WORDS.get(other, other)}",
             invariances=GAIN,
         )
-        for index, one in enumerate(PLACES)
-        for other in PLACES[index + 1 :]
+        for index, one in enumerate(COMPARTMENTS)
+        for other in COMPARTMENTS[index + 1 :]
         if (one, other) != ("nucleus", "cytoplasm")
     },
 }
@@ -189,11 +189,11 @@ def ring_shares(region: Region) -> Floats:
     """Compare each channel's intensity in nucleus, cytoplasm and two rings, shape (channels, 7).
 
     Units: none. The rings are the parts of the cytoplasm within 2 µm (6 px where unknown) of
-    the nucleus and of the outside of the cell. NaN where a place has no pixel or both are black.
+    the nucleus and of the outside of the cell. NaN where a compartment has no pixel or both are black.
 
     Source: Newberg and Murphy 2008; Loc-CAT (Human Protein Atlas), shares of the protein by compartment.
     """
-    parts = {name: region.cell.region(name) for name in PLACES}
+    parts = {name: region.cell.region(name) for name in COMPARTMENTS}
     means = {name: _mean(part) for name, part in parts.items()}
     total = region.totals
     out = [means[ring] * parts[ring].count / np.where(total > 0, total, np.nan) for ring in WORDS]

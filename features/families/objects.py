@@ -7,7 +7,7 @@ from features.jit import Floats, Floats32, Ints, Mask, kernel
 from features.kernels.components import components, elongation, euler_number, mean_spacing, object_sums
 from features.kernels.distance import distances_to
 from features.kernels.sums import centre_of_mass, in_order
-from features.planes import band, brightest_place, smoothed
+from features.planes import band, brightest_position, smoothed
 from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Output, feature
 
 BODY = 9
@@ -125,7 +125,7 @@ def microtubule_centre(region: Region) -> Floats:
     total = region.totals[protein]
     if region.moments[tubules, 2] == 0:
         return np.full(3, np.nan)
-    centre = cell.once(brightest_place, "microtubules")
+    centre = cell.once(brightest_position, "microtubules")
     away = cell.from_nucleus[tuple(centre)] if cell.region("nucleus").count else np.nan
     if total <= 0:
         return np.array([away, np.nan, np.nan])

@@ -6,8 +6,8 @@ from features.cells import Cell, Region
 from features.jit import Floats
 from features.kernels.distance import distances_to
 from features.kernels.sums import centre_of_mass, in_order
-from features.planes import brightest_place
-from features.registry import GEOMETRY, LENGTH, Output, feature, pair_places
+from features.planes import brightest_position
+from features.registry import GEOMETRY, LENGTH, Output, feature, pair_indices
 
 GAIN = GEOMETRY | {"gain"}
 
@@ -65,7 +65,7 @@ def same_side(region: Region) -> Floats:
     vectors = region.cell.once(_pull)
     length = np.hypot(*vectors.T)
     unit = vectors / np.where(length > 1e-9, length, np.nan)[:, None]
-    first, second = pair_places(len(vectors))
+    first, second = pair_indices(len(vectors))
     cosines: Floats = (unit[first] * unit[second]).sum(axis=1)[:, None]
     return cosines
 
@@ -105,7 +105,7 @@ def from_microtubule_centre(region: Region) -> Floats:
     """Measure how far the protein lies from the microtubule organising centre, shape (2,).
 
     Units: the first is in µm where the pixel size is known, else px. The centre is taken to be the brightest
-    pixel of the microtubules smoothed by 2 px; the protein's brightest place is found alike. NaN where
+    pixel of the microtubules smoothed by 2 px; the protein's brightest position is found alike. NaN where
     microtubules are flat or the protein is black (for the first, flat).
 
     Source: Newberg and Murphy 2008 (distances to reference structures); Li et al. 2012 (brightest smoothed
@@ -114,8 +114,8 @@ def from_microtubule_centre(region: Region) -> Floats:
     tubules, protein = (region.cell.channels.index(name) for name in ("microtubules", "protein"))
     if region.moments[tubules, 2] == 0 or region.totals[protein] <= 0:
         return np.full(2, np.nan)
-    centre, place = (region.cell.once(brightest_place, name) for name in ("microtubules", "protein"))
+    centre, brightest = (region.cell.once(brightest_position, name) for name in ("microtubules", "protein"))
     distances, values = distances_to(region.positions, centre), region.values[protein]
     mean, weighted = in_order(distances) / region.count, in_order(distances * values) / in_order(values)
-    apart = np.hypot(*(place - centre)) if region.moments[protein, 2] > 0 else np.nan
+    apart = np.hypot(*(brightest - centre)) if region.moments[protein, 2] > 0 else np.nan
     return np.array([apart, weighted / mean if mean > 0 else np.nan])

@@ -117,10 +117,10 @@ def ring_sums(values: Floats, positions: Ints, relative: Floats, rings: int, cen
         ring = int(np.ceil(relative[pixel] * rings)) - 1
         down, right = positions[0, pixel] - centre[0], positions[1, pixel] - centre[1]
         wedge = (4 if down > 0.0 else 0) + (2 if right > 0.0 else 0) + (1 if abs(down) > abs(right) else 0)
-        place = sums[ring * WEDGES + wedge]
-        place[0] += 1.0
+        entry = sums[ring * WEDGES + wedge]
+        entry[0] += 1.0
         for channel in range(channels):
-            place[1 + channel] += values[channel, pixel]
+            entry[1 + channel] += values[channel, pixel]
     return np.ascontiguousarray(sums.T).reshape((1 + channels, rings, WEDGES))
 
 

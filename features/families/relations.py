@@ -6,9 +6,9 @@ import numpy as np
 
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints, kernel
-from features.kernels.sums import LANES, add_products, in_order
+from features.kernels.sums import PARTIALS, add_products, in_order
 from features.planes import smoothed
-from features.registry import CELL_REGIONS, Output, feature, pair_places
+from features.registry import CELL_REGIONS, Output, feature, pair_indices
 
 FLAT = 1e-12
 """A variance below this is rounding: intensities lie in [0, 1]."""
@@ -43,14 +43,14 @@ def at_each_scale(region: Region) -> Floats:
     means = sums / sums[:, -1:, -1:]
     sides = means[:, :-1, -1]
     covariance = means[:, :-1, :-1] - sides[:, :, None] * sides[:, None, :]
-    return _correlation(covariance)[:, *pair_places(len(sides[0]))].T
+    return _correlation(covariance)[:, *pair_indices(len(sides[0]))].T
 
 
 def _products(cell: Cell) -> Floats:
     """Return sums of products in nucleus and cytoplasm, shape (2, scales, channels + 1, channels + 1)."""
     planes = [cell.once(smoothed, sigma) for sigma in (0, *SIGMAS)]
-    places = [cell.region(name).positions for name in ("nucleus", "cytoplasm")]
-    return np.array([[band_products(*pair, some) for pair in pairwise(planes)] for some in places])
+    positions = [cell.region(name).positions for name in ("nucleus", "cytoplasm")]
+    return np.array([[band_products(*pair, some) for pair in pairwise(planes)] for some in positions])
 
 
 PARTIAL = {"partial": Output("partial correlation of {0} and {1}, given the other channels, {where}")}
@@ -68,7 +68,7 @@ def beyond_the_others(region: Region) -> Floats:
     correlation matrix).
     """
     partial, _ = region.cell.once(_dependence, region.name)
-    return partial[pair_places(len(partial))][:, None]
+    return partial[pair_indices(len(partial))][:, None]
 
 
 EXPLAINED = {"explained": Output("share of {0}'s variance explained by the other channels (R²) {where}")}
@@ -114,12 +114,12 @@ def _differences(finer: Floats32, coarser: Floats32, positions: Ints) -> Floats:
     """List the differences of two smoothings, and a channel of ones; 0 up to a multiple of 64 pixels."""
     channels, _, width = finer.shape
     count = positions.shape[1]
-    places = positions[0] * width + positions[1]
-    out = np.zeros((channels + 1, -(-count // LANES) * LANES), np.float64)
+    flat = positions[0] * width + positions[1]
+    out = np.zeros((channels + 1, -(-count // PARTIALS) * PARTIALS), np.float64)
     for channel in range(channels):
         one, other, line = finer[channel].ravel(), coarser[channel].ravel(), out[channel]
         for index in range(count):
-            line[index] = one[places[index]] - other[places[index]]
+            line[index] = one[flat[index]] - other[flat[index]]
     out[channels, :count] = 1.0
     return out
 
@@ -132,10 +132,10 @@ def band_products(finer: Floats32, coarser: Floats32, positions: Ints) -> Floats
     """
     values = _differences(finer, coarser, positions)
     out = np.empty((len(values), len(values)), np.float64)
-    lanes = np.empty(LANES, np.float64)
+    partials = np.empty(PARTIALS, np.float64)
     for one in range(len(values)):
         for other in range(one + 1):
-            lanes[:] = 0.0
-            add_products(lanes, values[one], values[other])
-            out[one, other] = out[other, one] = in_order(lanes)
+            partials[:] = 0.0
+            add_products(partials, values[one], values[other])
+            out[one, other] = out[other, one] = in_order(partials)
     return out

@@ -88,15 +88,15 @@ def topology(levels: NDArray[np.int16], shares: Floats, heights: Floats) -> Floa
         area = counts[1]
         if area == 0.0:
             continue
-        for place in range(first):
+        for number in range(first):
             level = LEVELS
-            while counts[level] < shares[place] * area:
+            while counts[level] < shares[number] * area:
                 level -= 1
             more, less = counts[level], counts[level + 1]
-            part = (shares[place] * area - less) / (more - less)
-            out[channel, place] = euler[level + 1] + part * (euler[level] - euler[level + 1])
-        for place in range(len(heights)):
-            level = 1 + int(np.ceil(heights[place] * LEVELS))
-            out[channel, first + place] = euler[level]
-            out[channel, first + len(heights) + place] = counts[level] / area
+            part = (shares[number] * area - less) / (more - less)
+            out[channel, number] = euler[level + 1] + part * (euler[level] - euler[level + 1])
+        for number in range(len(heights)):
+            level = 1 + int(np.ceil(heights[number] * LEVELS))
+            out[channel, first + number] = euler[level]
+            out[channel, first + len(heights) + number] = counts[level] / area
     return out

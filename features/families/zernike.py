@@ -95,12 +95,12 @@ def _radial(n: int, m: int) -> dict[int, float]:
 def _coefficients() -> NDArray[np.complex128]:
     """Expand every Zernike polynomial in powers of y and x, shape (moments, degree + 1, degree + 1)."""
     weights = np.zeros((len(ORDERS), DEGREE + 1, DEGREE + 1), np.complex128)
-    for place, (n, m) in enumerate(ORDERS):
+    for index, (n, m) in enumerate(ORDERS):
         for k, weight in _radial(n, m).items():
             for turned in range(m + 1):
                 for squared in range(k + 1):
                     y, x = turned + 2 * squared, m - turned + 2 * (k - squared)
-                    weights[place, y, x] += weight * comb(m, turned) * 1j**turned * comb(k, squared)
+                    weights[index, y, x] += weight * comb(m, turned) * 1j**turned * comb(k, squared)
     return weights
 
 

@@ -53,7 +53,7 @@ def _kept(matrix: str, name: str) -> bool:
 
 
 ALL = [(matrix, name) for matrix in MATRICES for name in EMPHASES] + [("tone", name) for name in TONES]
-KEPT = [place for place, (matrix, name) in enumerate(ALL) if _kept(matrix, name)]
+KEPT = [index for index, (matrix, name) in enumerate(ALL) if _kept(matrix, name)]
 
 
 def _output(matrix: str, name: str) -> Output:
@@ -65,7 +65,7 @@ def _output(matrix: str, name: str) -> Output:
     return Output(f"{named} of the grey-level {title} matrix", unit)
 
 
-OUTPUTS = {f"{matrix}_{name}": _output(matrix, name) for matrix, name in (ALL[place] for place in KEPT)}
+OUTPUTS = {f"{matrix}_{name}": _output(matrix, name) for matrix, name in (ALL[index] for index in KEPT)}
 
 
 @feature(family="zones", resampled=True, per="channel", regions=("cell",), outputs=OUTPUTS)
@@ -117,11 +117,11 @@ def _zone_sizes(levels: Bytes, size: int) -> tuple[Ints, Ints]:
         ends[level + 1] += 1
         zones += 1
     ends = np.cumsum(ends)
-    place = ends.copy()
+    free = ends.copy()
     by_level = np.empty(zones, np.int64)
     for zone in range(zones):
-        by_level[place[zone_levels[zone]]] = zone_sizes[zone]
-        place[zone_levels[zone]] += 1
+        by_level[free[zone_levels[zone]]] = zone_sizes[zone]
+        free[zone_levels[zone]] += 1
     return by_level, ends
 
 
@@ -133,17 +133,17 @@ def zones(levels: Bytes, size: int) -> Ints:
     """
     sizes, ends = _zone_sizes(levels, size)
     entries = np.empty((len(sizes), 3), np.int64)
-    place = np.full(sizes.max() + 1, -1, np.int64)
+    entry_of = np.full(sizes.max() + 1, -1, np.int64)
     found = 0
     for level in range(1, size + 1):
         first = found
         for zone in range(ends[level], ends[level + 1]):
             area = sizes[zone]
-            if place[area] < first:
-                place[area] = found
+            if entry_of[area] < first:
+                entry_of[area] = found
                 entries[found] = level, area, 0
                 found += 1
-            entries[place[area], 2] += 1
+            entries[entry_of[area], 2] += 1
     return entries[:found]
 
 

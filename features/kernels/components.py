@@ -12,15 +12,15 @@ OBJECT = 7
 
 
 @kernel
-def places_of(plane: NDArray[Any]) -> Ints:
-    """List the pixels that are not 0 by their place in reading order, shape (n,)."""
+def flat_nonzero(plane: NDArray[Any]) -> Ints:
+    """List the pixels that are not 0 by their index in reading order, shape (n,)."""
     flat = plane.ravel()
-    places = np.empty(len(flat) + 1, np.int64)
+    pixels = np.empty(len(flat) + 1, np.int64)
     count = 0
     for at in range(len(flat)):
-        places[count] = at
+        pixels[count] = at
         count += 1 if flat[at] else 0
-    return places[:count]
+    return pixels[:count]
 
 
 @kernel
@@ -41,10 +41,10 @@ def components(bright: Mask) -> tuple[Ints32, int]:
     width = bright.shape[1]
     labels = np.zeros(bright.shape, np.int32)
     left, flat = bright.copy().ravel(), labels.ravel()
-    places = places_of(bright)
-    stack = np.empty(len(places) + 1, np.int64)
+    pixels = flat_nonzero(bright)
+    stack = np.empty(len(pixels) + 1, np.int64)
     count = 0
-    for start in places:
+    for start in pixels:
         if not left[start]:
             continue
         count += 1
@@ -69,16 +69,16 @@ def object_sums(labels: Ints32, count: int, plane: Floats32) -> Floats:
     """Sum pixels, positions, their products and intensity over every object, shape (count, 7)."""
     sums = np.zeros((count, OBJECT), np.float64)
     flat, values, width = labels.ravel(), plane.ravel(), labels.shape[1]
-    for at in places_of(labels):
+    for at in flat_nonzero(labels):
         row, column = at // width, at % width
-        place = sums[flat[at] - 1]
-        place[0] += 1.0
-        place[1] += row
-        place[2] += column
-        place[3] += row * row
-        place[4] += column * column
-        place[5] += row * column
-        place[6] += values[at]
+        entry = sums[flat[at] - 1]
+        entry[0] += 1.0
+        entry[1] += row
+        entry[2] += column
+        entry[3] += row * row
+        entry[4] += column * column
+        entry[5] += row * column
+        entry[6] += values[at]
     return sums
 
 

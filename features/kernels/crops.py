@@ -72,18 +72,18 @@ def gather(pixels: Floats32, mask: Mask, count: int) -> tuple[Floats, Ints]:
 
 
 @kernel
-def places_of_part(places: Ints32, positions: Ints, mask: Mask, count: int) -> Ints32:
+def ranks_of_part(ranks: Ints32, positions: Ints, mask: Mask, count: int) -> Ints32:
     """Pick the ranks of a part of a region: of the `count` pixels of its mask.
 
-    `places` and `positions` are those of the whole region.
+    `ranks` and `positions` are those of the whole region.
     """
-    channels, whole = places.shape
+    channels, whole = ranks.shape
     out = np.empty((channels, count), np.int32)
     found = 0
     for index in range(whole):
         if mask[positions[0, index], positions[1, index]]:
             for channel in range(channels):
-                out[channel, found] = places[channel, index]
+                out[channel, found] = ranks[channel, index]
             found += 1
     return out
 

@@ -6,7 +6,7 @@ Pixels are taken in chunks that stay in the processor's cache while all pairs ar
 import numpy as np
 
 from features.jit import Floats, Ints, Ints32, kernel
-from features.kernels.sums import LANES, add_products, in_order, total, total_from
+from features.kernels.sums import PARTIALS, add_products, in_order, total, total_from
 
 FLAT = 1e-12
 """Relative rounding below which a correlation counts as zero."""
@@ -53,21 +53,21 @@ def _load(chunk: Floats, values: Floats, dense: Ints32, mean: float, low: float)
 
 
 @kernel
-def _add_pair(lanes: Floats, one: Floats, two: Floats, per_rank: float, room: Floats) -> int:
+def _add_pair(partials: Floats, one: Floats, two: Floats, per_rank: float, room: Floats) -> int:
     """Add a chunk's sums of a pair, shape (9, 64); return how many pixels deviate alike."""
-    add_products(lanes[PRODUCT], one[DEVIATION], two[DEVIATION])
-    add_products(lanes[RANK_PRODUCT], one[RANK], two[RANK])
-    add_products(lanes[BOTH_1], one[BRIGHT], two[IS_BRIGHT])
-    add_products(lanes[BOTH_2], two[BRIGHT], one[IS_BRIGHT])
-    add_products(lanes[SQUARES_1], one[SQUARE], two[IS_BRIGHT])
-    add_products(lanes[SQUARES_2], two[SQUARE], one[IS_BRIGHT])
-    add_products(lanes[BRIGHT_PRODUCT], one[BRIGHT], two[BRIGHT])
+    add_products(partials[PRODUCT], one[DEVIATION], two[DEVIATION])
+    add_products(partials[RANK_PRODUCT], one[RANK], two[RANK])
+    add_products(partials[BOTH_1], one[BRIGHT], two[IS_BRIGHT])
+    add_products(partials[BOTH_2], two[BRIGHT], one[IS_BRIGHT])
+    add_products(partials[SQUARES_1], one[SQUARE], two[IS_BRIGHT])
+    add_products(partials[SQUARES_2], two[SQUARE], one[IS_BRIGHT])
+    add_products(partials[BRIGHT_PRODUCT], one[BRIGHT], two[BRIGHT])
     number, other = one[NUMBER], two[NUMBER]
     first, second = one[IS_BRIGHT], two[IS_BRIGHT]
     for index in range(CHUNK):
         room[index] = (1.0 - abs(number[index] - other[index]) * per_rank) * first[index] * second[index]
-    add_products(lanes[BY_RANK_1], one[BRIGHT], room)
-    add_products(lanes[BY_RANK_2], two[BRIGHT], room)
+    add_products(partials[BY_RANK_1], one[BRIGHT], room)
+    add_products(partials[BY_RANK_2], two[BRIGHT], room)
     a, b, alike = one[DEVIATION], two[DEVIATION], 0
     for index in range(CHUNK):
         alike += 1 if a[index] * b[index] > 0.0 else 0
@@ -87,13 +87,13 @@ def _means_and_ranks(values: Floats, dense: Ints32) -> tuple[Floats, Ints]:
 
 
 @kernel
-def _of_lanes(lanes: Floats) -> Floats:
-    """Sum up lanes, shape (rows, sums, 64), to shape (rows, sums)."""
-    rows, sums, _ = lanes.shape
+def _of_partials(partials: Floats) -> Floats:
+    """Sum up partial sums, shape (rows, sums, 64), to shape (rows, sums)."""
+    rows, sums, _ = partials.shape
     out = np.empty((rows, sums), np.float64)
     for row in range(rows):
         for number in range(sums):
-            out[row, number] = in_order(lanes[row, number])
+            out[row, number] = in_order(partials[row, number])
     return out
 
 
@@ -111,8 +111,8 @@ def _sums(values: Floats, averaged: Floats, dense: Ints32, lows: Floats) -> tupl
     """
     channels, count = values.shape
     pairs = channels * (channels - 1) // 2
-    lanes, alike = np.zeros((pairs, SUMS, LANES), np.float64), np.zeros(pairs, np.int64)
-    own_lanes = np.zeros((channels, 3, LANES), np.float64)
+    partials, alike = np.zeros((pairs, SUMS, PARTIALS), np.float64), np.zeros(pairs, np.int64)
+    own_partials = np.zeros((channels, 3, PARTIALS), np.float64)
     chunk, room = np.empty((channels, 6, CHUNK), np.float64), np.empty(CHUNK, np.float64)
     means, highest = _means_and_ranks(values, dense)
     for start in range(0, count, CHUNK):
@@ -122,16 +122,16 @@ def _sums(values: Floats, averaged: Floats, dense: Ints32, lows: Floats) -> tupl
             _load(here, values[one, start:end], dense[one, start:end], means[one], lows[one])
             for index in range(start, end):
                 here[RANK, index - start] = averaged[one, index] - 0.5 * (count - 1)
-            add_products(own_lanes[one, 0], here[DEVIATION], here[DEVIATION])
-            add_products(own_lanes[one, 1], here[RANK], here[RANK])
-            add_products(own_lanes[one, 2], here[BRIGHT], here[IS_BRIGHT])
+            add_products(own_partials[one, 0], here[DEVIATION], here[DEVIATION])
+            add_products(own_partials[one, 1], here[RANK], here[RANK])
+            add_products(own_partials[one, 2], here[BRIGHT], here[IS_BRIGHT])
         pair = 0
         for one in range(channels):
             for two in range(one + 1, channels):
                 per_rank = 1.0 / (max(highest[one], highest[two]) + 1)
-                alike[pair] += _add_pair(lanes[pair], chunk[one], chunk[two], per_rank, room)
+                alike[pair] += _add_pair(partials[pair], chunk[one], chunk[two], per_rank, room)
                 pair += 1
-    return _of_lanes(own_lanes), _of_lanes(lanes), alike
+    return _of_partials(own_partials), _of_partials(partials), alike
 
 
 @kernel
@@ -250,14 +250,14 @@ def costes(
         one, other = x[start : start + CHUNK], y[start : start + CHUNK]
         for index in range(len(one)):
             lowest = min(one[index], (other[index] - offset) * y_to_x)
-            place = np.floor(lowest * per_step + NEAR) + 1.0
-            bins[index] = np.int32(max(0.0, min(float(steps), place)))
+            threshold = np.floor(lowest * per_step + NEAR) + 1.0
+            bins[index] = np.int32(max(0.0, min(float(steps), threshold)))
         for index in range(len(one)):
-            place = sums[bins[index]]
-            place[0] += 1.0
-            place[1] += one[index]
-            place[2] += other[index]
-            place[3] += one[index] * other[index]
+            entry = sums[bins[index]]
+            entry[0] += 1.0
+            entry[1] += one[index]
+            entry[2] += other[index]
+            entry[3] += one[index] * other[index]
     below = sums.copy()
     for number in range(1, steps + 1):
         below[number] += below[number - 1]

@@ -25,10 +25,10 @@ def _keys(values: Floats) -> NDArray[np.uint32]:
 
 
 @kernel
-def _few_places(keys: NDArray[np.uint32], places: Ints32, examples: Ints) -> int:
+def _few_ranks(keys: NDArray[np.uint32], ranks: Ints32, examples: Ints) -> int:
     """Rank keys of few distinct values by a hash table; return their number, 0 where there are more.
 
-    Writes every key's rank into `places` and a pixel of every rank into `examples`.
+    Writes every key's rank into `ranks` and a pixel of every rank into `examples`.
     """
     slots = np.full(_SLOTS, -1, np.int32)
     known = np.empty(FEW, np.uint32)
@@ -43,27 +43,27 @@ def _few_places(keys: NDArray[np.uint32], places: Ints32, examples: Ints) -> int
                 return 0
             slots[slot], known[count], examples[count] = count, key, index
             count += 1
-        places[index] = slots[slot]
+        ranks[index] = slots[slot]
     order = np.empty(count, np.int32)
     for number in range(count):
-        place = number
-        while place > 0 and known[order[place - 1]] > known[number]:
-            order[place] = order[place - 1]
-            place -= 1
-        order[place] = number
+        position = number
+        while position > 0 and known[order[position - 1]] > known[number]:
+            order[position] = order[position - 1]
+            position -= 1
+        order[position] = number
     rank = np.empty(count, np.int32)
     first = examples[:count].copy()
-    for place in range(count):
-        rank[order[place]] = place
-        examples[place] = first[order[place]]
+    for position in range(count):
+        rank[order[position]] = position
+        examples[position] = first[order[position]]
     for index in range(len(keys)):
-        places[index] = rank[places[index]]
+        ranks[index] = rank[ranks[index]]
     return count
 
 
 @kernel
-def _many_places(keys: NDArray[np.uint32], places: Ints32, examples: Ints) -> int:
-    """Do as `_few_places` for any number of distinct keys, by a radix sort."""
+def _many_ranks(keys: NDArray[np.uint32], ranks: Ints32, examples: Ints) -> int:
+    """Do as `_few_ranks` for any number of distinct keys, by a radix sort."""
     count, buckets = len(keys), 1 << _DIGIT
     order = np.arange(count).astype(np.int32)
     other = np.empty(count, np.int32)
@@ -81,12 +81,12 @@ def _many_places(keys: NDArray[np.uint32], places: Ints32, examples: Ints) -> in
             ends[bucket] += 1
         order, other = other, order
     found = 0
-    for place in range(count):
-        index = order[place]
-        if place == 0 or keys[index] != keys[order[place - 1]]:
+    for position in range(count):
+        index = order[position]
+        if position == 0 or keys[index] != keys[order[position - 1]]:
             examples[found] = index
             found += 1
-        places[index] = found - 1
+        ranks[index] = found - 1
     return found
 
 
@@ -96,103 +96,103 @@ def distinct(values: Floats) -> tuple[Ints32, Floats]:
 
     Returns
     -------
-    places : ndarray, shape (channels, n), int32
+    ranks : ndarray, shape (channels, n), int32
         Dense ranks from 0: equal values share one and the next is one more.
     steps : ndarray, shape (channels, largest number of distinct intensities), float64
         The intensities by rank; what is beyond a channel's last is undefined.
     """
     channels, count = values.shape
-    places = np.empty((channels, count), np.int32)
+    ranks = np.empty((channels, count), np.int32)
     steps = np.zeros((channels, count), np.float64)
     examples = np.empty(max(count, FEW), np.int64)
     most = 0
     for channel in range(channels):
         keys = _keys(values[channel])
-        found = _few_places(keys, places[channel], examples)
+        found = _few_ranks(keys, ranks[channel], examples)
         if found == 0:
-            found = _many_places(keys, places[channel], examples)
-        for place in range(found):
-            steps[channel, place] = values[channel, examples[place]]
+            found = _many_ranks(keys, ranks[channel], examples)
+        for step in range(found):
+            steps[channel, step] = values[channel, examples[step]]
         most = max(most, found)
-    return places, steps[:, :most].copy()
+    return ranks, steps[:, :most].copy()
 
 
 @kernel
-def sort_places(places: Ints32, steps: Floats) -> Floats:
+def sort_by_rank(ranks: Ints32, steps: Floats) -> Floats:
     """Sort every channel's intensities, given their ranks among `steps`, from one count of each.
 
     `steps` are those of `distinct`, of the same pixels or of a region that holds them.
     """
-    channels, count = places.shape
+    channels, count = ranks.shape
     ascending = np.empty((channels, count), np.float64)
     for channel in range(channels):
         counts = np.zeros(steps.shape[1], np.int64)
-        for place in places[channel]:
-            counts[place] += 1
+        for step in ranks[channel]:
+            counts[step] += 1
         start = 0
-        for place in range(len(counts)):
-            if counts[place] > 0:
-                ascending[channel, start : start + counts[place]] = steps[channel, place]
-                start += counts[place]
+        for step in range(len(counts)):
+            if counts[step] > 0:
+                ascending[channel, start : start + counts[step]] = steps[channel, step]
+                start += counts[step]
     return ascending
 
 
 @kernel
-def rank(places: Ints32, among: int) -> tuple[Floats, Ints32]:
+def rank(ranks: Ints32, among: int) -> tuple[Floats, Ints32]:
     """Rank every channel's pixels, given their ranks among `among` intensities.
 
     Returns ranks from 0 with ties averaged, and dense ones: equal values share one and the next is one more.
     """
-    channels, count = places.shape
+    channels, count = ranks.shape
     averaged = np.empty((channels, count), np.float64)
     dense = np.empty((channels, count), np.int32)
     middle = np.empty(among, np.float64)
     number = np.empty(among, np.int32)
     for channel in range(channels):
         counts = np.zeros(among, np.int64)
-        for place in places[channel]:
-            counts[place] += 1
+        for step in ranks[channel]:
+            counts[step] += 1
         start, present = 0, 0
-        for place in range(among):
-            middle[place] = 0.5 * (2 * start + counts[place] - 1)
-            number[place] = present
-            start += counts[place]
-            present += 1 if counts[place] > 0 else 0
+        for step in range(among):
+            middle[step] = 0.5 * (2 * start + counts[step] - 1)
+            number[step] = present
+            start += counts[step]
+            present += 1 if counts[step] > 0 else 0
         for index in range(count):
-            averaged[channel, index] = middle[places[channel, index]]
-            dense[channel, index] = number[places[channel, index]]
+            averaged[channel, index] = middle[ranks[channel, index]]
+            dense[channel, index] = number[ranks[channel, index]]
     return averaged, dense
 
 
 @kernel
 def quantise(
-    places: Ints32, steps: Floats, positions: Ints, box: tuple[int, int, int, int], levels: int
+    ranks: Ints32, steps: Floats, positions: Ints, box: tuple[int, int, int, int], levels: int
 ) -> Bytes:
     """Divide each channel's range into `levels` equal bins, numbered from 1; 0 outside the region.
 
     Parameters
     ----------
-    places, steps : ndarray
-        As for `sort_places`.
+    ranks, steps : ndarray
+        As for `sort_by_rank`.
     positions : ndarray, shape (2, n), int64
     box : tuple of int
         Top, bottom, left and right of the result, shape (channels, height, width).
     levels : int
         At most 255.
     """
-    channels, count = places.shape
+    channels, count = ranks.shape
     top, bottom, left, right = box
     out = np.zeros((channels, bottom - top, right - left), np.uint8)
     level = np.empty(steps.shape[1], np.uint8)
     for channel in range(channels):
-        first, last = places[channel].min(), places[channel].max()
+        first, last = ranks[channel].min(), ranks[channel].max()
         low, high = steps[channel, first], steps[channel, last]
         scale = levels / (high - low) if high > low else 0.0
-        for place in range(first, last + 1):
-            level[place] = min(int((steps[channel, place] - low) * scale), levels - 1) + 1
+        for step in range(first, last + 1):
+            level[step] = min(int((steps[channel, step] - low) * scale), levels - 1) + 1
         plane = out[channel]
         for index in range(count):
-            plane[positions[0, index] - top, positions[1, index] - left] = level[places[channel, index]]
+            plane[positions[0, index] - top, positions[1, index] - left] = level[ranks[channel, index]]
     return out
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.jit import Floats, Ints32, Mask, kernel
-from features.kernels.components import pattern, places_of, second_moments
+from features.kernels.components import flat_nonzero, pattern, second_moments
 
 
 def _peels(near: Mask, phase: int) -> bool:
@@ -18,7 +18,7 @@ def _peels(near: Mask, phase: int) -> bool:
 
 
 def _peel_table() -> Mask:
-    """Answer `_peels` for both phases and all patterns of neighbours, the first one as the lowest bit."""
+    """Evaluate `_peels` for both phases and all patterns of neighbours, the first one as the lowest bit."""
     patterns = (np.arange(256)[:, None] >> np.arange(8)) & 1 == 1
     return np.array([[_peels(near, phase) for near in patterns] for phase in range(2)])
 
@@ -35,7 +35,7 @@ def thin(bright: Mask) -> Mask:
     """
     out = bright.copy()
     flat, width = out.ravel(), out.shape[1]
-    pixels = places_of(bright)
+    pixels = flat_nonzero(bright)
     count = len(pixels)
     marked = np.empty(count, np.bool_)
     changed = True
@@ -59,7 +59,7 @@ def thin(bright: Mask) -> Mask:
 
 @kernel
 def links(labels: Ints32, at: int, width: int) -> tuple[int, float]:
-    """Count the links of a skeleton pixel, given by its place in reading order, and add half their lengths.
+    """Count the links of a skeleton pixel, given by its index in reading order, and add half their lengths.
 
     A corner neighbour is a link only where no side neighbour joins both.
     """
@@ -82,12 +82,12 @@ def skeleton_sums(labels: Ints32, count: int) -> Floats:
     """Sum up every skeleton: its length, ends and branches, shape (count, 3)."""
     out = np.zeros((count, 3), np.float64)
     flat, width = labels.ravel(), labels.shape[1]
-    for at in places_of(labels):
+    for at in flat_nonzero(labels):
         joined, length = links(flat, at, width)
-        place = out[flat[at] - 1]
-        place[0] += length
-        place[1] += 1.0 if joined == 1 else 0.0
-        place[2] += 1.0 if joined > 2 else 0.0
+        entry = out[flat[at] - 1]
+        entry[0] += length
+        entry[1] += 1.0 if joined == 1 else 0.0
+        entry[2] += 1.0 if joined > 2 else 0.0
     return out
 
 

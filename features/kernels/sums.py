@@ -1,4 +1,4 @@
-"""Sums in lanes: every 64th number has a sum of its own, so that a processor adds several at once.
+"""Partial sums: every 64th number has a sum of its own, so that a processor adds several at once.
 
 The order of additions is written down, so the result is the same everywhere, other than with fast-math.
 """
@@ -7,43 +7,43 @@ import numpy as np
 
 from features.jit import Floats, Ints, kernel
 
-LANES = 64
+PARTIALS = 64
 
 
 @kernel
-def add_products(lanes: Floats, one: Floats, other: Floats) -> None:
-    """Add the products of two rows of numbers, a multiple of 64, to lanes, shape (64,)."""
-    for start in range(0, len(one), LANES):
+def add_products(partials: Floats, one: Floats, other: Floats) -> None:
+    """Add the products of two rows of numbers, a multiple of 64, to partial sums, shape (64,)."""
+    for start in range(0, len(one), PARTIALS):
         a, b = one[start:], other[start:]
-        for lane in range(LANES):
-            lanes[lane] += a[lane] * b[lane]
+        for at in range(PARTIALS):
+            partials[at] += a[at] * b[at]
 
 
 @kernel
 def total(values: Floats) -> float:
     """Sum up numbers, shape (n,)."""
-    lanes = np.zeros(LANES, np.float64)
-    even = len(values) // LANES * LANES
-    for start in range(0, even, LANES):
+    partials = np.zeros(PARTIALS, np.float64)
+    even = len(values) // PARTIALS * PARTIALS
+    for start in range(0, even, PARTIALS):
         part = values[start:]
-        for lane in range(LANES):
-            lanes[lane] += part[lane]
-    return in_order(lanes) + in_order(values[even:])
+        for at in range(PARTIALS):
+            partials[at] += part[at]
+    return in_order(partials) + in_order(values[even:])
 
 
 @kernel
 def total_from(values: Floats, scale: float, offset: float, least: float) -> float:
     """Sum up the numbers for which (value + offset) scale is at least `least`."""
-    lanes = np.zeros(LANES, np.float64)
-    even = len(values) // LANES * LANES
-    for start in range(0, even, LANES):
+    partials = np.zeros(PARTIALS, np.float64)
+    even = len(values) // PARTIALS * PARTIALS
+    for start in range(0, even, PARTIALS):
         part = values[start:]
-        for lane in range(LANES):
-            lanes[lane] += part[lane] if (part[lane] + offset) * scale >= least else 0.0
+        for at in range(PARTIALS):
+            partials[at] += part[at] if (part[at] + offset) * scale >= least else 0.0
     rest = 0.0
     for value in values[even:]:
         rest += value if (value + offset) * scale >= least else 0.0
-    return in_order(lanes) + rest
+    return in_order(partials) + rest
 
 
 @kernel
@@ -82,16 +82,16 @@ def moments(values: Floats) -> Floats:
 @kernel
 def _powers_of_gaps(row: Floats, mean: float) -> tuple[float, float, float]:
     """Sum the second, third and fourth powers of differences to the mean."""
-    lanes = np.zeros((3, LANES), np.float64)
-    squares, cubes, fourths = lanes[0], lanes[1], lanes[2]
-    for start in range(0, len(row), LANES):
-        part = row[start : start + LANES]
-        for lane in range(len(part)):
-            gap = part[lane] - mean
+    partials = np.zeros((3, PARTIALS), np.float64)
+    squares, cubes, fourths = partials[0], partials[1], partials[2]
+    for start in range(0, len(row), PARTIALS):
+        part = row[start : start + PARTIALS]
+        for at in range(len(part)):
+            gap = part[at] - mean
             square = gap * gap
-            squares[lane] += square
-            cubes[lane] += square * gap
-            fourths[lane] += square * square
+            squares[at] += square
+            cubes[at] += square * gap
+            fourths[at] += square * square
     return in_order(squares), in_order(cubes), in_order(fourths)
 
 

@@ -1,7 +1,7 @@
 """Base learners of the stack behind one interface: of one location, or of all locations at once.
 
-Learners of one location see a table of columns. Learners of all locations stand on other networks'
-predictions (see `models.base_learners.votes`) and share between locations what rare ones cannot teach.
+Learners of one location see a table of columns. Learners of all locations see other networks'
+predictions (see `models.base_learners.votes`) and share between locations what rare ones are too few for.
 """
 
 from typing import Any, Protocol, Self

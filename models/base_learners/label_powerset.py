@@ -2,7 +2,7 @@
 
 Learners of one location see a rare location's few positives and nothing else. A hidden layer that
 all locations share learns from the common ones how networks err together, which is what the rare
-ones need. A linear way past it does what a linear model does. Locations come in combinations, and a set
+ones need. A linear skip connection does what a linear model does. Locations come in combinations, and a set
 that never came is unlikely however likely its parts. Rare locations come out differently from each training,
 so that log-odds are means over several networks. Torch is imported only where the networks are trained.
 
@@ -43,8 +43,8 @@ _EXPLAINED = 1024
 class LabelPowerset:
     """Trained networks; serialised as safetensors.
 
-    The log-odds of a set, up to a constant, are the sum of its locations' own, a bias, and what `directions`
-    numbers of the row say along the set's own direction.
+    The log-odds of a set, up to a constant, are the sum of its locations' own, a bias, and the dot product of
+    `directions` hidden numbers of the row with an embedding of the set.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class LabelPowerset:
     networks : tuple of dict
         Parameters of each network by name.
     unknown : ndarray of float32, shape (locations,)
-        What stands for a row of which no network says anything.
+        Imputed in a row without any network's prediction.
     bias : ndarray, shape (locations,)
         Mean log-odds, which contributions are measured from.
     """

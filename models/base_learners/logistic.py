@@ -4,7 +4,7 @@ The penalty pulls weights towards a prior instead of 0, which is what stacking n
 location has few positives its weights stay near those of all locations together, and they follow
 the data as positives accumulate.
 
-As a base learner it stands beside trees: where examples are few a linear model is harder to mislead, and it
+As a base learner it complements trees: where examples are few a linear model is harder to mislead, and it
 errs elsewhere. Columns are standardised with the fit's own mean and spread, cut at three standard deviations,
 and missing values count as the mean.
 """
@@ -53,7 +53,7 @@ class Linear:
 
 
 def fit_logistic(inputs: Floats, y: NDArray[np.bool_], prior: Floats, penalty: Floats) -> Linear:
-    """Fit a logistic regression whose weights are pulled towards `prior`.
+    """Fit a logistic regression whose weights are shrunk towards `prior`.
 
     Minimises the sum of log-losses plus ``penalty / 2 * (weights - prior) ** 2``, by Newton's
     method with halved steps; the intercept is free. (Libraries do the same several times as slowly on small

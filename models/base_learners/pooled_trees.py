@@ -3,7 +3,7 @@
 How far networks' votes can be trusted is much the same for all locations. A location of few positives,
 or of many pictures of few proteins, has too little to learn it from. Here every row and location make
 one example, so that rare locations borrow from common ones. Of the location itself the trees know how
-frequent it is and how well each network finds it, both pulled towards the mean of all locations.
+frequent it is and how well each network finds it, both shrunk towards the mean of all locations.
 """
 
 import json
@@ -25,7 +25,7 @@ Labels = NDArray[np.bool_]
 UNNAMED = 0.2
 """Share of the examples that are learned from where no network says anything; they count that much more."""
 
-PULL = 20.0
+SHRINKAGE = 20.0
 """Predictions, and positives, at which a location's own precision and recall count as much as the mean."""
 
 _EXPLAINED = 256
@@ -54,9 +54,9 @@ class Trust:
         """Count; `named` has shape (rows, networks, locations), the others (rows, locations)."""
         positives, negatives = positive.sum(axis=0), negative.sum(axis=0)
         hits, alarms = ((named & some[:, None]).sum(axis=0) for some in (positive, negative))
-        found, told = hits.sum(axis=1, keepdims=True), (hits + alarms).sum(axis=1, keepdims=True)
-        precision = (hits + PULL * found / np.maximum(told, 1)) / (hits + alarms + PULL)
-        recall = (hits + PULL * found / max(1, positives.sum())) / (positives + PULL)
+        found, predicted = hits.sum(axis=1, keepdims=True), (hits + alarms).sum(axis=1, keepdims=True)
+        precision = (hits + SHRINKAGE * found / np.maximum(predicted, 1)) / (hits + alarms + SHRINKAGE)
+        recall = (hits + SHRINKAGE * found / max(1, positives.sum())) / (positives + SHRINKAGE)
         recall = np.clip(recall, 1e-3, 1 - 1e-3)
         alarm = np.clip((alarms + 1) / (negatives + 10), 1e-6, 1 - 1e-6)
         share = np.log((positives + 1) / len(positive))
@@ -70,7 +70,7 @@ class PooledTrees:
     Attributes
     ----------
     unknown : ndarray of float32, shape (locations,)
-        What stands for a row of which no network says anything.
+        Imputed in a row without any network's prediction.
     bias : ndarray, shape (locations,)
         Mean log-odds, which contributions are measured from.
     """

@@ -1,8 +1,8 @@
 """Other networks' predictions as learners of all locations see them, with how far the networks agree.
 
-A network that has met the protein in training repeats its locations to the letter, and so do the
+A network that saw the protein in training repeats its locations to the letter, and so do the
 others; where networks guess, their sets differ. A learner can therefore trust the same prediction more or
-less, if it is told how far the whole sets agree.
+less, if it sees how far the whole sets agree.
 
 A table of predictions has one column per network and location, network by network, with values in
 [0, 1]; from 0.5 on a network names a location.
@@ -99,7 +99,7 @@ class Votes:
 
     @cached_property
     def consensus(self) -> Table:
-        """What two sets that stand for all networks say of each location, shape (rows, locations, 2).
+        """Two sets that represent all networks, at each location, shape (rows, locations, 2).
 
         The most networks with one and the same set if that commonest set holds the location, else 0 (of
         sets equally common, that of the first network); whether the set with the least distance from all

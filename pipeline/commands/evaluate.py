@@ -29,7 +29,7 @@ TOP_TWO = {"f1": "F1", "precision": "prec.", "recall": "recall", "always_f1": "F
 
 @command(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> None:
-    """Score the trained model on pictures of which each prediction's models saw nothing.
+    """Score the trained model by its out-of-fold predictions.
 
     Prints and writes metrics.json: per location F1 with a 95 % interval, precision, recall, average
     precision and support; macro-F1 and micro-F1; the two-location and the binary models; what predicting
@@ -79,7 +79,7 @@ def _with_score(protocol: "Protocol") -> str:
 def _print_selection(selection: "Selection") -> None:
     change = selection.difference
     say(
-        f"\nLearning from selected labels: {selection.chosen.value:.3f}, from all labels: "
+        f"\nTrained on filtered labels: {selection.chosen.value:.3f}, on all labels: "
         f"{selection.everything.value:.3f}; difference {change.value:+.3f} ({change.low:+.3f} to "
         f"{change.high:+.3f}). All labels are scored; selection.csv says what was left out."
     )

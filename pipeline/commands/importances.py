@@ -16,7 +16,7 @@ MOST = 6
 
 @command(ImportancesOptions)
 def importances(options: ImportancesOptions) -> None:
-    """Tell what decides a location: the mean absolute share of each feature in its log-odds.
+    """Show what decides a location: the mean absolute share of each feature in its log-odds.
 
     A prediction's log-odds split exactly into contributions of the features (TreeSHAP of every base learner
     times its weight); shares are averaged over training pictures and sum to 100 % per location.

@@ -8,7 +8,7 @@ from pipeline.stages.options import BaselineOptions, NearestOptions, OverlayOpti
 
 @command(BaselineOptions)
 def baseline(options: BaselineOptions) -> None:
-    """Score people as if they were a model: each annotator, their majority vote, and all pooled.
+    """Score human annotators like a model: each one, their majority vote, and all pooled.
 
     Prints macro-F1 in both conventions, and per location F1 and Krippendorff's alpha; with --work also how
     much better the trained model's out-of-fold predictions are on the same pictures.
@@ -59,7 +59,7 @@ def nearest(options: NearestOptions) -> None:
     ]
     show_table(("picture", "locations", "group", "similarity"), rows, words=3)
     votes = ", ".join(f"{name} {share:.2f}" for name, share in found.votes.items())
-    say(f"Share of the similarity: {votes or 'none is alike'}")
+    say(f"Share of the similarity, by location: {votes or 'none is alike'}")
     if options.sheet is not None:
         written(options.sheet)
 
@@ -87,7 +87,7 @@ COLOURS = {"done": "green", "stale": "yellow", "missing": "red"}
 
 @command(StatusOptions)
 def status(options: StatusOptions) -> None:
-    """Say of each stage whether it is done, stale (and why) or missing.
+    """Show which stages are done, stale (and why) or missing.
 
     A stage is stale when something it was made from has changed since: pictures, labels, options, or
     the version of a feature family. Run it again: only what changed is computed.

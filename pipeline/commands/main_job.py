@@ -23,7 +23,7 @@ def extract(options: ExtractOptions) -> None:
     """Find cells and nuclei in every picture and measure them.
 
     Writes `masks/<Id>.tif` (page 1 cells, page 2 nuclei), cells.parquet, features.parquet, and problems.csv
-    with every sample that was skipped and what would mend it. Killed and run again, it goes on where
+    with every sample that was skipped, its reason and remedy. Killed and run again, it goes on where
     it was; run again without changes, it does nothing.
 
     Example: python run.py extract --images demo/data/images --work demo/work
@@ -46,13 +46,13 @@ def extract(options: ExtractOptions) -> None:
 
 @command(TrainOptions)
 def train(options: TrainOptions) -> None:
-    """Train the stack: a model per location, the two-location model, and all locations together.
+    """Train stacking ensembles: one per location, the two-location model, and one of all locations.
 
-    Base learners (gradient boosting by LightGBM and XGBoost, and a linear model) of every location stand on
-    the features and on each table of embeddings; learners of all locations at once stand on other networks'
-    predictions. Linear models join them. Pictures are not needed where tables are given: --outputs will do.
-    Everything that is later scored is predicted out of fold. Labels that --select-… doubts are not learned
-    from, but always scored. Locations that cannot be cross-validated are named and get no model. Killed and
+    Base learners (gradient boosting by LightGBM and XGBoost, and logistic regression) are trained per
+    location on the features and on each table of embeddings; base learners of all locations at once, on
+    other networks' predictions. A linear meta-learner combines them. With --outputs alone, no pictures are
+    needed. All scores are out of fold. Labels that a filter (--select-…) leaves out are not trained on, but
+    always scored. Locations that cannot be cross-validated are named and get no model. Killed and
     run again, it goes on where it was; run again without changes, it does nothing.
 
     Example: python run.py train --labels demo/data/labels.csv --work demo/work
@@ -100,7 +100,7 @@ def _print_selection(path: Path) -> None:
 
     table = pd.read_csv(path, index_col=0)
     filters = [name.removesuffix("_positives") for name in table.columns if name.endswith("_positives")]
-    say("Labels that base learners do not learn (scores count them all):")
+    say("Labels that base learners are not trained on (all are scored):")
     for name in filters:
         taken = table[[f"{name}_positives", f"{name}_negatives"]]
         for location, (positives, negatives) in zip(table.index, taken.to_numpy(), strict=True):
@@ -111,12 +111,12 @@ def _print_selection(path: Path) -> None:
 
 @command(PredictOptions)
 def predict(options: PredictOptions) -> None:
-    """Name the locations of the protein in new pictures.
+    """Predict the locations of the protein in new pictures.
 
     The pictures are segmented, measured and embedded exactly as the model's training pictures were. A model
     of other networks' predictions alone needs their tables, --outputs, and no pictures. The csv holds the
-    chosen locations and every location's probability. A sample that cannot be read is left out and listed in
-    problems.csv of the work folder.
+    predicted locations and every location's probability. A sample that cannot be read is left out and
+    listed in problems.csv of the work folder.
 
     Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
     """

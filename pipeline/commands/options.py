@@ -61,10 +61,10 @@ def options_of(model: type[AnyOptions], given: Mapping[str, object]) -> AnyOptio
     try:
         return model.model_validate(typed)
     except ValidationError as error:
-        raise PipelineError(_told(model, error)) from error
+        raise PipelineError(_message(model, error)) from error
 
 
-def _told(model: type[AnyOptions], error: ValidationError) -> str:
+def _message(model: type[AnyOptions], error: ValidationError) -> str:
     """Put the first thing that is wrong into one line."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])

@@ -10,7 +10,7 @@ from pipeline.stages.options import EmbedOptions, TrainCnnOptions, TrainSegmente
 
 @command(EmbedOptions)
 def embed(options: EmbedOptions) -> None:
-    """Turn pictures into numbers by a network; or check and take a ready table of embeddings.
+    """Embed pictures by a network, or check and import a ready table of embeddings.
 
     Writes `embeddings/<name>.parquet` (Id, `cnn__<name>__e0000` … and, where the network predicts
     locations, `cnn__<name>__logit_<location>`), and `embeddings/<name>.json`, the card: network, sha256
@@ -37,11 +37,11 @@ def embed(options: EmbedOptions) -> None:
 
 @command(TrainCnnOptions)
 def train_cnn(options: TrainCnnOptions) -> None:
-    """Train networks on your pictures: one without each fold of the stack, and one on everything.
+    """Train networks on your pictures: one without each fold of the stack, and one on all pictures.
 
     Run extract first, and train afterwards with the same labels, groups, folds and seed. Each picture's
     log-odds in `embeddings/<name>.parquet` come from the network that did not see its fold, so train
-    accepts them; predict uses the network of everything. Killed and run again, it goes on at the last
+    accepts them; predict uses the network trained on all. Killed and run again, it goes on at the last
     finished epoch.
 
     Example: python run.py train-cnn --images demo/data/images --labels demo/data/labels.csv --work demo/work
@@ -58,7 +58,7 @@ def train_cnn(options: TrainCnnOptions) -> None:
     say(f"{counted(done.pictures, 'picture')}, {done.folds} folds, {locations}{state}")
     say(f"Validation log-loss of each fold's network: {shown}")
     written(table, "out-of-fold log-odds")
-    written(work.embedding(done.name + WHOLE), "embeddings by the network of everything, for nearest")
+    written(work.embedding(done.name + WHOLE), "embeddings by the network of all pictures, for nearest")
     following(f"train --labels {options.labels} --work {options.work} --embeddings {table}")
 
 
@@ -80,5 +80,5 @@ def train_segmenter(options: TrainSegmenterOptions) -> None:
 
     card = run(options, RichProgress())
     scores = ", ".join(f"{name} {value:.3f}" for name, value in card.scores.items())
-    told = f"on the fields kept for testing: {scores}" if scores else "too few fields to test"
-    say(f"{options.output}: {card.objects}, {card.steps:,} steps; {told}")
+    scored = f"on the fields kept for testing: {scores}" if scores else "too few fields to test"
+    say(f"{options.output}: {card.objects}, {card.steps:,} steps; {scored}")

@@ -1,1 +1,1 @@
-"""What every other room stands on: errors, records, processes, progress. Knows nothing of cells."""
+"""What all other packages use: errors, records, processes, progress. Knows nothing of cells."""

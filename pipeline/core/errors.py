@@ -1,4 +1,4 @@
-"""Errors told in one line: what the user can mend, and samples that cannot be used."""
+"""Errors reported in one line: what the user can correct, and samples that cannot be used."""
 
 import csv
 from collections.abc import Iterable

@@ -81,7 +81,7 @@ class Shown:
 
 
 class Options(BaseModel):
-    """What a command is asked to do; each field's description is its help text."""
+    """Options of a command; each field's description is its help text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -132,7 +132,7 @@ class Record(BaseModel):
     Attributes
     ----------
     options : dict
-        What the stage was asked to do, so that its inputs can be looked at again.
+        Options of the stage, so that its inputs can be looked at again.
     inputs : dict
         Name of an input (a file, an option, a family) to its fingerprint.
     summary : dict or None

@@ -1,6 +1,6 @@
 """The training of a network: seeded, resumable after any kill, with a moving average of its weights.
 
-A room that trains gives the network, the loss of a batch, and, where an early stop is wanted, a validation.
+A module that trains gives the network, the loss of a batch, and, where an early stop is wanted, a validation.
 """
 
 import math
@@ -45,7 +45,7 @@ class Schedule:
     decay_from : float
         Step from which it falls to 0 along a cosine.
     averaging : float
-        Share of the moving average of weights that a step keeps.
+        Decay of the exponential moving average of weights, per step.
     identity : mapping
         What decides the weights, by name; a checkpoint with another one is refused.
     patience : int, optional
@@ -69,8 +69,8 @@ class Schedule:
         fall = max(0.0, (step - self.decay_from) / max(1.0, self.steps - self.decay_from))
         return rise * 0.5 * (1 + math.cos(math.pi * fall))
 
-    def kept(self, step: int) -> float:
-        """Return the share of the moving average that a step keeps: little in the beginning."""
+    def ema_decay(self, step: int) -> float:
+        """Return the decay of the exponential moving average at a step: little in the beginning."""
         return min(self.averaging, (1 + step) / (10 + step))
 
 
@@ -107,7 +107,7 @@ class TrainingLoop:
     def _blend(self, average: Any, weights: Any, _count: object) -> None:
         from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-        blend = get_ema_multi_avg_fn(self.schedule.kept(self.step))  # type: ignore[no-untyped-call]
+        blend = get_ema_multi_avg_fn(self.schedule.ema_decay(self.step))  # type: ignore[no-untyped-call]
         blend(average, weights, self.step)
 
     @property

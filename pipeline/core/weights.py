@@ -1,4 +1,4 @@
-"""Files of weights, and the card beside each: what they are, of what, how good, how to know them again."""
+"""Files of weights, and the card beside each: what they are, of what, how good, their digest."""
 
 from collections.abc import Mapping
 from pathlib import Path

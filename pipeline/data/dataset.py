@@ -170,7 +170,7 @@ def _deal(
 ) -> tuple[NDArray[np.int16], dict[str, str]]:
     """Make as many folds as asked, or fewer where there are too few groups for any location.
 
-    Learners of all locations, which stand on networks' predictions, need no positives in every fold.
+    Learners of all locations, which see networks' predictions, need no positives in every fold.
     """
     positive = targets.to_numpy()
     for count in range(min(options.folds, groups.nunique()), MINIMUM_FOLDS - 1, -1):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.core.stage import Options, Shown
 
-LEARNED = "Labels that are learned from; all labels are scored"
+LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
 
 Images = Annotated[
@@ -56,7 +56,7 @@ class DatasetOptions(FoldOptions):
     """What a stack is trained on, and which labels it learns from."""
 
     embeddings: tuple[Path, ...] = Field(
-        (), description="Table of numbers per picture (parquet, csv or npz keyed by Id); repeatable."
+        (), description="Table of embeddings (parquet, csv or npz keyed by Id); repeatable."
     )
     outputs: tuple[Path, ...] = Field(
         (),
@@ -65,21 +65,22 @@ class DatasetOptions(FoldOptions):
     )
     random_split: bool = Field(
         False,
-        description="Cross-validate once more in folds that ignore groups, which shows how much that "
-        "flatters.",
+        description="Also cross-validate in folds that ignore groups, to show how optimistic that is.",
     )
     accept_leak: bool = Field(
         False,
-        description="Stack embeddings although their networks know these pictures; scores are then marked.",
+        description="Stack embeddings although their networks saw these pictures in training; marks scores.",
     )
     select_agreement: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
-        None, description="csv of expert annotations (as for baseline): learn only labels experts agree on."
+        None,
+        description="csv of annotations, as for baseline: train only on labels experts agree on.",
     )
     agree_with: Annotated[Literal["label", "annotators"], Shown(panel=LEARNED)] = Field(
         "label", description="Whether experts have to agree with the label, or with each other."
     )
     select_reliability: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
-        None, description="HPA's subcellular_location.tsv: learn only labels that it supports; needs --genes."
+        None,
+        description="HPA's subcellular_location.tsv: train only on labels it supports; needs --genes.",
     )
     reliability: Annotated[
         Literal["Enhanced", "Supported", "Approved", "Uncertain"], Shown(panel=LEARNED)
@@ -88,7 +89,7 @@ class DatasetOptions(FoldOptions):
         None, description="csv table Id,Gene: Ensembl ids or names of genes."
     )
     select_confident: Annotated[bool, Shown(panel=LEARNED)] = Field(
-        False, description="Learn only labels that confident learning (cleanlab) finds no error in."
+        False, description="Leave out suspected label errors, found by confident learning (cleanlab)."
     )
 
     @property

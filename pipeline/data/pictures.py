@@ -52,7 +52,7 @@ class Picture:
 
 
 class _UnusableError(Exception):
-    """A file holds no usable plane: why, and what would mend it."""
+    """A file holds no usable plane: why, and the remedy."""
 
 
 def read_picture(sample: Sample) -> Picture:
@@ -130,7 +130,7 @@ def _read_jpeg(path: Path) -> tuple[NDArray[np.generic], None]:
 def _read_tiff(path: Path) -> tuple[NDArray[np.generic], float | None]:
     import tifffile
 
-    # the reason of a damaged file is told once, in problems.csv
+    # the reason of a damaged file is reported once, in problems.csv
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with tifffile.TiffFile(path) as file:
         plane = file.series[0].asarray() if file.series else np.empty((0, 0), np.uint8)

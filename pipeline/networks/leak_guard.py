@@ -73,7 +73,7 @@ def write_embeddings(path: Path, table: pd.DataFrame, card: TableCard) -> TableC
 
 
 def check_leaks(cards: Mapping[Path, TableCard | None], fold: pd.Series, *, accept: bool) -> list[str]:
-    """Refuse embeddings whose networks know the pictures; return a line on each that leaks, or may.
+    """Refuse embeddings whose networks saw the pictures in training; return lines on those that may leak.
 
     Parameters
     ----------
@@ -89,11 +89,11 @@ def check_leaks(cards: Mapping[Path, TableCard | None], fold: pd.Series, *, acce
     PipelineError
         If an embedding leaks, or mixes networks whose numbers do not compare, and that is not accepted.
     """
-    marks = [_mark(path, card, fold, accept=accept) for path, card in cards.items()]
-    return [mark for mark in marks if mark]
+    leaks = [_leak(path, card, fold, accept=accept) for path, card in cards.items()]
+    return [leak for leak in leaks if leak]
 
 
-def _mark(path: Path, card: TableCard | None, fold: pd.Series, *, accept: bool) -> str:
+def _leak(path: Path, card: TableCard | None, fold: pd.Series, *, accept: bool) -> str:
     """Return what is to be said of one embedding; nothing where it can be trusted."""
     if card is not None and not card.aligned:
         raise PipelineError(
@@ -101,13 +101,13 @@ def _mark(path: Path, card: TableCard | None, fold: pd.Series, *, accept: bool) 
             f"{path.name.replace(UNALIGNED, '')} instead"
         )
     if card is None or card.trained_on == UNKNOWN:
-        return f"{path.name}: the pictures its network was trained on are unknown; scores may flatter"
+        return f"{path.name}: the pictures its network was trained on are unknown; scores may be optimistic"
     seen = fold.index.intersection(pd.Index(card.trained_on, dtype=str))
     if seen.empty or same_folds(card, fold):
         return ""
     about = f"its network was trained on {len(seen)} of these {len(fold)} pictures ({seen[0]}, …)"
     if accept:
-        return f"{path.name}: {about}; scores are too good"
+        return f"{path.name}: {about}; scores are optimistic"
     why = " in other folds than the stack's" if card.folds else ""
     raise PipelineError(
         f"{path}: {about}{why}: cross-validated, it would predict from memory; train it per fold with "

@@ -1,4 +1,4 @@
-"""Training CNNs to tell a protein's locations: one without each fold, one of everything, each once."""
+"""Training CNNs to predict a protein's locations: one without each fold, and one on all pictures."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +103,7 @@ def fit_network(run: TrainingRun, left_out: int | None, progress: Progress) -> t
 def _train(run: TrainingRun, left_out: int | None, path: Path, progress: Progress) -> CnnCard:
     """Train one network and write its weights; return what its card says."""
     rows, validation = split(run.fold, left_out)
-    title = "Training the network of everything" if left_out is None else f"Training without fold {left_out}"
+    title = "Training on all pictures" if left_out is None else f"Training without fold {left_out}"
     with torch_threads(run.jobs):
         training = cnn_training(run.pixels, run.targets, rows, validation, run.hyperparameters, run.device)
         state = training.run(progress, title, path.with_suffix(".checkpoint"))

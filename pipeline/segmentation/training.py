@@ -1,4 +1,4 @@
-"""Training a Cellpose 3.1 network on tiles of annotated fields, turned, scaled, relit and made noisy."""
+"""Training a Cellpose 3.1 network on tiles of annotated fields, augmented in angle, scale and intensity."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple

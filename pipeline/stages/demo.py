@@ -1,4 +1,4 @@
-"""The main job on an embedded default: simulated pictures, so that it runs anywhere, offline."""
+"""The main job on simulated pictures, so that it runs anywhere, offline."""
 
 from dataclasses import dataclass
 from pathlib import Path

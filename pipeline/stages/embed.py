@@ -189,11 +189,11 @@ def _without_row(work: Workspace, path: Path, ids: pd.Index) -> list[Problem]:
 
 
 def _constant(table: pd.DataFrame, name: str) -> list[str]:
-    """Return the columns that say nothing; refuse a table that has no other."""
+    """Return the constant columns; refuse a table that has no other."""
     values = table.to_numpy()
     same: NDArray[np.bool_] = (values == values[:1]).all(axis=0) & (len(table) > 1)
     if same.all():
-        raise PipelineError(f"all columns of '{name}' are constant; they say nothing about pictures")
+        raise PipelineError(f"all columns of '{name}' are constant; give embeddings that vary")
     return [str(column) for column in table.columns[same]]
 
 

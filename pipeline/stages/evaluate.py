@@ -196,17 +196,17 @@ def _marked(scores: Scores, leaks: list[str]) -> Scores:
     return scores.model_copy(update={"protocol": " ".join([scores.protocol, *marks])})
 
 
-def _f1(answered: OutOfFold) -> float:
-    return float(count(answered.truth.to_numpy(), answered.chosen.to_numpy()).f1()[0])
+def _f1(predicted: OutOfFold) -> float:
+    return float(count(predicted.truth.to_numpy(), predicted.chosen.to_numpy()).f1()[0])
 
 
 def _with_interval(value: Any, resampled: Any) -> Score:
     return Score(float(value), *interval(resampled))
 
 
-def _top_two(answered: OutOfFold) -> pd.DataFrame:
-    table = per_location(answered.truth, answered.chosen, answered.probability)
-    truth = answered.truth.to_numpy()
+def _top_two(predicted: OutOfFold) -> pd.DataFrame:
+    table = per_location(predicted.truth, predicted.chosen, predicted.probability)
+    truth = predicted.truth.to_numpy()
     table["always_f1"] = count(truth, np.ones_like(truth)).f1()
     return table
 

@@ -1,4 +1,4 @@
-"""The stage `importances`: how much each feature moves each location's log-odds."""
+"""The stage `importances`: each feature's share of each location's log-odds."""
 
 import re
 import textwrap
@@ -221,9 +221,9 @@ def _bars(shares: "pd.Series[float]") -> Figure:
     lines = sum(label.count("\n") + 1 for label in words)
     figure = Figure(figsize=(9, 1.2 + 0.19 * lines + 0.12 * len(words)), layout="constrained")
     axes = figure.subplots()
-    places = range(len(words))
-    axes.barh(places, shares.to_numpy(), color=_BAR, height=0.72)
-    axes.set_yticks(places, words, fontsize=8.5, color=_INK)
+    rows = range(len(words))
+    axes.barh(rows, shares.to_numpy(), color=_BAR, height=0.72)
+    axes.set_yticks(rows, words, fontsize=8.5, color=_INK)
     axes.invert_yaxis()
     axes.set_title(f"What decides {shares.name}", loc="left", fontsize=12, color=_INK)
     axes.set_xlabel("mean absolute share of the log-odds", fontsize=9, color=_INK)

@@ -100,7 +100,7 @@ def _tile(samples: Sequence[Sample], name: str) -> RGB:
 
 
 def similarities(rows: pd.DataFrame, picture: pd.Series) -> pd.Series:
-    """Return the cosine of each row with one picture, after bringing columns to mean 0 and variance 1.
+    """Return the cosine similarity of each row to one picture, of standardised columns.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _comparable(path: Path) -> pd.DataFrame:
     if card is not None and not card.aligned:
         raise PipelineError(
             f"{path}: its rows come from networks whose numbers do not compare; "
-            "give the table of the network of everything"
+            "give the table of the network trained on all pictures (_whole)"
         )
     table = read_embedding(path)
     return table.dropna(axis=0)

@@ -1,4 +1,4 @@
-"""What every command can be asked to do: the only list of its options, their choices and help texts.
+"""The options of every command: the only list of them, their choices and help texts.
 
 The command line, the Python call and the record of a stage come from the same model, so an option is added in
 one place. Imports nothing heavy: `run.py --help` reads this module.
@@ -29,7 +29,7 @@ from pipeline.networks.architectures import CnnHyperparameters
 
 SegmenterOption = str | float | int | None
 
-TUNING = "How base learners are tuned and joined"
+TUNING = "How base learners are tuned and combined"
 NETWORK = "Where the network and its weights are"
 SEGMENTING = "For cellpose"
 DRAWING = "To draw them"
@@ -61,7 +61,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words), Shown(text=True)]
 
 
 class DemoOptions(Options):
-    """What `demo` is asked to do."""
+    """Options of `demo`."""
 
     folder: Path = Field(Path("demo"), description="Folder for everything the demo makes.")
     pictures: int = Field(90, ge=60, description="Simulated pictures to train on.")
@@ -69,7 +69,7 @@ class DemoOptions(Options):
 
 
 class SimulateOptions(Options):
-    """What `simulate` is asked to do."""
+    """Options of `simulate`."""
 
     out: Annotated[Path, Shown(argument="OUT")] = Field(
         description="Folder to write; grown if it holds the same simulation."
@@ -106,14 +106,14 @@ class SegmenterOptions(Options):
 
     @property
     def segmenter_options(self) -> dict[str, SegmenterOption]:
-        """What the segmenter is told beside its name; only what was given."""
+        """Options of the segmenter beside its name; only what was given."""
         names = ("nuclei_weights", "cell_weights", "nuclei_diameter", "cell_diameter", "device")
         given = {name: getattr(self, name, None) for name in names}
         return {name: value for name, value in given.items() if value is not None}
 
 
 class ExtractOptions(SegmenterOptions):
-    """What `extract` is asked to do."""
+    """Options of `extract`."""
 
     images: Images
     work: Work
@@ -138,7 +138,7 @@ class ExtractOptions(SegmenterOptions):
 
 
 class EmbedOptions(Options):
-    """What `embed` is asked to do: one of `table`, `onnx`, `checkpoint` and the shipped network."""
+    """Options of `embed`: one of `table`, `onnx`, `checkpoint` and the shipped network."""
 
     work: Work
     images: Path | None = Field(
@@ -162,9 +162,12 @@ class EmbedOptions(Options):
     )
     table: Annotated[Path | None, Shown(panel=NETWORK)] = Field(
         None,
-        description="Ready table of embeddings keyed by Id (parquet, csv or npz); checked and taken.",
+        description="Ready table of embeddings keyed by Id (parquet, csv or npz); checked and imported.",
     )
-    name: str | None = Field(None, description="Name of the block; that of the network or file unless given.")
+    name: str | None = Field(
+        None,
+        description="Name of the table and its columns; that of the network or file unless given.",
+    )
     trained_on: str | None = Field(
         None,
         description="csv with the ids of the pictures the network was trained on, or none if it saw none "
@@ -183,7 +186,7 @@ class EmbedOptions(Options):
 
 
 class TrainOptions(DatasetOptions):
-    """What `train` is asked to do; what the choices mean is said in `models`."""
+    """Options of `train`; what the choices mean is said in `models`."""
 
     boosters: Annotated[tuple[Literal["lightgbm", "xgboost", "linear"], ...], Shown(panel=TUNING)] = Field(
         ("lightgbm", "xgboost", "linear"),
@@ -198,18 +201,18 @@ class TrainOptions(DatasetOptions):
     )
     always: Annotated[Literal["auto", "yes", "no"], Shown(panel=TUNING)] = Field(
         "auto",
-        description="Whether every picture gets its likeliest location, however unlikely; auto: where 99 "
-        "% of the training pictures have a location with a model.",
+        description="Whether every picture gets its most probable location, however improbable; auto: where "
+        "99 % of the training pictures have a location with a model.",
     )
     trials: Annotated[int, Shown(panel=TUNING)] = Field(
         8,
         ge=0,
-        description="Hyperparameters to try per base learner, block and stratum of locations, beside the "
-        "defaults; what is worse than the median is pruned. `optuna-dashboard "
+        description="Hyperparameter sets to try per base learner, block and stratum of locations, beside the "
+        "defaults; those worse than the median are pruned. `optuna-dashboard "
         "sqlite:///WORK/tuning.db` shows them.",
     )
     tune_by: Annotated[Literal["log_loss", "average_precision"], Shown(panel=TUNING)] = Field(
-        "log_loss", description="What hyperparameters are chosen by, out of fold."
+        "log_loss", description="Out-of-fold metric by which hyperparameters are chosen."
     )
     timeout: Annotated[float | None, Shown(panel=TUNING)] = Field(
         None,
@@ -226,27 +229,28 @@ class TrainOptions(DatasetOptions):
 
 
 class EvaluateOptions(Options):
-    """What `evaluate` is asked to do."""
+    """Options of `evaluate`."""
 
     work: Work
     draws: int = Field(1000, ge=100, description="Bootstrap samples of groups for the intervals.")
-    seed: int = Field(0, ge=0, description="Of the bootstrap.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
     kaggle_score: float | None = Field(
         None, ge=0, le=1, description="Private score of your Kaggle submission, to be shown beside."
     )
     ablation: bool = Field(
         False,
-        description="Also score the stack without some part: one block, the meta-learner, another rule …",
+        description="Also score the stack with one part left out or replaced: block, meta-learner, rule.",
     )
 
 
 class PredictOptions(SegmenterOptions):
-    """What `predict` is asked to do."""
+    """Options of `predict`."""
 
     model: Path = Field(description="Folder of a trained model, such as WORK/model.")
     output: Path = Field(description="The csv file to write.")
     images: Path | None = Field(
-        None, description="Folder of pictures, as for extract; not needed where the model is of tables alone."
+        None,
+        description="Folder of pictures, as for extract; not needed by a model of --outputs alone.",
     )
     samples: Samples = None
     format: Literal["csv", "kaggle"] = Field(
@@ -274,7 +278,7 @@ class PredictOptions(SegmenterOptions):
 
 
 class ImportancesOptions(Options):
-    """What `importances` is asked to compute and to show."""
+    """Options of `importances`."""
 
     work: Work
     location: Annotated[str | None, Shown(argument="LOCATION")] = Field(
@@ -295,7 +299,7 @@ class ImportancesOptions(Options):
 
 
 class BaselineOptions(Options):
-    """What `baseline` is asked to do."""
+    """Options of `baseline`."""
 
     labels: Path = Field(description="csv table Id,Target: the truth.")
     answers: Path = Field(description="csv table Id,Annotator,Target, or Id,Guess of one annotator.")
@@ -303,11 +307,11 @@ class BaselineOptions(Options):
         None, description="Folder of a trained model to compare with on the same pictures."
     )
     draws: int = Field(1000, ge=100, description="Bootstrap samples of pictures.")
-    seed: int = Field(0, ge=0, description="Of the bootstrap.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
 
 
 class FeaturesOptions(Options):
-    """What `features` is asked to show."""
+    """Options of `features`."""
 
     family: str | None = Field(None, description="Only this family, one line per output.")
     column: str | None = Field(None, description="Explain this one column in words.")
@@ -315,7 +319,7 @@ class FeaturesOptions(Options):
 
 
 class NearestOptions(Options):
-    """What `nearest` is asked to find."""
+    """Options of `nearest`."""
 
     id: str = Field(description="The picture to look up.")
     embeddings: Path = Field(
@@ -369,11 +373,11 @@ class StatusOptions(Options):
 
 
 class TrainCnnOptions(CnnHyperparameters, FoldOptions):
-    """What `train-cnn` is asked to do; labels, groups, folds and seed as for `train`."""
+    """Options of `train-cnn`; labels, groups, folds and seed as for `train`."""
 
     images: Images
     samples: Samples = None
-    name: str = Field("cnn", description="Name of the block of columns and of its networks.")
+    name: str = Field("cnn", description="Name of the table of embeddings, its columns and its networks.")
     device: Device = "cpu"
     jobs: Jobs = PROCESSORS
 
@@ -385,7 +389,7 @@ class TrainCnnOptions(CnnHyperparameters, FoldOptions):
 
 
 class TrainSegmenterOptions(Options):
-    """What `train-segmenter` is asked to do."""
+    """Options of `train-segmenter`."""
 
     objects: Annotated[Literal["nuclei", "cells"], Shown(argument="nuclei|cells")] = Field(
         description="What to find."
@@ -400,10 +404,10 @@ class TrainSegmenterOptions(Options):
         description="Weights to fine-tune: a file, shipped:nuclei, shipped:cells, or nuclei, cyto2 or "
         "cyto3 in Cellpose's cache.",
     )
-    steps: int = Field(2000, ge=1, description="Updates; 200 fine-tune, 2000 train from scratch.")
-    batch: int = Field(8, ge=1, description="Tiles in each update: time is steps × tiles.")
+    steps: int = Field(2000, ge=1, description="Training steps: 200 to fine-tune, 2000 from scratch.")
+    batch: int = Field(8, ge=1, description="Batch size: tiles per step. Time is steps × tiles.")
     side: int = Field(112, ge=32, description="Side of a tile in pixels.")
-    seed: int = Field(0, ge=0, description="Another seed draws other tiles.")
+    seed: int = Field(0, ge=0, description="Another seed samples other tiles.")
     data: str = Field("not stated", description="What the fields are, for the card.")
     licence: str = Field("not stated", description="Licence of the fields, for the card.")
     threads: int | None = Field(None, ge=1, description="Processor threads; all unless given.")

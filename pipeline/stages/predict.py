@@ -225,12 +225,12 @@ def _write_csv(path: Path, probability: pd.DataFrame, chosen: pd.DataFrame) -> N
 def _write_kaggle(path: Path, probability: pd.DataFrame, chosen: pd.DataFrame) -> None:
     """Write what the competition accepts: Id and class indices separated by spaces.
 
-    It has no "not sure": where nothing is chosen, the likeliest location is written.
+    It has no "not sure": where nothing is chosen, the most probable location is written.
     """
-    likeliest = probability.idxmax(axis=1)
+    most_probable = probability.idxmax(axis=1)
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["Id", "Predicted"])
         for sample, names in zip(chosen.index, _names(chosen), strict=True):
-            indices = sorted(LOCATIONS.index(name) for name in names or [str(likeliest[sample])])
+            indices = sorted(LOCATIONS.index(name) for name in names or [str(most_probable[sample])])
             writer.writerow([sample, " ".join(map(str, indices))])

@@ -104,9 +104,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
         work, data = Workspace(options.work), read_dataset(options)
         cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
         fold = pd.Series(data.fold, index=data.targets.index)
-        marks = check_leaks(cards, fold, accept=options.accept_leak)
-        for mark in marks:
-            progress.note(f"Marked: {mark}")
+        leaks = check_leaks(cards, fold, accept=options.accept_leak)
+        for leak in leaks:
+            progress.note(f"Scores are marked: {leak}")
         if options.select_confident and data.folds < CONFIDENT_FOLDS:
             raise PipelineError(
                 f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
@@ -115,7 +115,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
             progress.note(f"No features in {work.root}: training on the given tables alone")
         if not data.grouped:
             progress.note("No groups given: every picture is a group of its own, but for near-duplicates")
-        card = _card(options, data, work) | {"leaks": marks, "embeddings": described(cards)}
+        work.root.mkdir(parents=True, exist_ok=True)
+        card = _card(options, data, work) | {"leaks": leaks, "embeddings": described(cards)}
         store = Store(work.learners)
         stack = _fit(options, data, work, store, progress)
         _write_tables(stack, data, work)
@@ -130,7 +131,7 @@ def _fit(
 ) -> StackedLocations:
     targets = data.targets[data.trained]
     stack = StackedLocations(
-        tuning=_tuning(options, work, progress.note),
+        tuning=_tuning(options, data, work, progress.note),
         seed=options.seed,
         jobs=options.jobs,
         rule=options.rule,
@@ -165,9 +166,9 @@ def _fit(
     return stack
 
 
-def _tuning(options: TrainOptions, work: Workspace, note: Callable[[str], None]) -> Tuning:
+def _tuning(options: TrainOptions, data: Dataset, work: Workspace, note: Callable[[str], None]) -> Tuning:
     storage = None
-    if options.trials:
+    if options.trials and set(data.blocks) != {OUTPUTS}:  # learners of all locations are not tuned
         url = URL.create("sqlite", database=str(work.tuning.resolve()))
         storage = optuna.storages.RDBStorage(url.render_as_string())
     return Tuning(options.trials, options.tune_by, options.timeout, storage, note)

@@ -26,7 +26,7 @@ from pipeline.networks.training_pictures import stored_pictures
 from pipeline.stages.options import TrainCnnOptions, TrainOptions
 
 WHOLE = "_whole"
-"""Ends the name of the table by the network of everything: for `nearest`, not for a stack."""
+"""Ends the name of the table by the network of all pictures: for `nearest`, not for a stack."""
 
 
 class TrainCnnSummary(Summary):
@@ -36,7 +36,7 @@ class TrainCnnSummary(Summary):
     ----------
     name : str
         Of the table of out-of-fold log-odds, for `train --embeddings`; with `WHOLE`, that of the
-        embeddings by the network of everything, for `nearest`.
+        embeddings by the network of all pictures, for `nearest`.
     pictures, folds : int
     losses : list of float
         Best validation log-loss of the network of each fold.

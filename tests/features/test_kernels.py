@@ -11,10 +11,10 @@ from scipy.stats import kurtosis, rankdata, skew
 from features.families.haralick import NAMES, haralick_of_planes
 from features.families.intensity import level_entropy, median_deviation
 from features.families.zernike import scattered_ends
-from features.kernels.crops import bounding_boxes, places_of_part
+from features.kernels.crops import bounding_boxes, ranks_of_part
 from features.kernels.distance import distance_inside
 from features.kernels.intensity_correlation import costes
-from features.kernels.ranks import FEW, distinct, quantise, rank, sort_places
+from features.kernels.ranks import FEW, distinct, quantise, rank, sort_by_rank
 from features.kernels.sums import moments, total, total_from
 
 IBSI = Path(__file__).resolve().parents[3] / "shared" / "design" / "ibsi_reference.json"
@@ -42,8 +42,8 @@ def test_bounding_boxes_skip_missing_labels():
 
 def test_levels_divide_the_range_evenly_and_the_maximum_is_in_the_last():
     steps = np.array([[-7.0, 0.0, 0.25, 0.49, 0.5, 1.0, 9.0]])
-    places, positions = np.arange(1, 6, dtype=np.int32)[None], np.array([[0] * 5, range(5)])
-    np.testing.assert_array_equal(quantise(places, steps, positions, (0, 1, 0, 6), 4), [[[1, 2, 2, 3, 4, 0]]])
+    ranks, positions = np.arange(1, 6, dtype=np.int32)[None], np.array([[0] * 5, range(5)])
+    np.testing.assert_array_equal(quantise(ranks, steps, positions, (0, 1, 0, 6), 4), [[[1, 2, 2, 3, 4, 0]]])
 
 
 def intensities(kind: str) -> np.ndarray:
@@ -60,9 +60,9 @@ def intensities(kind: str) -> np.ndarray:
 def test_pixels_are_ranked_and_sorted_with_and_without_many_intensities(kind):
     values = intensities(kind)
     assert (len(np.unique(values[0])) <= FEW) == (kind == "few")
-    places, steps = distinct(values)
-    averaged, dense = rank(places, steps.shape[1])
-    np.testing.assert_array_equal(sort_places(places, steps), np.sort(values, axis=1))
+    ranks, steps = distinct(values)
+    averaged, dense = rank(ranks, steps.shape[1])
+    np.testing.assert_array_equal(sort_by_rank(ranks, steps), np.sort(values, axis=1))
     np.testing.assert_array_equal(averaged, rankdata(values, axis=1) - 1)
     np.testing.assert_array_equal(dense, rankdata(values, method="dense", axis=1) - 1)
 
@@ -73,17 +73,17 @@ def test_a_part_is_ranked_by_what_is_known_of_the_whole(kind):
     positions = np.array(np.unravel_index(np.arange(values.shape[1]), (50, 100)))
     mask = np.random.default_rng(1).random((50, 100)) < 0.2
     part = values[:, mask.ravel()]
-    places, steps = distinct(values)
-    picked = places_of_part(places, positions, mask, np.count_nonzero(mask))
+    ranks, steps = distinct(values)
+    picked = ranks_of_part(ranks, positions, mask, np.count_nonzero(mask))
     averaged, dense = rank(picked, steps.shape[1])
-    np.testing.assert_array_equal(sort_places(picked, steps), np.sort(part, axis=1))
+    np.testing.assert_array_equal(sort_by_rank(picked, steps), np.sort(part, axis=1))
     np.testing.assert_array_equal(averaged, rankdata(part, axis=1) - 1)
     np.testing.assert_array_equal(dense, rankdata(part, method="dense", axis=1) - 1)
 
 
 def test_zero_and_minus_zero_are_one_intensity():
-    places, steps = distinct(np.array([[0.0, -0.0, 1.0]]))
-    np.testing.assert_array_equal(places, [[0, 0, 1]])
+    ranks, steps = distinct(np.array([[0.0, -0.0, 1.0]]))
+    np.testing.assert_array_equal(ranks, [[0, 0, 1]])
     np.testing.assert_array_equal(steps, [[0.0, 1.0]])
 
 

@@ -49,14 +49,3 @@ def make_predictions(rows: int = 300, seed: int = 0) -> Tables:
     outputs = pd.DataFrame(scaled(expit(log_odds)).reshape(rows, -1), index=ids, columns=names)
     fold = stratified_group_folds(truth, pd.Series(np.arange(rows)), 3)
     return Tables({"nets": outputs}, pd.DataFrame(truth, index=ids, columns=LOCATIONS), fold)
-
-
-def unevenness(targets: NDArray[np.bool_], fold: NDArray[np.int16]) -> float:
-    """Tell how far folds are from an even deal: chi-square over locations and folds, and fold sizes.
-
-    0 is perfectly even. It is what `stratified_group_folds` makes small.
-    """
-    load = np.column_stack([targets, np.ones(len(targets), dtype=bool)]).astype(np.float64)
-    counts = np.stack([load[fold == number].sum(axis=0) for number in np.unique(fold)])
-    wanted = counts.mean(axis=0)
-    return float((((counts - wanted) ** 2) / np.maximum(wanted, 1e-12)).sum())

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
+from benchmarks.stack import unevenness
 from models.folds import positive_groups, stratified_group_folds
-from tests.models.tables import unevenness
 
 
 def skewed(rows: int, locations: int, seed: int) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Doubted labels are not learned from, and nothing of a scored fold says which ones are doubted."""
+"""Suspected label errors are not trained on, and nothing of a scored fold says which ones are suspected."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
 from models.cross_fitting import Block, CrossFitter
-from models.label_noise import deleted, doubted, masks, subsets
+from models.label_noise import deleted, masks, subsets, suspected_errors
 from models.stacking import STACK, WITHOUT_SELECTION, StackedLocations
 from tests.models.tables import Tables, make_tables
 
@@ -21,13 +21,13 @@ def fitter(tables: Tables, Y: np.ndarray) -> CrossFitter:
     return CrossFitter([Block.of("net", tables.X["net"])], Y, tables.fold)
 
 
-def test_wrong_labels_are_doubted() -> None:
+def test_wrong_labels_are_suspected() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((400, 3)) < [0.3, 0.1, 0.05]
     probability = np.clip(0.8 * truth + 0.1 + rng.normal(0, 0.1, truth.shape), 0.01, 0.99)
     given = truth.copy()
     given[:10, 0] ^= True
-    found = doubted(probability, given)
+    found = suspected_errors(probability, given)
     assert found[:10, 0].sum() >= 6
     assert found.sum() - found[:10, 0].sum() <= 2
 

@@ -139,7 +139,7 @@ def test_a_location_that_some_folds_lack_is_predicted_all_the_same(networks: Tab
     assert kinds == ["linear", "linear", "label_powerset", "pooled_trees"]
 
 
-def test_missing_predictions_and_doubted_labels_are_no_obstacle(networks: Tables) -> None:
+def test_missing_predictions_and_left_out_labels_are_no_obstacle(networks: Tables) -> None:
     X = networks.X["nets"].copy()
     X.iloc[::5, :3] = np.nan
     X.iloc[0] = np.nan

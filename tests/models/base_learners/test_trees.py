@@ -61,7 +61,7 @@ def test_contributions_sum_to_the_log_odds(kind: Kind, data: tuple[Table, NDArra
     assert parts.shape == (240, 31)
     assert np.abs(parts.sum(axis=1) - log_odds(learner, X)).max() < 1e-9
     assert np.ptp(parts[:, -1]) < 1e-5  # rounding alone: the bias belongs to no row
-    unused = np.setdiff1d(np.arange(30), learner.kept)
+    unused = np.setdiff1d(np.arange(30), learner.selected)
     assert not parts[:, unused].any()
 
 

@@ -142,13 +142,13 @@ def test_tables_alone_train_score_explain_and_predict_without_pictures(
 ) -> None:
     networks = [word for name in ("one", "two") for word in ("--outputs", tables / f"{name}.parquet")]
     given = ["--labels", tables / "labels.csv", "--work", tables / "work", *networks]
-    trained = command_line("train", *given, "--folds", 3, "--trials", 0, "--jobs", 1)
+    trained = command_line("train", *given, "--folds", 3, "--jobs", 1)
     assert trained.status == 0
     assert "no groups given" in trained.output.lower()
     model = load_model(tables / "work" / "model")
     assert model.locations == ("Nucleoplasm", "Nucleoli", "Microtubule ends", "Cytosol")
     assert model.card["extraction"] is None
-    assert "up to date" in command_line("train", *given, "--folds", 3, "--trials", 0).output.lower()
+    assert "up to date" in command_line("train", *given, "--folds", 3).output.lower()
     scored = command_line("evaluate", "--work", tables / "work", "--draws", 100, "--ablation")
     assert scored.status == 0
     assert "base learners label_powerset alone" in scored.output

@@ -25,14 +25,16 @@ def test_an_embedding_that_saw_none_of_the_pictures_passes_without_a_word() -> N
 @pytest.mark.parametrize("unknown", [None, card()])
 def test_unknown_training_pictures_mark_the_scores(unknown: TableCard | None) -> None:
     marks = check_leaks({PATH: unknown}, FOLD, accept=False)
-    assert marks == ["net.parquet: the pictures its network was trained on are unknown; scores may flatter"]
+    assert marks == [
+        "net.parquet: the pictures its network was trained on are unknown; scores may be optimistic"
+    ]
 
 
 def test_a_network_that_saw_one_picture_is_refused_unless_accepted_and_then_marked() -> None:
     cards = {PATH: card(trained_on=("c", "x"))}
     with pytest.raises(PipelineError, match=r"trained on 1 of these 4 pictures \(c, …\).*--accept-leak"):
         check_leaks(cards, FOLD, accept=False)
-    assert check_leaks(cards, FOLD, accept=True)[0].endswith("scores are too good")
+    assert check_leaks(cards, FOLD, accept=True)[0].endswith("scores are optimistic")
 
 
 def test_folds_match_whatever_their_numbers() -> None:
