@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -150,9 +151,11 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         }
 
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
-        """Return the tables."""
+        """Return the tables, and the first label image that is gone, if any is."""
         work = Workspace(options.work)
-        return work.features, work.cells, work.samples
+        known = pd.read_parquet(work.samples, columns=["Id"])["Id"] if work.samples.is_file() else ()
+        gone = (path for path in map(work.mask, known) if not path.exists())
+        return work.features, work.cells, work.samples, *islice(gone, 1)
 
     def run(self, options: ExtractOptions, progress: Progress) -> ExtractSummary:
         """Measure what is missing, and write all tables.

@@ -77,6 +77,15 @@ def test_a_copied_work_folder_is_up_to_date(pictures, undisturbed, tmp_path):
     assert not run(pictures, tmp_path / "copy").fresh
 
 
+def test_a_label_image_that_was_removed_is_made_again(pictures, undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "work")
+    masks = sorted(Workspace(tmp_path / "work").masks.iterdir())
+    masks[0].unlink()
+    assert run(pictures, tmp_path / "work").measured == 1
+    assert tables(tmp_path / "work") == tables(undisturbed)
+    assert not run(pictures, tmp_path / "work").fresh
+
+
 def test_results_do_not_depend_on_the_number_of_processes(pictures, undisturbed, tmp_path):
     run(pictures, tmp_path, jobs=2)
     assert tables(tmp_path) == tables(undisturbed)
