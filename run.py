@@ -6,6 +6,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
 from pipeline.commands.evaluate import evaluate
@@ -13,7 +14,6 @@ from pipeline.commands.features import features
 from pipeline.commands.importances import importances
 from pipeline.commands.looking import baseline, nearest, overlay, status
 from pipeline.commands.main_job import extract, predict, train
-from pipeline.commands.options import Command
 from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
 from pipeline.core.errors import PipelineError
 

@@ -1,7 +1,7 @@
 """The commands to begin with: `demo` and `simulate`."""
 
+from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, console, following, say, written
-from pipeline.commands.options import command
 from pipeline.core.names import counted
 from pipeline.stages.options import DemoOptions, SimulateOptions
 

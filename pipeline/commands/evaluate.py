@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, say, show_table, written
-from pipeline.commands.options import command
 from pipeline.core.names import counted
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import EvaluateOptions

@@ -3,8 +3,8 @@
 from rich.box import SIMPLE
 from rich.table import Table
 
+from pipeline.commands.command_line import command
 from pipeline.commands.console import console, say
-from pipeline.commands.options import command
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import near
 from pipeline.stages.options import FeaturesOptions

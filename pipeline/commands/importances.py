@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, console, say, show_table, written
-from pipeline.commands.options import command
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import ImportancesOptions
 

@@ -1,7 +1,7 @@
 """The commands for looking: `baseline`, `nearest`, `overlay`, `status`."""
 
+from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, console, say, show_table, written
-from pipeline.commands.options import command
 from pipeline.core.names import counted
 from pipeline.stages.options import BaselineOptions, NearestOptions, OverlayOptions, StatusOptions
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, following, say, some, written
-from pipeline.commands.options import command
 from pipeline.core.errors import read_problems
 from pipeline.core.names import counted
 from pipeline.core.stage import execute

@@ -1,7 +1,7 @@
 """The commands of networks: `embed`, and `train-cnn` and `train-segmenter` for your own."""
 
+from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, following, say, written
-from pipeline.commands.options import command
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 import features
-from pipeline.commands.options import options_of
+from pipeline.commands.command_line import options_of
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import SimulateOptions

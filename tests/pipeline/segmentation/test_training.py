@@ -2,7 +2,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from pipeline.commands.options import options_of
+from pipeline.commands.command_line import options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress
 from pipeline.core.weights import card_path

@@ -12,7 +12,7 @@ from models.hyperparameters import KINDS
 from models.stacking import MINIMUM_FOLDS, Always
 from models.thresholds import RULES
 from models.tuning import Metric
-from pipeline.commands.options import Command, command, options_of
+from pipeline.commands.command_line import Command, command, options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown, SilentProgress, Stage, Summary, execute, read_record
 from pipeline.core.workspace import Workspace
