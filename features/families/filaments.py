@@ -35,7 +35,7 @@ OUTPUTS = {
         "coherence of filament orientations (0 none, 1 all parallel)", invariances=SHIFTED
     ),
     "radial_direction": Output(
-        "radial orientation of filaments, towards the nucleus (1) to around it (-1),", invariances=SHIFTED
+        "radial orientation, towards the nucleus (1) to around it (-1), of filaments", invariances=SHIFTED
     ),
 }
 
