@@ -126,7 +126,7 @@ def test_every_label_is_scored_with_and_without_the_selection(selected: Workspac
         assert np.array_equal(answers[name].truth["Cytosol"], truth.loc[answers[name].truth.index])
     assert not answers["stack"].probability.equals(answers["without selection"].probability)
     result = CliRunner().invoke(app, ["evaluate", "--work", str(selected.root), "--draws", "100"])
-    assert "Learning from selected labels" in result.output
+    assert "Trained on filtered labels" in result.output
     assert "(C) folds that ignore groups, optimistic: 0." in " ".join(result.output.split())
 
 
