@@ -86,7 +86,7 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what `replacing` and `temporary_of` named below `folder` for runs that were killed."""
     for path in folder.rglob(".*.tmp"):
         process = path.name.split(".")[-2]
-        if not process.isdigit() or _is_running(int(process)):
+        if not process.isdigit() or _is_written(path, int(process)):
             continue  # not ours, or still written
         if path.is_dir():
             shutil.rmtree(path)
@@ -94,11 +94,17 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
+def _is_written(path: Path, process: int) -> bool:
+    """Return whether the process that a temporary file names runs and is older than the file.
+
+    A killed process whose parent never asks for its exit status stays listed as a zombie (in many
+    containers, for ever), and its number may be given to another one.
+    """
+    import psutil
+
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        found = psutil.Process(process)
+        is_older = found.create_time() <= path.stat().st_mtime + 1
+        return is_older and found.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, FileNotFoundError):
         return False
-    except PermissionError:  # somebody else's, and alive
-        return True
-    return True

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from pipeline.core.files import remove_leftovers, replacing
@@ -24,6 +26,27 @@ def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
     half.mkdir(parents=True)
     remove_leftovers(tmp_path)
     assert sorted(folder.iterdir()) == sorted([running, finished, foreign])
+
+
+def test_temporary_files_of_a_process_that_nobody_asked_for_its_exit_are_removed(tmp_path):
+    zombie = subprocess.Popen([sys.executable, "-c", "pass"])  # listed until `wait`
+    path = tmp_path / f".a.parquet.{zombie.pid}.tmp"
+    path.write_bytes(b"x")
+    try:
+        while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        remove_leftovers(tmp_path)
+        assert not path.exists()
+    finally:
+        zombie.wait()
+
+
+def test_temporary_files_whose_process_number_was_given_to_another_are_removed(tmp_path):
+    path = tmp_path / f".a.parquet.{os.getpid()}.tmp"
+    path.write_bytes(b"x")
+    os.utime(path, (0, psutil.Process().create_time() - 60))
+    remove_leftovers(tmp_path)
+    assert not path.exists()
 
 
 def write_half(path):
