@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,18 +175,23 @@ class Segmentation:
 
     Attributes
     ----------
-    cells, nuclei : ndarray, shape (height, width), uint16
-        Label images, 0 is background; labels run from 1 to the number of cells without gaps.
-        Every cell holds exactly one nucleus with the cell's own label.
+    cells, nuclei : ndarray, shape (height, width), uint16, or uint32 beyond 65,535 cells
+        Label images, 0 is background; labels run from 1 to the number of cells without gaps, unless a
+        person has edited them. Every cell holds exactly one nucleus with the cell's own label.
     """
 
-    cells: NDArray[np.uint16]
-    nuclei: NDArray[np.uint16]
+    cells: NDArray[np.integer[Any]]
+    nuclei: NDArray[np.integer[Any]]
 
     @property
     def count(self) -> int:
         """Number of cells."""
-        return int(self.cells.max(initial=0))
+        return np.count_nonzero(np.bincount(self.cells.ravel())[1:])
+
+
+def smallest_type(largest: int) -> "type[np.uint16] | type[np.uint32]":
+    """Return the type of label images up to a label: every program reads 16 bits."""
+    return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
 
 
 def write_mask(path: Path, segmentation: Segmentation) -> None:
@@ -213,6 +219,8 @@ def read_mask(path: Path) -> Segmentation:
             pages = [page.asarray() for page in file.pages]
     except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
         raise PipelineError(f"{path}: label image cannot be read ({error}); run extract again") from error
-    if len(pages) != 2 or any(page.dtype != np.uint16 or page.shape != pages[0].shape for page in pages):
+    if len(pages) != 2 or any(
+        page.dtype not in (np.uint16, np.uint32) or page.shape != pages[0].shape for page in pages
+    ):
         raise PipelineError(f"{path}: not two uint16 pages of one size (cells, nuclei); run extract again")
     return Segmentation(*pages)
