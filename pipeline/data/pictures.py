@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError, Problem, SampleError
+from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
 from pipeline.core.files import replacing
 from pipeline.data.samples import CHANNELS, COLOURS, Sample
 
@@ -20,7 +20,7 @@ _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4
 
 
 _BROKEN = (
-    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError,
+    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError,
     struct.error,
 )  # fmt: skip
 """What decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile any."""
@@ -97,7 +97,12 @@ def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], float | No
         return _scale(plane), pixel_size
     except _UnusableError as cause:
         raise _error(sample, channel, *cause.args) from cause
+    except MemoryError as cause:
+        raise _error(sample, channel, "too little memory", f"{RUN_AGAIN} with fewer --jobs") from cause
     except _BROKEN as cause:
+        if isinstance(cause, OSError) and cause.errno:
+            reason = f"cannot be read now ({cause.strerror})"
+            raise _error(sample, channel, reason, f"{RUN_AGAIN} when it can be read") from cause
         detail = str(cause).partition("\n")[0] or type(cause).__name__
         reason = f"unreadable or truncated ({detail})"
         raise _error(sample, channel, reason, "copy or export the file again") from cause
