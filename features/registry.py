@@ -45,6 +45,9 @@ GAIN = frozenset({"gain"})
 CONTRAST = frozenset({"gain", "offset"})
 """Nothing changes when intensities are multiplied or shifted."""
 INVARIANCES = GEOMETRY | CONTRAST
+SCALED = GEOMETRY | GAIN
+THINNED = INVARIANCES - {"rotation", "flip"}
+"""Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
 
 
 @cache
@@ -71,7 +74,12 @@ class Output:
 
     words: str
     unit: str = NONE
-    invariances: frozenset[str] = GEOMETRY | CONTRAST
+    invariances: frozenset[str] = INVARIANCES
+
+
+def dimensionless(invariances: frozenset[str] = INVARIANCES, /, **words: str) -> dict[str, Output]:
+    """Declare outputs without a unit, name to words, that the same changes leave as they are."""
+    return {name: Output(text, NONE, invariances) for name, text in words.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,31 +4,20 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats
-from features.registry import CONTRAST, GAIN, GEOMETRY, Output, feature
+from features.registry import INVARIANCES, dimensionless, feature
 from features.surroundings import SAMPLES, profile
 
-AMONG = GEOMETRY - {"neighbours"}
-SHAPE = AMONG | CONTRAST
-SCALED = AMONG | GAIN
+SHAPE = INVARIANCES - {"neighbours"}
+RELATIVE = SHAPE - {"offset"}
 
-PAIR = {
-    "mutual": Output(
-        "whether the nucleus and the nearest other one are mutual nearest neighbours (1) or not (0)",
-        invariances=SHAPE,
-    ),
-    "gap": Output(
-        "distance between the centroids of the nucleus and the nearest other one over the sum of their radii",
-        invariances=SHAPE,
-    ),
-    "parallel": Output(
-        "alignment of the long axes of the nucleus and the nearest one: parallel (1) to perpendicular (-1)",
-        invariances=SHAPE,
-    ),
-    "facing": Output(
-        "long axes of the nucleus and the nearest one: side by side (1), as daughters', to in line (-1)",
-        invariances=SHAPE,
-    ),
-}
+PAIR = dimensionless(
+    SHAPE,
+    mutual="whether the nucleus and the nearest other one are mutual nearest neighbours (1) or not (0)",
+    gap="distance between the centroids of the nucleus and the nearest other one over the sum of their radii",
+    parallel="alignment of the long axes of the nucleus and the nearest one: parallel (1) to perpendicular "
+    "(-1)",
+    facing="long axes of the nucleus and the nearest one: side by side (1), as daughters', to in line (-1)",
+)
 
 
 @feature(family="division", per="shape", regions=("cell",), outputs=PAIR)
@@ -56,19 +45,13 @@ def daughters(region: Region) -> Floats:
     return np.array([mutual, distances[row] / radii.sum(), one @ two, -(one + two) @ line / 2])
 
 
-DNA = {
-    "dna_content": Output(
-        "integrated DNA intensity of the nucleus over the field's median", invariances=SCALED
-    ),
-    "condensation": Output(
-        "chromatin condensation: mean DNA intensity over nuclear area, both over the field's median",
-        invariances=SCALED,
-    ),
-    "dna_likeness": Output(
-        "ratio of the smaller to the larger integrated DNA intensity of the nucleus and the nearest one",
-        invariances=SCALED,
-    ),
-}
+DNA = dimensionless(
+    RELATIVE,
+    dna_content="integrated DNA intensity of the nucleus over the field's median",
+    condensation="chromatin condensation: mean DNA intensity over nuclear area, both over the field's median",
+    dna_likeness="ratio of the smaller to the larger integrated DNA intensity of the nucleus and the nearest "
+    "one",
+)
 
 
 @feature(family="division", per="shape", regions=("cell",), channels=("nucleus",), outputs=DNA)
@@ -97,14 +80,11 @@ def mitosis(region: Region) -> Floats:
     return np.array([content, mean / area, likeness])
 
 
-BRIDGE = {
-    "bridge_peak": Output(
-        "peak intensity of {0} halfway to the nearest nucleus over the mean of both cells", invariances=SCALED
-    ),
-    "bridge_contrast": Output(
-        "Michelson contrast of {0} between the line to the nearest nucleus and its flanks", invariances=SCALED
-    ),
-}
+BRIDGE = dimensionless(
+    RELATIVE,
+    bridge_peak="peak intensity of {0} halfway to the nearest nucleus over the mean of both cells",
+    bridge_contrast="Michelson contrast of {0} between the line to the nearest nucleus and its flanks",
+)
 
 FLANK_UM, FLANK_PX = 2.0, 6.0
 

@@ -13,12 +13,13 @@ from features.registry import (
     INTENSITY,
     LENGTH,
     RINGS,
+    SCALED,
     Output,
+    dimensionless,
     feature,
 )
 
 OFFSET = GEOMETRY | {"offset"}
-GAIN = GEOMETRY | {"gain"}
 QUANTILES = (5, 25, 50, 75, 95)
 ENTROPY_LEVELS = 64
 
@@ -35,7 +36,7 @@ DISTRIBUTION = {
         for share in QUANTILES
     },
     "mad": Output("median absolute deviation of the intensity", INTENSITY, OFFSET),
-    "variation": Output("coefficient of variation of the intensity", invariances=GAIN),
+    "variation": Output("coefficient of variation of the intensity", invariances=SCALED),
     "entropy": Output("entropy of the histogram of 64 grey levels", BITS),
 }
 
@@ -76,11 +77,11 @@ def _quantiles(ascending: Floats, shares: Floats) -> Floats:
 PLACEMENT = {
     "edge_mean": Output("mean intensity of the edge pixels", INTENSITY, GEOMETRY),
     "edge_std": Output("standard deviation of the intensity of the edge pixels", INTENSITY, OFFSET),
-    "edge_ratio": Output("mean intensity of the edge pixels over that of all pixels", invariances=GAIN),
+    "edge_ratio": Output("mean intensity of the edge pixels over that of all pixels", invariances=SCALED),
     "mass_displacement": Output(
-        "mass displacement (distance between centroid and centre of mass)", LENGTH, GAIN
+        "mass displacement (distance between centroid and centre of mass)", LENGTH, SCALED
     ),
-    "relative_displacement": Output("mass displacement over the region's radius", invariances=GAIN),
+    "relative_displacement": Output("mass displacement over the region's radius", invariances=SCALED),
 }
 
 
@@ -105,13 +106,12 @@ def placement(region: Region) -> Floats:
 
 
 SHARES = {
-    "nucleus_share": Output("share of {0}'s intensity that lies in the nucleus", invariances=GAIN),
-    "nucleus_enrichment": Output(
-        "enrichment of {0} in the nucleus: its share of the intensity over its share of the area",
-        invariances=GAIN,
-    ),
-    "nucleus_contrast": Output(
-        "Michelson contrast of {0}'s mean intensity between nucleus and cytoplasm", invariances=GAIN
+    **dimensionless(
+        SCALED,
+        nucleus_share="share of {0}'s intensity that lies in the nucleus",
+        nucleus_enrichment="enrichment of {0} in the nucleus: its share of the intensity over its share of "
+        "the area",
+        nucleus_contrast="Michelson contrast of {0}'s mean intensity between nucleus and cytoplasm",
     ),
     "nucleus_difference": Output(
         "mean intensity of {0} in the nucleus minus that in the cytoplasm", INTENSITY, OFFSET
@@ -168,14 +168,14 @@ WORDS = {"perinuclear": "perinuclear ring", "periphery": "peripheral ring"}
 
 RING_SHARES = {
     **{
-        f"{ring}_share": Output(f"share of {{0}}'s intensity that lies in the {words}", invariances=GAIN)
+        f"{ring}_share": Output(f"share of {{0}}'s intensity that lies in the {words}", invariances=SCALED)
         for ring, words in WORDS.items()
     },
     **{
         f"{one}_to_{other}": Output(
             f"Michelson contrast of {{0}}'s mean intensity between {WORDS.get(one, one)} and "
             f"{WORDS.get(other, other)}",
-            invariances=GAIN,
+            invariances=SCALED,
         )
         for index, one in enumerate(COMPARTMENTS)
         for other in COMPARTMENTS[index + 1 :]
