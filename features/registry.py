@@ -57,6 +57,17 @@ def pair_indices(channels: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return first, second
 
 
+def over(values: Floats, by: Floats) -> Floats:
+    """Divide arrays that broadcast, NaN where the divisor is not positive."""
+    shape = np.broadcast_shapes(values.shape, by.shape)
+    return np.asarray(np.divide(values, by, out=np.full(shape, np.nan), where=by > 0))
+
+
+def michelson(one: Floats, other: Floats) -> Floats:
+    """Return Michelson's contrast of means, (a - b) / (a + b), NaN where both are 0 or one is NaN."""
+    return over(one - other, one + other)
+
+
 @dataclass(frozen=True)
 class Output:
     """One number (per channel or pair) that a feature gives.

@@ -4,7 +4,7 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats
-from features.registry import INVARIANCES, dimensionless, feature
+from features.registry import INVARIANCES, dimensionless, feature, michelson, over
 from features.surroundings import SAMPLES, profile
 
 SHAPE = INVARIANCES - {"neighbours"}
@@ -102,9 +102,8 @@ def bridge(region: Region) -> Floats:
     cell = region.cell
     field, row = cell.surroundings, cell.row
     distances, rows = field.nearest
-    out = np.full((len(cell.pixels), 2), np.nan)
     if np.isnan(distances[row]):
-        return out
+        return np.full((len(cell.pixels), 2), np.nan)
     other = rows[row]
     start, end = ((float(y), float(x)) for y, x in field.nucleus_centres[[row, other]])
     aside = cell.in_pixels(FLANK_UM, FLANK_PX)
@@ -112,8 +111,5 @@ def bridge(region: Region) -> Floats:
         profile(field.pixels, start, end, offset, SAMPLES) for offset in (0.0, -aside, aside)
     )
     means = field.cell_means[[row, other]].mean(axis=0)
-    np.divide(line.max(axis=1), means, out=out[:, 0], where=means > 0)
     flanks = (left.mean(axis=1) + right.mean(axis=1)) / 2
-    both = line.mean(axis=1) + flanks
-    np.divide(line.mean(axis=1) - flanks, both, out=out[:, 1], where=both > 0)
-    return out
+    return np.column_stack([over(line.max(axis=1), means), michelson(line.mean(axis=1), flanks)])

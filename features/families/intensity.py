@@ -17,6 +17,8 @@ from features.registry import (
     Output,
     dimensionless,
     feature,
+    michelson,
+    over,
 )
 
 OFFSET = GEOMETRY | {"offset"}
@@ -57,11 +59,10 @@ def distribution(region: Region) -> Floats:
     total, mean, spread, skewness, kurtosis = region.moments.T
     ascending = region.sorted_values
     quantiles = _quantiles(ascending, np.array(QUANTILES) / 100)
-    variation = np.divide(spread, mean, out=np.full_like(mean, np.nan), where=mean > 0)
     extremes, deviation = ascending[:, [0, -1]], median_deviation(ascending)
     entropy = level_entropy(ascending, ENTROPY_LEVELS)
     moments = (total, mean, spread, skewness, kurtosis)
-    return np.column_stack([*moments, extremes, quantiles, deviation, variation, entropy])
+    return np.column_stack([*moments, extremes, quantiles, deviation, over(spread, mean), entropy])
 
 
 def _quantiles(ascending: Floats, shares: Floats) -> Floats:
@@ -98,11 +99,10 @@ def placement(region: Region) -> Floats:
     """
     edge_mean, edge_std = on_border(region.values, region.positions, region.mask).T
     mean = region.moments[:, 1]
-    ratio = np.divide(edge_mean, mean, out=np.full_like(mean, np.nan), where=mean > 0)
     gap = centre_of_mass(region.values, region.positions) - region.centre
     displacement = np.hypot(gap[:, 0], gap[:, 1])
     radius = np.sqrt(region.count / np.pi)
-    return np.column_stack([edge_mean, edge_std, ratio, displacement, displacement / radius])
+    return np.column_stack([edge_mean, edge_std, over(edge_mean, mean), displacement, displacement / radius])
 
 
 SHARES = {
@@ -134,10 +134,8 @@ def nuclear_share(region: Region) -> Floats:
     total = np.where(region.totals > 0, region.totals, np.nan)
     share = _mean(nucleus) * nucleus.count / total
     inner, outer = _mean(nucleus), _mean(cytoplasm)
-    both = inner + outer
-    contrast = np.divide(inner - outer, both, out=np.full_like(both, np.nan), where=both > 0)
     area = max(nucleus.count, 1) / region.count
-    return np.column_stack([share, share / area, contrast, inner - outer])
+    return np.column_stack([share, share / area, michelson(inner, outer), inner - outer])
 
 
 def _mean(region: Region) -> Floats:
@@ -199,9 +197,7 @@ def ring_shares(region: Region) -> Floats:
     out = [means[ring] * parts[ring].count / np.where(total > 0, total, np.nan) for ring in WORDS]
     for name in list(RING_SHARES)[len(WORDS) :]:
         one, other = name.split("_to_")
-        both = means[one] + means[other]
-        contrast = np.full_like(both, np.nan)
-        out.append(np.divide(means[one] - means[other], both, out=contrast, where=both > 0))
+        out.append(michelson(means[one], means[other]))
     return np.column_stack(out)
 
 

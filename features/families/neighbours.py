@@ -4,7 +4,7 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats
-from features.registry import INVARIANCES, LENGTH, Output, dimensionless, feature
+from features.registry import INVARIANCES, LENGTH, Output, dimensionless, feature, over
 
 SHAPE = INVARIANCES - {"neighbours"}
 RELATIVE = SHAPE - {"offset"}
@@ -68,21 +68,15 @@ def likeness(region: Region) -> Floats:
     field, row = region.cell.surroundings, region.cell.row
     distances, rows = field.nearest
     both = field.nucleus_means[[row, rows[row]]]
-    alike = _over(both.min(axis=0), both.max(axis=0))
+    alike = over(both.min(axis=0), both.max(axis=0))
     if np.isnan(distances[row]):
         alike = np.full_like(alike, np.nan)
     means = field.cell_means[[row, rows[row]]].mean(axis=0)
     return np.column_stack(
         [
-            _over(field.cell_means[row], field.typical[0]),
-            _over(field.nucleus_means[row], field.typical[1]),
+            over(field.cell_means[row], field.typical[0]),
+            over(field.nucleus_means[row], field.typical[1]),
             alike,
-            _over(field.bridges[row], means),
+            over(field.bridges[row], means),
         ]
     )
-
-
-def _over(values: Floats, by: Floats) -> Floats:
-    """Divide, NaN where the divisor is not positive."""
-    quotient: Floats = np.divide(values, by, out=np.full(values.shape, np.nan), where=by > 0)
-    return quotient
