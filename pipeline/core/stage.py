@@ -179,7 +179,8 @@ def stale(
     reasons = [f"{path.name} is gone" for path in stage.outputs(options) if not path.exists()]
     try:
         summary = stage.summary.model_validate(record.summary)
-        passing = [problem for problem in getattr(summary, "problems", ()) if problem.is_passing]
+        listed = getattr(summary, "problems", ())
+        passing = [one for one in listed if one.is_passing] if isinstance(listed, list) else []
         reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")

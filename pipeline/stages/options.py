@@ -254,7 +254,9 @@ class PredictOptions(SegmenterOptions):
     )
     samples: Samples = None
     format: Literal["csv", "kaggle"] = Field(
-        "csv", description="csv: names and probabilities; kaggle: Id,Predicted with class indices."
+        "csv",
+        description="csv: names and probabilities; kaggle: Id,Predicted with class indices, the most "
+        "probable location where the model is not sure.",
     )
     work: Annotated[Path, Shown(default="OUTPUT.work")] = Field(
         default_factory=lambda data: data["output"].with_name(data["output"].name + ".work"),
