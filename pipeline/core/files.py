@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,53 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+MAX_BYTES = "HPA_MAX_BYTES"
+"""Environment variable: the bytes that one file may hold, packed or not; 1 GiB unless set."""
+
+
+class UnreadableError(ValueError):
+    """A file is not one to read: why, and the remedy."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason, self.remedy = reason, remedy
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what is no regular file (a pipe, a device), which may block for ever, and too large a file.
+
+    Raises
+    ------
+    UnreadableError
+        If it must not be read.
+    OSError
+        If it is not there, or the system does not let one look.
+    """
+    if "\0" in str(path):
+        raise UnreadableError("the path holds a NUL character", "give the path of a file")
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableError("is not a regular file", "give the path of a file")
+    check_bytes(found.st_size)
+
+
+def check_bytes(size: int, what: str = "the file") -> None:
+    """Refuse what holds, or says that it will hold once unpacked, more bytes than `MAX_BYTES` allows.
+
+    Raises
+    ------
+    UnreadableError
+        If it must not be read.
+    """
+    given = os.environ.get(MAX_BYTES, "")
+    limit = int(given) if given.isdecimal() else 2**30
+    if size > limit:
+        raise UnreadableError(
+            f"{what} holds {size:,} bytes, more than {limit:,}",
+            f"split it, or set {MAX_BYTES} to allow more",
+        )
 
 
 def file_digest(path: Path) -> str:

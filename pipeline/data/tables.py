@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from features.naming import parse
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import check_readable
 from pipeline.core.names import slug
 
 _KEYS = ("Id", "id", "Ids", "ids")
@@ -32,6 +33,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise PipelineError(f"{path}: no such file; give the path of a csv table with {', '.join(columns)}")
     try:
+        check_readable(path)
         table = _read_csv(path)
     except ValueError as error:
         raise PipelineError(
@@ -89,6 +91,7 @@ def read_by_id(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
     if path.suffix.lower() not in readers:
         raise PipelineError(f"{path}: cannot read '{path.suffix}' files; give a parquet, csv or npz table")
     try:
+        check_readable(path)
         table = readers[path.suffix.lower()]()
     except (ValueError, OSError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
         raise PipelineError(f"{path}: not a readable table ({_reason(error)}); write it again") from error

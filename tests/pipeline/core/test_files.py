@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from pipeline.core.files import remove_leftovers, replacing
+from pipeline.core.files import MAX_BYTES, UnreadableError, check_readable, remove_leftovers, replacing
 
 
 def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
@@ -62,3 +62,19 @@ def test_an_interrupted_replacement_leaves_the_old_file(tmp_path):
         write_half(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_regular_files_of_a_size_that_is_allowed_are_read(tmp_path, monkeypatch):
+    pipe, file, link = tmp_path / "pipe", tmp_path / "file", tmp_path / "link"
+    os.mkfifo(pipe)
+    file.write_bytes(b"12345")
+    link.symlink_to("/dev/zero")
+    check_readable(file)
+    for path in (pipe, link, tmp_path):
+        with pytest.raises(UnreadableError, match="is not a regular file; give the path of a file"):
+            check_readable(path)
+    with pytest.raises(UnreadableError, match="NUL"):
+        check_readable(tmp_path / "a\0b")
+    monkeypatch.setenv(MAX_BYTES, "4")
+    with pytest.raises(UnreadableError, match=f"holds 5 bytes, more than 4; .*set {MAX_BYTES}"):
+        check_readable(file)
