@@ -15,7 +15,7 @@ import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import text_digest, write_blocks, write_table, write_text
 from pipeline.core.names import unknown
-from pipeline.core.stage import Progress, Stage, Summary
+from pipeline.core.stage import Progress, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
@@ -153,9 +153,12 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
         """Return the tables, and the first label image that is gone, if any is."""
         work = Workspace(options.work)
-        known = pd.read_parquet(work.samples, columns=["Id"])["Id"] if work.samples.is_file() else ()
+        try:
+            known = read_made(work.samples, ["Id"])["Id"] if work.samples.is_file() else ()
+        except PipelineError:
+            known = ()  # the table itself has to be made again
         gone = (path for path in map(work.mask, known) if not path.exists())
-        return work.features, work.cells, work.samples, *islice(gone, 1)
+        return work.features, work.cells, work.samples, work.extraction, *islice(gone, 1)
 
     def run(self, options: ExtractOptions, progress: Progress) -> ExtractSummary:
         """Measure what is missing, and write all tables.
@@ -237,9 +240,13 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
     segmented = segmentation_parts(work).index()
-    skipped = _skipped(plan, work, segmented)
+    skipped, empty = _skipped(plan, work, segmented)
     hashed = hash_parts(work).index()
-    done = {family: family_parts(work, "pictures", family).index() for family in plan.families}
+    done = {
+        family: family_parts(work, "pictures", family).index().keys()
+        & (family_parts(work, "cells", family).index().keys() | empty)
+        for family in plan.families
+    }
     todo: dict[tuple[bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
         pair = (sample.id, plan.keys[sample.id])
@@ -264,14 +271,17 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     ]
 
 
-def _skipped(plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]) -> set[tuple[str, str]]:
-    """Return the samples whose pictures, unchanged since, could not be read."""
+def _skipped(
+    plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Return the samples whose pictures, unchanged since, could not be read, and those without a cell."""
     known = {sample: key for sample, key in plan.keys.items() if (sample, key) in index}
     if not known:
-        return set()
+        return set(), set()
     rows = segmentation_parts(work).read(known, index)
-    bad = rows[rows["reason"] != ""]
-    return set(zip(bad["Id"], bad["key"], strict=True))
+    some = [rows[rows["reason"] != ""], rows[(rows["reason"] == "") & (rows["cells"] == 0)]]
+    bad, empty = (set(zip(one["Id"], one["key"], strict=True)) for one in some)
+    return bad, empty
 
 
 def _write_tables(plan: _Plan, work: Workspace, progress: Progress) -> None:
