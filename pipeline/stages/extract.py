@@ -19,7 +19,7 @@ from pipeline.core.stage import Progress, Stage, Summary
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
 from pipeline.stages.options import ExtractOptions, SegmenterOption
@@ -141,9 +141,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         families = _versions(options)
         segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
-        samples, _ = find_samples(options.images, options.samples)
+        samples, problems = find_samples(options.images, options.samples)
         return {
-            "pictures": text_digest([[s.id, s.fingerprint()] for s in samples]),
+            **picture_inputs(samples, problems, Workspace(options.work)),
             "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "perceptual hash": str(HASH_VERSION),
@@ -232,7 +232,8 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         segmenter=segmenter.name, options=asked | estimated, settings=settings, families=families
     )
     made_by = [extraction.segmenter, extraction.settings]
-    keys = {sample.id: text_digest([sample.fingerprint(), made_by])[:24] for sample in samples}
+    digests = fingerprints(samples, work)
+    keys = {sample: text_digest([digest, made_by])[:24] for sample, digest in digests.items()}
     return _Plan(samples, problems, segmenter, extraction, keys)
 
 
