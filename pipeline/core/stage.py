@@ -281,7 +281,9 @@ def stale(
     reasons = [f"{path.name} is gone" for path in stage.outputs(options) if not path.exists()]
     reasons += [f"{name} was damaged or changed" for name in damaged(stage.record(options), record)]
     try:
-        stage.summary.model_validate(record.summary)
+        summary = stage.summary.model_validate(record.summary)
+        passing = [problem for problem in getattr(summary, "problems", ()) if problem.is_passing]
+        reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")
     return reasons + changes(record, now)

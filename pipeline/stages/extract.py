@@ -19,7 +19,7 @@ from pipeline.core.stage import Progress, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
 from pipeline.stages.options import ExtractOptions, SegmenterOption
@@ -141,9 +141,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         families = _versions(options)
         segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
-        samples, _ = find_samples(options.images, options.samples)
+        samples, problems = find_samples(options.images, options.samples)
         return {
-            "pictures": text_digest([[s.id, s.fingerprint()] for s in samples]),
+            **picture_inputs(samples, problems, Workspace(options.work)),
             "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "perceptual hash": str(HASH_VERSION),
@@ -172,9 +172,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         plan = _plan(options, progress)
         chunks = _missing(plan, work, options.jobs)
         count = sum(len(chunk.samples) for chunk in chunks)
-        if chunks:
-            _measure(chunks, count, options.jobs, progress)
-        _write_tables(plan, work, progress)
+        passing = _measure(chunks, count, options.jobs, progress) if chunks else []
+        _write_tables(plan, work, passing, progress)
         return _summary(work, measured=count)
 
 
@@ -204,8 +203,9 @@ def _versions(options: ExtractOptions) -> dict[str, int]:
     return {family: known[family] for family in asked}
 
 
-def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> None:
-    """Measure chunks in processes, which first share out what has to be compiled."""
+def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> list[Problem]:
+    """Measure chunks in processes, which first share out what has to be compiled; return passing troubles."""
+    passing: list[Problem] = []
     families = tuple(dict.fromkeys(family for chunk in chunks for family in chunk.families))
     with workers(min(jobs, len(chunks))) as pool:
         if pool.shared:
@@ -213,8 +213,10 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
                 for _ in pool.map(warm_up, families):
                     advance(1)
         with progress.track("Segmenting and measuring pictures", count) as advance:
-            for chunk, _ in pool.map(measure_chunk, chunks):
+            for chunk, problems in pool.map(measure_chunk, chunks):
+                passing += problems
                 advance(len(chunk.samples))
+    return passing
 
 
 def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
@@ -233,7 +235,8 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         segmenter=segmenter.name, options=asked | estimated, settings=settings, families=families
     )
     made_by = [extraction.segmenter, extraction.settings]
-    keys = {sample.id: text_digest([sample.fingerprint(), made_by])[:24] for sample in samples}
+    digests = fingerprints(samples, work)
+    keys = {sample: text_digest([digest, made_by])[:24] for sample, digest in digests.items()}
     return _Plan(samples, problems, segmenter, extraction, keys)
 
 
@@ -284,11 +287,16 @@ def _skipped(
     return bad, empty
 
 
-def _write_tables(plan: _Plan, work: Workspace, progress: Progress) -> None:
-    rows = segmentation_parts(work).read(plan.keys, segmentation_parts(work).index())
+def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:
+    index = segmentation_parts(work).index()
+    waiting = {problem.sample for problem in passing}
+    tried = {sample: key for sample, key in plan.keys.items() if sample not in waiting}
+    rows = segmentation_parts(work).read(tried, index) if tried else pd.DataFrame({"reason": []})
     bad = rows[rows["reason"] != ""]
-    problems = plan.problems + [
-        Problem(row["Id"], row["file"], row["reason"], row["remedy"]) for row in bad.to_dict("records")
+    problems = [
+        *plan.problems,
+        *passing,
+        *(Problem(row["Id"], row["file"], row["reason"], row["remedy"]) for row in bad.to_dict("records")),
     ]
     write_problems(work.problems, "extract", problems)
     good = rows[rows["reason"] == ""]
