@@ -1,4 +1,4 @@
-"""Pictures in which there is nothing to answer get no location, and the model says so where it is not sure."""
+"""Pictures in which there is nothing to answer get no location, and a model may be not sure."""
 
 import shutil
 from pathlib import Path
@@ -54,7 +54,7 @@ def pictures(tmp_path_factory) -> Path:
         "flat_protein": good | {"green": black + 50},
         "noisy_protein": good | {"green": noise(side)},
         "noise": {colour: noise(side, seed) for seed, colour in enumerate(COLOURS)},
-        "saturated": good | {"green": np.where(good["green"] < 20, 255, 0).astype(np.uint8)},
+        "saturated": good | {"green": np.vstack([good["green"][:40], 255 - black[40:]])},
         "tiny": {colour: plane[:8, :8] for colour, plane in good.items()},
     }
     for name, planes in changed.items():

@@ -22,7 +22,7 @@ def found() -> Segmentation:
 
 @pytest.fixture
 def pixels(found: Segmentation) -> Pixels:
-    """A cell with signal in all channels, blurred, with some noise of the camera."""
+    """Return a cell with signal in all channels, blurred, with some noise of the camera."""
     rng = np.random.default_rng(0)
     planes = np.stack([found.cells, found.cells, found.nuclei, found.cells]).astype(float) * 0.4
     planes[1] *= 0.1  # a protein that is hardly there
