@@ -1,12 +1,16 @@
 """Runs of the commands that the acceptance tests look at."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import run
 from pipeline.commands.command_line import options_of
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.stages.extract import Extract
@@ -78,6 +82,19 @@ def extract(command_line: CommandLine, tmp_path: Path) -> Extraction:
         return Measured(ended, *tables, problems)
 
     return call
+
+
+def quietly(*words: object) -> None:
+    """Run a command that succeeds, as a fixture of the session needs it."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(StringIO()),
+        redirect_stderr(StringIO()) as said,
+    ):
+        patch.setattr(sys, "argv", ["run.py", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            run.main()
+    assert not ended.value.code, said.getvalue()
 
 
 def refusal(ended: Ended) -> str:
