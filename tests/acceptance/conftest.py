@@ -1,5 +1,6 @@
 """Runs of the commands that the acceptance tests look at."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -114,3 +115,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ascii(item.nodeid) in listed:
             item.add_marker(pytest.mark.xfail(strict=True, reason="not yet right"))
+
+
+TRAINING = ["--folds", 3, "--trials", 0, "--boosters", "lightgbm", "--jobs", 1]
+
+
+@pytest.fixture
+def work(simulated: Simulated, tmp_path) -> Path:
+    """Return a copy of the measured work folder."""
+    return Path(shutil.copytree(simulated.work, tmp_path / "work"))
+
+
+@pytest.fixture
+def train(command_line: CommandLine, simulated: Simulated, work: Path) -> Callable[..., Ended]:
+    """Train on the simulated pictures, with tables beside them."""
+
+    def call(*more: object, labels: Path = simulated.labels) -> Ended:
+        return command_line("train", "--labels", labels, "--work", work, *TRAINING, *more)
+
+    return call
+
+
+def out_of_fold(work: Path) -> pd.DataFrame:
+    return pd.read_parquet(work / "out_of_fold.parquet")
+
+
+def targets(simulated: Simulated) -> dict[str, list[int]]:
+    """Return the class indices of every picture's locations."""
+    return {row["Id"]: [int(k) for k in row["Target"].split()] for row in read_table(simulated.labels)}
+
+
+@pytest.fixture
+def ids(simulated: Simulated) -> list[str]:
+    return list(targets(simulated))
+
+
+@pytest.fixture
+def groups(simulated: Simulated) -> dict[str, str]:
+    return {row["Id"]: row["group"] for row in read_table(simulated.groups)}
