@@ -180,10 +180,9 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
                 (folder_of(path) / name).unlink()
         path.unlink(missing_ok=True)
         done = stage.run(options, progress)
+        # only now: processes of a run that was killed may live a moment longer
         for folder in (getattr(options, "work", None), getattr(options, "out", None)):
-            if isinstance(
-                folder, Path
-            ):  # only now: a process of a run that was killed may live a moment longer
+            if isinstance(folder, Path):
                 remove_leftovers(folder)
         write_text(path, _recorded(stage, options, now, done).model_dump_json(indent=1))
     return done
@@ -311,7 +310,8 @@ def check_intact(path: Path) -> None:
             own = [output for output in (name.as_posix(), name.parts[0]) if output in made]
             if record and own and content_digest(folder / own[0]) != made[own[0]]:
                 raise PipelineError(
-                    f"{path}: damaged, or changed since {record.stage} made it; run {record.stage} again"
+                    f"{folder / own[0]}: damaged, or changed since {record.stage} made it; "
+                    f"run {record.stage} again"
                 )
 
 
