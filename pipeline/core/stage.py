@@ -301,7 +301,8 @@ def stale(
     reasons += [f"{name} was damaged or changed" for name in damaged(stage.record(options), record)]
     try:
         summary = stage.summary.model_validate(record.summary)
-        passing = [problem for problem in getattr(summary, "problems", ()) if problem.is_passing]
+        told = getattr(summary, "problems", ())  # some stages only count them
+        passing = [problem for problem in told if problem.is_passing] if isinstance(told, list) else []
         reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")
