@@ -41,6 +41,7 @@ from models.meta_learner import (
 from models.tuning import Tuning, choose
 
 Floats = NDArray[np.float64]
+Filters = Mapping[str, Labels]
 
 STACK = "stack"
 TOP_TWO = "top two"
@@ -265,7 +266,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         fold: NDArray[np.int16],
         *,
         groups: NDArray[np.generic] | None = None,
-        keep: Mapping[str, Labels] | None = None,
+        keep: Filters | None = None,
         confident: bool = False,
         random_fold: NDArray[np.int16] | None = None,
         store: Store | None = None,
@@ -323,13 +324,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return JOINT_KINDS if block in self.of_networks else self.kinds
 
     def _fit(
-        self,
-        fitter: CrossFitter,
-        names: list[str],
-        keep: Mapping[str, Labels],
-        size: float,
-        *,
-        confident: bool,
+        self, fitter: CrossFitter, names: list[str], keep: Filters, size: float, *, confident: bool
     ) -> None:
         self.choices_ = choose(fitter, self.tuning or Tuning())
         metas = self._meta_learners(names, size)
