@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from models.bundle import Model, load_model
@@ -262,20 +261,21 @@ def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
 def _answers(chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]) -> pd.DataFrame:
     """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
     reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
-    ids = pd.Index(sorted({*chosen.index, *reasons}), name="Id")
-    seen = seen.reindex(ids)
-    names = dict(zip(chosen.index, _names(chosen), strict=True))
-    answers = pd.DataFrame(index=ids)
-    doubts = seen["doubt"].fillna("")
-    answers["locations"] = [[] if doubts[one] else names.get(one, []) for one in ids]
-    answers["cells"] = seen["cells"].astype("Int64")
-    skipped = ~ids.isin(chosen.index)
-    unsure = [not some for some in answers["locations"]]
-    why = [ids.map(reasons.get), doubts, "no probability reaches its threshold"]
-    which = [skipped, doubts != "", unsure]
-    answers["status"] = np.select(which, [SKIPPED, NO_ANSWER, NOT_SURE], ANSWERED)
-    answers["reason"] = np.select(which, why, "")
+    names, doubts = dict(zip(chosen.index, _names(chosen), strict=True)), seen["doubt"].to_dict()
+    ids = pd.Index(sorted({*names, *reasons}), name="Id")
+    rows = [_answer(names.get(one), doubts.get(one, ""), reasons.get(one, "")) for one in ids]
+    answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
+    answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
     return answers
+
+
+def _answer(names: list[str] | None, why_not: str, problem: str) -> tuple[list[str], str, str]:
+    """Return a picture's locations, status and reason; it has no names where it could not be read."""
+    if names is None:
+        return [], SKIPPED, problem
+    if why_not:
+        return [], NO_ANSWER, why_not
+    return (names, ANSWERED, "") if names else ([], NOT_SURE, "no probability reaches its threshold")
 
 
 def _names(chosen: pd.DataFrame) -> list[list[str]]:
