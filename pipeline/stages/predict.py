@@ -3,24 +3,23 @@
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from models.bundle import Model, load_model
-from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.errors import PipelineError, Problem, write_problems
 from pipeline.core.files import replacing, text_digest
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.prediction_tables import read_outputs
 from pipeline.data.samples import find_samples
-from pipeline.data.tables import embedding_name, read_embedding
+from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
-from pipeline.networks.leak_guard import TableCard
+from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.extract import Extract, Extraction
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
@@ -68,9 +67,12 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
+        given = _read_given(options, model, progress.note)
         extraction = _extract_options(options, model.card)
         problems = [] if extraction is None else execute(Extract(), extraction, progress).problems
-        table = _read_columns(options, model, progress)
+        table, more = _read_columns(options, model, given, progress)
+        problems = [*problems, *more]
+        write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
         with replacing(options.output) as temporary:
             if options.format == "kaggle":
@@ -152,48 +154,67 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     return {"pictures": text_digest([[sample.id, sample.fingerprint()] for sample in samples])}
 
 
-def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> pd.DataFrame:
-    """Bring together the model's columns, handcrafted and embedded, one row per picture.
+def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
+    """Read the tables that are given, before anything is measured, and say which pictures they have."""
+    made = [name for name, card in _cards(model).items() if card.embedder is not None]
+    tables = read_given(options.model, model, options.embeddings, options.outputs, made)
+    if options.images is None:
+        pictures = _all_ids(tables.values())
+    else:
+        pictures = pd.Index([sample.id for sample in find_samples(options.images, options.samples)[0]])
+    for path, table in tables.items():
+        match(path, table.index, pictures, note)
+    return tables
+
+
+def _cards(model: Model) -> dict[str, TableCard]:
+    """Return what is known of the model's embeddings, by block."""
+    known = model.card.get("embeddings", {})
+    return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
+
+
+def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
+    ids: pd.Index = pd.Index(sorted({sample for one in tables for sample in one.index}), name="Id")
+    return ids
+
+
+def _read_columns(
+    options: PredictOptions, model: Model, given: Mapping[Path, pd.DataFrame], progress: Progress
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Bring together the model's columns, one row per picture that has an embedding; list the others.
 
     Raises
     ------
     PipelineError
-        If a column is missing, or a picture is in no embedding table; the message says which.
+        If a column is missing.
     """
     computed = _embedded(options, model, progress)
-    given = {path: read_embedding(path) for path in options.embeddings}
-    outputs = [read_outputs(options.outputs)] if options.outputs else []
+    tables = [*computed, *given.values()]
     if model.card["extraction"] is not None:
         table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
     else:
-        ids = {sample for one in (*computed, *given.values(), *outputs) for sample in one.index}
-        table = pd.DataFrame(index=pd.Index(sorted(ids), name="Id"))
-    for path, embedding in given.items():
-        absent = table.index.difference(embedding.index)
-        if len(absent):
-            raise PipelineError(
-                f"{path}: no row for {len(absent)} pictures, the first is {absent[0]}; add them"
-            )
-    for one in (*computed, *given.values(), *outputs):
+        table = pd.DataFrame(index=_all_ids(tables))
+    problems = []
+    for path in options.embeddings:
+        absent = table.index.difference(given[path].index)
+        problems += unmatched(absent, path.name, "no embedding", "add its row")
+    table = table.drop([one.sample for one in problems], errors="ignore")
+    for one in tables:
         table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise PipelineError(
             f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
-            "give the tables it was trained with as --embeddings or --outputs, or train again"
+            "train again"
         )
-    return table[model.columns]
+    return table[model.columns], problems
 
 
 def _embedded(options: PredictOptions, model: Model, progress: Progress) -> list[pd.DataFrame]:
     """Make the embeddings that the model was trained with, except those that are given."""
     given = {embedding_name(path) for path in options.embeddings}
-    cards = [
-        TableCard.model_validate(card)
-        for block, card in model.card.get("embeddings", {}).items()
-        if card is not None and block not in given
-    ]
+    cards = [card for block, card in _cards(model).items() if block not in given]
     embedders = {card.name: card.embedder for card in cards if card.embedder is not None}
     absent = sorted(options.weights.keys() - embedders.keys())
     if absent:
