@@ -164,8 +164,7 @@ def _over_cells(words: str, statistic: str | None) -> str:
 def _registered(parts: Column) -> Feature:
     """Find the feature that a column is an output of."""
     for feature in REGISTRY:
-        if (feature.family, parts.output in feature.outputs) == (parts.family, True):
-            subjects = {"shape": 0, "channel": 1, "pair": 2}[feature.per]
-            if parts.region in feature.regions and len(parts.channels) == subjects:
-                return feature
+        there = parts.region in feature.regions and len(parts.channels) == len(GENERIC[feature.per])
+        if there and feature.family == parts.family and parts.output in feature.outputs:
+            return feature
     raise ValueError(f"column {str(parts)!r} names no registered feature; `features --family` lists outputs")

@@ -78,13 +78,7 @@ class Cell:
 
     @property
     def surroundings(self) -> Surroundings:
-        """The cells of its field, compared.
-
-        Raises
-        ------
-        ValueError
-            If this is a whole field.
-        """
+        """The cells of its field, compared; ValueError if this is a whole field."""
         if self._surroundings is None:
             raise ValueError("a whole field has no surroundings")
         return self._surroundings
@@ -135,13 +129,7 @@ class Region:
 
     @property
     def cell(self) -> Cell:
-        """The cell it is part of.
-
-        Raises
-        ------
-        ReferenceError
-            If nobody holds the cell any more.
-        """
+        """The cell it is part of; ReferenceError if nobody holds it any more."""
         cell = self._cell()
         if cell is None:
             raise ReferenceError(f"the cell of this {self.name} is gone; keep it while its regions are used")

@@ -80,12 +80,9 @@ def check_field(
     channels: tuple[str, ...],
     pixel_size_um: float | None,
 ) -> Field:
-    """Check and convert what a user gives; without label images there are no cells.
+    """Check and convert what a user gives; ValueError where it is not as described in `features.measure`.
 
-    Raises
-    ------
-    ValueError
-        If shapes, types, channels or pixel size are not as described in `features.measure`.
+    Without label images there are no cells.
     """
     names = check_channels(channels)
     pixels = _as_float(picture, names)
@@ -120,13 +117,7 @@ def _as_float(picture: NDArray[np.generic], channels: tuple[str, ...]) -> Floats
 
 
 def as_labels(labels: Labels, shape: tuple[int, ...], what: str) -> Ints32:
-    """Return a label image as int32 after checking it.
-
-    Raises
-    ------
-    ValueError
-        If its shape is another, or it does not hold integers from 0 to `LARGEST_LABEL`.
-    """
+    """Return a label image as int32; ValueError if it has another shape or values than allowed."""
     if labels.shape != shape:
         raise ValueError(f"{what} labels have shape {labels.shape}; the picture has {shape}")
     if not np.issubdtype(labels.dtype, np.integer):

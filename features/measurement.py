@@ -33,13 +33,7 @@ class Task:
 
 
 def selected(families: Sequence[str] | None) -> list[Feature]:
-    """Return the registered features of some families, of all if None.
-
-    Raises
-    ------
-    ValueError
-        If a family is unknown, with the list of known ones.
-    """
+    """Return the registered features of some families, of all if None; ValueError for an unknown family."""
     known = list(dict.fromkeys(feature.family for feature in REGISTRY))
     unknown = sorted(set(families or ()) - set(known))
     if unknown:
@@ -77,11 +71,17 @@ def cell_columns(families: Sequence[str] | None = None, channels: Sequence[str] 
     return columns(families, channels, of_field=False)
 
 
-def _plan(families: Sequence[str] | None, own: Field, common: Field, *, of_field: bool) -> list[Task]:
-    """List what is to be computed; of a field as a whole, at half the resolution."""
-    tasks, ends = [], Counter[str]()
-    for feature in selected(families):
-        view = common if feature.resampled else own
+def _plan(families: Sequence[str] | None, own: Field, *, of_field: bool) -> list[tuple[Field, list[Task]]]:
+    """List what is to be computed of the field at its own scale and, where that is another, the common one.
+
+    A field as a whole is measured at half the resolution.
+    """
+    features, ends = selected(families), Counter[str]()
+    common = own.at_common_scale() if any(feature.resampled for feature in features) else own
+    views: list[tuple[Field, list[Task]]] = [(own, [])]
+    views += [(common, [])] if common is not own else []
+    for feature in features:
+        view, tasks = views[-1 if feature.resampled else 0]
         size = (view.pixel_size_um or 1.0) * (2 if of_field else 1)
         width = feature.width(own.channels)
         scales = np.tile(feature.scales(size), width // len(feature.outputs))
@@ -90,18 +90,7 @@ def _plan(families: Sequence[str] | None, own: Field, common: Field, *, of_field
                 start = ends[feature.family]
                 tasks.append(Task(feature, region, slice(start, start + width), scales))
                 ends[feature.family] += width
-    return tasks
-
-
-def _views(tasks: list[Task], own: Field, common: Field) -> list[tuple[Field, list[Task]]]:
-    """Share tasks out to the field at its own scale and at the common one."""
-    if own is common:
-        return [(own, tasks)]
-    parts = ((own, False), (common, True))
-    shared = [
-        (view, [task for task in tasks if task.feature.resampled == is_common]) for view, is_common in parts
-    ]
-    return [(view, part) for view, part in shared if part]
+    return [(view, tasks) for view, tasks in views if tasks]
 
 
 def _fill(numbers: Mapping[str, Floats], row: int, cell: Cell, tasks: Iterable[Task]) -> None:
@@ -162,11 +151,10 @@ def measure(
         raise ValueError("neither cells nor nuclei are given; measure_field measures pictures without masks")
     own = check_field(picture, cells, nucleus_labels, tuple(channels), pixel_size_um)
     wanted = columns_by_family(families, own.channels, of_field=False)
-    common = own.at_common_scale() if _resampled(families) else own
     labels = bounding_boxes(own.cells)[:, 0]
     row_of = {label: row for row, label in enumerate(labels.tolist())}
     numbers = {family: np.full((len(labels), len(names)), np.nan) for family, names in wanted.items()}
-    for view, tasks in _views(_plan(families, own, common, of_field=False), own, common):
+    for view, tasks in _plan(families, own, of_field=False):
         for cell in cut(view):
             _fill(numbers, row_of[cell.label], cell, tasks)
     index = pd.Index(labels, name="label", dtype=np.int64)
@@ -174,11 +162,6 @@ def measure(
         family: pd.DataFrame(rows.astype(np.float32), index=index, columns=wanted[family])
         for family, rows in numbers.items()
     }
-
-
-def _resampled(families: Sequence[str] | None) -> bool:
-    """Say whether any of the families is measured at the common scale."""
-    return any(feature.resampled for feature in selected(families))
 
 
 def measure_field(
@@ -211,9 +194,8 @@ def measure_field(
     wanted = {family: names for family, names in named.items() if names}
     if not wanted:
         return {}
-    common = own.at_common_scale() if _resampled(families) else own
     numbers = {family: np.full((1, len(names)), np.nan) for family, names in wanted.items()}
-    for view, tasks in _views(_plan(families, own, common, of_field=True), own, common):
+    for view, tasks in _plan(families, own, of_field=True):
         _fill(numbers, 0, field_of(view), tasks)
     return {
         family: dict(zip(wanted[family], rows[0].tolist(), strict=True)) for family, rows in numbers.items()

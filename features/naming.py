@@ -44,26 +44,14 @@ class Column:
 
 
 def check_token(token: str, what: str) -> str:
-    """Return `token` if the grammar allows it.
-
-    Raises
-    ------
-    ValueError
-        If it is not lower-case letters, digits and single underscores, naming `what` it was meant for.
-    """
+    """Return `token` if the grammar allows it; ValueError otherwise, naming `what` it was meant for."""
     if not TOKEN.fullmatch(token):
         raise ValueError(f"{what} {token!r} must match [a-z0-9]+(_[a-z0-9]+)*")
     return token
 
 
 def check_channels(channels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return channel names if columns can be named after them.
-
-    Raises
-    ------
-    ValueError
-        If a name breaks the grammar, occurs twice, or is the name of a statistic.
-    """
+    """Return channel names; ValueError if one breaks the grammar, occurs twice, or is a statistic's."""
     for channel in channels:
         check_token(channel, "channel")
         if channel in STATISTICS:

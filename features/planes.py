@@ -12,6 +12,10 @@ from features.kernels.sums import in_order
 STRETCH = 2048
 """So many pixels are added up at a time, across rows: they stay in the processor's cache for all weights."""
 
+SIGMAS = (1, 2, 4)
+BANDS = {"fine": "below 1 px", "1_2": "between 1 and 2 px", "2_4": "between 2 and 4 px"}
+"""Bands of differences of Gaussians: what lies between 0 and the first of the scales, and so on."""
+
 LEVELS = 256
 FLAT = 1e-6
 """A range below this is rounding: intensities lie in [0, 1]."""

@@ -45,6 +45,9 @@ GAIN = frozenset({"gain"})
 CONTRAST = frozenset({"gain", "offset"})
 """Nothing changes when intensities are multiplied or shifted."""
 INVARIANCES = GEOMETRY | CONTRAST
+SCALED = GEOMETRY | GAIN
+THINNED = INVARIANCES - {"rotation", "flip"}
+"""Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
 
 
 @cache
@@ -52,6 +55,17 @@ def pair_indices(channels: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the first and the second channel of every pair, in the order of columns."""
     first, second = np.triu_indices(channels, 1)
     return first, second
+
+
+def over(values: Floats, by: Floats) -> Floats:
+    """Divide arrays that broadcast, NaN where the divisor is not positive."""
+    shape = np.broadcast_shapes(values.shape, by.shape)
+    return np.asarray(np.divide(values, by, out=np.full(shape, np.nan), where=by > 0))
+
+
+def michelson(one: Floats, other: Floats) -> Floats:
+    """Return Michelson's contrast of means, (a - b) / (a + b), NaN where both are 0 or one is NaN."""
+    return over(one - other, one + other)
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,12 @@ class Output:
 
     words: str
     unit: str = NONE
-    invariances: frozenset[str] = GEOMETRY | CONTRAST
+    invariances: frozenset[str] = INVARIANCES
+
+
+def dimensionless(invariances: frozenset[str] = INVARIANCES, /, **words: str) -> dict[str, Output]:
+    """Declare outputs without a unit, name to words, that the same changes leave as they are."""
+    return {name: Output(text, NONE, invariances) for name, text in words.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,10 @@ from features.jit import Bytes, Floats, Floats32, Ints, kernel
 from features.kernels.distance import distance_inside
 from features.kernels.intensity_correlation import colocalize
 from features.kernels.sums import in_order
-from features.registry import FIELD_REGIONS, GAIN, GEOMETRY, LENGTH, Output, feature
+from features.registry import FIELD_REGIONS, GEOMETRY, LENGTH, SCALED, Output, dimensionless, feature
 
 FRACTION = 0.15
 STEPS = 256
-SCALED = GEOMETRY | GAIN
 
 OUTPUTS = {
     "pearson": Output("Pearson's correlation coefficient"),
@@ -20,36 +19,24 @@ OUTPUTS = {
     ),
     "spearman": Output("Spearman's rank correlation coefficient"),
     "icq": Output("Li's intensity correlation quotient"),
-    "manders_1": Output(
-        "Manders' coefficient M1: share of {0}'s intensity where {1} is bright, {where}", invariances=SCALED
+    **dimensionless(
+        SCALED,
+        manders_1="Manders' coefficient M1: share of {0}'s intensity where {1} is bright, {where}",
+        manders_2="Manders' coefficient M2: share of {1}'s intensity where {0} is bright, {where}",
+        costes_1="Manders' coefficient M1 above Costes' automatic thresholds, of {0} with {1} {where}",
+        costes_2="Manders' coefficient M2 above Costes' automatic thresholds, of {1} with {0} {where}",
+        costes_threshold_1="Costes' automatic threshold of {0}, paired with {1}, over its maximum {where}",
+        costes_threshold_2="Costes' automatic threshold of {1}, paired with {0}, over its maximum {where}",
+        overlap="Manders' overlap coefficient",
     ),
-    "manders_2": Output(
-        "Manders' coefficient M2: share of {1}'s intensity where {0} is bright, {where}", invariances=SCALED
-    ),
-    "costes_1": Output(
-        "Manders' coefficient M1 above Costes' automatic thresholds, of {0} with {1} {where}",
-        invariances=SCALED,
-    ),
-    "costes_2": Output(
-        "Manders' coefficient M2 above Costes' automatic thresholds, of {1} with {0} {where}",
-        invariances=SCALED,
-    ),
-    "costes_threshold_1": Output(
-        "Costes' automatic threshold of {0}, paired with {1}, over its maximum {where}", invariances=SCALED
-    ),
-    "costes_threshold_2": Output(
-        "Costes' automatic threshold of {1}, paired with {0}, over its maximum {where}", invariances=SCALED
-    ),
-    "overlap": Output("Manders' overlap coefficient", invariances=SCALED),
     "k_1": Output("overlap coefficient k1, of {0} with {1} {where}", invariances=GEOMETRY),
     "k_2": Output("overlap coefficient k2, of {1} with {0} {where}", invariances=GEOMETRY),
-    "rank_weighted_1": Output(
-        "rank-weighted colocalization coefficient: share of {0}'s intensity where {1} is bright, {where}",
-        invariances=SCALED,
-    ),
-    "rank_weighted_2": Output(
-        "rank-weighted colocalization coefficient: share of {1}'s intensity where {0} is bright, {where}",
-        invariances=SCALED,
+    **dimensionless(
+        SCALED,
+        rank_weighted_1="rank-weighted colocalization coefficient: share of {0}'s intensity where {1} is "
+        "bright, {where}",
+        rank_weighted_2="rank-weighted colocalization coefficient: share of {1}'s intensity where {0} is "
+        "bright, {where}",
     ),
 }
 

@@ -4,31 +4,20 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats
-from features.registry import CONTRAST, GAIN, GEOMETRY, Output, feature
+from features.registry import INVARIANCES, dimensionless, feature, michelson, over
 from features.surroundings import SAMPLES, profile
 
-AMONG = GEOMETRY - {"neighbours"}
-SHAPE = AMONG | CONTRAST
-SCALED = AMONG | GAIN
+SHAPE = INVARIANCES - {"neighbours"}
+RELATIVE = SHAPE - {"offset"}
 
-PAIR = {
-    "mutual": Output(
-        "whether the nucleus and the nearest other one are mutual nearest neighbours (1) or not (0)",
-        invariances=SHAPE,
-    ),
-    "gap": Output(
-        "distance between the centroids of the nucleus and the nearest other one over the sum of their radii",
-        invariances=SHAPE,
-    ),
-    "parallel": Output(
-        "alignment of the long axes of the nucleus and the nearest one: parallel (1) to perpendicular (-1)",
-        invariances=SHAPE,
-    ),
-    "facing": Output(
-        "long axes of the nucleus and the nearest one: side by side (1), as daughters', to in line (-1)",
-        invariances=SHAPE,
-    ),
-}
+PAIR = dimensionless(
+    SHAPE,
+    mutual="whether the nucleus and the nearest other one are mutual nearest neighbours (1) or not (0)",
+    gap="distance between the centroids of the nucleus and the nearest other one over the sum of their radii",
+    parallel="alignment of the long axes of the nucleus and the nearest one: parallel (1) to perpendicular "
+    "(-1)",
+    facing="long axes of the nucleus and the nearest one: side by side (1), as daughters', to in line (-1)",
+)
 
 
 @feature(family="division", per="shape", regions=("cell",), outputs=PAIR)
@@ -56,19 +45,13 @@ def daughters(region: Region) -> Floats:
     return np.array([mutual, distances[row] / radii.sum(), one @ two, -(one + two) @ line / 2])
 
 
-DNA = {
-    "dna_content": Output(
-        "integrated DNA intensity of the nucleus over the field's median", invariances=SCALED
-    ),
-    "condensation": Output(
-        "chromatin condensation: mean DNA intensity over nuclear area, both over the field's median",
-        invariances=SCALED,
-    ),
-    "dna_likeness": Output(
-        "ratio of the smaller to the larger integrated DNA intensity of the nucleus and the nearest one",
-        invariances=SCALED,
-    ),
-}
+DNA = dimensionless(
+    RELATIVE,
+    dna_content="integrated DNA intensity of the nucleus over the field's median",
+    condensation="chromatin condensation: mean DNA intensity over nuclear area, both over the field's median",
+    dna_likeness="ratio of the smaller to the larger integrated DNA intensity of the nucleus and the nearest "
+    "one",
+)
 
 
 @feature(family="division", per="shape", regions=("cell",), channels=("nucleus",), outputs=DNA)
@@ -97,14 +80,11 @@ def mitosis(region: Region) -> Floats:
     return np.array([content, mean / area, likeness])
 
 
-BRIDGE = {
-    "bridge_peak": Output(
-        "peak intensity of {0} halfway to the nearest nucleus over the mean of both cells", invariances=SCALED
-    ),
-    "bridge_contrast": Output(
-        "Michelson contrast of {0} between the line to the nearest nucleus and its flanks", invariances=SCALED
-    ),
-}
+BRIDGE = dimensionless(
+    RELATIVE,
+    bridge_peak="peak intensity of {0} halfway to the nearest nucleus over the mean of both cells",
+    bridge_contrast="Michelson contrast of {0} between the line to the nearest nucleus and its flanks",
+)
 
 FLANK_UM, FLANK_PX = 2.0, 6.0
 
@@ -122,9 +102,8 @@ def bridge(region: Region) -> Floats:
     cell = region.cell
     field, row = cell.surroundings, cell.row
     distances, rows = field.nearest
-    out = np.full((len(cell.pixels), 2), np.nan)
     if np.isnan(distances[row]):
-        return out
+        return np.full((len(cell.pixels), 2), np.nan)
     other = rows[row]
     start, end = ((float(y), float(x)) for y, x in field.nucleus_centres[[row, other]])
     aside = cell.in_pixels(FLANK_UM, FLANK_PX)
@@ -132,8 +111,5 @@ def bridge(region: Region) -> Floats:
         profile(field.pixels, start, end, offset, SAMPLES) for offset in (0.0, -aside, aside)
     )
     means = field.cell_means[[row, other]].mean(axis=0)
-    np.divide(line.max(axis=1), means, out=out[:, 0], where=means > 0)
     flanks = (left.mean(axis=1) + right.mean(axis=1)) / 2
-    both = line.mean(axis=1) + flanks
-    np.divide(line.mean(axis=1) - flanks, both, out=out[:, 1], where=both > 0)
-    return out
+    return np.column_stack([over(line.max(axis=1), means), michelson(line.mean(axis=1), flanks)])

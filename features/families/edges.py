@@ -6,7 +6,7 @@ from features.cells import Region
 from features.jit import Floats, Floats32, Mask, kernel
 from features.kernels.sums import in_order
 from features.planes import interior, smoothed
-from features.registry import BITS, GEOMETRY, Output, feature
+from features.registry import BITS, SCALED, Output, feature
 
 BINS = 8
 NUMBERS = 7
@@ -17,7 +17,7 @@ SIGMA = 1
 
 OUTPUTS = {
     "pixel_share": Output("share of the cell's pixels on edges of {0}"),
-    "intensity_share": Output("share of {0}'s intensity on its edges", invariances=GEOMETRY | {"gain"}),
+    "intensity_share": Output("share of {0}'s intensity on its edges", invariances=SCALED),
     "strength": Output("mean gradient magnitude on edges of {0} over its root mean square in the cell"),
     "direction_peak": Output("peak of the histogram of edge directions"),
     "direction_entropy": Output("entropy of the histogram of edge directions", BITS),

@@ -8,34 +8,34 @@ from features.kernels.components import components, flat_nonzero, object_sums
 from features.kernels.skeletons import reach, skeleton_sums, thin
 from features.kernels.sums import in_order
 from features.planes import interior, smoothed
-from features.registry import GEOMETRY, LENGTH, PER_LENGTH, Output, feature
+from features.registry import LENGTH, PER_LENGTH, SCALED, THINNED, Output, dimensionless, feature
 
 SHORTEST = 4.0
 """A skeleton shorter than this, in pixels, is no filament."""
 
 NUMBERS = 11
-TURNED = GEOMETRY - {"rotation", "flip"}
-"""Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
-
-SCALED = TURNED | {"gain"}
-SHIFTED = TURNED | {"gain", "offset"}
 SIGMA = 1
 
 OUTPUTS = {
-    "density": Output("length density of filaments (length per area)", PER_LENGTH, SHIFTED),
-    "count": Output("number of filaments", invariances=SHIFTED),
-    "mean_length": Output("mean length of filaments", LENGTH, SHIFTED),
-    "longest": Output("length of the longest filament", LENGTH, SHIFTED),
-    "ends": Output("number of filament ends per filament length", PER_LENGTH, SHIFTED),
-    "branches": Output("number of filament branch points per filament length", PER_LENGTH, SHIFTED),
-    "intensity_share": Output("share of {0}'s intensity on its filaments", invariances=SCALED),
-    "contrast": Output("mean intensity of {0} on its filaments over that of the cell", invariances=SCALED),
-    "straightness": Output("mean straightness of filaments", invariances=SHIFTED),
-    "common_direction": Output(
-        "coherence of filament orientations (0 none, 1 all parallel)", invariances=SHIFTED
+    "density": Output("length density of filaments (length per area)", PER_LENGTH, THINNED),
+    "count": Output("number of filaments", invariances=THINNED),
+    "mean_length": Output("mean length of filaments", LENGTH, THINNED),
+    "longest": Output("length of the longest filament", LENGTH, THINNED),
+    "ends": Output("number of filament ends per filament length", PER_LENGTH, THINNED),
+    "branches": Output("number of filament branch points per filament length", PER_LENGTH, THINNED),
+    **dimensionless(
+        THINNED - {"offset"},
+        intensity_share="share of {0}'s intensity on its filaments",
+        contrast="mean intensity of {0} on its filaments over that of the cell",
     ),
-    "radial_direction": Output(
-        "radial orientation, towards the nucleus (1) to around it (-1), of filaments", invariances=SHIFTED
+    "contrast": Output(
+        "mean intensity of {0} on its filaments over that of the cell", invariances=THINNED - {"offset"}
+    ),
+    **dimensionless(
+        THINNED,
+        straightness="mean straightness of filaments",
+        common_direction="coherence of filament orientations (0 none, 1 all parallel)",
+        radial_direction="radial orientation, towards the nucleus (1) to around it (-1), of filaments",
     ),
 }
 
@@ -67,13 +67,10 @@ def filaments(region: Region) -> Floats:
     return numbers
 
 
-ALIGNED = {
-    # an offset costs bits of what is smoothed in 32: it shows in the fifth digit
-    "alignment": Output(
-        "alignment of the filaments of {0} and {1}: parallel (1) to perpendicular (-1)",
-        invariances=GEOMETRY | {"gain"},
-    )
-}
+ALIGNED = dimensionless(
+    SCALED,
+    alignment="alignment of the filaments of {0} and {1}: parallel (1) to perpendicular (-1)",
+)
 
 
 @feature(family="filaments", resampled=True, per="pair", regions=("cell",), outputs=ALIGNED, version=2)

@@ -7,11 +7,9 @@ import numpy as np
 from features.cells import Region
 from features.jit import Floats, Floats32, Mask, kernel
 from features.kernels.sums import in_order
-from features.planes import band, interior, smoothed
+from features.planes import BANDS, SIGMAS, band, interior, smoothed
 from features.registry import Output, feature
 
-SIGMAS = (1, 2, 4)
-BANDS = {"fine": "below 1 px", "1_2": "between 1 and 2 px", "2_4": "between 2 and 4 px"}
 DERIVED = (1, 2)
 
 OUTPUTS = {

@@ -13,12 +13,15 @@ from features.registry import (
     INTENSITY,
     LENGTH,
     RINGS,
+    SCALED,
     Output,
+    dimensionless,
     feature,
+    michelson,
+    over,
 )
 
 OFFSET = GEOMETRY | {"offset"}
-GAIN = GEOMETRY | {"gain"}
 QUANTILES = (5, 25, 50, 75, 95)
 ENTROPY_LEVELS = 64
 
@@ -35,7 +38,7 @@ DISTRIBUTION = {
         for share in QUANTILES
     },
     "mad": Output("median absolute deviation of the intensity", INTENSITY, OFFSET),
-    "variation": Output("coefficient of variation of the intensity", invariances=GAIN),
+    "variation": Output("coefficient of variation of the intensity", invariances=SCALED),
     "entropy": Output("entropy of the histogram of 64 grey levels", BITS),
 }
 
@@ -56,11 +59,10 @@ def distribution(region: Region) -> Floats:
     total, mean, spread, skewness, kurtosis = region.moments.T
     ascending = region.sorted_values
     quantiles = _quantiles(ascending, np.array(QUANTILES) / 100)
-    variation = np.divide(spread, mean, out=np.full_like(mean, np.nan), where=mean > 0)
     extremes, deviation = ascending[:, [0, -1]], median_deviation(ascending)
     entropy = level_entropy(ascending, ENTROPY_LEVELS)
     moments = (total, mean, spread, skewness, kurtosis)
-    return np.column_stack([*moments, extremes, quantiles, deviation, variation, entropy])
+    return np.column_stack([*moments, extremes, quantiles, deviation, over(spread, mean), entropy])
 
 
 def _quantiles(ascending: Floats, shares: Floats) -> Floats:
@@ -76,11 +78,11 @@ def _quantiles(ascending: Floats, shares: Floats) -> Floats:
 PLACEMENT = {
     "edge_mean": Output("mean intensity of the edge pixels", INTENSITY, GEOMETRY),
     "edge_std": Output("standard deviation of the intensity of the edge pixels", INTENSITY, OFFSET),
-    "edge_ratio": Output("mean intensity of the edge pixels over that of all pixels", invariances=GAIN),
+    "edge_ratio": Output("mean intensity of the edge pixels over that of all pixels", invariances=SCALED),
     "mass_displacement": Output(
-        "mass displacement (distance between centroid and centre of mass)", LENGTH, GAIN
+        "mass displacement (distance between centroid and centre of mass)", LENGTH, SCALED
     ),
-    "relative_displacement": Output("mass displacement over the region's radius", invariances=GAIN),
+    "relative_displacement": Output("mass displacement over the region's radius", invariances=SCALED),
 }
 
 
@@ -97,21 +99,19 @@ def placement(region: Region) -> Floats:
     """
     edge_mean, edge_std = on_border(region.values, region.positions, region.mask).T
     mean = region.moments[:, 1]
-    ratio = np.divide(edge_mean, mean, out=np.full_like(mean, np.nan), where=mean > 0)
     gap = centre_of_mass(region.values, region.positions) - region.centre
     displacement = np.hypot(gap[:, 0], gap[:, 1])
     radius = np.sqrt(region.count / np.pi)
-    return np.column_stack([edge_mean, edge_std, ratio, displacement, displacement / radius])
+    return np.column_stack([edge_mean, edge_std, over(edge_mean, mean), displacement, displacement / radius])
 
 
 SHARES = {
-    "nucleus_share": Output("share of {0}'s intensity that lies in the nucleus", invariances=GAIN),
-    "nucleus_enrichment": Output(
-        "enrichment of {0} in the nucleus: its share of the intensity over its share of the area",
-        invariances=GAIN,
-    ),
-    "nucleus_contrast": Output(
-        "Michelson contrast of {0}'s mean intensity between nucleus and cytoplasm", invariances=GAIN
+    **dimensionless(
+        SCALED,
+        nucleus_share="share of {0}'s intensity that lies in the nucleus",
+        nucleus_enrichment="enrichment of {0} in the nucleus: its share of the intensity over its share of "
+        "the area",
+        nucleus_contrast="Michelson contrast of {0}'s mean intensity between nucleus and cytoplasm",
     ),
     "nucleus_difference": Output(
         "mean intensity of {0} in the nucleus minus that in the cytoplasm", INTENSITY, OFFSET
@@ -134,10 +134,8 @@ def nuclear_share(region: Region) -> Floats:
     total = np.where(region.totals > 0, region.totals, np.nan)
     share = _mean(nucleus) * nucleus.count / total
     inner, outer = _mean(nucleus), _mean(cytoplasm)
-    both = inner + outer
-    contrast = np.divide(inner - outer, both, out=np.full_like(both, np.nan), where=both > 0)
     area = max(nucleus.count, 1) / region.count
-    return np.column_stack([share, share / area, contrast, inner - outer])
+    return np.column_stack([share, share / area, michelson(inner, outer), inner - outer])
 
 
 def _mean(region: Region) -> Floats:
@@ -168,14 +166,14 @@ WORDS = {"perinuclear": "perinuclear ring", "periphery": "peripheral ring"}
 
 RING_SHARES = {
     **{
-        f"{ring}_share": Output(f"share of {{0}}'s intensity that lies in the {words}", invariances=GAIN)
+        f"{ring}_share": Output(f"share of {{0}}'s intensity that lies in the {words}", invariances=SCALED)
         for ring, words in WORDS.items()
     },
     **{
         f"{one}_to_{other}": Output(
             f"Michelson contrast of {{0}}'s mean intensity between {WORDS.get(one, one)} and "
             f"{WORDS.get(other, other)}",
-            invariances=GAIN,
+            invariances=SCALED,
         )
         for index, one in enumerate(COMPARTMENTS)
         for other in COMPARTMENTS[index + 1 :]
@@ -199,9 +197,7 @@ def ring_shares(region: Region) -> Floats:
     out = [means[ring] * parts[ring].count / np.where(total > 0, total, np.nan) for ring in WORDS]
     for name in list(RING_SHARES)[len(WORDS) :]:
         one, other = name.split("_to_")
-        both = means[one] + means[other]
-        contrast = np.full_like(both, np.nan)
-        out.append(np.divide(means[one] - means[other], both, out=contrast, where=both > 0))
+        out.append(michelson(means[one], means[other]))
     return np.column_stack(out)
 
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats
-from features.registry import CONTRAST, GAIN, GEOMETRY, LENGTH, Output, feature
+from features.registry import INVARIANCES, LENGTH, Output, dimensionless, feature, over
 
-AMONG = GEOMETRY - {"neighbours"}
-SHAPE = AMONG | CONTRAST
+SHAPE = INVARIANCES - {"neighbours"}
+RELATIVE = SHAPE - {"offset"}
 
 CONTACT = {
     "touching_share": Output("share of the cell's outline that touches other cells", invariances=SHAPE),
@@ -43,22 +43,14 @@ def contact(region: Region) -> Floats:
     return np.array([shares[row], counts[row], distances[row], ratio, relative])
 
 
-LIKENESS = {
-    "cell_relative": Output(
-        "mean intensity of {0} in the cell over the median of the field's cells", invariances=AMONG | GAIN
-    ),
-    "nucleus_relative": Output(
-        "mean intensity of {0} in the nucleus over the median of the field's nuclei", invariances=AMONG | GAIN
-    ),
-    "nearest_ratio": Output(
-        "ratio of the smaller to the larger mean intensity of {0} in the nucleus and the nearest other one",
-        invariances=AMONG | GAIN,
-    ),
-    "bridge": Output(
-        "mean intensity of {0} halfway to the nearest nucleus over the mean of both cells",
-        invariances=AMONG | GAIN,
-    ),
-}
+LIKENESS = dimensionless(
+    RELATIVE,
+    cell_relative="mean intensity of {0} in the cell over the median of the field's cells",
+    nucleus_relative="mean intensity of {0} in the nucleus over the median of the field's nuclei",
+    nearest_ratio="ratio of the smaller to the larger mean intensity of {0} in the nucleus and the nearest "
+    "other one",
+    bridge="mean intensity of {0} halfway to the nearest nucleus over the mean of both cells",
+)
 
 
 @feature(family="neighbours", per="channel", regions=("cell",), outputs=LIKENESS)
@@ -76,21 +68,15 @@ def likeness(region: Region) -> Floats:
     field, row = region.cell.surroundings, region.cell.row
     distances, rows = field.nearest
     both = field.nucleus_means[[row, rows[row]]]
-    alike = _over(both.min(axis=0), both.max(axis=0))
+    alike = over(both.min(axis=0), both.max(axis=0))
     if np.isnan(distances[row]):
         alike = np.full_like(alike, np.nan)
     means = field.cell_means[[row, rows[row]]].mean(axis=0)
     return np.column_stack(
         [
-            _over(field.cell_means[row], field.typical[0]),
-            _over(field.nucleus_means[row], field.typical[1]),
+            over(field.cell_means[row], field.typical[0]),
+            over(field.nucleus_means[row], field.typical[1]),
             alike,
-            _over(field.bridges[row], means),
+            over(field.bridges[row], means),
         ]
     )
-
-
-def _over(values: Floats, by: Floats) -> Floats:
-    """Divide, NaN where the divisor is not positive."""
-    quotient: Floats = np.divide(values, by, out=np.full(values.shape, np.nan), where=by > 0)
-    return quotient

@@ -7,10 +7,9 @@ from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints32, Mask, kernel
 from features.kernels.components import elongation, large_parts, mean_spacing, object_sums
 from features.planes import LEVELS, levels
-from features.registry import AREA, GEOMETRY, Output, feature
+from features.registry import AREA, SCALED, Output, dimensionless, feature
 
 BODY_NUMBERS = 10
-GAIN = GEOMETRY | {"gain"}
 SIGMA = 1
 LEAST_UM, LEAST_PX = 0.9, 2.8
 """Side of the square of the smallest body's area, in micrometres or, if unknown, pixels."""
@@ -22,23 +21,19 @@ OUTPUTS = {
     "count": Output("number of nucleolus-like bodies"),
     "area_share": Output("share of the nuclear area in nucleolus-like bodies of {0}"),
     "intensity_share": Output(
-        "share of {0}'s nuclear intensity in its nucleolus-like bodies", invariances=GAIN
+        "share of {0}'s nuclear intensity in its nucleolus-like bodies", invariances=SCALED
     ),
     "mean_area": Output("mean area of nucleolus-like bodies", AREA),
     "largest_share": Output("share of the nuclear area in the largest nucleolus-like body of {0}"),
     "elongation": Output("mean eccentricity of nucleolus-like bodies"),
-    "contrast": Output(
-        "Michelson contrast of {0} between its nucleolus-like bodies and the rest of the nucleus",
-        invariances=GAIN,
+    **dimensionless(
+        SCALED,
+        contrast="Michelson contrast of {0} between its nucleolus-like bodies and the rest of the nucleus",
+        rim_contrast="Michelson contrast of {0} between rim and core of its nucleolus-like bodies",
     ),
-    "rim_contrast": Output(
-        "Michelson contrast of {0} between rim and core of its nucleolus-like bodies", invariances=GAIN
-    ),
-    "depth": Output(
-        "mean depth of {0}'s nucleolus-like bodies below the nuclear envelope over that of the nucleus"
-    ),
-    "spacing": Output(
-        "mean nearest-neighbour distance of {0}'s nucleolus-like bodies over the nuclear radius"
+    **dimensionless(
+        depth="mean depth of {0}'s nucleolus-like bodies below the nuclear envelope over that of the nucleus",
+        spacing="mean nearest-neighbour distance of {0}'s nucleolus-like bodies over the nuclear radius",
     ),
 }
 
@@ -75,12 +70,11 @@ def _described(region: Region, labels: Ints32, found: int, channel: int) -> Floa
 IN_DNA_POOR = {
     "dna_poor_count": Output("number of DNA-poor bodies in the nucleus"),
     "dna_poor_area_share": Output("share of the nuclear area in DNA-poor bodies"),
-    "dna_poor_contrast": Output(
-        "Michelson contrast of the protein between DNA-poor bodies and the rest of the nucleus",
-        invariances=GAIN,
-    ),
-    "dna_poor_rim_contrast": Output(
-        "Michelson contrast of the protein between rim and core of DNA-poor bodies", invariances=GAIN
+    **dimensionless(
+        SCALED,
+        dna_poor_contrast="Michelson contrast of the protein between DNA-poor bodies and the rest of the "
+        "nucleus",
+        dna_poor_rim_contrast="Michelson contrast of the protein between rim and core of DNA-poor bodies",
     ),
 }
 

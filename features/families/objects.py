@@ -8,7 +8,7 @@ from features.kernels.components import components, elongation, euler_number, me
 from features.kernels.distance import distances_to
 from features.kernels.sums import centre_of_mass, in_order
 from features.planes import band, brightest_position, smoothed
-from features.registry import AREA, GEOMETRY, LENGTH, PER_AREA, Output, feature
+from features.registry import AREA, LENGTH, PER_AREA, SCALED, Output, feature
 
 BODY = 9
 """Numbers in a row of `bright_objects`."""
@@ -20,17 +20,15 @@ STRONG = 2.0
 LEAST = 1e-6
 """A difference below this is rounding: intensities lie in [0, 1]."""
 
-GAIN = GEOMETRY | {"gain"}
-
 BODIES = {
     "count": Output("number of bright objects"),
     "area_share": Output("share of the area in bright objects"),
-    "intensity_share": Output("share of {0}'s intensity in its bright objects {where}", invariances=GAIN),
+    "intensity_share": Output("share of {0}'s intensity in its bright objects {where}", invariances=SCALED),
     "mean_area": Output("mean area of bright objects", AREA),
     "std_area": Output("standard deviation of the area of bright objects", AREA),
     "largest_share": Output("share of the area of bright objects in the largest one"),
     "largest_elongation": Output("eccentricity of the largest bright object"),
-    "contrast": Output("mean intensity of bright objects over that of the background", invariances=GAIN),
+    "contrast": Output("mean intensity of bright objects over that of the background", invariances=SCALED),
     "euler_number": Output("Euler number (objects minus holes) of bright objects"),
 }
 
@@ -89,11 +87,11 @@ CENTRE = {
         "distance of the microtubule organising centre to the nucleus", LENGTH
     ),
     "protein_from_microtubule_centre": Output(
-        "distance of the protein's centre of mass to the microtubule organising centre", LENGTH, GAIN
+        "distance of the protein's centre of mass to the microtubule organising centre", LENGTH, SCALED
     ),
     "protein_near_microtubule_centre": Output(
         "mean intensity of the protein within 2 µm of the microtubule organising centre, over the cell's",
-        invariances=GAIN,
+        invariances=SCALED,
     ),
 }
 

@@ -7,17 +7,15 @@ from features.jit import Floats
 from features.kernels.distance import distances_to
 from features.kernels.sums import centre_of_mass, in_order
 from features.planes import brightest_position
-from features.registry import GEOMETRY, LENGTH, Output, feature, pair_indices
-
-GAIN = GEOMETRY | {"gain"}
+from features.registry import LENGTH, SCALED, Output, dimensionless, feature, pair_indices
 
 OUTPUTS = {
     "mass_from_nucleus": Output(
-        "distance between {0}'s centre of mass and the centroid of the nucleus", LENGTH, GAIN
+        "distance between {0}'s centre of mass and the centroid of the nucleus", LENGTH, SCALED
     ),
-    "mass_from_border": Output("depth of {0}'s centre of mass below the cell border", LENGTH, GAIN),
+    "mass_from_border": Output("depth of {0}'s centre of mass below the cell border", LENGTH, SCALED),
     "one_sidedness": Output(
-        "polarity of {0} in the cytoplasm: all around the nucleus (0) to on one side (1)", invariances=GAIN
+        "polarity of {0} in the cytoplasm: all around the nucleus (0) to on one side (1)", invariances=SCALED
     ),
 }
 
@@ -45,12 +43,11 @@ def sides(region: Region) -> Floats:
     return np.column_stack([away, depth, np.hypot(*cell.once(_pull).T)])
 
 
-TOGETHER = {
-    "same_side": Output(
-        "cosine between the polarities of {0} and {1}: same side of the nucleus (1) to opposite sides (-1)",
-        invariances=GAIN,
-    )
-}
+TOGETHER = dimensionless(
+    SCALED,
+    same_side="cosine between the polarities of {0} and {1}: same side of the nucleus (1) to opposite sides "
+    "(-1)",
+)
 
 
 @feature(family="places", per="pair", regions=("cell",), outputs=TOGETHER, version=2)
@@ -87,7 +84,7 @@ FROM_CENTRE = {
     ),
     "mean_from_microtubule_centre": Output(
         "mean distance of the protein to the microtubule organising centre over that of the cell's pixels",
-        invariances=GAIN,
+        invariances=SCALED,
     ),
 }
 

@@ -5,7 +5,7 @@ import numpy as np
 from features.cells import Cell, Region
 from features.jit import Floats, Ints, kernel
 from features.kernels.crops import at
-from features.registry import CELL_REGIONS, GAIN, GEOMETRY, Output, feature
+from features.registry import CELL_REGIONS, SCALED, Output, feature
 
 WEDGES = 8
 CELL = CELL_REGIONS[:1]
@@ -20,7 +20,7 @@ KINDS = {
 def _outputs(direction: str, part: str, rings: int, words: str) -> dict[str, Output]:
     return {
         f"{direction}_{ring}_{kind}": Output(
-            text.format(part=part, ring=f"ring {ring} of {rings} {words}"), invariances=GEOMETRY | GAIN
+            text.format(part=part, ring=f"ring {ring} of {rings} {words}"), invariances=SCALED
         )
         for kind, text in KINDS.items()
         for ring in range(1, rings + 1)

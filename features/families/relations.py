@@ -7,26 +7,24 @@ import numpy as np
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints, kernel
 from features.kernels.sums import PARTIALS, add_products, in_order
-from features.planes import smoothed
+from features.planes import BANDS, SIGMAS, smoothed
 from features.registry import CELL_REGIONS, Output, feature, pair_indices
 
 FLAT = 1e-12
 """A variance below this is rounding: intensities lie in [0, 1]."""
 
-SIGMAS = (1, 2, 4)
 RIDGE = 1e-6
 """Added to the correlation of a channel with itself, so that repeated channels can be told apart."""
 
-NAMES = ("fine", "1_2", "2_4")
-WORDS = ("below 1 px", "between 1 and 2 px", "between 2 and 4 px")
-
-BANDS = {
+CORRELATIONS = {
     f"band_{name}": Output(f"Pearson's correlation in the difference-of-Gaussians band {words}")
-    for name, words in zip(NAMES, WORDS, strict=True)
+    for name, words in BANDS.items()
 }
 
 
-@feature(family="relations", resampled=True, per="pair", regions=CELL_REGIONS, outputs=BANDS, version=2)
+@feature(
+    family="relations", resampled=True, per="pair", regions=CELL_REGIONS, outputs=CORRELATIONS, version=2
+)
 def at_each_scale(region: Region) -> Floats:
     """Correlate every pair of channels at three scales, shape (pairs, 3).
 

@@ -8,14 +8,11 @@ from features.jit import Floats, Floats32, Ints, Ints32, kernel
 from features.kernels.components import large_parts, object_sums
 from features.kernels.skeletons import reach, skeleton_sums, thin
 from features.planes import LEVELS, levels
-from features.registry import GEOMETRY, LENGTH, Output, feature
+from features.registry import LENGTH, SCALED, THINNED, Output, feature
 
 ROD_NUMBERS = 9
 SLENDER = 3.0
 """A rod is at least this many times as long as wide."""
-
-THINNED = (GEOMETRY | {"gain", "offset"}) - {"rotation", "flip"}
-"""Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
 
 SIGMA = 1
 LEAST_UM, LEAST_PX = 2.0, 6.0
@@ -26,9 +23,7 @@ SMALLEST = 4.0
 OUTPUTS = {
     "object_count": Output("number of very bright objects"),
     "area_share": Output("share of the area in very bright objects"),
-    "intensity_share": Output(
-        "share of {0}'s intensity in very bright objects", invariances=GEOMETRY | {"gain"}
-    ),
+    "intensity_share": Output("share of {0}'s intensity in very bright objects", invariances=SCALED),
     "rod_count": Output("number of rods", invariances=THINNED),
     "rod_length": Output("mean length of rods", LENGTH, THINNED),
     "longest_rod": Output("length of the longest rod", LENGTH, THINNED),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from features.cells import Cell, Region
 from features.jit import Floats, Floats32, Ints, kernel
-from features.registry import GAIN, GEOMETRY, Output, feature
+from features.registry import SCALED, Output, feature, over
 
 DEGREE = 9
 ORDERS = tuple((n, m) for n in range(DEGREE + 1) for m in range(n + 1) if (n - m) % 2 == 0)
@@ -44,7 +44,7 @@ def of_shape(region: Region) -> Floats:
     regions=("cell",),
     outputs={
         f"intensity_{n}_{m}": Output(
-            f"magnitude of the Zernike moment ({n}, {m}) of the intensity", invariances=GEOMETRY | GAIN
+            f"magnitude of the Zernike moment ({n}, {m}) of the intensity", invariances=SCALED
         )
         for n, m in ORDERS[1:]
     },
@@ -60,10 +60,7 @@ def of_intensity(region: Region) -> Floats:
     MeasureObjectIntensityDistribution (Zernikes), there over the number of pixels instead of the intensity.
     """
     magnitudes, radius = region.cell.once(_magnitudes, region.name)
-    total = region.moments[:, :1]
-    defined = (total > 0) & (radius > 0)
-    moments = magnitudes[1:, 1:]
-    return np.divide(moments, total, out=np.full_like(moments, np.nan), where=defined)
+    return over(magnitudes[1:, 1:], region.moments[:, :1] if radius > 0 else np.zeros((1, 1)))
 
 
 def _magnitudes(cell: Cell, name: str) -> tuple[Floats, float]:

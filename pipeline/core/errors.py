@@ -7,6 +7,9 @@ from pathlib import Path
 
 from pipeline.core.files import replacing
 
+RUN_AGAIN = "run again"
+"""How the remedy of a passing trouble begins."""
+
 
 class PipelineError(Exception):
     """Something the user can fix: a missing file, an unknown location, columns that do not match a model.
@@ -24,6 +27,11 @@ class Problem:
     file: str
     reason: str
     remedy: str
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it is no fault of the sample (no permission, no memory): tried again in the next run."""
+        return self.remedy.startswith(RUN_AGAIN)
 
 
 class SampleError(Exception):

@@ -178,7 +178,9 @@ def stale(
     """Say in words why what a record tells of is not up to date; empty where it is."""
     reasons = [f"{path.name} is gone" for path in stage.outputs(options) if not path.exists()]
     try:
-        stage.summary.model_validate(record.summary)
+        summary = stage.summary.model_validate(record.summary)
+        passing = [problem for problem in getattr(summary, "problems", ()) if problem.is_passing]
+        reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")
     return reasons + changes(record, now)

@@ -7,11 +7,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError, Problem, SampleError
+from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
 from pipeline.core.files import replacing
 from pipeline.data.samples import CHANNELS, COLOURS, Sample
 
@@ -19,7 +20,7 @@ _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4
 
 
 _BROKEN = (
-    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError,
+    OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError,
     struct.error,
 )  # fmt: skip
 """What decoders raise for damaged files: Pillow OSError, imagecodecs RuntimeError, tifffile any."""
@@ -96,7 +97,12 @@ def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], float | No
         return _scale(plane), pixel_size
     except _UnusableError as cause:
         raise _error(sample, channel, *cause.args) from cause
+    except MemoryError as cause:
+        raise _error(sample, channel, "too little memory", f"{RUN_AGAIN} with fewer --jobs") from cause
     except _BROKEN as cause:
+        if isinstance(cause, OSError) and cause.errno:
+            reason = f"cannot be read now ({cause.strerror})"
+            raise _error(sample, channel, reason, f"{RUN_AGAIN} when it can be read") from cause
         detail = str(cause).partition("\n")[0] or type(cause).__name__
         reason = f"unreadable or truncated ({detail})"
         raise _error(sample, channel, reason, "copy or export the file again") from cause
@@ -174,18 +180,23 @@ class Segmentation:
 
     Attributes
     ----------
-    cells, nuclei : ndarray, shape (height, width), uint16
-        Label images, 0 is background; labels run from 1 to the number of cells without gaps.
-        Every cell holds exactly one nucleus with the cell's own label.
+    cells, nuclei : ndarray, shape (height, width), uint16, or uint32 beyond 65,535 cells
+        Label images, 0 is background; labels run from 1 to the number of cells without gaps, unless a
+        person has edited them. Every cell holds exactly one nucleus with the cell's own label.
     """
 
-    cells: NDArray[np.uint16]
-    nuclei: NDArray[np.uint16]
+    cells: NDArray[np.integer[Any]]
+    nuclei: NDArray[np.integer[Any]]
 
     @property
     def count(self) -> int:
         """Number of cells."""
-        return int(self.cells.max(initial=0))
+        return np.count_nonzero(np.bincount(self.cells.ravel())[1:])
+
+
+def smallest_type(largest: int) -> "type[np.uint16] | type[np.uint32]":
+    """Return the type of label images up to a label: every program reads 16 bits."""
+    return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
 
 
 def write_mask(path: Path, segmentation: Segmentation) -> None:
@@ -213,6 +224,8 @@ def read_mask(path: Path) -> Segmentation:
             pages = [page.asarray() for page in file.pages]
     except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
         raise PipelineError(f"{path}: label image cannot be read ({error}); run extract again") from error
-    if len(pages) != 2 or any(page.dtype != np.uint16 or page.shape != pages[0].shape for page in pages):
+    if len(pages) != 2 or any(
+        page.dtype not in (np.uint16, np.uint32) or page.shape != pages[0].shape for page in pages
+    ):
         raise PipelineError(f"{path}: not two uint16 pages of one size (cells, nuclei); run extract again")
     return Segmentation(*pages)

@@ -66,18 +66,23 @@ def embed_pictures(
     index = parts.index()
     keyed = [(sample, keys[sample.id]) for sample in samples]
     missing = [(sample, key) for sample, key in keyed if (sample.id, key) not in index]
+    passing: list[Problem] = []
     if missing:
         embed = partial(_embed_chunk, embedder, work, device)
         with progress.track(f"Embedding pictures by {embedder.network}", len(missing)) as advance:
-            for chunk, _ in map_chunks(embed, share_out(missing, jobs), jobs):
+            for chunk, problems in map_chunks(embed, share_out(missing, jobs), jobs):
+                passing += problems
                 advance(len(chunk))
-    return _usable(parts.read(keys, parts.index()).set_index("Id"))
+    for problem in passing:
+        del keys[problem.sample]
+    rows = parts.read(keys, parts.index()) if keys else pd.DataFrame(columns=["Id", "key", *_WHY])
+    return _usable(rows.set_index("Id"), passing)
 
 
-def _usable(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
+def _usable(rows: pd.DataFrame, passing: list[Problem]) -> tuple[pd.DataFrame, list[Problem]]:
     """Part the pictures that could be read from those that could not."""
     bad = rows[rows["reason"] != ""]
-    problems = [Problem(*row) for row in bad.reset_index()[["Id", *_WHY]].to_numpy().tolist()]
+    problems = [Problem(*row) for row in bad.reset_index()[["Id", *_WHY]].to_numpy().tolist()] + passing
     good = rows[rows["reason"] == ""].drop(columns=["key", *_WHY])
     if good.empty:
         raise PipelineError(f"no picture could be read; the first: {problems[0].file}: {problems[0].reason}")
@@ -108,22 +113,30 @@ def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[s
 
 def _embed_chunk(
     embedder: Embedder, work: Workspace, device: str, chunk: Sequence[tuple[Sample, str]]
-) -> None:
-    """Embed samples, each with its key, and write them as one part."""
+) -> list[Problem]:
+    """Embed samples, each with its key, and write them as one part; return passing troubles, not in it."""
+    rows, passing = [], []
     with torch_threads(1) if embedder.kind == "torch" else nullcontext():
-        rows = [
-            {"Id": sample.id, "key": key, **_row(sample, embedder, work, device)} for sample, key in chunk
-        ]
+        for sample, key in chunk:
+            try:
+                rows.append({"Id": sample.id, "key": key, **_row(sample, embedder, work, device)})
+            except SampleError as error:
+                passing.append(error.problem)
+    if not rows:
+        return passing
     table = pd.DataFrame(rows)
     text = ["Id", "key", *_WHY]
     numbers = [name for name in table.columns if name not in text]
     _parts(work, embedder).write(table.astype(dict.fromkeys(numbers, np.float32)))
+    return passing
 
 
 def _row(sample: Sample, embedder: Embedder, work: Workspace, device: str) -> dict[str, object]:
     try:
         picture = read_picture(sample)
     except SampleError as error:
+        if error.problem.is_passing:
+            raise
         return {name: getattr(error.problem, name) for name in _WHY}
     cells = read_mask(work.mask(sample.id)).cells if embedder.per == "cell" else None
     row = embedding_row(picture.pixels, embedder, open_network(embedder, device), cells)

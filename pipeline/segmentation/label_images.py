@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+from skimage.measure import label as connected_pieces
 from skimage.segmentation import watershed
 
-from pipeline.data.pictures import Segmentation
+from pipeline.data.pictures import Segmentation, smallest_type
 
 Labels = NDArray[np.int32]
 Integers = NDArray[np.integer[Any]]
@@ -122,16 +123,16 @@ def _scaled_window(
 
 
 def largest_pieces(labels: Labels) -> Labels:
-    """Keep only the largest connected piece of every label."""
-    result = np.zeros_like(labels)
-    for number, box in enumerate(ndi.find_objects(labels), start=1):
-        if box is None:
-            continue
-        pieces, count = ndi.label(labels[box] == number)
-        if count > 1:
-            pieces = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-        result[box][pieces > 0] = number
-    return result
+    """Keep only the largest connected piece of every label; of equally large ones the first."""
+    pieces = connected_pieces(labels, connectivity=1)
+    areas = np.bincount(pieces.ravel())
+    label_of = np.zeros(len(areas), np.int64)
+    label_of[pieces.ravel()] = labels.ravel()
+    largest_first = 1 + np.argsort(-areas[1:], kind="stable")
+    _, first = np.unique(label_of[largest_first], return_index=True)
+    kept = np.zeros(len(areas), bool)
+    kept[largest_first[first]] = True
+    return np.where(kept[pieces], labels, 0).astype(labels.dtype)
 
 
 def match(cells: Integers, nuclei: Integers) -> Segmentation:
@@ -149,8 +150,8 @@ def match(cells: Integers, nuclei: Integers) -> Segmentation:
     kept = np.unique(inside[inside > 0])
     numbers, first = np.unique(one_cell, return_index=True)
     ordered = kept[np.argsort(first[np.searchsorted(numbers, kept)], kind="stable")]
-    table = np.zeros(int(one_cell.max(initial=0)) + 1, np.uint16)
-    table[ordered] = np.arange(1, kept.size + 1, dtype=np.uint16)
+    table: Integers = np.zeros(int(one_cell.max(initial=0)) + 1, smallest_type(kept.size))
+    table[ordered] = np.arange(1, kept.size + 1)
     return Segmentation(table[one_cell], table[inside])
 
 
@@ -192,21 +193,21 @@ def _parts(inside: NDArray[np.bool_], seeds: Labels, away: NDArray[np.float32]) 
 
 
 def holders(cells: Integers, nuclei: Integers) -> NDArray[np.int64]:
-    """Return, by number of nucleus, the cell that holds most of it; 0 where none holds at least half."""
-    overlap = _overlap(cells, nuclei)
-    inside = overlap.copy()
-    inside[:, 0] = 0
-    best = inside.argmax(axis=1)
-    enough = 2 * inside.max(axis=1) >= np.maximum(1, overlap.sum(axis=1))
-    enough[0] = False
-    return np.where(enough, best, 0)
+    """Return, by number of nucleus, the cell that holds most of it; 0 where none holds at least half.
 
-
-def _overlap(cells: Integers, nuclei: Integers) -> NDArray[np.int64]:
-    """Return how many pixels each nucleus (row) shares with each cell (column); 0 is background."""
-    count, width = int(nuclei.max(initial=0)) + 1, int(cells.max(initial=0)) + 1
-    pairs = nuclei.ravel().astype(np.int64) * width + cells.ravel()
-    return np.bincount(pairs, minlength=count * width).reshape(count, width)
+    Of cells that hold equally much, that of the smallest number. Memory grows with the pixels of nuclei.
+    """
+    width = int(cells.max(initial=0)) + 1
+    there = nuclei > 0
+    pairs, shared = np.unique(nuclei[there].astype(np.int64) * width + cells[there], return_counts=True)
+    nucleus, cell = np.divmod(pairs, width)
+    areas = np.bincount(nucleus, shared, minlength=int(nuclei.max(initial=0)) + 1)
+    enough = np.flatnonzero((cell > 0) & (2 * shared >= areas[nucleus]))
+    # most pixels last, then the smallest cell: the last one written stays
+    ascending = enough[np.lexsort((-cell[enough], shared[enough]))]
+    held = np.zeros(len(areas), np.int64)
+    held[nucleus[ascending]] = cell[ascending]
+    return held
 
 
 def _owners(cells: Labels, nuclei: Integers) -> Labels:

@@ -169,9 +169,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         plan = _plan(options, progress)
         chunks = _missing(plan, work, options.jobs)
         count = sum(len(chunk.samples) for chunk in chunks)
-        if chunks:
-            _measure(chunks, count, options.jobs, progress)
-        _write_tables(plan, work, progress)
+        passing = _measure(chunks, count, options.jobs, progress) if chunks else []
+        _write_tables(plan, work, passing, progress)
         return _summary(work, measured=count)
 
 
@@ -201,8 +200,9 @@ def _versions(options: ExtractOptions) -> dict[str, int]:
     return {family: known[family] for family in asked}
 
 
-def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> None:
-    """Measure chunks in processes, which first share out what has to be compiled."""
+def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> list[Problem]:
+    """Measure chunks in processes, which first share out what has to be compiled; return passing troubles."""
+    passing: list[Problem] = []
     families = tuple(dict.fromkeys(family for chunk in chunks for family in chunk.families))
     with workers(min(jobs, len(chunks))) as pool:
         if pool.shared:
@@ -210,8 +210,10 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
                 for _ in pool.map(warm_up, families):
                     advance(1)
         with progress.track("Segmenting and measuring pictures", count) as advance:
-            for chunk, _ in pool.map(measure_chunk, chunks):
+            for chunk, problems in pool.map(measure_chunk, chunks):
+                passing += problems
                 advance(len(chunk.samples))
+    return passing
 
 
 def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
@@ -274,11 +276,16 @@ def _skipped(plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]
     return set(zip(bad["Id"], bad["key"], strict=True))
 
 
-def _write_tables(plan: _Plan, work: Workspace, progress: Progress) -> None:
-    rows = segmentation_parts(work).read(plan.keys, segmentation_parts(work).index())
+def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:
+    index = segmentation_parts(work).index()
+    waiting = {problem.sample for problem in passing}
+    tried = {sample: key for sample, key in plan.keys.items() if sample not in waiting}
+    rows = segmentation_parts(work).read(tried, index) if tried else pd.DataFrame({"reason": []})
     bad = rows[rows["reason"] != ""]
-    problems = plan.problems + [
-        Problem(row["Id"], row["file"], row["reason"], row["remedy"]) for row in bad.to_dict("records")
+    problems = [
+        *plan.problems,
+        *passing,
+        *(Problem(row["Id"], row["file"], row["reason"], row["remedy"]) for row in bad.to_dict("records")),
     ]
     write_problems(work.problems, "extract", problems)
     good = rows[rows["reason"] == ""]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import features
-from pipeline.core.errors import SampleError
+from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
 from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
@@ -62,31 +62,37 @@ def hash_parts(work: Workspace) -> Parts:
     return Parts(work.parts / f"hashes-v{HASH_VERSION}")
 
 
-def measure_chunk(chunk: Chunk) -> int:
-    """Segment and measure the samples of a chunk and write its parts; return the number of samples.
+def measure_chunk(chunk: Chunk) -> list[Problem]:
+    """Segment and measure the samples of a chunk and write its parts; return passing troubles.
 
     The segmentation's part is written last: a sample counts as done only when everything else is there.
+    Samples with a passing trouble are in no part, so that they are tried again.
     """
     work = Workspace(chunk.root)
     network = chunk.segmenter.uses_torch and not chunk.segmented
     # more threads could change the last bits of sums
     with threadpool_limits(limits=1), torch_threads(1) if network else nullcontext():
-        rows = [_measure(sample, chunk, work) for sample in chunk.samples]
-    for family in chunk.families:
-        _write_family(work, chunk, family, rows)
-    if not chunk.hashed:
-        _write_hashes(work, chunk, rows)
-    if not chunk.segmented:
-        summaries = pd.DataFrame([row.summary | _counts(row) for row in rows])
-        summaries.insert(1, "key", chunk.keys)
-        segmentation_parts(work).write(summaries)
-    return len(chunk.samples)
+        keyed = zip(chunk.samples, chunk.keys, strict=True)
+        found = [_measure(sample, key, chunk, work) for sample, key in keyed]
+    rows = [row for row in found if isinstance(row, _Measured)]
+    usable = [row for row in rows if not row.summary["reason"]]
+    if usable:
+        for family in chunk.families:
+            _write_family(work, family, usable)
+        if not chunk.hashed:
+            hashes = [row.keyed | {"hash": row.hash} for row in usable]
+            hash_parts(work).write(pd.DataFrame(hashes))
+    if rows and not chunk.segmented:
+        summaries = [row.keyed | row.summary | _counts(row) for row in rows]
+        segmentation_parts(work).write(pd.DataFrame(summaries))
+    return [row for row in found if isinstance(row, Problem)]
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """One sample: its row of the segmentation, and by family its cells and the picture's numbers."""
+    """One sample: id and key, its row of the segmentation, by family its cells and the picture's numbers."""
 
+    keyed: dict[str, str]
     summary: dict[str, object]
     cells: dict[str, pd.DataFrame] = field(default_factory=dict)
     touches_border: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
@@ -94,12 +100,33 @@ class _Measured:
     hash: str = ""
 
 
-def _measure(sample: Sample, chunk: Chunk, work: Workspace) -> _Measured:
+def _measure(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
+    """Measure one sample; whatever goes wrong with it alone is its problem, never the run's."""
+    keyed = {"Id": sample.id, "key": key}
     try:
-        picture = read_picture(sample)
+        return _measure_picture(keyed, sample, read_picture(sample), chunk, work)
     except SampleError as error:
+        if error.problem.is_passing:
+            return error.problem
         _, *problem = astuple(error.problem)
-        return _Measured(_summary(sample, problem=tuple(problem)))
+        return _Measured(keyed, _summary(problem=tuple(problem)))
+    except (PipelineError, OSError):
+        raise  # not of this sample alone: weights, a full disk
+    except Exception as error:  # noqa: BLE001 - one picture never ends the run
+        return _unexpected(sample, error)
+
+
+def _unexpected(sample: Sample, error: Exception) -> Problem:
+    detail = f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
+    remedy = f"{RUN_AGAIN}; if it stays, leave the sample out and report this with its pictures"
+    if isinstance(error, MemoryError):
+        remedy = f"{RUN_AGAIN} with fewer --jobs or more memory"
+    return Problem(sample.id, sample.path("nucleus").name, f"cannot be measured ({detail})", remedy)
+
+
+def _measure_picture(
+    keyed: dict[str, str], sample: Sample, picture: Picture, chunk: Chunk, work: Workspace
+) -> _Measured:
     found = _segment(sample, picture, chunk, work)
     size, families = picture.pixel_size_um, chunk.families
     cells = features.measure(picture.pixels, found.cells, found.nuclei, pixel_size_um=size, families=families)
@@ -107,8 +134,8 @@ def _measure(sample: Sample, chunk: Chunk, work: Workspace) -> _Measured:
     numbers = features.aggregate(cells, touches_border=cut)
     whole = features.measure_field(picture.pixels, pixel_size_um=size, families=families)
     numbers |= {family: numbers[family] | row for family, row in whole.items()}
-    summary = _summary(sample, picture, found.count)
-    return _Measured(summary, cells, cut, numbers, perceptual_hash(picture.pixels))
+    summary = _summary(picture, found.count)
+    return _Measured(keyed, summary, cells, cut, numbers, perceptual_hash(picture.pixels))
 
 
 def _segment(sample: Sample, picture: Picture, chunk: Chunk, work: Workspace) -> Segmentation:
@@ -120,15 +147,11 @@ def _segment(sample: Sample, picture: Picture, chunk: Chunk, work: Workspace) ->
 
 
 def _summary(
-    sample: Sample,
-    picture: Picture | None = None,
-    count: int = 0,
-    problem: tuple[str, ...] = ("", "", ""),
+    picture: Picture | None = None, count: int = 0, problem: tuple[str, ...] = ("", "", "")
 ) -> dict[str, object]:
     height, width = picture.shape if picture else (0, 0)
     size = picture.pixel_size_um if picture else None
     return {
-        "Id": sample.id,
         "pixel_size_um": np.nan if size is None else size,
         "height": height,
         "width": width,
@@ -143,37 +166,20 @@ def _counts(row: _Measured) -> dict[str, np.float32]:
     return {name: np.float32(counts.get(name, np.nan)) for name in features.picture_columns(())}
 
 
-def _write_family(work: Workspace, chunk: Chunk, family: str, rows: list[_Measured]) -> None:
-    usable = [(row, key) for row, key in zip(rows, chunk.keys, strict=True) if not row.summary["reason"]]
-    if not usable:
-        return
-    cells = pd.concat([_cells_of(row, key, family) for row, key in usable], ignore_index=True)
+def _write_family(work: Workspace, family: str, rows: list[_Measured]) -> None:
+    cells = pd.concat([_cells_of(row, family) for row in rows], ignore_index=True)
     if len(cells):
         family_parts(work, "cells", family).write(cells)
-    family_parts(work, "pictures", family).write(
-        pd.DataFrame([_picture_of(row, key, family) for row, key in usable])
-    )
+    family_parts(work, "pictures", family).write(pd.DataFrame([_picture_of(row, family) for row in rows]))
 
 
-def _write_hashes(work: Workspace, chunk: Chunk, rows: list[_Measured]) -> None:
-    pairs = zip(rows, chunk.keys, strict=True)
-    hashes = [
-        {"Id": row.summary["Id"], "key": key, "hash": row.hash}
-        for row, key in pairs
-        if not row.summary["reason"]
-    ]
-    if hashes:
-        hash_parts(work).write(pd.DataFrame(hashes))
-
-
-def _cells_of(row: _Measured, key: str, family: str) -> pd.DataFrame:
+def _cells_of(row: _Measured, family: str) -> pd.DataFrame:
     cells = row.cells[family].reset_index(names="label")
-    cells.insert(0, "Id", str(row.summary["Id"]))
-    cells.insert(1, "key", key)
+    cells.insert(0, "Id", row.keyed["Id"])
+    cells.insert(1, "key", row.keyed["key"])
     cells.insert(3, "touches_border", row.touches_border)
     return cells
 
 
-def _picture_of(row: _Measured, key: str, family: str) -> dict[str, object]:
-    values = {name: np.float32(value) for name, value in row.picture[family].items()}
-    return {"Id": row.summary["Id"], "key": key, **values}
+def _picture_of(row: _Measured, family: str) -> dict[str, object]:
+    return row.keyed | {name: np.float32(value) for name, value in row.picture[family].items()}

@@ -49,3 +49,9 @@ def test_a_foreign_tiff_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4, 5), np.uint8), photometric="minisblack")
     with pytest.raises(PipelineError, match="two uint16 pages"):
         read_mask(tmp_path / "a.tif")
+
+
+def test_numbers_beyond_16_bits_come_back(tmp_path):
+    labels = np.arange(80_000, dtype=np.uint32).reshape(200, 400)
+    write_mask(tmp_path / "a.tif", Segmentation(labels, labels))
+    assert read_mask(tmp_path / "a.tif").count == 79_999

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,15 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage as ndi
 
 from features import touches_border
-from pipeline.segmentation.label_images import divide_cells, drop_debris, enlarge_labels, match, smooth_labels
+from pipeline.segmentation.label_images import (
+    divide_cells,
+    drop_debris,
+    enlarge_labels,
+    holders,
+    largest_pieces,
+    match,
+    smooth_labels,
+)
 
 labels = arrays(np.int32, (9, 11), elements=st.integers(0, 4))
 
@@ -127,3 +137,35 @@ def test_smoothing_rounds_a_spike_and_keeps_the_nucleus():
     assert smooth[30, 52] == 0
     assert smooth[30, 35] == 1
     assert (smooth[nucleus > 0] == 1).all()
+
+
+def test_seventy_thousand_cells_are_matched_in_memory_that_grows_with_their_number():
+    side = 265
+    numbers = np.arange(1, side * side + 1, dtype=np.int32).reshape(side, side)
+    cells = np.kron(numbers, np.ones((6, 6), np.int32))
+    dot = np.zeros((6, 6), np.int32)
+    dot[2:4, 2:4] = 1
+    tracemalloc.start()
+    found = match(cells, cells * np.tile(dot, (side, side)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.cells.dtype == found.nuclei.dtype == np.uint32
+    assert found.count == found.cells.max() == side * side
+    assert np.array_equal(found.cells, cells)
+    assert peak < 0.4e9
+
+
+def test_of_equally_large_pieces_of_a_label_the_first_stays():
+    labels = np.array([[1, 0, 1], [2, 0, 1], [2, 0, 0], [0, 3, 0], [2, 0, 3]], np.int32)
+    kept = np.array([[0, 0, 1], [2, 0, 1], [2, 0, 0], [0, 3, 0], [0, 0, 0]], np.int32)
+    assert np.array_equal(largest_pieces(labels), kept)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(labels, labels)
+def test_a_nucleus_belongs_to_the_cell_that_holds_most_of_it_if_that_is_half(cells, nuclei):
+    for nucleus, holder in enumerate(holders(cells, nuclei)):
+        shared = np.bincount(cells[nuclei == nucleus], minlength=5)
+        best = 1 + int(np.argmax(shared[1:]))
+        enough = nucleus > 0 and shared.sum() > 0 and 2 * shared[best] >= shared.sum()
+        assert holder == (best if enough else 0)

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 
 import features
-from pipeline.core.errors import PipelineError, read_problems
+from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError, read_problems
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.pictures import read_mask
+from pipeline.stages import measuring
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import ExtractOptions
 from tests.pipeline.workfolder import simulate
@@ -152,6 +153,38 @@ def test_bad_samples_are_skipped_and_listed_with_file_and_remedy(tmp_path, write
     ]
     assert all(problem.remedy for problem in summary.problems)
     assert run(tmp_path, tmp_path / "work").measured == 0
+
+
+def test_a_passing_trouble_is_told_and_tried_again(tmp_path, write_sample, monkeypatch):
+    images = tmp_path / "images"
+    for name in ("denied", "good", "large", "odd"):
+        write_sample(images, name, size=(40, 40))
+    errors = {
+        "denied": SampleError(
+            Problem("denied", "denied_red.png", "cannot be read now", f"{RUN_AGAIN} later")
+        ),
+        "large": MemoryError("Unable to allocate 116 GiB"),
+        "odd": ValueError("pixel size nan"),
+    }
+    read = measuring.read_picture
+
+    def troubled(sample):
+        if sample.id in errors:
+            raise errors[sample.id]
+        return read(sample)
+
+    monkeypatch.setattr(measuring, "read_picture", troubled)
+    summary = run(tmp_path, tmp_path / "work")
+    assert summary.pictures == 1
+    assert [(problem.sample, problem.reason) for problem in summary.problems] == [
+        ("denied", "cannot be read now"),
+        ("large", "cannot be measured (MemoryError: Unable to allocate 116 GiB)"),
+        ("odd", "cannot be measured (ValueError: pixel size nan)"),
+    ]
+    errors.clear()
+    summary = run(tmp_path, tmp_path / "work")
+    assert (summary.pictures, summary.measured, summary.problems) == (4, 3, [])
+    assert not run(tmp_path, tmp_path / "work").fresh
 
 
 def test_a_picture_without_cells_has_a_row_of_whole_field_features(tmp_path):
