@@ -1,6 +1,7 @@
 """Errors reported in one line: what the user can correct, and samples that cannot be used."""
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -9,6 +10,10 @@ from pipeline.core.files import replacing
 
 RUN_AGAIN = "run again"
 """How the remedy of a passing trouble begins."""
+
+
+_FORMULA = re.compile(r"^'*[=+\-@\t\r]")
+_ESCAPED = re.compile(r"^'(?='*[=+\-@\t\r])")
 
 
 class PipelineError(Exception):
@@ -45,14 +50,16 @@ class SampleError(Exception):
 def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
     """Write what a stage skipped as csv, sorted, in place of what it listed before.
 
-    A file with only its header says that all went well.
+    A file with only its header says that all went well. What a spreadsheet would run as a formula, such as an
+    id that begins with "=", is written behind an apostrophe.
     """
     kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
     rows = sorted(kept + [(stage, problem) for problem in set(problems)])
     with replacing(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["stage", *(field.name for field in fields(Problem))])
-        writer.writerows((name, *astuple(problem)) for name, problem in rows)
+        for name, problem in rows:
+            writer.writerow([_FORMULA.sub(r"'\g<0>", text) for text in (name, *astuple(problem))])
 
 
 def read_problems(path: Path) -> list[tuple[str, Problem]]:
@@ -60,4 +67,5 @@ def read_problems(path: Path) -> list[tuple[str, Problem]]:
     if not path.exists():
         return []
     with path.open(newline="") as stream:
-        return [(name, Problem(*problem)) for name, *problem in list(csv.reader(stream))[1:]]
+        rows = [[_ESCAPED.sub("", text) for text in row] for row in csv.reader(stream)]
+        return [(name, Problem(*problem)) for name, *problem in rows[1:]]
