@@ -1,6 +1,7 @@
 """Errors reported in one line: what the user can correct, and samples that cannot be used."""
 
 import csv
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
@@ -55,7 +56,7 @@ def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
     """
     kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
     rows = sorted(kept + [(stage, problem) for problem in set(problems)])
-    with replacing(path) as temporary, temporary.open("w", newline="") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["stage", *(field.name for field in fields(Problem))])
         for name, problem in rows:
@@ -63,9 +64,12 @@ def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
 
 
 def read_problems(path: Path) -> list[tuple[str, Problem]]:
-    """Read the skipped samples, each with the stage that skipped it; none where there is no file."""
+    """Read the skipped samples, each with the stage that skipped it; none where there is no file.
+
+    Lines that are damaged do not count: the stage lists them again.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as stream:
-        rows = [[_ESCAPED.sub("", text) for text in row] for row in csv.reader(stream)]
-        return [(name, Problem(*problem)) for name, *problem in rows[1:]]
+    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    rows = [[_ESCAPED.sub("", cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    return [(name, Problem(*problem)) for name, *problem in rows[1:] if len(problem) == len(fields(Problem))]

@@ -26,7 +26,7 @@ from pipeline.data.tables import (
     listed,
     read_numbers,
     renamed,
-)  # fmt: skip
+)
 from pipeline.networks.checkpoints import UNKNOWN, TrainedOn
 from pipeline.networks.preprocessing import Embedder
 

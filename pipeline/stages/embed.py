@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, Problem, write_problems
 from pipeline.core.files import file_digest, text_digest
-from pipeline.core.stage import Progress, Stage, Summary, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, option_inputs, read_made
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.samples import find_samples
+from pipeline.data.samples import find_samples, picture_inputs
 from pipeline.data.tables import (
     Note,
     embedding_columns,
@@ -24,7 +24,7 @@ from pipeline.data.tables import (
     read_table,
     renamed,
     unmatched,
-)  # fmt: skip
+)
 from pipeline.networks.architectures import ARCHITECTURES, architecture
 from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
 from pipeline.networks.inference import VERSION, block_name, embed_pictures, picture_keys
@@ -90,8 +90,10 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
         beside = [card_path(source), source.with_suffix(".toml"), *([] if stated is None else [stated])]
         found = {path.name: file_digest(path) for path in (source, *beside) if path.is_file()}
         if options.table is None and options.images is not None:
-            samples, _ = find_samples(options.images, options.samples)
-            found["pictures"] = text_digest(picture_keys(options.per, samples, Workspace(options.work)))
+            samples, problems = find_samples(options.images, options.samples)
+            found |= picture_inputs(samples, problems, Workspace(options.work))
+            if options.per == "cell":
+                found["cells"] = text_digest(picture_keys(options.per, samples, Workspace(options.work)))
             found["version of embeddings"] = str(VERSION)
         return found | option_inputs(options, "network", "name", "trained_on", "per", "side")
 
@@ -202,7 +204,7 @@ def _without_row(work: Workspace, path: Path, ids: pd.Index, note: Note) -> list
     """List the extracted pictures that a ready table lacks."""
     if not work.samples.is_file():
         return []
-    known = pd.Index(pd.read_parquet(work.samples, columns=["Id"])["Id"])
+    known = pd.Index(read_made(work.samples, ["Id"])["Id"])
     absent = match(path, ids, known, note)
     return unmatched(absent, path.name, "no embedding", "add its row; it counts as unknown")
 

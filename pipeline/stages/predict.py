@@ -11,12 +11,13 @@ import pandas as pd
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError, Problem, write_problems
-from pipeline.core.files import replacing, text_digest
+from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset import read_features
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.samples import find_samples
+from pipeline.data.samples import find_samples, picture_inputs
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
@@ -150,8 +151,7 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     """Return the fingerprint of pictures that are embedded but not measured, if there are any."""
     if options.images is None:
         return {}
-    samples, _ = find_samples(options.images, options.samples)
-    return {"pictures": text_digest([[sample.id, sample.fingerprint()] for sample in samples])}
+    return picture_inputs(*find_samples(options.images, options.samples), Workspace(options.work))
 
 
 def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
@@ -191,7 +191,7 @@ def _read_columns(
     computed = _embedded(options, model, progress)
     tables = [*computed, *given.values()]
     if model.card["extraction"] is not None:
-        table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
+        table = read_features(Workspace(options.work))
     else:
         table = pd.DataFrame(index=_all_ids(tables))
     problems = []
