@@ -282,7 +282,8 @@ def stale(
     reasons += [f"{name} was damaged or changed" for name in damaged(stage.record(options), record)]
     try:
         summary = stage.summary.model_validate(record.summary)
-        passing = [problem for problem in getattr(summary, "problems", ()) if problem.is_passing]
+        listed = getattr(summary, "problems", 0)  # `train` only counts them
+        passing = [] if isinstance(listed, int) else [problem for problem in listed if problem.is_passing]
         reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")

@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.tables import Note, match, read_column
+from pipeline.data.tables import Note, match, read_column, unsaid
 
 HASH_VERSION = 1
 """Changes when the hash does."""
@@ -56,7 +56,7 @@ class Grouping(NamedTuple):
     copies: int
 
 
-def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note) -> Grouping:
+def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = unsaid) -> Grouping:
     """Group pictures by `path` (``Id,group``), or as the samples say.
 
     Pictures without a group are grouped with their near-duplicates: with one that has a group, if any.

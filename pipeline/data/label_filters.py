@@ -13,7 +13,7 @@ from pipeline.core.names import slug
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.labels import read_annotations
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.tables import Note, match, read_column, read_table
+from pipeline.data.tables import Note, match, read_column, read_table, unsaid
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
 _BY = {AGREEMENT: "experts", RELIABILITY: "HPA's reliability", CONFIDENT: "confident learning"}
@@ -47,12 +47,14 @@ def read_filters(options: DatasetOptions, targets: pd.DataFrame, note: Note) -> 
                 f"{options.select_reliability}: is by gene; give the pictures' genes as --genes (Id,Gene)"
             )
         keep[RELIABILITY] = reliable(
-            options.select_reliability, options.genes, targets, note, options.reliability
+            options.select_reliability, options.genes, targets, options.reliability, note
         )
     return keep
 
 
-def agreeing(path: Path, targets: pd.DataFrame, note: Note, *, with_label: bool) -> NDArray[np.bool_]:
+def agreeing(
+    path: Path, targets: pd.DataFrame, note: Note = unsaid, *, with_label: bool
+) -> NDArray[np.bool_]:
     """Keep labels on which experts agree: their majority with the label, or all of them with each other.
 
     Labels of pictures that no expert saw are kept; so are, among annotators, those that one alone saw.
@@ -68,7 +70,9 @@ def agreeing(path: Path, targets: pd.DataFrame, note: Note, *, with_label: bool)
     return result
 
 
-def reliable(table: Path, genes: Path, targets: pd.DataFrame, note: Note, least: str) -> NDArray[np.bool_]:
+def reliable(
+    table: Path, genes: Path, targets: pd.DataFrame, least: str, note: Note = unsaid
+) -> NDArray[np.bool_]:
     """Keep labels that HPA's table supports.
 
     Of a picture whose gene the table lists, a location that is labelled is kept where the table has it
@@ -81,8 +85,8 @@ def reliable(table: Path, genes: Path, targets: pd.DataFrame, note: Note, least:
     of_picture = given.reindex(targets.index)
     if not of_picture.isin(known.keys()).any():
         raise PipelineError(
-            f"{genes}: no picture has a gene of {table.name}: it has '{of_picture.dropna().iloc[0]}', "
-            f"{table.name} '{next(iter(known), '')}'; give Ensembl ids or names"
+            f"{genes}: no picture has a gene that {table.name} lists; one has '{of_picture.dropna().iloc[0]}'"
+            f", {table.name} '{next(iter(known), '')}'; give Ensembl ids or names"
         )
     keep = np.ones(targets.shape, dtype=bool)
     bar, none = LEVELS.index(least), len(LEVELS)

@@ -62,13 +62,13 @@ def read_labels(path: Path) -> Labels:
     PipelineError
         If the file cannot be used at all, or not where a picture has several labels.
     """
-    table = read_table(path, ("Id",), ("Target", "Label"))
-    if "Target" not in table.columns:
-        other = (
-            "; its column Label is of the competition of 2021, whose 19 classes are numbered otherwise than "
-            "these 28: write the names of locations, or these class indices, as Target"
+    there = set(read_table(path, ("Id",), ("Target", "Label")).columns)
+    if "Label" in there and "Target" not in there:
+        raise PipelineError(
+            f"{path}: no column Target; Label is of the competition of 2021, whose 19 classes are numbered "
+            "otherwise than these 28: write the names of locations, or these class indices, as Target"
         )
-        raise PipelineError(f"{path}: no column Target{other if 'Label' in table.columns else ''}")
+    table = read_table(path, ("Id", "Target"))
     repeated = table["Id"].duplicated(keep=False)
     problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
     rows: dict[str, frozenset[int]] = {}

@@ -23,6 +23,10 @@ Note = Callable[[str], None]
 """Called with a line that the user should read."""
 
 
+def unsaid(_: str) -> None:
+    """Take a note where nobody reads."""
+
+
 def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read named columns of a table as text without spaces around it; identical rows count once.
 

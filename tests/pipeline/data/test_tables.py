@@ -94,7 +94,7 @@ def test_numbers_without_a_value_are_missing_where_they_may_be(tmp_path: Path) -
     assert table.index.tolist() == ["NA", "b", "c", "d"]
     assert np.array_equal(table["x"], [np.nan, np.nan, np.nan, 0.5], equal_nan=True)
     assert np.array_equal(table["y"], [1, 0.25, np.nan, np.nan], equal_nan=True)
-    with pytest.raises(PipelineError, match="t.csv: Id 'NA' has no number in column 'x'; fill it in"):
+    with pytest.raises(PipelineError, match=r"t\.csv: Id 'NA' has no number in column 'x'; fill it in"):
         read_embedding(path)
     card_path(path).write_text("{}")  # a table of this program: pictures without cells have none
     assert read_embedding(path)[0].isna().sum().sum() == 5
@@ -235,7 +235,7 @@ def test_columns_are_matched_by_the_names_of_the_training(tmp_path: Path) -> Non
     }  # fmt: skip
     with pytest.raises(PipelineError, match=r"'e10' is missing \(is it 'e1O'\?\), 'e1O' is unknown"):
         renamed(path, here.rename(columns={"E10": "e1O"}), names)
-    with pytest.raises(PipelineError, match="net.csv: other columns than in training: 'more' is unknown"):
+    with pytest.raises(PipelineError, match=r"net\.csv: other columns than in training: 'more' is unknown"):
         renamed(path, here.assign(more=1), names)
     with pytest.raises(PipelineError, match="'cnn__net__e0000' would be the name of two columns"):
         embedding_columns(path, ["x", "cnn__net__e0000"])
@@ -250,7 +250,10 @@ KINDS = {
         ["Id", "red", "green", "blue", "yellow", "pixel_size_um"],
         [[name, *(f"sub/{name}_{c}.png" for c in "rgby"), "0.25"] for name in "abc"],
     ),
-    "embeddings": (["Id", "x2", "x10", "y"], [["a", "1", "2.5", "-3"], ["b", "0", "1e-3", "7"], ["c", "1", "2", "3"]]),
+    "embeddings": (
+        ["Id", "x2", "x10", "y"],
+        [["a", "1", "2.5", "-3"], ["b", "0", "1e-3", "7"], ["c", "1", "2", "3"]],
+    ),
     "outputs": (
         ["Id", *LOCATIONS],
         [[name, *(f"{(row + column) % 7 / 8}" for column in range(28))] for row, name in enumerate("abc")],
