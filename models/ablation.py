@@ -27,18 +27,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BaseLogOdds:
-    """The base learners' out-of-fold log-odds and what they are of.
+    """The base learners' out-of-fold log-odds and, by source, the blocks and kinds that they are of.
 
-    Attributes
-    ----------
-    nested : Nested
-    targets : ndarray of bool, shape (rows, locations)
-    fold : ndarray of int, shape (rows,)
-    blocks, kinds : sequence of str, length sources
-    always : bool
-        Whether the stack names a location for every row.
-    group_size : float
-        Mean number of rows of a group.
+    `always` says whether the stack names a location for every row; `group_size` is the mean number of rows of
+    a group.
     """
 
     nested: Nested

@@ -4,28 +4,30 @@ An annotation is a table of bool, pictures x locations; annotators may have seen
 """
 
 from collections.abc import Mapping
+from functools import reduce
 
 import krippendorff
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.metrics import Counts, count, resampled_counts
+from models.metrics import count, resampled_counts
 
 Floats = NDArray[np.float64]
 
 
 def majority_vote(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return what more than half of a picture's annotators say; of two, what both say."""
-    stacked = pd.concat(list(annotations.values()))
-    share = stacked.astype(np.float64).groupby(level=0, sort=True).mean()
-    return share > 0.5
+    return _share(annotations) > 0.5
 
 
 def unanimous(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return, for every picture and location, whether all annotators who saw the picture say the same."""
-    share = pd.concat(list(annotations.values())).astype(np.float64).groupby(level=0, sort=True).mean()
-    return (share == 0) | (share == 1)
+    return _share(annotations).isin((0, 1))
+
+
+def _share(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    return pooled(annotations).astype(np.float64).groupby(level=0, sort=True).mean()
 
 
 def pooled(annotations: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -37,16 +39,10 @@ def agreement(raters: Mapping[str, pd.DataFrame]) -> "pd.Series[float]":
     """Return Krippendorff's alpha per location: 1 is perfect, 0 what chance gives.
 
     NaN where there is one rater, no picture seen twice, or nobody differs because nobody names the
-    location.
-
-    References
-    ----------
-    Krippendorff (2004), Content Analysis: an introduction to its methodology.
+    location. Source: Krippendorff (2004), Content Analysis: an introduction to its methodology.
     """
     tables = list(raters.values())
-    ids = tables[0].index
-    for table in tables[1:]:
-        ids = ids.union(table.index)
+    ids = reduce(pd.Index.union, [table.index for table in tables])
     seen = np.stack([table.reindex(ids).to_numpy(dtype=np.float64, na_value=np.nan) for table in tables])
     alphas = [_alpha(seen[:, :, k]) for k in range(seen.shape[2])]
     return pd.Series(alphas, index=tables[0].columns, name="alpha")
@@ -61,17 +57,11 @@ def compared(
     truth nor in an annotation are skipped. Pictures are drawn with replacement, the same ones for both.
     """
     pictures = pd.Series(np.arange(len(truth)))
-    tables = (ours.to_numpy(), theirs.to_numpy())
-    exact = [_macro(count(truth.to_numpy(), table)) for table in tables]
-    drawn = [
-        _macro(resampled_counts(truth.to_numpy(), table, pictures, draws=draws, seed=seed))
-        for table in tables
-    ]
-    return float(exact[0] - exact[1]), drawn[0] - drawn[1]
-
-
-def _macro(counts: Counts) -> Floats:
-    return counts.macro_f1(skip_undefined=True)
+    known, tables = truth.to_numpy(), (ours.to_numpy(), theirs.to_numpy())
+    whole = [count(known, table) for table in tables]
+    drawn = [resampled_counts(known, table, pictures, draws=draws, seed=seed) for table in tables]
+    exact, spread = ([counts.macro_f1(skip_undefined=True) for counts in both] for both in (whole, drawn))
+    return float(exact[0] - exact[1]), spread[0] - spread[1]
 
 
 def _alpha(annotations: Floats) -> float:

@@ -69,15 +69,10 @@ def key_of(*parts: object) -> str:
 
 @dataclass(frozen=True)
 class Block:
-    """Columns that base learners see together: features, an embedding, or other networks' predictions.
+    """Columns that base learners of some kinds see together: features, an embedding, or networks' outputs.
 
-    Attributes
-    ----------
-    table, ranks : ndarray of float32, shape (rows, columns)
-        `ranks` as `centred_ranks` gives them. They use no labels, which is why one table of ranks
-        may serve all folds.
-    kinds : tuple of str
-        Kinds of base learners trained on it.
+    Table and ranks have shape (rows, columns); ranks, those of `centred_ranks`, use no labels, which is why
+    one table of them may serve all folds.
     """
 
     name: str
@@ -99,14 +94,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Fit:
-    """One base learner to fit.
+    """One base learner to fit: of one location or, with None, of all at once.
 
-    Attributes
-    ----------
-    location : int or None
-        None: all locations at once.
-    without : tuple of int
-        Folds that are left out, and whose rows are predicted; none: a learner of all rows.
+    Folds `without` are left out, and their rows predicted; where there are none, it is a learner of all rows.
     """
 
     block: int
@@ -118,16 +108,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class Choice:
-    """Hyperparameters of one source for some locations.
+    """Hyperparameters of one source for some locations: what each outer fold chose, and the final ones.
 
-    Attributes
-    ----------
-    positions : tuple
-        Positions of the locations; ``(None,)`` for a source that learns all at once.
-    per_fold : dict of int to hyperparameters
-        What each outer fold chose, without its own rows.
-    final : hyperparameters
-        What the final model uses.
+    `positions` are those of the locations; ``(None,)`` for a source that learns all at once.
     """
 
     source: Source
@@ -151,14 +134,8 @@ class Choice:
 class FittedLearner:
     """A base learner of the final model.
 
-    Attributes
-    ----------
-    source : int
-        Its position on the last axis of `Nested`.
-    locations : tuple of int
-        Positions of the locations that it predicts.
-    selected : ndarray of int
-        Columns of its block that it sees, ascending.
+    `source` is its position on the last axis of `Nested`, `locations` are the positions of those that it
+    predicts, and `selected` the columns of its block that it sees, ascending.
     """
 
     source: int
@@ -258,15 +235,10 @@ class CrossFitter:
         """Positions of locations that every fold has and lacks: a learner of one location needs that."""
         return [position for position, y in enumerate(self.targets.T) if crossed(y, self.fold)]
 
-    def restricted(self, learn: Mapping[tuple[int, ...], Labels]) -> "CrossFitter":
-        """Return the same with labels that may not be learned from."""
-        return self._with(self.fold, learn)
-
-    def in_folds(self, fold: NDArray[np.int16]) -> "CrossFitter":
-        """Return the same, learning from all labels, in other folds."""
-        return self._with(fold, None)
-
-    def _with(self, fold: NDArray[np.int16], learn: Mapping[tuple[int, ...], Labels] | None) -> "CrossFitter":
+    def in_folds(
+        self, fold: NDArray[np.int16], learn: Mapping[tuple[int, ...], Labels] | None = None
+    ) -> "CrossFitter":
+        """Return the same in some folds, learning from all labels unless it is given from which."""
         return CrossFitter(
             self.blocks,
             self.targets,
@@ -400,12 +372,8 @@ def fill_pairs(
 ) -> None:
     """Fill each outer fold's table with predictions of the learners that lack it and the row's own fold.
 
-    Parameters
-    ----------
-    tables : sequence of ndarray, shape (rows, locations)
-        One per outer fold; filled in place.
-    pairs : sequence of (outer fold, own fold), optional
-        Which parts to fill; all unless given.
+    Tables, one per outer fold, of shape (rows, locations), are filled in place: all of them, or the parts
+    that pairs of an outer fold and an own one name.
     """
     both = combinations(range(fitter.folds), 2)
     asked = [(a, b) for pair in both for a, b in (pair, pair[::-1])] if pairs is None else pairs

@@ -10,16 +10,7 @@ from scipy.stats import rankdata
 
 
 def centred_ranks(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Replace each column by its ranks, scaled to [-0.5, 0.5]; NaN becomes 0, the middle.
-
-    Parameters
-    ----------
-    X : ndarray, shape (rows, columns)
-
-    Returns
-    -------
-    ndarray of float32, shape (rows, columns)
-    """
+    """Replace each column by its ranks, scaled to [-0.5, 0.5]; NaN becomes 0, the middle."""
     ranks = np.empty(X.shape, dtype=np.float32)
     for column in range(X.shape[1]):
         ranked = rankdata(X[:, column], nan_policy="omit")
@@ -31,18 +22,9 @@ def centred_ranks(X: NDArray[np.float32]) -> NDArray[np.float32]:
 def columns_by_separation(ranks: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.int32]:
     """Order columns by how much their mean rank differs between two classes (the area under the ROC curve).
 
-    Parameters
-    ----------
-    ranks : ndarray, shape (rows, columns)
-        What `centred_ranks` gives; rows outside both classes are allowed, so that one table of
-        ranks serves every split.
-    weights : ndarray, shape (locations, rows)
-        What `class_weights` gives for each location.
-
-    Returns
-    -------
-    ndarray of int, shape (locations, columns)
-        Columns, the best first.
+    `ranks`, shape (rows, columns), are those of `centred_ranks`; rows outside both classes are allowed, so
+    that one table serves every split. `weights`, shape (locations, rows), are those of `class_weights`.
+    Returns the columns, the best first, shape (locations, columns).
     """
     return np.argsort(-np.abs(weights @ ranks), axis=1, kind="stable").astype(np.int32)
 

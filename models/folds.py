@@ -12,6 +12,11 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
+from models.metrics import sum_by
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 _PASSES = 30
 _SWAPS_PER_GROUP = 20
 _MOST_SWAPS = 400_000
@@ -45,7 +50,7 @@ def stratified_group_folds(
     """
     codes, names = pd.factorize(groups)
     _check(codes, len(names), folds)
-    load = _per_group(np.column_stack([targets, np.ones(len(targets), dtype=bool)]), codes, len(names))
+    load = sum_by(np.column_stack([targets, np.ones(len(targets), dtype=bool)]), codes, len(names))
     rng = np.random.default_rng(seed)
     wanted = np.full((folds, 1), 1 / folds) * load.sum(axis=0)
     part = _deal(load, wanted, rng.permutation(len(names)))
@@ -53,14 +58,13 @@ def stratified_group_folds(
     return np.asarray(part[codes], dtype=np.int16)
 
 
-def positive_groups(targets: NDArray[np.bool_], groups: pd.Series) -> NDArray[np.int64]:
+def positive_groups(targets: NDArray[np.bool_], groups: pd.Series) -> Ints:
     """Count, per location, the groups with at least one positive row; shape (locations,)."""
     codes, names = pd.factorize(groups)
-    counts: NDArray[np.int64] = (_per_group(targets, codes, len(names)) > 0).sum(axis=0)
-    return counts
+    return np.asarray((sum_by(targets, codes, len(names)) > 0).sum(axis=0))
 
 
-def _check(codes: NDArray[np.int64], count: int, folds: int) -> None:
+def _check(codes: Ints, count: int, folds: int) -> None:
     if folds < 2:
         raise ValueError(f"folds must be 2 or more, not {folds}")
     if (codes < 0).any():
@@ -69,15 +73,7 @@ def _check(codes: NDArray[np.int64], count: int, folds: int) -> None:
         raise ValueError(f"{count} groups cannot fill {folds} folds; ask for fewer folds")
 
 
-def _per_group(values: NDArray[np.bool_], codes: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    totals = np.zeros((count, values.shape[1]))
-    np.add.at(totals, codes, values)
-    return totals
-
-
-def _deal(
-    load: NDArray[np.float64], wanted: NDArray[np.float64], order: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _deal(load: Floats, wanted: Floats, order: Ints) -> Ints:
     """Deal groups to folds, those of the rarest location first and the largest of them first."""
     part = np.full(len(load), -1)
     missing = wanted.copy()
@@ -94,13 +90,7 @@ def _deal(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
-def _deal_column(
-    load: NDArray[np.float64],
-    missing: NDArray[np.float64],
-    mine: NDArray[np.int64],
-    column: int,
-    part: NDArray[np.int64],
-) -> None:
+def _deal_column(load: Floats, missing: Floats, mine: Ints, column: int, part: Ints) -> None:
     last = load.shape[1] - 1
     for group in mine:
         best = 0
@@ -112,9 +102,7 @@ def _deal_column(
         missing[best] -= load[group]
 
 
-def _refine(
-    load: NDArray[np.float64], wanted: NDArray[np.float64], part: NDArray[np.int64], rng: np.random.Generator
-) -> None:
+def _refine(load: Floats, wanted: Floats, part: Ints, rng: np.random.Generator) -> None:
     """Move and swap groups in place while that lowers the weighted squared distance to `wanted`."""
     totals = load.sum(axis=0)
     weight = np.where(totals > 0, 1 / np.maximum(totals, 1), 0.0)
@@ -128,16 +116,8 @@ def _refine(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
-def _move_all(
-    load: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    excess: NDArray[np.float64],
-    part: NDArray[np.int64],
-) -> int:
-    moved = 0
-    sizes = np.zeros(len(excess), dtype=np.int64)
-    for group in range(len(load)):
-        sizes[part[group]] += 1
+def _move_all(load: Floats, weight: Floats, excess: Floats, part: Ints) -> int:
+    moved, sizes = 0, np.bincount(part, minlength=len(excess))
     for group in range(len(load)):
         here = part[group]
         if sizes[here] == 1:
@@ -164,13 +144,7 @@ def _move_all(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
-def _swap_all(
-    load: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    excess: NDArray[np.float64],
-    part: NDArray[np.int64],
-    pairs: NDArray[np.int64],
-) -> int:
+def _swap_all(load: Floats, weight: Floats, excess: Floats, part: Ints, pairs: Ints) -> int:
     swapped = 0
     for index in range(len(pairs)):
         one, other = pairs[index]

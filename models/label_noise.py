@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.cross_fitting import Choice, CrossFitter, Labels
+from models.cross_fitting import CrossFitter, Fit, Labels
 from models.hyperparameters import defaults
 
 Floats = NDArray[np.float64]
@@ -32,19 +32,10 @@ def subsets(folds: int) -> list[Without]:
 
 
 def masks(fitter: CrossFitter, given: Sequence[Labels], *, confident: bool) -> dict[Without, Labels]:
-    """Return which labels may be learned from, by the folds that a fit leaves out.
+    """Return which labels, shape (rows, locations), may be learned from, by the folds that a fit leaves out.
 
-    Parameters
-    ----------
-    given : sequence of ndarray of bool, shape (rows, locations)
-        What filters that are known beforehand keep.
-    confident : bool
-        Keep only labels that confident learning does not suspect, too.
-
-    Raises
-    ------
-    ValueError
-        If there are too few folds for confident learning.
+    What is known beforehand keeps the `given` ones; `confident` keeps those alone, too, that confident
+    learning does not suspect: a ValueError where there are too few folds for it.
     """
     if confident and fitter.folds < MINIMUM_FOLDS:
         raise ValueError(f"confident learning needs {MINIMUM_FOLDS} folds, there are {fitter.folds}")
@@ -73,8 +64,7 @@ def _spared(fitter: CrossFitter, keep: Labels, without: Without) -> Labels:
     inside = ~np.isin(fitter.fold, without)
     truth, kept = fitter.targets[inside], keep[inside]
     enough = (truth & kept).sum(axis=0) >= np.maximum(LEAST_KEPT * truth.sum(axis=0), 1)
-    spared: Labels = keep | ~(enough & (~truth & kept).any(axis=0))
-    return spared
+    return np.asarray(keep | ~(enough & (~truth & kept).any(axis=0)))
 
 
 def _confident(fitter: CrossFitter, without: Without) -> Labels:
@@ -88,13 +78,8 @@ def _confident(fitter: CrossFitter, without: Without) -> Labels:
     for own in set(range(fitter.folds)) - set(without):
         left_out = tuple(sorted((*without, own)))
         here, held_out = fitter.fold == own, fitter.fold[np.isin(fitter.fold, left_out)] == own
-        fits = [
-            fit
-            for block in range(len(fitter.blocks))
-            for fit in Choice.same((block, "linear"), positions, 0, hyperparameters).fits(
-                hyperparameters, left_out
-            )
-        ]
+        blocks = range(len(fitter.blocks))
+        fits = [Fit(block, "linear", k, hyperparameters, left_out) for block in blocks for k in positions]
         predicted = np.stack([some[held_out] for some in fitter.log_odds(fits)], axis=1)
         means = predicted.reshape(len(predicted), len(fitter.blocks), -1).mean(axis=1)
         log_odds[np.ix_(np.flatnonzero(here), np.array(positions))] = means
@@ -108,17 +93,10 @@ def suspected_errors(probability: Floats, truth: Labels) -> Labels:
     """Say which labels confident learning takes for wrong.
 
     A label is suspected where its quality score is in the lowest part of its location that the estimated
-    joint distribution of given and true labels says is wrong.
+    joint distribution of given and true labels says is wrong. Probabilities are out of fold; all arrays have
+    shape (rows, locations).
 
-    Parameters
-    ----------
-    probability : ndarray, shape (rows, locations)
-        Out of fold.
-    truth : ndarray of bool, shape (rows, locations)
-
-    References
-    ----------
-    Thyagarajan et al. (2022), Identifying incorrect annotations in multi-label classification data,
+    Source: Thyagarajan et al. (2022), Identifying incorrect annotations in multi-label classification data,
     arXiv:2211.13895.
     """
     from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class

@@ -77,13 +77,9 @@ def mean_group_size(groups: Sequence[Hashable] | NDArray[np.generic]) -> float:
 
 @dataclass(frozen=True)
 class FittedMetaLearner:
-    """A meta-learner's linear models, one per location, and thresholds.
+    """A meta-learner's linear models and thresholds, one per location.
 
-    Attributes
-    ----------
-    linear : list of Linear
-        Each over the log-odds of base learners: its locations in turn, all sources of each.
-    thresholds : ndarray, shape (locations,)
+    Models are over the log-odds of base learners: its locations in turn, all sources of each.
     """
 
     meta: MetaLearner
@@ -139,13 +135,8 @@ class Predictions:
 class OuterFold:
     """What one outer fold's thresholds are chosen on, and what they decide.
 
-    Attributes
-    ----------
-    rest : ndarray of bool, shape (rows,)
-        Rows outside the fold.
-    inside : ndarray, shape (rows outside, locations)
-        Their out-of-fold probabilities.
-    probability : ndarray, shape (rows of the fold, locations)
+    `rest` are the rows outside the fold, `inside` their out-of-fold probabilities, shape (rows outside,
+    locations), and `probability` those of the fold's rows, shape (rows of the fold, locations).
     """
 
     rest: Labels
@@ -184,21 +175,10 @@ def nested_predictions(
 
 
 def pooled_weights(base: Floats, targets: Labels, prior: Floats, penalty: float) -> Floats:
-    """Fit one set of weights for all locations, each with an intercept of its own.
+    """Fit one set of weights, shape (sources,), for all locations, each with an intercept of its own.
 
-    Parameters
-    ----------
-    base : ndarray, shape (rows, locations, sources)
-        Each location's own log-odds.
-    targets : ndarray of bool, shape (rows, locations)
-        Every location with positives and negatives.
-    prior : ndarray, shape (sources,)
-    penalty : float
-        As in `fit_logistic`.
-
-    Returns
-    -------
-    ndarray, shape (sources,)
+    `base`, shape (rows, locations, sources), are each location's own log-odds; `targets` have positives and
+    negatives of every location; prior and penalty are as in `fit_logistic`.
     """
     weights = prior.copy()
     bias = np.zeros(targets.shape[1])
@@ -232,8 +212,7 @@ def _pooled_step(
 
 
 def _apply(meta: MetaLearner, linear: Sequence[Linear], base: Floats) -> Floats:
-    inputs = _inputs(meta, base)
-    return np.column_stack([function(inputs) for function in linear])
+    return np.column_stack([function(_inputs(meta, base)) for function in linear])
 
 
 def _inputs(meta: MetaLearner, base: Floats) -> Floats:

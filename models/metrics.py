@@ -47,18 +47,10 @@ def count(truth: Labels, chosen: Labels) -> Counts:
 
 
 def per_location(truth: pd.DataFrame, chosen: pd.DataFrame, probability: pd.DataFrame) -> pd.DataFrame:
-    """Score every location.
+    """Score every location, given tables of rows x locations, the first two of bool.
 
-    Parameters
-    ----------
-    truth, chosen : DataFrame of bool, rows x locations
-    probability : DataFrame, rows x locations
-
-    Returns
-    -------
-    DataFrame
-        One row per location: ``f1, precision, recall, average_precision, support``.
-        NaN where a ratio has no denominator.
+    Returns one row per location: ``f1, precision, recall, average_precision, support``; NaN where a ratio
+    has no denominator.
     """
     counts = count(truth.to_numpy(), chosen.to_numpy())
     with np.errstate(invalid="ignore"):
@@ -96,36 +88,23 @@ def balanced_f1(truth: NDArray[np.bool_], probability: Floats) -> float:
 def resampled_counts(
     truth: Labels, chosen: Labels, groups: pd.Series, *, draws: int = 1000, seed: int = 0
 ) -> Counts:
-    """Count on bootstrap samples of whole groups.
+    """Count on bootstrap samples of whole groups; counts have shape (draws, locations).
 
-    Parameters
-    ----------
-    truth, chosen : ndarray of bool, shape (rows, locations)
-    groups : Series, length rows
-        What is drawn with replacement; rows of a group come together. Draws depend on the groups
-        and the seed alone, so that differences between two sets of predictions are paired.
+    Groups, one for each row, are drawn with replacement; rows of a group come together. Draws depend on the
+    groups and the seed alone, so that differences between two sets of predictions are paired.
 
-    Returns
-    -------
-    Counts
-        Of shape (draws, locations).
-
-    References
-    ----------
-    Field & Welsh (2007), Bootstrapping clustered data, J. R. Statist. Soc. B 69.
+    Source: Field & Welsh (2007), Bootstrapping clustered data, J. R. Statist. Soc. B 69.
     """
     codes, names = pd.factorize(groups)
     rng = np.random.default_rng(seed)
     parts = [truth & chosen, ~truth & chosen, truth & ~chosen]
-    grouped = [_sum_by(part, codes, len(names)) for part in parts]
+    grouped = [sum_by(part, codes, len(names)) for part in parts]
     even = np.full(len(names), 1 / len(names))
-    resampled: list[list[Floats]] = [[], [], []]
+    resampled = []
     for _ in range(draws):
         times = rng.multinomial(len(names), even).astype(np.float64)
-        for target, table in zip(resampled, grouped, strict=True):
-            target.append(times @ table)
-    hit, false, missed = (np.stack(rows) for rows in resampled)
-    return Counts(hit, false, missed)
+        resampled.append([times @ table for table in grouped])
+    return Counts(*(np.stack(rows) for rows in zip(*resampled, strict=True)))
 
 
 def interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
@@ -135,7 +114,8 @@ def interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _sum_by(values: Labels, codes: NDArray[np.int64], groups: int) -> Floats:
+def sum_by(values: Labels, codes: NDArray[np.int64], groups: int) -> Floats:
+    """Sum rows by their group's code, shape (groups, columns)."""
     totals = np.zeros((groups, values.shape[1]))
     np.add.at(totals, codes, values)
     return totals

@@ -70,13 +70,7 @@ _EXPLAINED = 64
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions for a table of pictures; both tables are rows x locations.
-
-    Attributes
-    ----------
-    probability : DataFrame of float
-    chosen : DataFrame of bool
-    """
+    """Predictions for a table of pictures; both tables, of float and of bool, are rows x locations."""
 
     probability: pd.DataFrame
     chosen: pd.DataFrame
@@ -117,13 +111,7 @@ class StackModel:
         return [name for names in self._contributors().values() for name in names]
 
     def predict(self, X: pd.DataFrame, name: str = STACK) -> Prediction:
-        """Predict every row of a table by one of the meta-learners.
-
-        Raises
-        ------
-        ValueError
-            If a column is missing; the message names the first ones.
-        """
+        """Predict every row of a table by one of the meta-learners; ValueError where columns are missing."""
         fitted = self.meta_learners[name]
         probability = expit(fitted.log_odds(self.base_log_odds(X)))
         names = [self.locations[position] for position in fitted.meta.locations]
@@ -142,18 +130,10 @@ class StackModel:
         return result
 
     def contributions(self, X: pd.DataFrame, location: str, name: str = STACK) -> pd.DataFrame:
-        """Split a location's log-odds into contributions.
+        """Split a location's log-odds into contributions: the `contributors` and, last, ``bias``.
 
-        Returns
-        -------
-        DataFrame
-            Rows of X; the `contributors` and, last, ``bias``. A row sums to the meta-learner's log-odds
-            of that location.
-
-        Raises
-        ------
-        ValueError
-            If the location has no model, or a column is missing.
+        A row sums to the meta-learner's log-odds of that location. ValueError if it has no model, or a column
+        is missing.
         """
         if location not in self.locations:
             raise ValueError(f"unknown location '{location}'; known: {', '.join(self.locations)}")
@@ -165,12 +145,8 @@ class StackModel:
     ) -> pd.DataFrame:
         """Return each contributor's mean absolute contribution to each location, as a share of their sum.
 
-        `finished` is called with the number of rows just explained.
-
-        Returns
-        -------
-        DataFrame
-            The `contributors` x the meta-learner's locations; every column of it sums to 1.
+        The table is the `contributors` x the meta-learner's locations; its columns sum to 1. `finished` is
+        called with the number of rows just explained.
         """
         tables, names = self._tables(X), self.contributors
         wanted = list(self.meta_learners[name].meta.locations)
@@ -333,20 +309,15 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             If there are too few folds, or a location cannot be cross-validated.
         """
         blocks = [Block.of(name, table, self._kinds(name)) for name, table in X.items()]
+        targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
-            blocks,
-            Y.to_numpy(dtype=bool),
-            fold,
-            seed=self.seed,
-            store=store,
-            jobs=self.jobs,
-            finished=finished,
+            blocks, targets, fold, seed=self.seed, store=store, jobs=self.jobs, finished=finished
         )
         self._check(X, Y, fitter)
         size = 1.0 if groups is None else mean_group_size(groups)
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
-            self._fit(fitter, list(Y.columns), keep or {}, confident=confident, group_size=size)
+            self._fit(fitter, list(Y.columns), keep or {}, size, confident=confident)
             if random_fold is not None:
                 self.out_of_fold_[RANDOM_SPLIT] = self._random(fitter.in_folds(random_fold))
         return self
@@ -364,18 +335,19 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         fitter: CrossFitter,
         names: list[str],
         keep: Mapping[str, Labels],
+        size: float,
         *,
         confident: bool,
-        group_size: float,
     ) -> None:
         self.choices_ = choose(fitter, self.tuning or Tuning())
-        metas = self._meta_learners(names, fitter, group_size)
+        metas = self._meta_learners(names, fitter, size)
         self.deleted_ = deleted(fitter, keep, confident=confident)
         whole = nested_log_odds(fitter, self.choices_)
         more = {}
         if self.deleted_:
             more[WITHOUT_SELECTION] = self._predictions(fitter, whole, metas[STACK])
-            fitter = fitter.restricted(masks(fitter, list(keep.values()), confident=confident))
+            learn = masks(fitter, list(keep.values()), confident=confident)
+            fitter = fitter.in_folds(fitter.fold, learn)
             whole = nested_log_odds(fitter, self.choices_)
         self.nested_ = whole
         self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
@@ -394,19 +366,14 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     def _predictions(self, fitter: CrossFitter, whole: Nested, meta: MetaLearner) -> Predictions:
         return nested_predictions(meta, whole, fitter.targets, fitter.fold, self.rule)
 
-    def _meta_learners(
-        self, locations: list[str], fitter: CrossFitter, size: float
-    ) -> dict[str, MetaLearner]:
-        everywhere = tuple(range(len(locations)))
+    def _meta_learners(self, names: list[str], fitter: CrossFitter, size: float) -> dict[str, MetaLearner]:
         covered = fitter.targets.any(axis=1).mean() >= COVERED
         always = bool(covered) if self.always == "auto" else self.always == "yes"
-        metas = {STACK: MetaLearner(STACK, everywhere, always, size)}
-        if set(self.top_two) <= set(locations):
-            both = tuple(locations.index(name) for name in self.top_two)
+        metas = {STACK: MetaLearner(STACK, tuple(range(len(names))), always, size)}
+        if set(self.top_two) <= set(names):
+            both = tuple(names.index(name) for name in self.top_two)
             metas[TOP_TWO] = MetaLearner(TOP_TWO, both, group_size=size)
-        return metas | {
-            name: MetaLearner(name, (position,), group_size=size) for position, name in enumerate(locations)
-        }
+        return metas | {name: MetaLearner(name, (k,), group_size=size) for k, name in enumerate(names)}
 
     def _check(self, X: Mapping[str, pd.DataFrame], Y: pd.DataFrame, fitter: CrossFitter) -> None:
         folds = np.unique(fitter.fold)
@@ -420,11 +387,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             raise ValueError(f"rows of block '{uneven[0]}' are not those of the targets")
         joint = [name for name in X if name in self.of_networks]
         known = range(Y.shape[1]) if joint else fitter.crossed
-        lacking = [
-            str(name)
-            for position, (name, y) in enumerate(Y.items())
-            if position not in known or y.all() or not y.any()
-        ]
+        uniform = Y.all() | ~Y.any()
+        lacking = [str(name) for k, name in enumerate(Y.columns) if k not in known or uniform.iloc[k]]
         if lacking:
             raise ValueError(f"no positives or no negatives in some fold: {', '.join(lacking)}")
         wrong = [name for name in joint if X[name].shape[1] % Y.shape[1]]

@@ -77,17 +77,8 @@ STRATA = (30, 300)
 def choose_rules(probability: Floats, truth: Labels, fold: NDArray[np.int16]) -> list[str]:
     """Choose, for locations of about the same frequency together, the rule with the best mean F1.
 
-    Every fold is decided by thresholds of the other folds' rows.
-
-    Parameters
-    ----------
-    probability, truth : ndarray, shape (rows, locations)
-    fold : ndarray of int, shape (rows,)
-
-    Returns
-    -------
-    list of str
-        Name of a rule for each location.
+    Every fold is decided by thresholds of the other folds' rows. Probability and truth have shape
+    (rows, locations); returns the name of a rule for each location.
     """
     scores = np.array([_crossed_f1(probability, truth, fold, rule) for rule in RULES])
     stratum = np.searchsorted(STRATA, truth.sum(axis=0), side="right")
@@ -116,14 +107,9 @@ def fit_thresholds(probability: Floats, truth: Labels, rule: str) -> Floats:
 
 
 def decide(probability: Floats, thresholds: Floats, *, always: bool = True) -> Labels:
-    """Choose locations.
+    """Choose locations, given probabilities, shape (rows, locations), and a threshold for each location.
 
-    Parameters
-    ----------
-    probability : ndarray, shape (rows, locations)
-    thresholds : ndarray, shape (locations,)
-    always : bool
-        Choose the most probable location of a row even below its threshold: every protein is somewhere.
+    With `always`, the most probable one of a row even below its threshold: every protein is somewhere.
     """
     chosen = probability >= thresholds
     if always and probability.shape[1]:

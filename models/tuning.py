@@ -17,6 +17,7 @@ There is a study per source and stratum of locations. Optuna draws the candidate
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -68,13 +69,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hyperparameters and how they did.
-
-    Attributes
-    ----------
-    losses : ndarray, shape (folds,)
-        For each outer fold the mean inner loss; infinite where the fold pruned the candidate.
-    """
+    """Hyperparameters and, for each outer fold, the mean inner loss; infinite where the fold pruned them."""
 
     hyperparameters: AnyHyperparameters
     losses: Floats
@@ -82,23 +77,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Study:
-    """What is tuned, and how far.
+    """What is tuned: so many candidates beside the defaults, from the space of a kind and so many rows.
 
-    Attributes
-    ----------
-    name : str
-        One of the same name in `storage` is continued.
-    kind : str
-        Whose space the hyperparameters are drawn from.
-    rows : int
-        Of the table, on which the space depends.
-    folds, rounds : int
-    trials : int
-        Candidates beside the defaults.
-    storage : optuna storage, optional
-        Default: in memory.
-    late : callable
-        Whether no further candidate may be begun.
+    A study of the same name in `storage` (by default in memory) is continued. `late` says whether no further
+    candidate may be begun.
     """
 
     name: str
@@ -151,8 +133,14 @@ def choose(fitter: CrossFitter, tuning: Tuning) -> list[Choice]:
     ]
     for number, (source, stratum) in enumerate(tuned):
         late = _clock(end, len(tuned) - number)
-        candidates = _candidates(fitter, source, stratum, groups[stratum], tuning, late)
-        tuning.note(_summary(fitter, source, stratum, len(groups[stratum]), candidates, tuning))
+        about = f"{fitter.blocks[source[0]].name} {source[1]}"
+        name = f"{about} {stratum} {tuning.metric} {fitter.digest[:12]}"
+        # Pairs of folds are fitted in as many rounds as there are distances on a circle of folds.
+        sizes = len(fitter.fold), fitter.folds, fitter.folds // 2, tuning.trials
+        study = Study(name, source[1], *sizes, fitter.seed, tuning.storage, late)
+        begin = partial(_Evaluation, fitter, source, groups[stratum], tuning.metric)
+        candidates = tune(begin, study)
+        tuning.note(f"{about}, {_summary(stratum, len(groups[stratum]), candidates, tuning)}")
         per_fold = {fold: best(candidates, fold) for fold in range(fitter.folds)}
         choices.append(Choice(source, tuple(groups[stratum]), per_fold, best(candidates)))
     return choices
@@ -169,18 +157,10 @@ def strata(targets: NDArray[np.bool_], wanted: list[int]) -> dict[str, list[int]
 
 
 def tune(begin: Callable[[AnyHyperparameters], Rounds], study: Study) -> list[Candidate]:
-    """Evaluate the default hyperparameters and random ones.
+    """Evaluate the default hyperparameters, which no fold prunes, and random ones.
 
-    Parameters
-    ----------
-    begin : callable
-        Hyperparameters to what evaluates them, in rounds 0, 1, …
-    study : Study
-
-    Returns
-    -------
-    list of Candidate
-        The defaults first, which no fold prunes; ``trials + 1`` unless it got late.
+    `begin` turns hyperparameters to what evaluates them, in rounds 0, 1, …. Returns the defaults first;
+    ``trials + 1`` candidates unless it got late.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     stored = optuna.create_study(storage=study.storage, study_name=study.name, load_if_exists=True)
@@ -213,12 +193,8 @@ def best(candidates: list[Candidate], fold: int | None = None) -> AnyHyperparame
 def pruned(curve: Floats, earlier: list[Floats]) -> NDArray[np.bool_]:
     """Say which outer folds prune a candidate after the last round of its curve.
 
-    Parameters
-    ----------
-    curve : ndarray, shape (rounds so far, folds)
-        Mean losses so far.
-    earlier : list of ndarray, shape (rounds, folds)
-        The curves of earlier candidates; NaN where a fold pruned them.
+    The curve holds mean losses, shape (rounds so far, folds); those of earlier candidates have shape (rounds,
+    folds), NaN where a fold pruned them.
     """
     here = len(curve) - 1
     reached = np.array([other[here] for other in earlier])
@@ -278,25 +254,6 @@ def _clock(end: float | None, left: int) -> Callable[[], bool]:
     return lambda: time.monotonic() >= mine
 
 
-def _candidates(
-    fitter: CrossFitter,
-    source: Source,
-    stratum: str,
-    locations: list[int],
-    tuning: Tuning,
-    late: Callable[[], bool],
-) -> list[Candidate]:
-    block, kind = fitter.blocks[source[0]].name, source[1]
-    name = f"{block} {kind} {stratum} {tuning.metric} {fitter.digest[:12]}"
-    # Pairs of folds are fitted in as many rounds as there are distances on a circle of folds.
-    rounds, trials = fitter.folds // 2, tuning.trials
-    rows = len(fitter.fold)
-    study = Study(
-        name, kind, rows, fitter.folds, rounds, trials, fitter.seed, storage=tuning.storage, late=late
-    )
-    return tune(lambda drawn: _Evaluation(fitter, source, locations, tuning.metric, drawn), study)
-
-
 class _Evaluation:
     """The pairs of one candidate, fitted in rounds.
 
@@ -331,14 +288,7 @@ class _Evaluation:
         return losses
 
 
-def _summary(
-    fitter: CrossFitter,
-    source: Source,
-    stratum: str,
-    locations: int,
-    candidates: list[Candidate],
-    tuning: Tuning,
-) -> str:
+def _summary(stratum: str, locations: int, candidates: list[Candidate], tuning: Tuning) -> str:
     """Summarise a study's candidates in one line."""
     losses = [candidate.losses.mean() for candidate in candidates]
     limits = {"rare": "fewer than 30", "uncommon": "30 to 299", "common": "300 or more"}
@@ -350,7 +300,5 @@ def _summary(
     if len(losses) > 1:
         chosen = values[int(np.argmin(losses))]
         scores += f", {chosen:.2f} tuned ({len(losses) - 1} of {tuning.trials} trials)"
-    block, plural = fitter.blocks[source[0]].name, "" if locations == 1 else "s"
-    return (
-        f"{block} {source[1]}, {locations} location{plural} in {limits[stratum]} pictures: {measure} {scores}"
-    )
+    plural = "" if locations == 1 else "s"
+    return f"{locations} location{plural} in {limits[stratum]} pictures: {measure} {scores}"

@@ -31,13 +31,7 @@ INTERCEPT_PENALTY = 1e-6
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear function: ``bias + inputs @ weights``.
-
-    Attributes
-    ----------
-    bias : float
-    weights : ndarray, shape (inputs,)
-    """
+    """A linear function, ``bias + inputs @ weights``, of weights of shape (inputs,)."""
 
     bias: float
     weights: Floats
@@ -86,17 +80,10 @@ def fit_logistic(inputs: Floats, y: NDArray[np.bool_], prior: Floats, penalty: F
 
 @dataclass(frozen=True)
 class RidgeLogistic:
-    """A fitted base learner; serialised as JSON.
+    """A fitted base learner; serialised as JSON. Its arrays have shape (columns,).
 
-    Attributes
-    ----------
-    mean, spread : ndarray, shape (columns,)
-        Of the columns of the fit; the spread of constant columns is infinite, so that they say nothing.
-    centre : ndarray, shape (columns,)
-        Mean of the standardised columns: what contributions are measured from.
-    weights : ndarray, shape (columns,)
-    bias : float
-        Log-odds where all standardised columns are at their centre.
+    The spread of constant columns is infinite, so that they say nothing. Contributions are measured from the
+    centre, the mean of the standardised columns; the bias is the log-odds there.
     """
 
     mean: Floats

@@ -34,14 +34,9 @@ _EXPLAINED = 256
 
 @dataclass(frozen=True)
 class Trust:
-    """How frequent locations are, and how well each network finds them.
+    """How frequent locations are, and how well each network finds them, shape (networks, locations).
 
-    Attributes
-    ----------
-    log_share : ndarray, shape (locations,)
-    precision : ndarray, shape (networks, locations)
-    named, unnamed : ndarray, shape (networks, locations)
-        What it adds to the log-odds of a location that the network names it, or does not.
+    `named` and `unnamed` are what it adds to a location's log-odds that the network names it, or does not.
     """
 
     log_share: Floats

@@ -21,6 +21,7 @@ BINS = 63
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.float32]
+Labels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,7 @@ class LightGBMTrees:
 
     @classmethod
     def fit(
-        cls,
-        X: Table,
-        Y: NDArray[np.bool_],
-        hyperparameters: Hyperparameters,
-        seed: int,
-        weight: Table | None = None,
+        cls, X: Table, Y: Labels, hyperparameters: Hyperparameters, seed: int, weight: Table | None = None
     ) -> Self:
         """Grow trees; `weight` is what each row counts, shape (rows,)."""
         parameters = {
@@ -85,7 +81,7 @@ class XGBoostTrees:
     booster: xgboost.Booster
 
     @classmethod
-    def fit(cls, X: Table, Y: NDArray[np.bool_], hyperparameters: Hyperparameters, seed: int) -> Self:
+    def fit(cls, X: Table, Y: Labels, hyperparameters: Hyperparameters, seed: int) -> Self:
         """Grow trees."""
         parameters = {
             "objective": "binary:logistic",

@@ -39,13 +39,7 @@ def means(table: Table, locations: int) -> Table:
 
 @dataclass(frozen=True)
 class Votes:
-    """What networks say about rows.
-
-    Attributes
-    ----------
-    values : ndarray of float32, shape (rows, networks, locations)
-        Their predictions, none missing.
-    """
+    """What networks say about rows: predictions, none missing, shape (rows, networks, locations)."""
 
     values: Table
 

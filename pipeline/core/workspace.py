@@ -36,6 +36,8 @@ class Workspace:
     """Diameters of nuclei and cells, estimated once for networks that need them."""
     parts = _Below("parts")
     """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
+    pictures = _Below("seen/pictures.json")
+    """Digests of pictures, with the sizes and times of the files that had them."""
     masks = _Below("masks")
     """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei, uint16."""
     cells = _Below("cells.parquet")
@@ -48,6 +50,8 @@ class Workspace:
     """Group and fold of every labelled sample; made once, reused by every model."""
     tuning = _Below("tuning.db")
     """Optuna's studies (sqlite)."""
+    tuning_digest = _Below("records/tuning.sha256")
+    """Digest of the studies that a finished training left."""
     learners = _Below("learners")
     """Finished base learners of an unfinished training: what a killed run does not lose."""
     model = _Below("model")

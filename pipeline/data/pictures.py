@@ -121,7 +121,7 @@ def write_mask(path: Path, segmentation: Segmentation) -> None:
     import tifffile
 
     pages = np.stack([segmentation.cells, segmentation.nuclei])
-    with replacing(path) as temporary, tifffile.TiffWriter(temporary) as file:
+    with replacing(path, synced=False) as temporary, tifffile.TiffWriter(temporary) as file:
         for page, name in zip(pages, ("cells", "nuclei"), strict=True):
             file.write(page, compression="zlib", photometric="minisblack", description=name, metadata=None)
 

@@ -1,16 +1,19 @@
 """Find the samples of a folder, or read them from a table."""
 
+import hashlib
 import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.files import text_digest
+from pipeline.core.files import check_readable, text_digest
 from pipeline.core.names import is_safe_id
+from pipeline.core.seen import see
+from pipeline.core.workspace import Workspace
 from pipeline.data.pixel_sizes import check_plausible
 from pipeline.data.tables import read_table
 
@@ -52,32 +55,51 @@ class Sample:
         Side of a pixel in micrometres, where the user gave it.
     group : str or None
         Samples of one group (antibody, protein, duplicates) never straddle folds.
+    folder : Path
+        The folder of pictures, which holds `paths`.
     """
 
     id: str
     paths: tuple[Path, ...]
     pixel_size_um: float | None = None
     group: str | None = None
+    folder: Path = Path()
 
     def path(self, channel: str) -> Path:
         """Return the file of one channel."""
         return self.paths[CHANNELS.index(channel)]
 
-    def fingerprint(self) -> str:
-        """Return a digest of the files (name, size, time of change) and the pixel size.
-
-        The content is not read: looking at 100,000 pictures has to stay cheap.
-        """
-        files = [(path.name, *_size_and_time(path)) for path in self.paths]
-        return text_digest([files, self.pixel_size_um])
+    @property
+    def files(self) -> dict[str, Path]:
+        """Its files by their paths below the folder of pictures."""
+        return {path.relative_to(self.folder).as_posix(): path for path in self.paths}
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
+def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
+    """Return, by Id, a digest of each sample's pictures: their paths below their folder, content, pixel size.
+
+    A picture that was copied or touched keeps its digest. The work folder keeps them: see `see`.
+    """
+    listed = list(samples)
+    content = see({name: path for one in listed for name, path in one.files.items()}, work.pictures, _digest)
+    files = {one.id: [[name, content[name]] for name in one.files] for one in listed}
+    return {one.id: text_digest([files[one.id], one.pixel_size_um]) for one in listed}
+
+
+def _digest(path: Path) -> str:
+    check_readable(path)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def picture_inputs(samples: Sequence[Sample], problems: Iterable[Problem], work: Workspace) -> dict[str, str]:
+    """Return the fingerprints of pictures as a stage's inputs, and of what `find_samples` left out."""
+    folder = str(samples[0].folder)  # where it lies does not count
+    left_out = [[one.sample, one.file, *one.reason.split(folder)] for one in problems]
+    return {
+        "pictures": text_digest(fingerprints(samples, work)),
+        "samples that are left out": text_digest(left_out),
+    }
 
 
 def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample], list[Problem]]:
@@ -108,7 +130,8 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         raise PipelineError(f"no usable sample in {where}{first}{meant}")
-    return sorted(samples, key=lambda sample: sample.id), problems
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    return [replace(sample, folder=images) for sample in ordered], problems
 
 
 def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:

@@ -17,7 +17,7 @@ from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
 from pipeline.data.pictures import read_mask, read_picture
-from pipeline.data.samples import Sample
+from pipeline.data.samples import Sample, fingerprints
 from pipeline.networks.checkpoints import open_network, weights_path
 from pipeline.networks.onnx import Forward
 from pipeline.networks.preprocessing import Embedder, Per, Planes, prepare
@@ -100,7 +100,7 @@ def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[s
 
     Cells count by the content of their label image, so that a copied work folder stays valid.
     """
-    keys = {sample.id: [sample.fingerprint()] for sample in samples}
+    keys = {sample: [digest] for sample, digest in fingerprints(samples, work).items()}
     if per == "cell":
         for sample, key in keys.items():
             if not work.mask(sample).is_file():

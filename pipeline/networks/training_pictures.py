@@ -43,10 +43,18 @@ NOISY, NOISE = 0.3, 0.05
 
 
 def stored_pictures(
-    folder: Path, samples: Sequence[Sample], preprocessing: Preprocessing, jobs: int, progress: Progress
+    folder: Path,
+    samples: Sequence[Sample],
+    digests: Sequence[str],
+    preprocessing: Preprocessing,
+    jobs: int,
+    progress: Progress,
 ) -> Bytes:
-    """Return all pictures, shape (pictures, 4, side, side), uint8, on disk; refuse an unreadable one."""
-    key = text_digest([[sample.fingerprint() for sample in samples], preprocessing.model_dump(mode="json")])
+    """Return all pictures, shape (pictures, 4, side, side), uint8, on disk; refuse an unreadable one.
+
+    `digests` are those of the samples (`fingerprints`).
+    """
+    key = text_digest([list(digests), preprocessing.model_dump(mode="json")])
     cache = PictureCache(folder, key, len(samples), preprocessing.side, "Reading pictures")
     return cache.filled(lambda row: _read(samples[row], preprocessing), jobs, progress)
 

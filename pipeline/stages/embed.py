@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, Problem, write_problems
 from pipeline.core.files import file_digest, text_digest
-from pipeline.core.stage import Progress, Stage, Summary, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, option_inputs, read_made
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.samples import find_samples
+from pipeline.data.samples import find_samples, picture_inputs
 from pipeline.data.tables import embedding_name, read_embedding, read_table
 from pipeline.networks.architectures import ARCHITECTURES, architecture
 from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
@@ -80,8 +80,10 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
         beside = [card_path(source), source.with_suffix(".toml"), *([] if stated is None else [stated])]
         found = {path.name: file_digest(path) for path in (source, *beside) if path.is_file()}
         if options.table is None and options.images is not None:
-            samples, _ = find_samples(options.images, options.samples)
-            found["pictures"] = text_digest(picture_keys(options.per, samples, Workspace(options.work)))
+            samples, problems = find_samples(options.images, options.samples)
+            found |= picture_inputs(samples, problems, Workspace(options.work))
+            if options.per == "cell":
+                found["cells"] = text_digest(picture_keys(options.per, samples, Workspace(options.work)))
             found["version of embeddings"] = str(VERSION)
         return found | option_inputs(options, "network", "name", "trained_on", "per", "side")
 
@@ -181,7 +183,7 @@ def _without_row(work: Workspace, path: Path, ids: pd.Index) -> list[Problem]:
     """List the extracted pictures that a ready table lacks."""
     if not work.samples.is_file():
         return []
-    known = pd.read_parquet(work.samples, columns=["Id"])["Id"]
+    known = read_made(work.samples, ["Id"])["Id"]
     absent = sorted(set(known) - set(ids))
     if len(absent) == len(known):
         raise PipelineError(f"{path}: none of its ids is among the pictures of {work.root}; use their ids")

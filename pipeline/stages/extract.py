@@ -15,11 +15,11 @@ import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import text_digest, write_blocks, write_table, write_text
 from pipeline.core.names import unknown
-from pipeline.core.stage import Progress, Stage, Summary
+from pipeline.core.stage import Progress, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
 from pipeline.stages.options import ExtractOptions, SegmenterOption
@@ -141,9 +141,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         families = _versions(options)
         segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
-        samples, _ = find_samples(options.images, options.samples)
+        samples, problems = find_samples(options.images, options.samples)
         return {
-            "pictures": text_digest([[s.id, s.fingerprint()] for s in samples]),
+            **picture_inputs(samples, problems, Workspace(options.work)),
             "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "perceptual hash": str(HASH_VERSION),
@@ -153,9 +153,12 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
         """Return the tables, and the first label image that is gone, if any is."""
         work = Workspace(options.work)
-        known = pd.read_parquet(work.samples, columns=["Id"])["Id"] if work.samples.is_file() else ()
+        try:
+            known = read_made(work.samples, ["Id"])["Id"] if work.samples.is_file() else ()
+        except PipelineError:
+            known = ()  # the table itself has to be made again
         gone = (path for path in map(work.mask, known) if not path.exists())
-        return work.features, work.cells, work.samples, *islice(gone, 1)
+        return work.features, work.cells, work.samples, work.extraction, *islice(gone, 1)
 
     def run(self, options: ExtractOptions, progress: Progress) -> ExtractSummary:
         """Measure what is missing, and write all tables.
@@ -232,16 +235,21 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         segmenter=segmenter.name, options=asked | estimated, settings=settings, families=families
     )
     made_by = [extraction.segmenter, extraction.settings]
-    keys = {sample.id: text_digest([sample.fingerprint(), made_by])[:24] for sample in samples}
+    digests = fingerprints(samples, work)
+    keys = {sample: text_digest([digest, made_by])[:24] for sample, digest in digests.items()}
     return _Plan(samples, problems, segmenter, extraction, keys)
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
     segmented = segmentation_parts(work).index()
-    skipped = _skipped(plan, work, segmented)
+    skipped, empty = _skipped(plan, work, segmented)
     hashed = hash_parts(work).index()
-    done = {family: family_parts(work, "pictures", family).index() for family in plan.families}
+    done = {
+        family: family_parts(work, "pictures", family).index().keys()
+        & (family_parts(work, "cells", family).index().keys() | empty)
+        for family in plan.families
+    }
     todo: dict[tuple[bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
         pair = (sample.id, plan.keys[sample.id])
@@ -266,14 +274,17 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     ]
 
 
-def _skipped(plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]) -> set[tuple[str, str]]:
-    """Return the samples whose pictures, unchanged since, could not be read."""
+def _skipped(
+    plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Return the samples whose pictures, unchanged since, could not be read, and those without a cell."""
     known = {sample: key for sample, key in plan.keys.items() if (sample, key) in index}
     if not known:
-        return set()
+        return set(), set()
     rows = segmentation_parts(work).read(known, index)
-    bad = rows[rows["reason"] != ""]
-    return set(zip(bad["Id"], bad["key"], strict=True))
+    some = [rows[rows["reason"] != ""], rows[(rows["reason"] == "") & (rows["cells"] == 0)]]
+    bad, empty = (set(zip(one["Id"], one["key"], strict=True)) for one in some)
+    return bad, empty
 
 
 def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:

@@ -11,13 +11,14 @@ import pandas as pd
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.files import replacing, text_digest
+from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset import read_features
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
-from pipeline.data.samples import find_samples
+from pipeline.data.samples import find_samples, picture_inputs
 from pipeline.data.tables import embedding_name, read_embedding
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard
@@ -148,8 +149,7 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     """Return the fingerprint of pictures that are embedded but not measured, if there are any."""
     if options.images is None:
         return {}
-    samples, _ = find_samples(options.images, options.samples)
-    return {"pictures": text_digest([[sample.id, sample.fingerprint()] for sample in samples])}
+    return picture_inputs(*find_samples(options.images, options.samples), Workspace(options.work))
 
 
 def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> 
     given = {path: read_embedding(path) for path in options.embeddings}
     outputs = [read_outputs(options.outputs)] if options.outputs else []
     if model.card["extraction"] is not None:
-        table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
+        table = read_features(Workspace(options.work))
     else:
         ids = {sample for one in (*computed, *given.values(), *outputs) for sample in one.index}
         table = pd.DataFrame(index=pd.Index(sorted(ids), name="Id"))

@@ -16,7 +16,7 @@ from pipeline.core.weights import card_path
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import Sample, find_samples, fingerprints
 from pipeline.networks.architectures import CnnHyperparameters, architecture
 from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
@@ -74,7 +74,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         samples, _ = find_samples(options.images, options.samples)
         return {
             **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
-            "pictures": text_digest([sample.fingerprint() for sample in samples]),
+            "pictures": text_digest(list(fingerprints(samples, work).values())),
             "extracted pictures": text_digest(sorted(read_features(work).index)),
             "version of networks": str(VERSION),
             **option_inputs(options, "folds", *CnnHyperparameters.model_fields),
@@ -128,13 +128,15 @@ def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -
     samples = _samples(options, data)
     hyperparameters = options.hyperparameters
     preprocessing = Preprocessing(side=hyperparameters.side, scale="picture")
-    folder = Workspace(options.work).network(block_name(options.name))
+    work = Workspace(options.work)
+    folder, digests = work.network(block_name(options.name)), fingerprints(samples, work)
+    stored = stored_pictures(folder, samples, list(digests.values()), preprocessing, options.jobs, progress)
     return TrainingRun(
-        pixels=stored_pictures(folder, samples, preprocessing, options.jobs, progress),
+        pixels=stored,
         preprocessing=preprocessing,
         targets=data.targets[data.trained].to_numpy(),
         locations=tuple(data.trained),
-        fingerprints={sample.id: sample.fingerprint() for sample in samples},
+        fingerprints=digests,
         fold=data.fold,
         hyperparameters=hyperparameters,
         folder=folder,

@@ -1,11 +1,16 @@
 """Finding samples: folders, tables, and what is refused."""
 
+import hashlib
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.samples import CHANNELS, find_samples, is_safe_id
+from pipeline.core.workspace import Workspace
+from pipeline.data.samples import CHANNELS, find_samples, fingerprints, is_safe_id
 
 
 def write_table(path: Path, *rows: str, header: str = "Id,red,green,blue,yellow") -> Path:
@@ -106,12 +111,60 @@ def test_nothing_usable_is_one_clear_error(tmp_path):
         find_samples(tmp_path, write_table(tmp_path / "t.csv", "a,x", header="Id,path"))
 
 
-def test_the_fingerprint_follows_the_files_and_the_pixel_size(tmp_path, write_sample):
-    write_sample(tmp_path, "a")
-    before = find_samples(tmp_path)[0][0].fingerprint()
-    assert find_samples(tmp_path)[0][0].fingerprint() == before
-    write_sample(tmp_path, "a", size=(25, 32))
-    assert find_samples(tmp_path)[0][0].fingerprint() != before
+def digests(images: Path, work: Path) -> dict[str, str]:
+    return fingerprints(find_samples(images)[0], Workspace(work))
+
+
+def test_the_fingerprint_follows_content_and_pixel_size_but_neither_time_nor_place(tmp_path, write_sample):
+    write_sample(tmp_path / "in", "a")
+    before = digests(tmp_path / "in", tmp_path / "work")
+    shutil.copytree(tmp_path / "in", tmp_path / "copy")
+    for path in (tmp_path / "copy").iterdir():
+        os.utime(path, (1, 1))
+    assert digests(tmp_path / "copy", tmp_path / "work") == before
+    (sample,), _ = find_samples(tmp_path / "in")
+    sized = replace(sample, pixel_size_um=0.1)
+    assert fingerprints([sized], Workspace(tmp_path / "work")) != before
+    write_sample(tmp_path / "in", "a", seed=1)
+    assert digests(tmp_path / "in", tmp_path / "work") != before
+
+
+def test_other_content_of_the_old_size_and_time_is_noticed(tmp_path, write_sample):
+    write_sample(tmp_path / "in", "a")
+    path = tmp_path / "in" / "a_red.png"
+    content, found = path.read_bytes(), path.stat()
+    before = digests(tmp_path / "in", tmp_path / "work")
+    path.write_bytes(content[:-20] + bytes([content[-20] ^ 1]) + content[-19:])
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+    assert digests(tmp_path / "in", tmp_path / "work") != before
+
+
+def test_unchanged_pictures_are_not_read_again_and_a_damaged_record_is_made_again(
+    tmp_path, write_sample, monkeypatch
+):
+    write_sample(tmp_path / "in", "a")
+    before = digests(tmp_path / "in", tmp_path / "work")
+    with monkeypatch.context() as patched:
+        patched.setattr(hashlib, "file_digest", None)
+        assert digests(tmp_path / "in", tmp_path / "work") == before
+    record = Workspace(tmp_path / "work").pictures
+    content = record.read_bytes()
+    for damaged in (b"", content[:40], b"[]", content.replace(b"[[", b"[7,[", 1)):
+        record.write_bytes(damaged)
+        assert digests(tmp_path / "in", tmp_path / "work") == before
+        assert record.read_bytes() == content
+
+
+def test_what_is_no_file_or_gone_has_a_fingerprint_too(tmp_path, write_sample):
+    write_sample(tmp_path / "in", "a")
+    (tmp_path / "in" / "a_red.png").unlink()
+    os.mkfifo(tmp_path / "in" / "a_red.png")
+    before = digests(tmp_path / "in", tmp_path / "work")
+    assert digests(tmp_path / "in", tmp_path / "work") == before
+    (sample,), _ = find_samples(tmp_path / "in")
+    (tmp_path / "in" / "a_red.png").unlink()
+    assert fingerprints([sample], Workspace(tmp_path / "work")) == before
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,44 @@ def test_only_a_changed_picture_is_measured_again(tmp_path, write_sample):
     assert run(tmp_path, tmp_path / "work").measured == 1
 
 
+def test_copied_pictures_are_not_measured_again(pictures, undisturbed, tmp_path):
+    shutil.copytree(pictures / "images", tmp_path / "images", copy_function=shutil.copyfile)
+    shutil.copytree(undisturbed, tmp_path / "work")
+    assert not run(tmp_path, tmp_path / "work").fresh
+
+
+def test_interchanged_rows_of_samples_are_measured_again(tmp_path, write_sample):
+    for folder, seed in (("A", 1), ("B", 2)):
+        write_sample(tmp_path / "images" / folder, "x", size=(40, 40), seed=seed)
+    colours = ("red", "green", "blue", "yellow")
+    for name, folders in (("before", "AB"), ("after", "BA")):
+        rows = [
+            ",".join([sample, *(f"{folder}/x_{colour}.png" for colour in colours)])
+            for sample, folder in zip(("one", "two"), folders, strict=True)
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["Id," + ",".join(colours), *rows]))
+    run(tmp_path, tmp_path / "work", samples=tmp_path / "before.csv")
+    assert run(tmp_path, tmp_path / "work", samples=tmp_path / "after.csv").measured == 2
+    run(tmp_path, tmp_path / "fresh", samples=tmp_path / "after.csv")
+    assert tables(tmp_path / "work") == tables(tmp_path / "fresh")
+
+
+def test_a_sample_of_which_a_file_has_not_arrived_yet_is_listed_each_time(tmp_path, write_sample):
+    images, work = tmp_path / "images", tmp_path / "work"
+    write_sample(images, "a", size=(40, 40))
+    run(tmp_path, work)
+    write_sample(images, "b", size=(40, 40))
+    late = (images / "b_yellow.png").rename(tmp_path / "late.png")
+    for _ in range(2):
+        summary = run(tmp_path, work)
+        assert [problem.file for problem in summary.problems] == ["b_yellow.png"]
+        assert [one.file for _, one in read_problems(Workspace(work).problems)] == ["b_yellow.png"]
+        assert (summary.pictures, summary.measured) == (1, 0)
+    late.rename(images / "b_yellow.png")
+    summary = run(tmp_path, work)
+    assert (summary.pictures, summary.measured, summary.problems) == (2, 1, [])
+
+
 def test_bad_samples_are_skipped_and_listed_with_file_and_remedy(tmp_path, write_sample):
     images = tmp_path / "images"
     for name in ("cut", "good", "lacking", "rgb", "size"):
@@ -224,7 +262,14 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
     images = pictures / "images"
     options = ExtractOptions(images=images, work=tmp_path, segmenter="watershed", families=FAMILIES)
     families = [f"family {family}" for family in FAMILIES]
-    names = ["pictures", "groups of the samples", "segmenter", "perceptual hash", *families]
+    names = [
+        "pictures",
+        "samples that are left out",
+        "groups of the samples",
+        "segmenter",
+        "perceptual hash",
+        *families,
+    ]
     assert list(Extract().inputs(options)) == names
 
 

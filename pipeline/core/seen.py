@@ -1,0 +1,57 @@
+"""What was seen in files, kept so that a file is read again only where it has changed."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.core.files import UnreadableError, write_text
+
+_Sign = tuple[int, int, int, int]
+_RECORD = TypeAdapter(dict[str, tuple[_Sign, str]])
+_THREADS = 8
+"""Files that are waited for at a time: disks on a network answer slowly."""
+
+
+def see(files: Mapping[str, Path], record: Path, look: Callable[[Path], str]) -> dict[str, str]:
+    """Return what `look` says of every file, by name; "" of one that is not there or cannot be read now.
+
+    A file that has the size, times and inode that it had is not read: `record` (JSON) knows what was said.
+    The time at which an inode changed cannot be set, so that other content under the name, size and time
+    of the old one is noticed.
+    """
+    known, unknown = _read(record), (None, "")
+    signs = {name: _sign(path) for name, path in files.items()}
+    new = [name for name, sign in signs.items() if known.get(name, unknown)[0] != sign]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        said = dict(zip(new, pool.map(lambda name: _look(files[name], look), new), strict=True))
+    known |= {name: (sign, said[name]) for name in new if (sign := signs[name]) and said[name]}
+    if any(said.values()):
+        with suppress(PermissionError):  # who may only look at a folder reads its files each time
+            write_text(record, _RECORD.dump_json(known).decode())
+    return {name: said.get(name, known.get(name, unknown)[1]) for name in files}
+
+
+def _read(record: Path) -> dict[str, tuple[_Sign, str]]:
+    """Read what is known; nothing where the record is damaged."""
+    try:
+        return _RECORD.validate_json(record.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return {}
+
+
+def _sign(path: Path) -> _Sign | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _look(path: Path, look: Callable[[Path], str]) -> str:
+    try:
+        return look(path)
+    except (OSError, UnreadableError):
+        return ""

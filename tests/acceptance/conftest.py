@@ -1,0 +1,99 @@
+"""Runs of the commands that the acceptance tests look at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.commands.command_line import options_of
+from pipeline.core.stage import SilentProgress, execute
+from pipeline.stages.extract import Extract
+from pipeline.stages.options import ExtractOptions
+from tests.acceptance.fields import read_table
+from tests.conftest import CommandLine, Ended
+from tests.pipeline.workfolder import simulate
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Simulated pictures with labels and groups, measured into a work folder that is copied, not used."""
+
+    images: Path
+    samples: Path
+    labels: Path
+    groups: Path
+    work: Path
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory) -> Simulated:
+    root = tmp_path_factory.mktemp("simulated")
+    locations = "Nucleoplasm,Cytosol,Mitochondria,Plasma membrane"
+    simulate(root / "data", pictures=48, seed=7, size=192, locations=locations)
+    data = root / "data"
+    options = {"images": data / "images", "samples": data / "samples.csv", "work": root / "work"}
+    more = {"segmenter": "watershed", "families": "intensity", "jobs": 1}
+    execute(Extract(), options_of(ExtractOptions, options | more), SilentProgress())
+    return Simulated(
+        data / "images", data / "samples.csv", data / "labels.csv", data / "groups.csv", root / "work"
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `extract` left of a folder of pictures."""
+
+    ended: Ended
+    samples: pd.DataFrame
+    features: pd.DataFrame
+    problems: dict[str, str]
+
+    def told(self, name: str) -> str:
+        """Return all that was said about a sample that was skipped; nothing where it was measured."""
+        return self.problems.get(name, "")
+
+
+Extraction = Callable[..., Measured]
+
+
+@pytest.fixture
+def extract(command_line: CommandLine, tmp_path: Path) -> Extraction:
+    """Measure pictures by the watershed; tables are by Id, problems too."""
+
+    def call(
+        images: Path, *more: object, work: Path = tmp_path / "work", families: str = "intensity"
+    ) -> Measured:
+        options = ["--segmenter", "watershed", "--families", families, "--jobs", 1, *more]
+        ended = command_line("extract", "--images", images, "--work", work, *options)
+        problems: dict[str, str] = {}
+        for row in read_table(work / "problems.csv") if (work / "problems.csv").exists() else []:
+            said = f"{row['file']}: {row['reason']}; {row['remedy']}"
+            problems[row["sample"]] = "\n".join(filter(None, [problems.get(row["sample"]), said]))
+        tables = [
+            pd.read_parquet(path).set_index("Id") if path.exists() else pd.DataFrame()
+            for path in (work / "samples.parquet", work / "features.parquet")
+        ]
+        return Measured(ended, *tables, problems)
+
+    return call
+
+
+def refusal(ended: Ended) -> str:
+    """Return the one line of an error that the user can correct, after checking that it is one."""
+    assert ended.status == 2
+    assert ended.errors.startswith("error: ")
+    assert ended.errors.count("\n") == 1
+    return ended.errors
+
+
+NOT_YET = Path(__file__).with_name("not_yet.txt")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Expect what is not yet right to fail; once it is right, its line in the list must go."""
+    listed = set(NOT_YET.read_text(encoding="utf-8").splitlines()) if NOT_YET.exists() else set()
+    for item in items:
+        if ascii(item.nodeid) in listed:
+            item.add_marker(pytest.mark.xfail(strict=True, reason="not yet right"))

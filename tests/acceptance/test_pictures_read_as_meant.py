@@ -1,0 +1,424 @@
+"""Files as other programs write them: the numbers are those that were meant, or the sample says why not."""
+
+import gzip
+import math
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from tests.acceptance.conftest import Extraction, Measured
+from tests.acceptance.fields import COLOURS, field, ome_header, write_png, write_table, write_tiff
+
+PLANES = field()
+MICRO, GREEK = "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m"
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    """Return a folder with one sample that every run measures."""
+    write_png(tmp_path / "images", "good", PLANES)
+    return tmp_path / "images"
+
+
+def assert_same_picture(found: Measured, name: str, tolerance: float = 0) -> None:
+    """Check that a sample's features are those of the good picture."""
+    assert found.ended.status == 0
+    assert found.told(name) == ""
+    numbers = found.features.to_numpy(float)[found.features.index.get_indexer(["good", name])]
+    np.testing.assert_allclose(numbers[1], numbers[0], rtol=tolerance, atol=tolerance)
+    assert found.samples.loc[name, "cells"] == found.samples.loc["good", "cells"] == 4
+
+
+def assert_skipped(found: Measured, name: str, *quoted: str) -> None:
+    """Check that the run went on without a sample, and that problems.csv tells what is wrong with it."""
+    assert found.ended.status == 0
+    assert list(found.features.index) == ["good"]
+    for part in quoted:
+        assert part in found.told(name)
+    assert "0x" not in found.told(name)
+    assert "\n" not in found.told(name)
+
+
+def with_pixel_size(folder: Path, name: str, pixels: str) -> None:
+    write_tiff(folder, name, PLANES, description=ome_header(pixels), metadata=None)
+
+
+@pytest.mark.parametrize("size", ["NaN", "-0.3", "0", "INF", "-INF", "", "unknown"])
+def test_a_pixel_size_that_is_no_length_is_unknown(extract: Extraction, images, size):
+    with_pixel_size(images, "other", f'PhysicalSizeX="{size}" PhysicalSizeXUnit="{MICRO}"')
+    found = extract(images)
+    assert_same_picture(found, "other")
+    assert math.isnan(found.samples.loc["other", "pixel_size_um"])
+
+
+def test_a_pixel_size_that_is_no_number_in_a_header_of_imagej_is_unknown(extract: Extraction, images):
+    write_tiff(images, "other", PLANES, imagej=True, resolution=(0, 0), metadata={"unit": "um"})
+    found = extract(images)
+    assert_same_picture(found, "other")
+    assert math.isnan(found.samples.loc["other", "pixel_size_um"])
+
+
+def test_dots_per_inch_of_a_screen_are_not_taken_for_a_microscopes(extract: Extraction, images):
+    write_tiff(images, "other", PLANES, imagej=True, resolution=(72, 72), metadata={"unit": "inch"})
+    found = extract(images, families="intensity,granularity")
+    assert found.ended.status == 0
+    if "other" in found.samples.index:
+        assert math.isnan(found.samples.loc["other", "pixel_size_um"])
+        assert_same_picture(found, "other")
+    else:
+        assert_skipped(found, "other", "352.")
+
+
+@pytest.mark.parametrize("size", ["320", "0.0003", "-1", "1e300"])
+def test_a_pixel_size_of_the_user_that_no_microscope_has_is_a_problem_of_its_sample(
+    extract: Extraction, images, tmp_path, size
+):
+    write_png(images, "other", field(1))
+    rows = [[name, *(f"{name}_{colour}.png" for colour in COLOURS)] for name in ("good", "other")]
+    samples = [[*rows[0], "0.32"], [*rows[1], size]]
+    table = write_table(tmp_path / "samples.csv", ["Id", *COLOURS, "pixel_size_um"], samples)
+    found = extract(images, "--samples", table, families="intensity,granularity")
+    assert_skipped(found, "other", f"{float(size):g}")
+
+
+@pytest.mark.parametrize("ending", ["ome.tif", "ome.tiff", "OME.TIF", "TIF", "tiff"])
+def test_endings_of_tiff_files_are_found(extract: Extraction, images, ending):
+    header = ome_header(f'PhysicalSizeX="0.3" PhysicalSizeXUnit="{MICRO}"')
+    write_tiff(images, "other", PLANES, ending, description=header, metadata=None)
+    found = extract(images)
+    assert found.samples.loc["other", "pixel_size_um"] == pytest.approx(0.3)
+    means = found.features[[f"field__intensity__mean__{channel}" for channel in ("protein", "nucleus", "er")]]
+    pd.testing.assert_series_equal(means.loc["other"], means.loc["good"], check_names=False, check_exact=True)
+
+
+@pytest.mark.parametrize("stem", ["other", "exported", None])
+def test_a_plane_with_the_header_of_its_whole_set_is_that_plane(extract: Extraction, images, stem):
+    """As Bio-Formats splits channels: named as in the header, renamed, and without the others' names."""
+    data = ""
+    for k, colour in enumerate(COLOURS):
+        name = f' FileName="{stem}_{colour}.tif"' if stem else ""
+        key = f"<UUID{name}>urn:uuid:{uuid.UUID(int=k + 1)}</UUID>"
+        data += f'<TiffData FirstC="{k}" FirstZ="0" FirstT="0" IFD="0" PlaneCount="1">{key}</TiffData>'
+    header = ome_header("", channels=4, data=data)
+    write_tiff(images, "other", PLANES, description=header, metadata=None)
+    assert_same_picture(extract(images), "other")
+
+
+def test_a_file_that_holds_all_channels_is_told(extract: Extraction, images):
+    stack = np.stack(list(PLANES.values()))
+    for colour in COLOURS:
+        tifffile.imwrite(images / f"other_{colour}.tif", stack, photometric="minisblack", ome=True)
+    assert_skipped(extract(images), "other", "other_")
+
+
+@pytest.mark.parametrize(
+    ("depth", "compression"), [("uint8", None), ("uint16", None), ("uint16", "lzw"), ("uint8", "zlib")]
+)
+def test_min_is_white_is_read_as_meant(extract: Extraction, images, depth, compression):
+    top = np.iinfo(depth).max
+    white = {colour: (top - plane.astype(depth) * (top // 255)) for colour, plane in PLANES.items()}
+    write_tiff(images, "other", white, photometric="miniswhite", compression=compression, metadata=None)
+    assert_same_picture(extract(images), "other")
+
+
+@pytest.mark.parametrize("pages", [("small", "whole"), ("whole", "small")])
+def test_a_thumbnail_is_not_the_picture(extract: Extraction, images, pages):
+    for colour, plane in PLANES.items():
+        sizes = {"whole": plane, "small": np.ascontiguousarray(plane[::4, ::4])}
+        with tifffile.TiffWriter(images / f"other_{colour}.tif") as file:
+            for page in pages:
+                kind = 1 if page == "small" else 0
+                file.write(sizes[page], photometric="minisblack", metadata=None, subfiletype=kind)
+    assert_same_picture(extract(images), "other")
+
+
+def test_a_thumbnail_that_is_not_marked_as_one_is_not_measured(extract: Extraction, images):
+    for colour, plane in PLANES.items():
+        with tifffile.TiffWriter(images / f"other_{colour}.tif") as file:
+            file.write(np.ascontiguousarray(plane[::4, ::4]), photometric="minisblack", metadata=None)
+            file.write(plane, photometric="minisblack", metadata=None)
+    found = extract(images)
+    if "other" in found.samples.index:
+        assert_same_picture(found, "other")
+    else:
+        assert_skipped(found, "other", "other_")
+
+
+def test_a_pyramid_is_read_at_its_full_size(extract: Extraction, images):
+    for colour, plane in PLANES.items():
+        with tifffile.TiffWriter(images / f"other_{colour}.ome.tif", ome=True) as file:
+            file.write(plane, photometric="minisblack", subifds=1)
+            file.write(np.ascontiguousarray(plane[::2, ::2]), photometric="minisblack", subfiletype=1)
+    assert_same_picture(extract(images), "other")
+
+
+def test_several_pictures_in_one_file_are_refused(extract: Extraction, images):
+    for colour, plane in PLANES.items():
+        with tifffile.TiffWriter(images / f"other_{colour}.tif") as file:
+            for seed in range(4):
+                file.write(np.roll(plane, seed), photometric="minisblack", metadata=None)
+    assert_skipped(extract(images), "other", "other_", "4")
+
+
+def coloured(colour: str) -> np.ndarray:
+    plane, zero = PLANES[colour], np.zeros_like(PLANES[colour])
+    shown = {"red": "r", "green": "g", "blue": "b", "yellow": "rg"}[colour]
+    return np.stack([plane if letter in shown else zero for letter in "rgb"], axis=-1)
+
+
+def test_a_channel_in_its_own_colour_is_that_channel(extract: Extraction, images):
+    for colour in COLOURS:
+        Image.fromarray(coloured(colour)).save(images / f"other_{colour}.png")
+    assert_same_picture(extract(images), "other")
+
+
+def test_jpegs_of_the_human_protein_atlas_are_read_and_its_composites_left_alone(extract: Extraction, images):
+    for colour in COLOURS:
+        Image.fromarray(coloured(colour)).save(images / f"other_{colour}.jpg", quality=95)
+    Image.fromarray(coloured("red") + coloured("blue")).save(images / "other_blue_red_green.jpg", quality=95)
+    found = extract(images)
+    assert set(found.samples.index) == {"good", "other"}
+    assert found.problems == {}
+    assert found.samples.loc["other", "cells"] == 4
+    means = found.features["field__intensity__mean__nucleus"]
+    assert means["other"] == pytest.approx(means["good"], rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["rgb", "rgba", "palette", "rgb.tif"])
+def test_grey_in_another_form_is_grey(extract: Extraction, images, kind):
+    for colour, plane in PLANES.items():
+        path = images / f"other_{colour}.png"
+        if kind == "palette":
+            Image.fromarray(plane).convert("P").save(path)
+        elif kind == "rgba":
+            Image.fromarray(np.dstack([plane, plane, plane, np.full_like(plane, 255)])).save(path)
+        elif kind == "rgb":
+            Image.fromarray(np.dstack([plane] * 3)).save(path)
+        else:
+            tifffile.imwrite(path.with_suffix(".tif"), np.dstack([plane] * 3), photometric="rgb")
+    assert_same_picture(extract(images), "other")
+
+
+@pytest.mark.parametrize("kind", ["mixed", "palette"])
+def test_a_picture_of_several_colours_is_refused(extract: Extraction, images, kind):
+    shown = np.dstack([PLANES["red"], PLANES["green"], PLANES["blue"]])
+    for colour in COLOURS:
+        picture = Image.fromarray(shown)
+        (picture.quantize(16) if kind == "palette" else picture).save(images / f"other_{colour}.png")
+    assert_skipped(extract(images), "other", "other_", "colour")
+
+
+def test_a_missing_stain_says_how_to_make_do(extract: Extraction, images):
+    write_png(images, "other", {colour: PLANES[colour] for colour in COLOURS[:3]})
+    found = extract(images)
+    if "other" in found.samples.index:
+        assert found.features.loc["other", "field__intensity__mean__er"] != 0
+    else:
+        assert_skipped(found, "other", "other_yellow")
+        assert "add the file or leave the sample out" not in found.told("other")
+
+
+@pytest.mark.parametrize(
+    ("size", "unit"),
+    [
+        ("0.32", MICRO),
+        ("0.32", GREEK),
+        ("0.32", "um"),
+        ("0.32", "UM"),
+        ("0.32", "micron"),
+        ("0.32", "micrometer"),
+        ("3.2e-7", "m"),
+        ("3.2e-4", "mm"),
+        ("3.2e-5", "cm"),
+        ("320", "nm"),
+        ("3200", "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}"),
+        ("3200", "\N{ANGSTROM SIGN}"),
+    ],
+)
+def test_units_of_length_are_known_in_every_spelling(extract: Extraction, images, size, unit):
+    with_pixel_size(images, "other", f'PhysicalSizeX="{size}" PhysicalSizeXUnit="{unit}"')
+    assert extract(images).samples.loc["other", "pixel_size_um"] == pytest.approx(0.32)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b"microns", b"micron", b"um", b"\\u00B5m", MICRO.encode("latin-1"), MICRO.encode(), GREEK.encode()],
+)
+def test_units_of_imagej_are_known_in_every_spelling(extract: Extraction, images, unit):
+    description = b"ImageJ=1.53t\nimages=1\nunit=" + unit + b"\nloop=false\n"
+    write_tiff(images, "other", PLANES, description=description, resolution=(3.125, 3.125), metadata=None)
+    assert extract(images).samples.loc["other", "pixel_size_um"] == pytest.approx(0.32)
+
+
+def test_a_comma_in_a_pixel_size_does_not_make_a_file_unreadable(extract: Extraction, images):
+    with_pixel_size(images, "other", f'PhysicalSizeX="0,32" PhysicalSizeXUnit="{MICRO}"')
+    found = extract(images)
+    assert found.told("other") == ""
+    assert found.samples.loc["other", "pixel_size_um"] in (
+        pytest.approx(0.32),
+        pytest.approx(math.nan, nan_ok=True),
+    )
+
+
+def told(found: Measured, name: str) -> str:
+    return found.told(name) + found.ended.output + found.ended.errors
+
+
+def test_channels_of_unlike_pixel_sizes_are_told(extract: Extraction, images):
+    for colour, size in zip(COLOURS, ["0.32", "0.16", "0.32", "0.32"], strict=True):
+        header = ome_header(f'PhysicalSizeX="{size}" PhysicalSizeXUnit="{MICRO}"')
+        write_tiff(images, "other", {colour: PLANES[colour]}, description=header, metadata=None)
+    found = extract(images)
+    assert found.ended.status == 0
+    assert "0.32" in told(found, "other")
+    assert "0.16" in told(found, "other")
+
+
+def test_pixels_that_are_not_square_are_told(extract: Extraction, images):
+    sizes = (
+        f'PhysicalSizeX="0.32" PhysicalSizeXUnit="{MICRO}" PhysicalSizeY="0.64" PhysicalSizeYUnit="{MICRO}"'
+    )
+    with_pixel_size(images, "other", sizes)
+    found = extract(images)
+    assert found.ended.status == 0
+    assert "0.32" in told(found, "other")
+    assert "0.64" in told(found, "other")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<html><body>not found</body></html>", ("web page",)),
+        (b"\n <!DOCTYPE html>\n<html></html>", ("web page",)),
+        (b"%PDF-1.7\n", ("PDF",)),
+        (b"", ("empty",)),
+        (b"PK\x03\x04" + bytes(60), ("zip",)),
+        (gzip.compress(b"a picture"), ("gzip",)),
+    ],
+    ids=["html", "doctype", "pdf", "empty", "zip", "gzip"],
+)
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_a_file_that_is_no_picture_is_named_for_what_it_is(
+    extract: Extraction, images, content, words, ending
+):
+    write_png(images, "other", PLANES)
+    (images / "other_green.png").unlink()
+    (images / f"other_green.{ending}").write_bytes(content)
+    found = extract(images)
+    assert_skipped(found, "other", f"other_green.{ending}")
+    for word in words:
+        assert word.lower() in found.told("other").lower()
+    assert "BytesIO" not in found.told("other")
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"), [("JPEG", "png"), ("PNG", "jpg"), ("PNG", "tif"), ("TIFF", "png")]
+)
+def test_a_picture_with_the_ending_of_another_kind_is_read_or_told(extract: Extraction, images, kind, ending):
+    for colour, plane in PLANES.items():
+        Image.fromarray(plane).save(images / f"other_{colour}.{ending}", format=kind)
+    found = extract(images)
+    if "other" in found.samples.index:
+        assert found.samples.loc["other", "cells"] == 4
+    else:
+        assert_skipped(found, "other", kind, f".{ending}")
+
+
+def test_spaces_around_the_names_of_families_are_ignored(extract: Extraction, images):
+    assert extract(images, families=" intensity , radial").ended.status == 0
+
+
+HEADER = ["Id", *COLOURS]
+
+
+def row_of(name: str, stem: str) -> list[str]:
+    return [name, *(f"{stem}_{colour}.png" for colour in COLOURS)]
+
+
+@pytest.fixture
+def plates(images) -> Path:
+    """Return a folder with one sample more, in a folder of its own."""
+    write_png(images / "plate", "b", field(1))
+    return images
+
+
+SIZED = [*HEADER, "pixel_size_um"]
+A, B = row_of("a", "good"), row_of("b", "plate/b")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        (HEADER, [A, B]),
+        (HEADER, [A, row_of("b", "plate\\b")]),
+        (SIZED, [[*A, "NA"], [*B, "nan"]]),
+        (SIZED, [[*A, "N/A"], [*B, ""]]),
+        (HEADER, [[*A, ""], [*B, ""]]),
+        ([*HEADER, ""], [[*A, ""], [*B, ""]]),
+        (HEADER, [A, A, B]),
+        (
+            [f" {name} " for name in HEADER],
+            [[f" {cell}\N{NO-BREAK SPACE}" for cell in row] for row in (A, B)],
+        ),
+        ([name.upper() for name in HEADER], [A, B]),
+        (["", *HEADER], [["0", *A], ["1", *B]]),
+    ],
+    ids=[
+        "plain",
+        "backslashes",
+        "NA",
+        "N/A",
+        "comma",
+        "empty column",
+        "twice",
+        "spaces",
+        "capitals",
+        "index",
+    ],
+)
+def test_samples_as_other_programs_write_them_are_read(extract: Extraction, plates, tmp_path, header, rows):
+    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", header, rows))
+    assert found.ended.status == 0
+    assert found.problems == {}
+    assert list(found.features.index) == ["a", "b"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_decimal_commas_are_read(extract: Extraction, plates, tmp_path, separator):
+    rows = [[*A, "0,32"], [*B, "0,1"]]
+    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", SIZED, rows, separator))
+    assert found.problems == {}
+    assert found.samples["pixel_size_um"].to_dict() == {"a": 0.32, "b": 0.1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_samples_of_spreadsheets_are_read(extract: Extraction, plates, tmp_path, encoding):
+    table = write_table(tmp_path / "samples.csv", HEADER, [A, B], ";")
+    table.write_bytes(table.read_bytes().decode().replace("\n", "\r\n").encode(encoding))
+    assert list(extract(plates, "--samples", table).features.index) == ["a", "b"]
+
+
+def test_an_absolute_path_into_the_folder_of_pictures_is_accepted(extract: Extraction, plates, tmp_path):
+    rows = [row_of("a", str(plates / "good")), B]
+    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", HEADER, rows))
+    assert list(found.features.index) == ["a", "b"]
+
+
+def test_one_file_given_for_several_channels_is_told(extract: Extraction, plates, tmp_path):
+    rows = [row_of("good", "good"), ["other", *["plate/b_red.png"] * 4]]
+    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", HEADER, rows))
+    assert_skipped(found, "other", "b_red.png")
+
+
+@pytest.mark.parametrize("path", ["../secret_red.png", "..\\secret_red.png", "plate/../../secret_red.png"])
+def test_paths_of_samples_stay_inside_the_folder(extract: Extraction, plates, tmp_path, path):
+    shutil.copy(plates / "good_red.png", tmp_path / "secret_red.png")
+    rows = [row_of("good", "good"), ["other", path, *row_of("b", "plate/b")[2:]]]
+    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", HEADER, rows))
+    assert_skipped(found, "other", "secret_red.png")
