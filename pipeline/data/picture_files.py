@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.files import UnreadableError, check_pixels, check_readable, max_pixels
+from pipeline.core.errors import RUN_AGAIN
+from pipeline.core.files import MAX_PIXELS, UnreadableError, check_pixels, check_readable, max_pixels
 from pipeline.data.pixel_sizes import Sides
 from pipeline.data.tiff import Stored, read_tiff
 
@@ -26,7 +27,6 @@ _OTHERS = {
     b"GIF8": "a GIF picture",
     b"BM": "a BMP picture",
     b"RIFF": "a WebP picture",
-    b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
     b"\x89HDF": "an HDF5 file",
     b"\x93NUMPY": "a NumPy array",
     b"ZISRAWFILE": "a CZI file",
@@ -47,18 +47,8 @@ _KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 def read_plane(path: Path, colour: str) -> tuple[NDArray[np.float32], Sides]:
     """Read one grey plane, and the width and height of a pixel where the file states them.
 
-    Parameters
-    ----------
-    path : Path
-    colour : str
-        The colour in which the stain is shown where the picture is one of red, green and blue.
-
-    Returns
-    -------
-    ndarray, shape (height, width), float32
-        In [0, 1]: the stored value over the largest that can be stored.
-    tuple of float or None
-        Width and height of a pixel in micrometres.
+    The plane, shape (height, width), is the stored value over the largest that can be stored. `colour` is
+    what the stain looks like where the picture is one of red, green and blue.
 
     Raises
     ------
@@ -68,24 +58,22 @@ def read_plane(path: Path, colour: str) -> tuple[NDArray[np.float32], Sides]:
         If the system does not let the file be read.
     """
     check_readable(path)
-    if path.stat().st_size > 8 * max_pixels():
-        check_pixels(path.stat().st_size // 8, 1)
+    if (size := path.stat().st_size) > 8 * max_pixels():
+        reason = f"the file has {size:,} bytes, more than any picture of {max_pixels():,} pixels needs"
+        raise UnreadableError(reason, f"{RUN_AGAIN} with {MAX_PIXELS} set to allow more, or export it anew")
     content = path.read_bytes()
     name, decode = _type_of(content)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # what is wrong with a file is said once, as the problem of its sample
+            warnings.simplefilter("ignore")  # what is wrong is said once, as the problem of the sample
             stored = decode(content)
     except UnreadableError:
         raise
     except _DAMAGED as error:
         detail = str(error).partition("\n")[0]
         told = f" ({detail})" if detail and "0x" not in detail else ""
-        raise UnreadableError(
-            f"unreadable or truncated {name}{told}", "copy or export the file again"
-        ) from error
+        reason = f"unreadable or truncated {name}{told}"
+        raise UnreadableError(reason, "copy or export the file again") from error
     if stored.values.size == 0:
         raise UnreadableError("the picture has no pixels", "export it again")
     plane = _grey(stored, colour)
@@ -108,8 +96,8 @@ def _type_of(content: bytes) -> tuple[str, Callable[[bytes], Stored]]:
 def _read_png(content: bytes) -> Stored:
     import imagecodecs
 
-    chunks, place = [content[:8]], 8
-    while place < len(content):
+    chunks, place, kind = [content[:8]], 8, b""
+    while kind != b"IEND":
         size, kind = struct.unpack_from(">I4s", content, place)
         if kind == b"acTL":
             raise UnreadableError("the file holds several pictures", "save one grey picture")
@@ -143,13 +131,7 @@ _TYPES_READ: dict[bytes, tuple[str, Callable[[bytes], Stored]]] = {
 
 
 def _grey(stored: Stored, colour: str) -> NDArray[np.generic]:
-    """Return the plane of a grey picture, of a grey one saved as colours, or of one in its stain's colour.
-
-    Raises
-    ------
-    UnreadableError
-        If pixels are transparent, or several colours are bright.
-    """
+    """Return the plane of a grey picture, of a grey one saved as colours, or of one in its stain's colour."""
     values = stored.values
     if values.ndim == 2:
         return values

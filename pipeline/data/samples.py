@@ -1,5 +1,6 @@
 """Find the samples of a folder, or read them from a table."""
 
+import functools
 import hashlib
 import math
 import os
@@ -181,14 +182,11 @@ def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Proble
 
 def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     """Return, by Id, what leads out of the folder of pictures by symbolic links."""
-    root, folders = images.resolve(), {}
-    problems = {}
+    problems, resolved = {}, functools.cache(Path.resolve)
     for sample in samples:
         for path in sample.paths:
-            if path.parent not in folders:
-                folders[path.parent] = path.parent.resolve()
-            real = path.resolve() if path.is_symlink() else folders[path.parent]
-            if not real.is_relative_to(root):
+            real = resolved(path if path.is_symlink() else path.parent)
+            if not real.is_relative_to(resolved(images)):
                 reason = f"is a link to {real}, outside the folder of pictures"
                 problems[sample.id] = Problem(sample.id, path.name, reason, f"copy the file into {images}")
     return problems

@@ -6,9 +6,8 @@ import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +25,10 @@ _GREY = "save the picture as 8- or 16-bit grey"
 _SPLIT = "save each channel as its own grey picture"
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Values of a picture as a file stores them.
+class Stored(NamedTuple):
+    """Whole numbers as a file stores them, the largest that it can hold, and the sides of a pixel in µm.
 
-    Attributes
-    ----------
-    values : ndarray, shape (height, width) or (height, width, samples), uint8 or uint16
-        Samples are grey and alpha, or red, green, blue and perhaps alpha.
-    top : int
-        The largest value that can be stored.
-    sides : tuple of float or None
-        Width and height of a pixel in micrometres.
+    Shape (height, width) or (height, width, samples): grey and alpha, or red, green, blue and perhaps alpha.
     """
 
     values: NDArray[np.generic]

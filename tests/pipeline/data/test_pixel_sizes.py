@@ -18,7 +18,7 @@ PLANE = np.arange(64, dtype=np.uint8).reshape(8, 8)
     ("text", "unit"),
     [
         *((0.32, unit) for unit in ("µm", "\u03bcm", "\\u00B5m", "um", "UM", " micron ", "microns")),
-        *((0.32, unit) for unit in ("Micrometer", "micrometres", "µ", "µm/pixel", "microns per pixel", "um / px")),
+        *((0.32, unit) for unit in ("Micrometer", "micrometres", "µ", "µm/pixel", "microns per px")),
         *((320, unit) for unit in ("nm", "nanometers", "NM")),
         *((3200, unit) for unit in ("Å", "\u212b", "angstroms")),
         ("0,32", "µm"), (" 0.32 ", "µm"), ("3.2e-7", "m"), ("3.2e-4", "mm"), (3.2e-5, "cm"),
