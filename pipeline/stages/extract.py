@@ -13,16 +13,31 @@ from pydantic import BaseModel, ConfigDict
 
 import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
-from pipeline.core.files import text_digest, write_blocks, write_table, write_text
+from pipeline.core.files import read_signed, text_digest, write_blocks, write_signed, write_table, write_text
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
-from pipeline.segmentation import Segmenter, make_segmenter
-from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
+from pipeline.segmentation import (
+    Segmenter,
+    fit_scale,
+    make_segmenter,
+    measure_scale,
+    readable_pictures,
+    some_samples,
+)
+from pipeline.stages.measuring import (
+    Chunk,
+    PixelSizes,
+    family_parts,
+    hash_parts,
+    measure_chunk,
+    segmentation_parts,
+)
 from pipeline.stages.options import ExtractOptions, SegmenterOption
 
 _BLOCKS = {"cells": 256, "pictures": 4096}
@@ -41,12 +56,15 @@ class ExtractSummary(Summary):
         Pictures in the table, cells in them, and pictures that had to be measured in this run.
     problems : list of Problem
         Samples that were skipped.
+    told : str
+        What is to be known about the scale of pictures that are measured for a model.
     """
 
     pictures: int
     cells: int
     measured: int
     problems: list[Problem]
+    told: str = ""
 
     def again(self) -> Self:
         """Return the same, nothing measured."""
@@ -66,6 +84,8 @@ class Extraction(BaseModel):
         Everything about it that changes a result, such as the digests of those weights.
     families : dict of str to int
         Version of every feature family.
+    scale : Scale or None
+        How large nuclei and cells were expected; None in models of older versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +94,7 @@ class Extraction(BaseModel):
     options: dict[str, SegmenterOption]
     settings: dict[str, SegmenterOption]
     families: dict[str, int]
+    scale: Scale | None = None
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -121,6 +142,8 @@ class _Plan:
     problems: list[Problem]
     segmenter: Segmenter
     extraction: Extraction
+    sizes: PixelSizes
+    told: str
     keys: dict[str, str]
 
     @property
@@ -138,7 +161,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def inputs(self, options: ExtractOptions) -> dict[str, str]:
         """Return fingerprints of the pictures and of how they are measured.
 
-        Diameters that are estimated follow from the pictures, the weights and what was measured before.
+        The scale that is measured follows from the pictures, the segmenter and what was measured before.
         """
         families = _versions(options)
         segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
@@ -147,6 +170,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             **picture_inputs(samples, problems, Workspace(options.work)),
             "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
+            "scale of the training": text_digest(options.model_dump()["trained"]),
             "perceptual hash": str(HASH_VERSION),
             "quality control": str(DOUBT_VERSION),
             **{f"family {family}": str(version) for family, version in families.items()},
@@ -176,7 +200,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         count = sum(len(chunk.samples) for chunk in chunks)
         passing = _measure(chunks, count, options.jobs, progress) if chunks else []
         _write_tables(plan, work, passing, progress)
-        return _summary(work, measured=count)
+        return _summary(work, count, plan.told)
 
 
 def warm_up(family: str) -> None:
@@ -224,22 +248,56 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
 def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
     samples, problems = find_samples(options.images, options.samples)
-    made = make_segmenter(options.segmenter, **options.segmenter_options)
     work = Workspace(options.work)
-    if made.uses_torch and None in made.settings().values() and not work.diameters.is_file():
-        progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
-    segmenter = made.calibrated(samples, work.diameters)
+    digests = fingerprints(samples, work)
+    segmenter, scale, sizes, told = _scaled(options, samples, digests, progress)
     settings = dict(segmenter.settings())
-    estimated = {name: settings[name] for name in ("nuclei_diameter", "cell_diameter") if name in settings}
+    fitted = {name: settings[name] for name in Scale.model_fields if name in settings}
     # where networks run is a matter of this machine, not of how the pictures were measured
     asked = {name: value for name, value in options.segmenter_options.items() if name != "device"}
     extraction = Extraction(
-        segmenter=segmenter.name, options=asked | estimated, settings=settings, families=families
+        segmenter=segmenter.name, options=asked | fitted, settings=settings, families=families, scale=scale
     )
-    made_by = [extraction.segmenter, extraction.settings]
-    digests = fingerprints(samples, work)
+    made_by = [extraction.segmenter, extraction.settings, *([] if sizes == PixelSizes() else sizes)]
     keys = {sample: text_digest([digest, made_by])[:24] for sample, digest in digests.items()}
-    return _Plan(samples, problems, segmenter, extraction, keys)
+    return _Plan(samples, problems, segmenter, extraction, sizes, told, keys)
+
+
+def _scaled(
+    options: ExtractOptions, samples: list[Sample], digests: Mapping[str, str], progress: Progress
+) -> tuple[Segmenter, Scale, PixelSizes, str]:
+    """Fit the segmenter to the pictures, or to those of training; say which pixel sizes count, and why."""
+    made, trained = make_segmenter(options.segmenter, **options.segmenter_options), options.trained
+    here = _measured_scale(made, samples, digests, options, progress)
+    if trained is None:
+        return made.at(here), here, PixelSizes(), ""
+    scale, assumed, told = fit_scale(here, trained)
+    if told:
+        progress.note(told)
+    sizes = PixelSizes(assumed=assumed) if trained.pixel_size_um else PixelSizes(stated=False)
+    return made.at(scale), scale, sizes, told
+
+
+def _measured_scale(
+    made: Segmenter,
+    samples: list[Sample],
+    digests: Mapping[str, str],
+    options: ExtractOptions,
+    progress: Progress,
+) -> Scale:
+    """Measure the scale of a data set once; it holds as long as any of its pictures is there."""
+    record, is_new = Workspace(options.work).diameters, options.trained is None
+    made_by = text_digest([made.name, dict(made.settings()), is_new])
+    known = read_signed(record)
+    if known.get("made_by") != made_by or not {*known["pictures"]} & {*digests.values()}:
+        if made.uses_torch and None in made.settings().values():
+            progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
+        some = some_samples(samples)
+        scale = measure_scale(made, readable_pictures(some), cells=is_new)
+        pictures = [digests[sample.id] for sample in some]
+        known = {"made_by": made_by, "pictures": pictures, "scale": scale.model_dump()}
+        write_signed(record, known)
+    return Scale.model_validate(known["scale"])
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
@@ -269,6 +327,7 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
             segmented=has_mask,
             hashed=has_hash,
             segmenter=plan.segmenter,
+            sizes=plan.sizes,
             root=work.root,
         )
         for (has_mask, has_hash, families), samples in todo.items()
@@ -344,11 +403,12 @@ def _join(
         advance(len(block))
 
 
-def _summary(work: Workspace, measured: int) -> ExtractSummary:
+def _summary(work: Workspace, measured: int, told: str) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
     return ExtractSummary(
         pictures=len(samples),
         cells=int(samples["cells"].sum()),
         measured=measured,
         problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
+        told=told,
     )

@@ -1,8 +1,9 @@
 """Segment and measure one chunk of samples: what a worker process of `extract` does."""
 
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,18 @@ from pipeline.data.samples import Sample
 from pipeline.segmentation import Segmenter
 
 
+class PixelSizes(NamedTuple):
+    """Which pixel sizes count: those stated, and for pictures without one the assumed, in micrometres."""
+
+    stated: bool = True
+    assumed: float | None = None
+
+    def of(self, picture: Picture) -> Picture:
+        """Return the picture with the pixel size that counts."""
+        size = (picture.pixel_size_um if self.stated else None) or self.assumed
+        return replace(picture, pixel_size_um=size)
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Samples that lack the same results.
@@ -36,6 +49,7 @@ class Chunk:
     segmented, hashed : bool
         Whether the masks, and the perceptual hashes, are there already.
     segmenter : Segmenter
+    sizes : PixelSizes
     root : Path
         The work folder.
     """
@@ -46,6 +60,7 @@ class Chunk:
     segmented: bool
     hashed: bool
     segmenter: Segmenter
+    sizes: PixelSizes
     root: Path
 
 
@@ -107,7 +122,7 @@ def _measure(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> _Measur
     """Measure one sample; whatever goes wrong with it alone is its problem, never the run's."""
     keyed = {"Id": sample.id, "key": key}
     try:
-        return _measure_picture(keyed, sample, read_picture(sample), chunk, work)
+        return _measure_picture(keyed, sample, chunk.sizes.of(read_picture(sample)), chunk, work)
     except SampleError as error:
         if error.problem.is_passing:
             return error.problem

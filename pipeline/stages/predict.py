@@ -17,6 +17,7 @@ from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
+from pipeline.data.dataset_options import Scale
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
 from pipeline.data.quality_control import doubt
@@ -92,13 +93,16 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         model = open_model(options.model)
         given = _read_given(options, model, progress.note)
         extraction = _extract_options(options, model.card)
-        problems = [] if extraction is None else execute(Extract(), extraction, progress).problems
+        measured = None if extraction is None else execute(Extract(), extraction, progress)
+        problems = measured.problems if measured else []
         table, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
-        seen = _looked_at(options, measured=extraction is not None)
+        seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
+        if measured and measured.told:
+            answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
         with replacing(options.output) as temporary:
             write = _write_kaggle if options.format == "kaggle" else _write_csv
             write(temporary, answers, prediction.probability)
@@ -162,6 +166,8 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
     trained.check_families()
     trained.repeat_segmenter(options.segmenter_options)
     asked = trained.options | options.segmenter_options
+    if trained.scale is not None:
+        asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
     return ExtractOptions.model_validate(
         {
             "images": options.images,
@@ -170,6 +176,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
             "segmenter": trained.segmenter,
             "families": tuple(trained.families),
             "jobs": options.jobs,
+            "trained": trained.scale,
             **asked,
         }
     )

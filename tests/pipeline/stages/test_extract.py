@@ -267,7 +267,9 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
         "samples that are left out",
         "groups of the samples",
         "segmenter",
+        "scale of the training",
         "perceptual hash",
+        "quality control",
         *families,
     ]
     assert list(Extract().inputs(options)) == names
@@ -278,7 +280,7 @@ def test_hashes_that_an_older_version_did_not_make_are_added_without_measuring_c
 ):
     run(pictures, tmp_path)
     parts = Workspace(tmp_path).parts
-    shutil.rmtree(parts / "hashes-v1")
+    shutil.rmtree(parts / "hashes-v1-doubts-v1")
     Workspace(tmp_path).record("extract").unlink()
     old = {file: file.stat().st_mtime_ns for file in parts.rglob("*.parquet")}
     assert run(pictures, tmp_path).measured == 6

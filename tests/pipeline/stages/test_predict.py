@@ -56,7 +56,7 @@ def measured(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
         features.to_parquet(Workspace(options.work).features, index=False)
         seen = pd.DataFrame({"Id": features["Id"], "cells": 3, "doubt": ""})
         seen.to_parquet(Workspace(options.work).samples, index=False)
-        return SimpleNamespace(problems=[])
+        return SimpleNamespace(problems=[], told="")
 
     def as_trained(options: PredictOptions, _card: object) -> ExtractOptions:
         families = ("intensity",)
