@@ -182,11 +182,11 @@ def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Proble
 
 def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     """Return, by Id, what leads out of the folder of pictures by symbolic links."""
-    problems, resolved = {}, functools.cache(Path.resolve)
+    problems, resolved = {}, functools.cache(os.path.realpath)
     for sample in samples:
         for path in sample.paths:
             real = resolved(path if path.is_symlink() else path.parent)
-            if not real.is_relative_to(resolved(images)):
+            if not Path(real).is_relative_to(resolved(images)):
                 reason = f"is a link to {real}, outside the folder of pictures"
                 problems[sample.id] = Problem(sample.id, path.name, reason, f"copy the file into {images}")
     return problems
