@@ -1,4 +1,4 @@
-"""Pictures of a sample (PNG, TIFF, OME-TIFF, JPEG; 8 or 16 bit grey), and label images of what they show."""
+"""Pictures of a sample (PNG, TIFF, OME-TIFF, JPEG; 8 or 16 bit grey)."""
 
 import io
 import logging
@@ -7,13 +7,11 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
-from pipeline.core.files import replacing
+from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.data.samples import CHANNELS, COLOURS, Sample
 
 _TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0}
@@ -172,60 +170,3 @@ _READERS: dict[str, Callable[[Path], tuple[NDArray[np.generic], float | None]]] 
     ".jpg": _read_jpeg,
     ".jpeg": _read_jpeg,
 }
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """Cells and nuclei of one picture, matched: the same number is the same cell.
-
-    Attributes
-    ----------
-    cells, nuclei : ndarray, shape (height, width), uint16, or uint32 beyond 65,535 cells
-        Label images, 0 is background; labels run from 1 to the number of cells without gaps, unless a
-        person has edited them. Every cell holds exactly one nucleus with the cell's own label.
-    """
-
-    cells: NDArray[np.integer[Any]]
-    nuclei: NDArray[np.integer[Any]]
-
-    @property
-    def count(self) -> int:
-        """Number of cells."""
-        return np.count_nonzero(np.bincount(self.cells.ravel())[1:])
-
-
-def smallest_type(largest: int) -> "type[np.uint16] | type[np.uint32]":
-    """Return the type of label images up to a label: every program reads 16 bits."""
-    return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
-
-
-def write_mask(path: Path, segmentation: Segmentation) -> None:
-    """Write a segmentation as a TIFF: page 1 cells, page 2 nuclei, the same number is the same cell."""
-    import tifffile
-
-    pages = np.stack([segmentation.cells, segmentation.nuclei])
-    with replacing(path) as temporary, tifffile.TiffWriter(temporary) as file:
-        for page, name in zip(pages, ("cells", "nuclei"), strict=True):
-            file.write(page, compression="zlib", photometric="minisblack", description=name, metadata=None)
-
-
-def read_mask(path: Path) -> Segmentation:
-    """Read what `write_mask` wrote.
-
-    Raises
-    ------
-    PipelineError
-        Where the file is missing, damaged or not of two uint16 pages.
-    """
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            pages = [page.asarray() for page in file.pages]
-    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
-        raise PipelineError(f"{path}: label image cannot be read ({error}); run extract again") from error
-    if len(pages) != 2 or any(
-        page.dtype not in (np.uint16, np.uint32) or page.shape != pages[0].shape for page in pages
-    ):
-        raise PipelineError(f"{path}: not two uint16 pages of one size (cells, nuclei); run extract again")
-    return Segmentation(*pages)

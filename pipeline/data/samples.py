@@ -64,14 +64,20 @@ class Sample:
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
-    """Return, by Id, a digest of each sample's pictures: their paths below their folder, content, pixel size.
+    """Return, by Id, 16 digits of each sample's pixels' files, and 16 of their paths and the pixel size.
 
-    A picture that was copied or touched keeps its digest. The work folder keeps them: see `see`.
+    Paths are those below the folder of pictures. A picture that was copied or touched keeps its digest; the
+    work folder keeps them (`see`).
     """
     listed = list(samples)
-    content = see({name: path for one in listed for name, path in one.files.items()}, work.pictures, _digest)
-    files = {one.id: [[name, content[name]] for name in one.files] for one in listed}
-    return {one.id: text_digest([files[one.id], one.pixel_size_um]) for one in listed}
+    content = see(
+        {name: path for one in listed for name, path in one.files.items()}, work.pictures_seen, _digest
+    )
+    return {
+        one.id: text_digest([content[name] for name in one.files])[:16]
+        + text_digest([list(one.files), one.pixel_size_um])[:16]
+        for one in listed
+    }
 
 
 def _digest(path: Path) -> str:

@@ -16,7 +16,8 @@ from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import read_mask, read_picture
+from pipeline.data.masks import read_mask
+from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints
 from pipeline.networks.checkpoints import open_network, weights_path
 from pipeline.networks.onnx import Forward

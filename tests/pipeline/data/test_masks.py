@@ -4,7 +4,7 @@ import tifffile
 from PIL import Image
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.pictures import Segmentation, read_mask, write_mask
+from pipeline.data.masks import Segmentation, read_mask, write_mask
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import features
 from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError, read_problems
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import read_mask
+from pipeline.data.masks import read_mask
 from pipeline.stages import measuring
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import ExtractOptions
