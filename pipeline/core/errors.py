@@ -1,6 +1,7 @@
 """Errors reported in one line: what the user can correct, and samples that cannot be used."""
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -49,15 +50,19 @@ def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
     """
     kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
     rows = sorted(kept + [(stage, problem) for problem in set(problems)])
-    with replacing(path) as temporary, temporary.open("w", newline="") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["stage", *(field.name for field in fields(Problem))])
         writer.writerows((name, *astuple(problem)) for name, problem in rows)
 
 
 def read_problems(path: Path) -> list[tuple[str, Problem]]:
-    """Read the skipped samples, each with the stage that skipped it; none where there is no file."""
+    """Read the skipped samples, each with the stage that skipped it; none where there is no file.
+
+    Lines that are damaged do not count: the stage lists them again.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as stream:
-        return [(name, Problem(*problem)) for name, *problem in list(csv.reader(stream))[1:]]
+    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    return [(name, Problem(*problem)) for name, *problem in rows if len(problem) == len(fields(Problem))]

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,13 +65,21 @@ def check_bytes(size: int, what: str = "the file") -> None:
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file's content as hexadecimal digits; read once while it does not change."""
     found = path.stat()
-    return _digest(path.resolve(), found.st_size, found.st_mtime_ns)
+    return _digest(path.resolve(), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @functools.cache
-def _digest(path: Path, _size: int, _changed: int) -> str:
+def _digest(path: Path, *_state: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """Return the sha256 of a file, or of a folder's files by name; those that are hidden do not count."""
+    if not path.is_dir():
+        return file_digest(path)
+    names = {file.relative_to(path).as_posix(): file for file in path.rglob("[!.]*") if file.is_file()}
+    return text_digest({name: file_digest(file) for name, file in names.items()})
 
 
 def text_digest(value: object) -> str:
@@ -80,18 +88,40 @@ def text_digest(value: object) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`, moved over it when the block succeeds.
 
     A reader sees the old file or the new one, never half of it; a kill leaves the old one.
+
+    Parameters
+    ----------
+    path : Path
+    synced : bool
+        Whether the file is on the disk before it takes the place of the old one, so that a power cut leaves
+        one of the two as well. Not needed where a damaged file is noticed and made again in no time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_of(path)
     try:
         yield temporary
+        if synced:
+            sync(temporary)
         temporary.replace(path)
+        if synced:
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of files, is on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders
+    number = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def temporary_of(path: Path) -> Path:
@@ -102,7 +132,21 @@ def temporary_of(path: Path) -> Path:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, all or nothing."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_signed(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values as JSON with their digest; see `read_signed`."""
+    write_text(path, json.dumps({**values, "sha256": text_digest(values)}, indent=1))
+
+
+def read_signed(path: Path) -> dict[str, Any]:
+    """Read what `write_signed` wrote; nothing where there is nothing, or it is damaged."""
+    try:
+        values: dict[str, Any] = dict(json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
+    return values if values.pop("sha256", "") == text_digest(values) else {}
 
 
 def write_table(path: Path, rows: "pd.DataFrame") -> None:

@@ -15,17 +15,25 @@ A stage that may run several times in a work folder (once per network) overrides
 ``Workspace(options.work).record(f"{self.name}-{name}")``.
 """
 
+import errno
+import json
+import os
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest, remove_leftovers, write_text
+from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
+from pipeline.core.files import content_digest, file_digest, remove_leftovers, write_text
 from pipeline.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Advance = Callable[[int], None]
 """Called with the number of units just finished."""
@@ -117,6 +125,10 @@ class Stage(Protocol[AnyOptions, AnySummary]):
         """Return what has to be there for the stage to be up to date."""
         ...
 
+    def flaws(self, options: AnyOptions) -> list[str]:  # noqa: ARG002 - the protocol's names
+        """Say in words what is wrong with files beside inputs and outputs: nothing, in most stages."""
+        return []
+
     def run(self, options: AnyOptions, progress: Progress) -> AnySummary:
         """Make the outputs, whatever was there before; killed and called again, go on where it was."""
         ...
@@ -135,6 +147,10 @@ class Record(BaseModel):
         Options of the stage, so that its inputs can be looked at again.
     inputs : dict
         Name of an input (a file, an option, a family) to its fingerprint.
+    outputs : dict
+        Path of an output, seen from the folder that the record is of, to the digest of its content.
+    problems : list
+        What the stage listed in problems.csv.
     summary : dict or None
         What it said in the end; None in records of older versions, which do not count as up to date.
     """
@@ -144,32 +160,122 @@ class Record(BaseModel):
     stage: str
     options: dict[str, JsonValue]
     inputs: dict[str, str]
+    outputs: dict[str, str] = {}
+    problems: list[tuple[str, str, str, str]] = []
     summary: dict[str, JsonValue] | None = None
 
 
 def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress: Progress) -> AnySummary:
     """Run a stage unless its outputs are there and were made from the same inputs; then record it.
 
-    The record is removed before the outputs change and written last: one that is there is true.
+    The record is removed before the outputs change and written last: one that is there is true. Meanwhile no
+    other process runs a stage in the folder.
     """
     now = stage.inputs(options)
     path = stage.record(options)
     record = read_record(path)
     if record is not None and not stale(stage, options, record, now):
+        _list_problems(path, record)
         return stage.summary.model_validate(record.summary).again()
-    path.unlink(missing_ok=True)
-    done = stage.run(options, progress)
-    for folder in (getattr(options, "work", None), getattr(options, "out", None)):
-        if isinstance(folder, Path):  # only now: a process of a run that was killed may live a moment longer
-            remove_leftovers(folder)
-    written = Record(
+    with _alone(path.parent, stage.name):
+        for name in damaged(path, record):
+            progress.note(f"{name} was damaged or changed since {stage.name} made it: it is made again")
+            if (folder_of(path) / name).is_file():
+                (folder_of(path) / name).unlink()
+        path.unlink(missing_ok=True)
+        done = stage.run(options, progress)
+        for folder in (getattr(options, "work", None), getattr(options, "out", None)):
+            if isinstance(
+                folder, Path
+            ):  # only now: a process of a run that was killed may live a moment longer
+                remove_leftovers(folder)
+        write_text(path, _recorded(stage, options, now, done).model_dump_json(indent=1))
+    return done
+
+
+def _recorded(
+    stage: Stage[AnyOptions, AnySummary], options: AnyOptions, inputs: dict[str, str], done: AnySummary
+) -> Record:
+    path = stage.record(options)
+    outputs = {os.path.relpath(one, folder_of(path)): content_digest(one) for one in stage.outputs(options)}
+    listed = [astuple(problem) for name, problem in read_problems(_problems(path)) if name == stage.name]
+    return Record(
         stage=stage.name,
-        options=options.model_dump(mode="json"),
-        inputs=now,
+        options={name: _absolute(value) for name, value in options.model_dump().items()},
+        inputs=inputs,
+        outputs=outputs,
+        problems=listed,
         summary=done.model_dump(mode="json", exclude={"fresh"}),
     )
-    write_text(path, written.model_dump_json(indent=1))
-    return done
+
+
+def _absolute(value: Any) -> JsonValue:
+    """Return an option as JSON; a path says where it lies from wherever one looks."""
+    if isinstance(value, Path):
+        return os.path.abspath(value)  # noqa: PTH100 - links are kept as given
+    if isinstance(value, Mapping):
+        return {str(name): _absolute(one) for name, one in value.items()}
+    return [_absolute(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+def folder_of(record: Path) -> Path:
+    """Return the folder whose outputs a record tells of."""
+    return record.parent.parent if record.parent.name == "records" else record.parent
+
+
+def _problems(record: Path) -> Path:
+    return Workspace(folder_of(record)).problems
+
+
+def _list_problems(path: Path, record: Record) -> None:
+    """List again what a stage skipped, where the list was lost or damaged."""
+    problems = [Problem(*one) for one in record.problems]
+    if problems != [problem for name, problem in read_problems(_problems(path)) if name == record.stage]:
+        write_problems(_problems(path), record.stage, problems)
+
+
+@contextmanager
+def _alone(folder: Path, stage: str) -> Iterator[None]:
+    """Keep other processes from running a stage in a folder; the lock ends with this process, killed or not.
+
+    Raises
+    ------
+    PipelineError
+        If another process runs one there, or the file system knows no locks.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / ".lock", timeout=0, is_singleton=True), folder / ".running.json"
+    try:
+        lock.acquire()
+    except Timeout as error:
+        where = folder_of(folder / "record")
+        raise PipelineError(f"{_running(holder)} in {where}; wait for it or give another folder") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        raise PipelineError(f"{folder}: its disk knows no locks; give a folder on another disk") from error
+    try:
+        if lock.lock_counter == 1:  # a stage that runs within another finds the lock taken by its own process
+            since = f"{datetime.now():%Y-%m-%d %H:%M}"
+            said = {"stage": stage, "process": os.getpid(), "host": platform.node(), "since": since}
+            write_text(holder, json.dumps(said))
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _running(holder: Path) -> str:
+    """Say what runs in a folder, as far as it is known already."""
+    try:
+        said = json.loads(holder.read_bytes())
+        where = f"process {said['process']} on {said['host']} since {said['since']}"
+        return f"{said['stage']} is running ({where})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another command is running"
 
 
 def stale(
@@ -177,13 +283,62 @@ def stale(
 ) -> list[str]:
     """Say in words why what a record tells of is not up to date; empty where it is."""
     reasons = [f"{path.name} is gone" for path in stage.outputs(options) if not path.exists()]
+    reasons += [f"{name} was damaged or changed" for name in damaged(stage.record(options), record)]
     try:
         summary = stage.summary.model_validate(record.summary)
-        passing = [problem for problem in getattr(summary, "problems", ()) if problem.is_passing]
+        listed = getattr(summary, "problems", ())  # train counts its own
+        passing = [] if isinstance(listed, int) else [problem for problem in listed if problem.is_passing]
         reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")
-    return reasons + changes(record, now)
+    reasons += changes(record, now)
+    return reasons or stage.flaws(options)
+
+
+def damaged(path: Path, record: Record | None) -> list[str]:
+    """Return which outputs of a record are there, but not as the stage left them."""
+    known = {} if record is None else record.outputs
+    there = [(name, digest) for name, digest in known.items() if (folder_of(path) / name).exists()]
+    return [name for name, digest in there if content_digest(folder_of(path) / name) != digest]
+
+
+def check_intact(path: Path) -> None:
+    """Refuse a file of a work folder that is not as the stage left it that made it.
+
+    Raises
+    ------
+    PipelineError
+        Naming the stage that makes it again.
+    """
+    for folder in path.absolute().parents[:2]:
+        for one in sorted(Workspace(folder).record("").parent.glob("[!.]*.json")):
+            record, name = read_record(one), path.absolute().relative_to(folder)
+            made = {} if record is None else record.outputs
+            own = [output for output in (name.as_posix(), name.parts[0]) if output in made]
+            if record and own and content_digest(folder / own[0]) != made[own[0]]:
+                raise PipelineError(
+                    f"{path}: damaged, or changed since {record.stage} made it; run {record.stage} again"
+                )
+
+
+def read_made(path: Path, columns: list[str] | None = None) -> "pd.DataFrame":
+    """Read a table (parquet) of a work folder.
+
+    Raises
+    ------
+    PipelineError
+        If it is damaged.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    check_intact(path)
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise PipelineError(f"{path}: damaged; remove it, and run the command again that made it") from error
 
 
 def read_record(path: Path) -> Record | None:
@@ -209,11 +364,12 @@ def file_inputs(files: Mapping[str, Path]) -> dict[str, str]:
     Raises
     ------
     PipelineError
-        If one is not there.
+        If one is not there, or not as the stage left it that made it.
     """
     for path in files.values():
         if not path.is_file():
             raise PipelineError(f"{path}: no such file; check the path")
+        check_intact(path)
     return {name: file_digest(path) for name, path in files.items()}
 
 

@@ -2,9 +2,13 @@
 
 `Store` keeps bytes by key. `Parts` keeps rows of tables: a sample is looked up by its id and key in
 many small files of which only these two columns are read, and only the files that are needed are read whole.
+Every piece carries the digest of its content: one that a power cut or a bad copy damaged counts as not there,
+and is made again.
 """
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import replacing, text_digest
+from pipeline.core.files import file_digest, replacing, temporary_of
+
+_DIGITS = 24
+_NAME = re.compile(f"[0-9a-f]{{{_DIGITS}}}")
 
 
 class Store:
@@ -25,14 +32,16 @@ class Store:
         self._folder = folder
 
     def get(self, key: str) -> bytes | None:
-        """Return what was put under `key`, or None."""
+        """Return what was put under `key`, or None where nothing was, or it is damaged."""
         path = self._path(key)
-        return path.read_bytes() if path.is_file() else None
+        kept = path.read_bytes() if path.is_file() else b""
+        content = kept[hashlib.sha256().digest_size :]
+        return content if kept and kept == _signed(key, content) else None
 
     def put(self, key: str, content: bytes) -> None:
         """Keep `content` under `key`, a digest."""
-        with replacing(self._path(key)) as temporary:
-            temporary.write_bytes(content)
+        with replacing(self._path(key), synced=False) as temporary:
+            temporary.write_bytes(_signed(key, content))
 
     def clear(self) -> None:
         """Remove everything: the work is finished."""
@@ -42,8 +51,13 @@ class Store:
         return self._folder / key[:2] / key[2:]
 
 
+def _signed(key: str, content: bytes) -> bytes:
+    """Put the digest of a key and its content before the content."""
+    return hashlib.sha256(key.encode() + content).digest() + content
+
+
 class Parts:
-    """The finished rows of one table: small parquet files, never changed once written.
+    """The finished rows of one table: small parquet files named by the digest of their content.
 
     A row is valid for one sample under one key (a digest of its pictures and of how they are worked on), so
     a part written for pictures that have changed since, or that are gone, is simply not read.
@@ -58,14 +72,23 @@ class Parts:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Write rows with the columns ``Id`` and ``key`` as one part, all or nothing."""
-        name = text_digest(rows[["Id", "key"]].to_numpy().tolist())[:24]
-        with replacing(self.folder / f"{name}.parquet") as temporary:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_of(self.folder / "part")
+        try:
             pq.write_table(_pack(rows), temporary, compression="zstd")
+            temporary.replace(self.folder / f"{file_digest(temporary)[:_DIGITS]}.parquet")
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def index(self) -> dict[tuple[str, str], Path]:
-        """Return which part holds which (Id, key)."""
+        """Return which part holds which (Id, key); damaged parts are removed."""
         found: dict[tuple[str, str], Path] = {}
         for path in sorted(self.folder.glob("[!.]*.parquet")):
+            if not _NAME.fullmatch(path.stem):
+                continue  # not ours
+            if not file_digest(path).startswith(path.stem):
+                path.unlink()
+                continue
             keys = pq.read_table(path, columns=["Id", "key"])
             pairs = zip(keys["Id"].to_pylist(), keys["key"].to_pylist(), strict=True)
             found.update(dict.fromkeys(pairs, path))

@@ -52,6 +52,8 @@ class Workspace:
     """Group and fold of every labelled sample; made once, reused by every model."""
     tuning = _Below("tuning.db")
     """Optuna's studies (sqlite)."""
+    tuning_digest = _Below("records/tuning.sha256")
+    """Digest of the studies that a finished training left."""
     learners = _Below("learners")
     """Finished base learners of an unfinished training: what a killed run does not lose."""
     model = _Below("model")

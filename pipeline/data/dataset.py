@@ -12,6 +12,7 @@ from models.folds import positive_groups, stratified_group_folds
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted
+from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
@@ -145,7 +146,7 @@ def read_features(work: Workspace) -> pd.DataFrame:
     """
     if not work.features.is_file():
         raise PipelineError(f"{work.features}: no features there; run extract with --work {work.root} first")
-    return pd.read_parquet(work.features).set_index("Id")
+    return read_made(work.features).set_index("Id")
 
 
 def _unmatched(ids: pd.Index, file: str, reason: str, remedy: str) -> list[Problem]:

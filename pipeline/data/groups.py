@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.tables import by_id, read_table
 
@@ -83,7 +84,7 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index) -> Grouping:
 def _samples(work: Workspace, column: str) -> "pd.Series[str]":
     """Read one column of the samples by Id; no row where there is none."""
     if work.samples.is_file():
-        table = pd.read_parquet(work.samples)
+        table = read_made(work.samples)
         if column in table.columns:
             return table.set_index("Id")[column]
     return pd.Series([], index=pd.Index([], name="Id"), dtype=object)

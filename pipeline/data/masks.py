@@ -68,6 +68,11 @@ class Origin(NamedTuple):
     digest: str = ""
     key: str = ""
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether a person edited it: it is never made again."""
+        return self.state in ("edited", "lost")
+
 
 def smallest_type(largest: int) -> "type[np.uint16] | type[np.uint32]":
     """Return the type of label images up to a label: every program reads 16 bits."""
@@ -94,7 +99,7 @@ def write_mask(path: Path, segmentation: Segmentation, key: str = "") -> str:
     pages = np.stack([segmentation.cells, segmentation.nuclei])
     digest = _digest(list(pages))
     software = f"extract key={key} pixels={digest}" if key else ""
-    with replacing(path) as temporary, tifffile.TiffWriter(temporary) as file:
+    with replacing(path, synced=False) as temporary, tifffile.TiffWriter(temporary) as file:
         for page, name in zip(pages, ("cells", "nuclei"), strict=True):
             file.write(
                 page,

@@ -25,6 +25,9 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """File types that are read, in any case."""
 
+CONTENT_DIGITS = 16
+"""Leading digits of a fingerprint that are of the content of the files."""
+
 _UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{'|'.join(COLOURS.values())})", re.IGNORECASE)
@@ -64,7 +67,9 @@ class Sample:
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
-    """Return, by Id, 16 digits of each sample's pixels' files, and 16 of their paths and the pixel size.
+    """Return, by Id, `CONTENT_DIGITS` of the content of each sample's files, and as many of the rest.
+
+    The rest are their paths and the pixel size.
 
     Paths are those below the folder of pictures. A picture that was copied or touched keeps its digest; the
     work folder keeps them (`see`).
@@ -74,8 +79,8 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
         {name: path for one in listed for name, path in one.files.items()}, work.pictures_seen, _digest
     )
     return {
-        one.id: text_digest([content[name] for name in one.files])[:16]
-        + text_digest([list(one.files), one.pixel_size_um])[:16]
+        one.id: text_digest([content[name] for name in one.files])[:CONTENT_DIGITS]
+        + text_digest([list(one.files), one.pixel_size_um])[:CONTENT_DIGITS]
         for one in listed
     }
 

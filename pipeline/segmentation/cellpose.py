@@ -1,6 +1,5 @@
 """Segmentation by two Cellpose 3.1 networks: nuclei, and whole cells around them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
-from pipeline.core.files import replacing
+from pipeline.core.files import read_signed, write_signed
 from pipeline.core.workers import check_device
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture, read_picture
@@ -92,12 +91,11 @@ class CellposeSegmenter:
         if self.nuclei_diameter is not None and self.cell_diameter is not None:
             return self
         made_by = {"nuclei": self.nuclei.digest, "cells": self.cells.digest}
-        known = json.loads(record.read_text()) if record.is_file() else {}
+        known = read_signed(record)
         if known.get("weights") != made_by:
             found = self.estimate_diameters(some_pictures(samples))
             known = {"weights": made_by, "nuclei_diameter": found[0], "cell_diameter": found[1]}
-            with replacing(record) as temporary:
-                temporary.write_text(json.dumps(known, indent=1))
+            write_signed(record, known)
         return self.with_diameters(known["nuclei_diameter"], known["cell_diameter"])
 
     def with_diameters(self, nuclei: float, cells: float) -> Self:

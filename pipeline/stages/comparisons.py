@@ -16,7 +16,7 @@ from models.meta_learner import mean_group_size
 from models.metrics import balanced_f1, count, interval, resampled_counts
 from models.stacking import RANDOM_SPLIT, STACK, WITHOUT_SELECTION
 from pipeline.core.errors import PipelineError
-from pipeline.core.stage import Progress
+from pipeline.core.stage import Progress, check_intact
 from pipeline.core.workspace import Workspace
 
 ALWAYS_YES = 2 / 3
@@ -174,6 +174,7 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
     """
     if not work.base_log_odds.is_file():
         raise PipelineError(f"{work.base_log_odds}: missing; run train again with --work {work.root}")
+    check_intact(work.base_log_odds)
     with np.load(work.base_log_odds, allow_pickle=False) as kept:
         base = BaseLogOdds(
             nested=Nested(list(kept["inner"]), kept["outer"], kept["outer"]),

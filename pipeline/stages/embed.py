@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, Problem, write_problems
 from pipeline.core.files import file_digest, text_digest
-from pipeline.core.stage import Progress, Stage, Summary, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, option_inputs, read_made
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
@@ -183,7 +183,7 @@ def _without_row(work: Workspace, path: Path, ids: pd.Index) -> list[Problem]:
     """List the extracted pictures that a ready table lacks."""
     if not work.samples.is_file():
         return []
-    known = pd.read_parquet(work.samples, columns=["Id"])["Id"]
+    known = read_made(work.samples, ["Id"])["Id"]
     absent = sorted(set(known) - set(ids))
     if len(absent) == len(known):
         raise PipelineError(f"{path}: none of its ids is among the pictures of {work.root}; use their ids")

@@ -12,7 +12,7 @@ from models.metrics import Counts, all_positive_macro_f1, count, interval, per_l
 from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
-from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
 from pipeline.stages.comparisons import (
@@ -26,6 +26,7 @@ from pipeline.stages.comparisons import (
     selection,
 )
 from pipeline.stages.options import EvaluateOptions
+from pipeline.stages.predict import read_card
 
 Rows = dict[str, dict[str, float]]
 """A table: name of a row to column to value."""
@@ -109,7 +110,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
             If the model is of an older version.
         """
         work = Workspace(options.work)
-        card = json.loads((work.model / "card.json").read_text())
+        card = read_card(work.model)
         if "positives" not in card:
             raise PipelineError(f"{work.model}: was trained by an older version; run train again")
         with progress.track("Scoring", 1) as advance:
@@ -124,7 +125,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
 
 def read_predictions(work: Workspace) -> dict[str, OutOfFold]:
     """Read the out-of-fold predictions of every model: the stack, the top two, each location's binary."""
-    table = pd.read_parquet(work.out_of_fold)
+    table = read_made(work.out_of_fold)
     predictions = {}
     for name, part in table.groupby("model", observed=True):
         order = list(dict.fromkeys(part["location"]))

@@ -15,9 +15,9 @@ from features import describe
 from features.naming import parse
 from models.bundle import Model
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import replacing
+from pipeline.core.files import replacing, write_table
 from pipeline.core.names import unknown
-from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, table_inputs
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import find_location
@@ -87,8 +87,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         table = _table(options, work, model)
         with progress.track("Explaining pictures", len(table)) as advance:
             shares = model.stack.mean_shares(table, finished=advance)
-        with replacing(work.importances) as temporary:
-            shares.rename_axis("column").reset_index().to_parquet(temporary, index=False)
+        write_table(work.importances, shares.rename_axis("column").reset_index())
         return ImportancesSummary(columns=len(shares), locations=shares.shape[1], pictures=len(table))
 
 
@@ -100,7 +99,7 @@ def read_shares(work: Workspace) -> pd.DataFrame:
     DataFrame
         Columns of the model x trained locations; each location's shares sum to 1.
     """
-    return pd.read_parquet(work.importances).set_index("column")
+    return read_made(work.importances).set_index("column")
 
 
 def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -184,7 +183,7 @@ def _key(column: str, by: str) -> str:
 
 
 def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.DataFrame:
-    ids = pd.read_parquet(work.folds, columns=["Id"])["Id"].to_numpy()
+    ids = read_made(work.folds, ["Id"])["Id"].to_numpy()
     some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
     table = read_features(work).reindex(some) if work.features.is_file() else pd.DataFrame(index=some)
     for path in options.embeddings:

@@ -21,6 +21,9 @@ from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation import Segmenter
 
+MASK_DIGITS = 16
+"""Leading digits of a label image's digest that are in the key of what was measured in it."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -76,10 +79,10 @@ def mask_key(pictures: str, made_by: str) -> str:
 def row_key(pictures: str, mask: str) -> str:
     """Return the key of what was measured in pictures and a label image, by their digests.
 
-    What made the label image does not count: rows of one key are of the same cells. Without a label image, the
-    key of why there is none.
+    What made the label image does not count: rows of one key are of the same cells. Without a label image,
+    it is the key of why there is none.
     """
-    return f"{pictures}-{mask[:16]}"
+    return f"{pictures}-{mask[:MASK_DIGITS]}"
 
 
 def measure_chunk(chunk: Chunk) -> list[Problem]:

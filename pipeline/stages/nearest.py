@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import PipelineError, SampleError
+from pipeline.core.stage import read_made
 from pipeline.core.weights import read_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_labels
@@ -149,5 +150,5 @@ def _groups(work: Path | None) -> dict[str, str]:
     samples = Workspace(work).samples
     if not samples.is_file():
         raise PipelineError(f"{samples}: missing; run extract with --work {work} first, or leave --work out")
-    table = pd.read_parquet(samples, columns=["Id", "group"]).dropna()
+    table = read_made(samples, ["Id", "group"]).dropna()
     return dict(zip(table["Id"], table["group"], strict=True))

@@ -15,6 +15,7 @@ from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset import read_features
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.prediction_tables import read_outputs
 from pipeline.data.samples import find_samples, picture_inputs
@@ -163,7 +164,7 @@ def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> 
     given = {path: read_embedding(path) for path in options.embeddings}
     outputs = [read_outputs(options.outputs)] if options.outputs else []
     if model.card["extraction"] is not None:
-        table = pd.read_parquet(Workspace(options.work).features).set_index("Id")
+        table = read_features(Workspace(options.work))
     else:
         ids = {sample for one in (*computed, *given.values(), *outputs) for sample in one.index}
         table = pd.DataFrame(index=pd.Index(sorted(ids), name="Id"))

@@ -157,9 +157,9 @@ def take(shot: Shot) -> None:
     made = simulate_picture(shot.seed, shot.protein, shot.index, size=shot.size)
     for channel in CHANNELS:
         grey = np.rint(made.picture.plane(channel) * 255).astype(np.uint8)
-        with replacing(shot.image(channel)) as temporary:
+        with replacing(shot.image(channel), synced=False) as temporary:
             temporary.write_bytes(imagecodecs.png_encode(grey))
-    with replacing(shot.truth) as temporary:
+    with replacing(shot.truth, synced=False) as temporary:
         pages = np.stack([made.cells, made.nuclei])
         tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
 

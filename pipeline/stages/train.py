@@ -18,8 +18,8 @@ from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
 from pipeline.core.errors import PipelineError, write_problems
-from pipeline.core.files import file_digest, replacing, temporary_of
-from pipeline.core.stage import Progress, Stage, Summary
+from pipeline.core.files import file_digest, replacing, sync, temporary_of, write_table, write_text
+from pipeline.core.stage import Progress, Stage, Summary, check_intact, file_inputs
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
@@ -77,21 +77,19 @@ class Train(Stage[TrainOptions, TrainSummary]):
             files[f"groups {options.groups.name}"] = options.groups
         if work.samples.is_file():
             files["groups and copies of the samples"] = work.samples
-        for path in files.values():
-            if not path.is_file():
-                remedy = "run extract first" if path == work.features else "check the path"
-                raise PipelineError(f"{path}: no such file; {remedy}")
+        if uses_features(options) and not work.features.is_file():
+            raise PipelineError(f"{work.features}: no such file; run extract first")
         for path in (*options.embeddings, *options.outputs):
             if card_path(path).is_file():
                 files[f"card of {path.name}"] = card_path(path)
         settings = {f"option {name}": str(value) for name, value in options.settings.items()}
         method = {"the method of training": str(VERSION)}
-        return {name: file_digest(path) for name, path in files.items()} | settings | method
+        return file_inputs(files) | settings | method
 
     def outputs(self, options: TrainOptions) -> tuple[Path, ...]:
         """Return the model and what scores are made from."""
         work = Workspace(options.work)
-        return work.model, work.out_of_fold, work.base_log_odds
+        return work.model, work.folds, work.out_of_fold, work.base_log_odds
 
     def run(self, options: TrainOptions, progress: Progress) -> TrainSummary:
         """Train; base learners that a killed run finished are not fitted again.
@@ -122,6 +120,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
         _write_tables(stack, data, work)
         _write_selection(stack, data, work)
         _save(stack, work, card)
+        if work.tuning.is_file():
+            write_text(work.tuning_digest, file_digest(work.tuning))
         store.clear()
         return _summary(data)
 
@@ -169,17 +169,25 @@ def _fit(
 def _tuning(options: TrainOptions, data: Dataset, work: Workspace, note: Callable[[str], None]) -> Tuning:
     storage = None
     if options.trials and set(data.blocks) != {OUTPUTS}:  # learners of all locations are not tuned
+        _begin_studies(work)
         url = URL.create("sqlite", database=str(work.tuning.resolve()))
         storage = optuna.storages.RDBStorage(url.render_as_string())
     return Tuning(options.trials, options.tune_by, options.timeout, storage, note)
 
 
+def _begin_studies(work: Workspace) -> None:
+    """Keep the studies of a finished training only; others may be damaged, and need no fit that is kept."""
+    digest = work.tuning_digest.read_text() if work.tuning_digest.is_file() else ""
+    if not work.tuning.is_file() or file_digest(work.tuning) != digest:
+        for path in work.root.glob(f"{work.tuning.name}*"):
+            path.unlink()
+    work.tuning_digest.unlink(missing_ok=True)
+
+
 def _write_tables(stack: StackedLocations, data: Dataset, work: Workspace) -> None:
     """Write folds, out-of-fold predictions and base learners' log-odds."""
-    with replacing(work.folds) as temporary:
-        _folds(data).to_parquet(temporary, index=False)
-    with replacing(work.out_of_fold) as temporary:
-        _predictions(stack, data).to_parquet(temporary, index=False)
+    write_table(work.folds, _folds(data))
+    write_table(work.out_of_fold, _predictions(stack, data))
     with replacing(work.base_log_odds) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **_base_log_odds(stack, data))
 
@@ -247,6 +255,8 @@ def _save(stack: StackedLocations, work: Workspace, card: Mapping[str, Any]) -> 
     """Write the model beside its final folder and swap it in: a kill leaves the old one or the new one."""
     temporary = temporary_of(work.model)
     save_model(stack.model_, temporary, card)
+    for path in (*temporary.rglob("*"), temporary):
+        sync(path)
     shutil.rmtree(work.model, ignore_errors=True)
     temporary.rename(work.model)
 
@@ -277,7 +287,8 @@ def _extraction(work: Workspace) -> Any:
     """Read how the pictures were measured, which `predict` has to repeat."""
     if not work.extraction.is_file():
         raise PipelineError(f"{work.extraction}: missing; run extract again with --work {work.root}")
-    return json.loads(work.extraction.read_text())
+    check_intact(work.extraction)
+    return json.loads(work.extraction.read_bytes())
 
 
 def _summary(data: Dataset) -> TrainSummary:
