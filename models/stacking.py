@@ -42,6 +42,7 @@ from models.tuning import Tuning, choose
 
 Floats = NDArray[np.float64]
 Always = Literal["auto", "yes", "no"]
+Filters = Mapping[str, Labels]
 
 STACK = "stack"
 TOP_TWO = "top two"
@@ -273,7 +274,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         fold: NDArray[np.int16],
         *,
         groups: NDArray[np.generic] | None = None,
-        keep: Mapping[str, Labels] | None = None,
+        keep: Filters | None = None,
         confident: bool = False,
         random_fold: NDArray[np.int16] | None = None,
         store: Store | None = None,
@@ -331,13 +332,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return JOINT_KINDS if block in self.of_networks else self.kinds
 
     def _fit(
-        self,
-        fitter: CrossFitter,
-        names: list[str],
-        keep: Mapping[str, Labels],
-        size: float,
-        *,
-        confident: bool,
+        self, fitter: CrossFitter, names: list[str], keep: Filters, size: float, *, confident: bool
     ) -> None:
         self.choices_ = choose(fitter, self.tuning or Tuning())
         metas = self._meta_learners(names, fitter, size)

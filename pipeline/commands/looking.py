@@ -94,6 +94,7 @@ def status(options: StatusOptions) -> None:
 
     Example: python run.py status --work demo/work
     """
+    from rich.markup import escape
     from rich.table import Table
 
     from pipeline.stages.status import status as look
@@ -101,5 +102,5 @@ def status(options: StatusOptions) -> None:
     table = Table("stage", "state", "why", box=None)
     for stage in look(options.work):
         state = f"[{COLOURS[stage.state]}]{stage.state}[/]"
-        table.add_row(stage.stage, state, "\n".join(stage.reasons))
+        table.add_row(escape(stage.stage), state, escape("\n".join(stage.reasons)))
     console.print(table)

@@ -50,7 +50,10 @@ def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
     """
     kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
     rows = sorted(kept + [(stage, problem) for problem in set(problems)])
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["stage", *(field.name for field in fields(Problem))])
         writer.writerows((name, *astuple(problem)) for name, problem in rows)

@@ -140,6 +140,9 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
         match = _NAME.fullmatch(path.stem)
         if match is None or path.suffix.lower() not in SUFFIXES:
             continue
+        if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
+            problems.append(Problem(shown, shown, "its name is not UTF-8", "rename the file"))
+            continue
         channel = _CHANNEL_OF[match["colour"].lower()]
         if channel in files[match["id"]]:
             other = files[match["id"]][channel].name

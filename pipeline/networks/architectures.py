@@ -50,15 +50,7 @@ class CnnHyperparameters(Options):
 
 
 class Architecture(NamedTuple):
-    """What is known about a network before it is built.
-
-    Attributes
-    ----------
-    build : callable
-        Number of outputs to trunk and head, untrained.
-    side : int
-        Side in pixels of the pictures that it was designed for.
-    """
+    """What builds untrained trunk and head, given a number of outputs, and the side of pictures it is for."""
 
     build: Callable[[int], "Parts"]
     side: int
@@ -73,13 +65,7 @@ def build_network(name: str, outputs: int) -> "ModuleDict":
 
 
 def architecture(name: str) -> Architecture:
-    """Return what is known about a network.
-
-    Raises
-    ------
-    PipelineError
-        If no network has that name; the message lists the known ones.
-    """
+    """Return what is known about a network; refuse an unknown name, listing the known ones."""
     if name not in ARCHITECTURES:
         raise PipelineError(unknown("network", name, ARCHITECTURES))
     return ARCHITECTURES[name]

@@ -60,13 +60,7 @@ class CnnCard(WeightsCard):
 
 
 def weights_path(embedder: Embedder) -> Path:
-    """Return the file of a network's weights, checked against its digest.
-
-    Raises
-    ------
-    PipelineError
-        If it is missing, or is another file than the one meant.
-    """
+    """Return the file of a network's weights; refuse one that is missing or has another digest."""
     path = SHIPPED / embedder.weights  # which an absolute path replaces
     if not path.is_file():
         raise PipelineError(
@@ -118,12 +112,8 @@ _REPEATED = ("conv1.", "encoder2.", "encoder3.", "encoder4.", "encoder5.")
 def load_checkpoint(network: "ModuleDict", name: str, state: "State") -> None:
     """Fill a network, by the name of its architecture, with the ``state_dict`` of a published checkpoint.
 
-    A checkpoint without class outputs of use, as ImageNet's, fills the trunk alone.
-
-    Raises
-    ------
-    ValueError
-        If the names or shapes are not those of the architecture, naming the first that differ.
+    A checkpoint without class outputs of use, as ImageNet's, fills the trunk alone. ValueError if names or
+    shapes are not those of the architecture, naming the first that differ.
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
     own = any(key.startswith("trunk.") for key in state)

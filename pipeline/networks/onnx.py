@@ -91,13 +91,7 @@ def _check(path: Path, said: OnnxDescription) -> None:
 
 
 def open_onnx(embedder: Embedder) -> Forward:
-    """Open an ONNX network with ONNX Runtime, one thread, on the CPU.
-
-    Raises
-    ------
-    PipelineError
-        If the file is no network, or its inputs or outputs are not as described.
-    """
+    """Open an ONNX network with ONNX Runtime, one thread, on the CPU; refuse one that is not as described."""
     import onnxruntime
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 

@@ -85,25 +85,14 @@ class Embedder(BaseModel):
 
 
 def prepare(pixels: Planes, preprocessing: Preprocessing) -> Planes:
-    """Return a network's input.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (4, height, width), float32
-        A picture or a crop of one, in [0, 1].
-
-    Returns
-    -------
-    ndarray, shape (channels, side, side), float32
-    """
+    """Return a network's input, shape (channels, side, side), of a picture or a crop of one, in [0, 1]."""
     planes = squared(pixels, preprocessing.side)
     if preprocessing.scale == "picture":
         planes = _scaled(planes)
     order = [CHANNELS.index(channel) for channel in preprocessing.channels]
     mean = np.array(preprocessing.mean, np.float32)[:, None, None]
     std = np.array(preprocessing.std, np.float32)[:, None, None]
-    ready: Planes = (planes[order] - mean) / std
-    return ready
+    return np.asarray((planes[order] - mean) / std)
 
 
 def squared(pixels: NDArray[Number], side: int) -> NDArray[Number]:

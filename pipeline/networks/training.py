@@ -40,20 +40,9 @@ FOCUS = 2.0
 class TrainingRun:
     """What all networks of a run share.
 
-    Attributes
-    ----------
-    pixels : ndarray, shape (pictures, 4, side, side), uint8
-    preprocessing : Preprocessing
-        That made them.
-    targets : ndarray of bool, shape (pictures, locations)
-    fingerprints : dict of str to str
-        Id of each picture to what its pixels are known by.
-    fold : ndarray of int, shape (pictures,)
-        The stack's folds.
-    folder : Path
-        Of weights and checkpoints.
-    jobs : int
-        Threads.
+    Pixels have shape (pictures, 4, side, side), targets (pictures, locations). `fingerprints` are the ids of
+    the pictures and what their pixels are known by, `fold` is the stack's; weights and checkpoints lie in the
+    folder, and jobs are threads.
     """
 
     pixels: Bytes
@@ -162,13 +151,9 @@ def cnn_training(
 ) -> TrainingLoop:
     """Return the training of a network.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (pictures, channels, side, side), uint8
-        May lie on disk.
-    targets : ndarray of bool, shape (pictures, locations)
-    rows, validation : ndarray of int
-        Pictures to train on, and to choose the epoch by; without the latter, the last epoch is kept.
+    Pixels, shape (pictures, channels, side, side), may lie on disk; targets have shape (pictures, locations).
+    `rows` are the pictures to train on and `validation` those to choose the epoch by; without any, the last
+    one is kept.
     """
     import torch
 
@@ -215,8 +200,7 @@ def log_odds(network: "ModuleDict", pixels: Bytes, rows: Rows, device: str = "cp
 def positive_weights(targets: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Weigh each location's positives by the square root of how rare they are, at most `HEAVIEST`."""
     share = np.maximum(targets.mean(axis=0), 1e-6)
-    weights: NDArray[np.float32] = np.clip(np.sqrt((1 - share) / share), 1, HEAVIEST).astype(np.float32)
-    return weights
+    return np.asarray(np.clip(np.sqrt((1 - share) / share), 1, HEAVIEST), np.float32)
 
 
 def loss_of(logits: "Tensor", targets: "Tensor", weights: "Tensor", kind: Loss) -> "Tensor":
@@ -246,5 +230,4 @@ def unweighted(logits: NDArray[np.float32], weights: NDArray[np.float32]) -> NDA
 
     Without it, log-loss would prefer epochs that are unsure to epochs that tell locations apart.
     """
-    true: NDArray[np.float32] = logits - np.log(weights)
-    return true
+    return np.asarray(logits - np.log(weights))

@@ -29,17 +29,10 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Field:
-    """One annotated field.
+    """One annotated field, named by its files without their endings; a value of `labels` is one object.
 
-    Attributes
-    ----------
-    name : str
-        What the files are called, without their endings.
-    planes : ndarray, shape (2 or 3, height, width), float32
-        What is seen of the objects, in one plane (nuclei) or two (microtubules and ER), and last the nuclei,
-        zeros where the objects are the nuclei.
-    labels : ndarray, shape (height, width), int32
-        0 is background; every other value is one object.
+    Planes, shape (2 or 3, height, width), show what is seen of the objects, in one plane (nuclei) or two
+    (microtubules and ER), and last the nuclei, zeros where the objects are the nuclei.
     """
 
     name: str
@@ -53,21 +46,11 @@ class Field:
 
 
 def read_fields(objects: str, images: Path, labels: Path) -> list[Field]:
-    """Read annotated fields.
+    """Read annotated fields of ``nuclei`` or ``cells``; refuse what is missing, unreadable or of other sizes.
 
-    Parameters
-    ----------
-    objects : str
-        ``nuclei`` or ``cells``.
-    images, labels : Path
-        Either ``<name>_image.png`` in one folder and ``<name>_label.png`` in another (or the same): one
-        grey plane of nuclei each. Or pictures of four channels, as for `extract`, and ``<Id>.tif`` with two
-        pages (cells, nuclei), as `extract` and `simulate` write them; fields without one are left out.
-
-    Raises
-    ------
-    PipelineError
-        Where a folder is missing or holds no fields, a file cannot be read, or sizes differ.
+    Either ``<name>_image.png`` in one folder and ``<name>_label.png`` in another (or the same): one grey
+    plane of nuclei each. Or pictures of four channels, as for `extract`, and ``<Id>.tif`` with two pages
+    (cells, nuclei), as `extract` and `simulate` write them; fields without one are left out.
     """
     for folder in (images, labels):
         if not folder.is_dir():

@@ -4,6 +4,7 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,16 +77,9 @@ class Weights:
 def find_weights(name: str) -> Weights:
     """Find weights by path, by the name of a shipped file, or by an official name in Cellpose's cache.
 
-    Parameters
-    ----------
-    name : str
-        ``shipped:nuclei`` or ``shipped:cells``; ``nuclei``, ``cyto2`` or ``cyto3``; or the path of a file
-        written by `train-segmenter` (.safetensors) or by Cellpose 3.
-
-    Raises
-    ------
-    PipelineError
-        Where the file is missing, saying what to download to where; or does not match its card.
+    Names are ``shipped:nuclei`` or ``shipped:cells``; ``nuclei``, ``cyto2`` or ``cyto3``; files are those of
+    `train-segmenter` (.safetensors) or of Cellpose 3. A file that is missing is refused, saying what to
+    download to where, and so is one that does not match its card.
     """
     if name.startswith("shipped:"):
         return _with_card(SHIPPED / f"{name.removeprefix('shipped:')}.safetensors")
@@ -113,13 +107,7 @@ def _with_card(path: Path) -> Weights:
 
 
 def read_segmenter_card(path: Path) -> SegmenterCard:
-    """Read the card of a segmenter's weights.
-
-    Raises
-    ------
-    PipelineError
-        Where the card is missing or damaged.
-    """
+    """Read the card of a segmenter's weights; refuse one that is missing or damaged."""
     card = read_card(path, SegmenterCard)
     if card is None:
         raise PipelineError(f"{card_path(path)}: missing; weights come with a card of this name, copy it too")
@@ -137,25 +125,16 @@ def build_network(diameter: float) -> "Module":
 
 
 def fill_network(network: "Module", state: "Mapping[str, Tensor]") -> None:
-    """Fill a network with weights; Cellpose's older files lack the diameters stored among them.
+    """Fill a network with weights; ValueError, naming the first, where names or shapes are not the network's.
 
-    Raises
-    ------
-    ValueError
-        Where names or shapes are not those of the network, naming the first that differ.
+    Cellpose's older files lack the diameters stored among them.
     """
     load_state(network, _NAME, state, optional=("diam_mean", "diam_labels"))
 
 
 @lru_cache(maxsize=4)
 def load_network(weights: Weights, device: str = "cpu") -> "Module":
-    """Return the network of a file of weights, ready to predict on a device.
-
-    Raises
-    ------
-    PipelineError
-        Where the file cannot be read or holds another architecture.
-    """
+    """Return the network of a file of weights, ready for a device; refuse one of another architecture."""
     import torch
 
     network = build_network(weights.diameter)
@@ -206,14 +185,11 @@ def repeated_convolution(convolution: "Conv2d") -> "Callable[[Tensor], Tensor]":
     import torch
 
     # which of three neighbouring copies, seen from the first or the second of a pair, come from which pixel
-    copies = torch.tensor((((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))).to(convolution.weight.detach())
-    kernels = {
-        (down, right): torch.einsum(
-            "ay,oiyx,bx->oiab", copies[down], convolution.weight.detach(), copies[right]
-        ).contiguous(memory_format=torch.channels_last)
-        for down in (0, 1)
-        for right in (0, 1)
-    }
+    weight, kernels = convolution.weight.detach(), {}
+    copies = torch.tensor((((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))).to(weight)
+    for down, right in product((0, 1), repeat=2):
+        kernel = torch.einsum("ay,oiyx,bx->oiab", copies[down], weight, copies[right])
+        kernels[down, right] = kernel.contiguous(memory_format=torch.channels_last)
     bias = None if convolution.bias is None else convolution.bias.detach()
 
     def convolve(planes: "Tensor") -> "Tensor":
@@ -225,10 +201,8 @@ def repeated_convolution(convolution: "Conv2d") -> "Callable[[Tensor], Tensor]":
             )
             for (down, right), kernel in kernels.items()
         }
-        shape = (*parts[0, 0].shape[:2], 2 * height, 2 * width)
-        result = torch.empty(
-            shape, dtype=parts[0, 0].dtype, device=planes.device, memory_format=torch.channels_last
-        )
+        like, shape = parts[0, 0], (*parts[0, 0].shape[:2], 2 * height, 2 * width)
+        result = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
         for (down, right), part in parts.items():
             result[:, :, down::2, right::2] = part
         return result
@@ -237,12 +211,9 @@ def repeated_convolution(convolution: "Conv2d") -> "Callable[[Tensor], Tensor]":
 
 
 def save_weights(path: Path, state: "Mapping[str, Tensor]", card: SegmenterCard) -> SegmenterCard:
-    """Write weights in half precision with their card; return the card with the file's digest.
+    """Write weights with their card, which is returned with the file's digest.
 
-    Raises
-    ------
-    ValueError
-        Where a weight is not finite in half precision.
+    ValueError where a weight is not finite in the half precision that they are written in.
     """
     signed = card.model_copy(update={"sha256": save_state(path, state, half=True)})
     write_card(path, signed)

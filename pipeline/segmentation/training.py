@@ -40,14 +40,7 @@ FROM_SCRATCH, FINE_TUNING = 2e-3, 5e-4
 
 
 class Tile(NamedTuple):
-    """One training example.
-
-    Attributes
-    ----------
-    planes : ndarray, shape (channels, side, side), float32
-    target : ndarray, shape (3, side, side), float32
-        Flow down, flow right (unit vectors inside objects), and 1 inside objects.
-    """
+    """One training example: planes, shape (channels, side, side), and their `flow_target`."""
 
     planes: Plane
     target: Plane
@@ -60,8 +53,7 @@ class TileSampler:
     """
 
     def __init__(self, fields: Sequence[Field], diameter: float, side: int) -> None:
-        self._side, self._outer = side, side + 2 * MARGIN
-        self._diameter = diameter
+        self._side, self._outer, self._diameter = side, side + 2 * MARGIN, diameter
         self._fields = [shrink(field, diameter) for field in fields if field.labels.any()]
         self._diameters = [median_diameter(field.labels) for field in self._fields]
         self._inside = [np.flatnonzero(field.labels) for field in self._fields]
@@ -109,7 +101,10 @@ def shrink(field: Field, diameter: float) -> Field:
 
 
 def flow_target(labels: NDArray[np.int32]) -> Plane:
-    """Return Cellpose's training target of a label image: two flow planes and the inside of objects."""
+    """Return Cellpose's training target of a label image, shape (3, height, width).
+
+    Flow down, flow right (unit vectors inside objects), and 1 inside objects.
+    """
     return np.concatenate([flows_of(labels), (labels[None] > 0).astype(np.float32)])
 
 
@@ -139,9 +134,8 @@ def relight(planes: Plane, diameter: float, rng: np.random.Generator) -> Plane:
     normalised by themselves, as whole pictures are that show no glass between the cells.
     """
     own = normalise(planes[0]) if rng.random() < 0.5 else planes[0]
-    return np.stack(
-        [_relight_plane(plane, diameter, rng) if plane.any() else plane for plane in (own, planes[1])]
-    )
+    both = (own, planes[1])
+    return np.stack([_relight_plane(plane, diameter, rng) if plane.any() else plane for plane in both])
 
 
 def _relight_plane(plane: Plane, diameter: float, rng: np.random.Generator) -> Plane:
@@ -242,12 +236,7 @@ def segmenter_training(
 
 
 def flow_loss(output: "Tensor", target: "Tensor") -> "Tensor":
-    """Return Cellpose's loss: squared error of 5 × flows, halved, plus cross-entropy of being inside.
-
-    Parameters
-    ----------
-    output, target : Tensor, shape (batch, 3, side, side)
-    """
+    """Return Cellpose's loss: squared error of 5 × flows, halved, plus cross-entropy of being inside."""
     from torch.nn import functional
 
     flows = functional.mse_loss(output[:, :2], 5.0 * target[:, :2])

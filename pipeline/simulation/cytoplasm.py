@@ -171,9 +171,8 @@ def lipid_droplets(scene: Scene, rng: Generator) -> Plane:
     Proteins coat the droplet, so that the larger ones are rings with dark
     centres; cells differ a lot in how many they have.
     """
-    seeds = scene.scatter(
-        scene.cytoplasm * np.clip(scene.thickness, 0.05, 1), rng.gamma(1.5, 2.5, len(scene.population)), rng
-    )
+    weight = scene.cytoplasm * np.clip(scene.thickness, 0.05, 1)
+    seeds = scene.scatter(weight, rng.gamma(1.5, 2.5, len(scene.population)), rng)
     each = rng.poisson(6, len(seeds)) + 1
     spread = scene.px(1.6) * rng.standard_normal((each.sum(), 2), dtype=np.float32)
     droplets = np.repeat(seeds, each, axis=0) + spread

@@ -72,13 +72,9 @@ about 1. It knows nothing of expression, mixing, blur or noise.
 class SimulatedPicture:
     """A picture, whose values are multiples of 1/255, and what is true of it.
 
-    Attributes
-    ----------
-    cells, nuclei : ndarray, shape (height, width), uint16
-        True label images, numbered from 1 without gaps; a cell and its nucleus have the same number.
-        Every cell has one nucleus: cells whose nucleus lies beyond the border are seen but not numbered.
-    group : str
-        The protein's name, shared by all its pictures.
+    Label images are numbered from 1 without gaps; a cell and its nucleus have the same number. Every cell has
+    one nucleus: cells whose nucleus lies beyond the border are seen but not numbered. The group is the
+    protein's name, shared by all its pictures.
     """
 
     picture: Picture

@@ -36,23 +36,10 @@ STEP = 1.4
 def grow(
     scene: Scene, starts: Points, headings: Floats, growth: Growth, rng: Generator
 ) -> tuple[Points, Floats, NDArray[np.int64]]:
-    """Grow filaments inside the cells in which they start.
+    """Grow filaments inside the cells in which they start, in first directions given in radians.
 
-    Parameters
-    ----------
-    starts : ndarray, shape (n, 2), float32
-        Row and column of each filament's first point.
-    headings : ndarray, shape (n,), float32
-        First directions in radians.
-
-    Returns
-    -------
-    points : ndarray, shape (m, 2), float32
-        Points of all filaments.
-    age : ndarray, shape (m,), float32
-        Position along the filament of each point, from 0 to 1.
-    filament : ndarray, shape (m,), int64
-        Row of `starts` of each point.
+    Returns the points of all filaments and, for each of them, its position along the filament, from 0 to 1,
+    and the filament's row in `starts`.
     """
     labels = np.pad(scene.cells, 1)  # beyond the picture is no cell
     push = np.pad(scene.push, ((1, 1), (1, 1), (0, 0)))

@@ -65,9 +65,8 @@ def nucleoli(scene: Scene, rng: Generator) -> Plane:
     strongly enriched there.
     """
     texture = np.clip(1 + 0.18 * smooth_noise(scene.shape, scene.px(0.4), rng), 0.2, None)
-    return as_plane(
-        _soft_nucleoli(scene) * texture + rng.uniform(0.03, 0.15) * scene.envelope + _released(scene)
-    )
+    around = rng.uniform(0.03, 0.15) * scene.envelope + _released(scene)
+    return as_plane(_soft_nucleoli(scene) * texture + around)
 
 
 def fibrillar_center(scene: Scene, rng: Generator) -> Plane:
@@ -88,10 +87,9 @@ def nuclear_speckles(scene: Scene, rng: Generator) -> Plane:
     Splicing factors gather in interchromatin granule clusters: ragged, uneven in size, joined in places,
     never in nucleoli, over a clear nucleoplasmic background.
     """
-    coarse = smooth_noise(scene.shape, scene.px(0.65), rng) + 0.5 * smooth_noise(
-        scene.shape, scene.px(0.35), rng
-    )
-    patches = np.clip(2 * (coarse - rng.uniform(0.5, 0.85)), 0, 1.6)
+    coarse = smooth_noise(scene.shape, scene.px(0.65), rng)
+    mixed = coarse + 0.5 * smooth_noise(scene.shape, scene.px(0.35), rng)
+    patches = np.clip(2 * (mixed - rng.uniform(0.5, 0.85)), 0, 1.6)
     deep = np.clip(scene.nuclear_depth / scene.px(1.0), 0, 1)
     region = scene.envelope * (1 - _soft_nucleoli(scene))
     return as_plane(region * (deep * patches + rng.uniform(0.08, 0.22)) + _released(scene))
@@ -102,9 +100,7 @@ def nuclear_bodies(scene: Scene, rng: Generator) -> Plane:
 
     PML bodies, Cajal bodies and gems are discrete spheres of 0.3 to 1 µm.
     """
-    region = (scene.envelope & (scene.nucleoli == 0) & (scene.nuclear_depth > scene.px(0.6))).astype(
-        np.float32
-    )
+    region = as_plane(scene.envelope & (scene.nucleoli == 0) & (scene.nuclear_depth > scene.px(0.6)))
     number = rng.uniform(2.5, 12)
     spots = scene.scatter(region, rng.gamma(6, number / 6, len(scene.population)), rng)
     size = scene.px(rng.uniform(0.32, 0.5))

@@ -71,9 +71,8 @@ def _waves(orders: range, amplitude: float, rng: Generator) -> NDArray[np.float6
     """Draw a random periodic function of the angle with the given orders, shape (ANGLES,)."""
     wave = np.zeros(ANGLES)
     for order in orders:
-        wave += rng.normal(0, amplitude / (order - orders.start + 1)) * np.cos(
-            order * _TURN + rng.uniform(0, 2 * np.pi)
-        )
+        height = rng.normal(0, amplitude / (order - orders.start + 1))
+        wave += height * np.cos(order * _TURN + rng.uniform(0, 2 * np.pi))
     return wave
 
 
@@ -126,9 +125,8 @@ def _polar(centre: Points, window: Window, bend: NDArray[np.float32]) -> tuple[N
     """Angle index and distance of a window's pixels around a centre, in the plane bent by `bend` pixels."""
     rows = np.arange(window[0].start, window[0].stop, dtype=np.float32)[:, None]
     columns = np.arange(window[1].start, window[1].stop, dtype=np.float32)[None]
-    distance, angle = cv2.cartToPolar(
-        columns - centre[1] + bend[1][window], rows - centre[0] + bend[0][window]
-    )
+    down, right = rows - centre[0] + bend[0][window], columns - centre[1] + bend[1][window]
+    distance, angle = cv2.cartToPolar(right, down)
     index = (angle * np.float32(ANGLES / (2 * np.pi))).astype(np.int32)
     return np.minimum(index, ANGLES - 1), distance
 
@@ -157,9 +155,8 @@ def _largest_parts(labels: Labels, nuclear: NDArray[np.bool_]) -> Labels:
     size = parts.max() + 1
     owner = np.zeros(size, np.int64)
     owner[parts.ravel()] = labels.ravel()
-    rank = np.bincount(parts.ravel(), minlength=size) + labels.size * np.bincount(
-        parts[nuclear], minlength=size
-    )
+    inside = np.bincount(parts[nuclear], minlength=size)
+    rank = np.bincount(parts.ravel(), minlength=size) + labels.size * inside
     order = np.lexsort((rank, owner))
     last = np.append(owner[order][1:] != owner[order][:-1], True)
     keep = np.zeros(size, bool)

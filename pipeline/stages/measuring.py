@@ -137,7 +137,10 @@ def _measure(sample: Sample, pictures: str, mask: str, chunk: Chunk, work: Works
         return _Measured(keyed, _summary(problem=tuple(problem)))
     except (PipelineError, OSError):
         raise  # not of this sample alone: weights, a full disk
-    except Exception as error:  # noqa: BLE001 - one picture never ends the run
+    except Exception as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise  # Ctrl-C in compiled code
+        # one picture never ends the run
         return _unexpected(sample, error)
 
 

@@ -112,7 +112,7 @@ def test_ablations_are_scored_on_the_same_groups_as_the_stack(work: Workspace) -
 
 
 def test_a_model_of_an_older_version_is_refused(work: Workspace, tmp_path: Path) -> None:
-    for path in (work.out_of_fold, work.model / "card.json"):
+    for path in (work.out_of_fold, work.model / "card.json", work.model / "manifest.json"):
         copy = tmp_path / path.relative_to(work.root)
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())
