@@ -1,5 +1,6 @@
 """Find the samples of a folder, or read them from a table."""
 
+import functools
 import hashlib
 import math
 import os
@@ -14,6 +15,7 @@ from pipeline.core.files import check_readable, text_digest
 from pipeline.core.names import is_safe_id
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
+from pipeline.data.pixel_sizes import check_plausible
 from pipeline.data.tables import read_table
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
@@ -30,7 +32,18 @@ CONTENT_DIGITS = 16
 
 _UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
-_NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{'|'.join(COLOURS.values())})", re.IGNORECASE)
+_COLOUR = f"(?:{'|'.join(COLOURS.values())})"
+_NAME = re.compile(
+    rf"(?P<id>.+)_(?P<colour>{_COLOUR})(?:\.ome)?(?:{'|'.join(map(re.escape, SUFFIXES))})", re.IGNORECASE
+)
+_OTHER_COLOURS = re.compile(rf"(?:_{_COLOUR})+$", re.IGNORECASE)
+"""How ids end that are taken from names like ``<Id>_blue_red_green.jpg``: pictures of several stains."""
+
+MAKE_DO = (
+    "add the file or leave the sample out; for a stain that was never taken, save a black picture of the "
+    "same size under its name, and train on such pictures only"
+)
+"""The remedy where the picture of a channel is missing."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     Parameters
     ----------
     images : Path
-        Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .jpg, .jpeg).
+        Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .ome.tif, .ome.tiff, .jpg, .jpeg).
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
         holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``.
@@ -120,6 +133,9 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
     samples, problems = _from_folder(images) if table is None else _from_table(images, table)
+    outside = _outside(images, samples)
+    samples = [sample for sample in samples if sample.id not in outside]
+    problems += outside.values()
     if not samples:
         first = f"; first problem: {problems[0].file}: {problems[0].reason}" if problems else ""
         where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
@@ -137,8 +153,8 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
         names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     for name in names:
         path = images / name
-        match = _NAME.fullmatch(path.stem)
-        if match is None or path.suffix.lower() not in SUFFIXES:
+        match = _NAME.fullmatch(name)
+        if match is None:
             continue
         if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
             problems.append(Problem(shown, shown, "its name is not UTF-8", "rename the file"))
@@ -154,6 +170,9 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
     ambiguous = {problem.sample for problem in problems}
     samples = []
     for sample_id, channels in files.items():
+        others = _OTHER_COLOURS.search(sample_id)
+        if others and len(channels) <= others[0].count("_"):
+            continue
         problem = _check(sample_id, images, channels)
         if problem:
             problems.append(problem)
@@ -168,8 +187,20 @@ def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Proble
     missing = [channel for channel in CHANNELS if channel not in channels]
     if missing:
         names = ", ".join(f"{sample_id}_{COLOURS[channel]}.png" for channel in missing)
-        return Problem(sample_id, names, f"missing in {images}", "add the file or leave the sample out")
+        return Problem(sample_id, names, f"missing in {images}", MAKE_DO)
     return None
+
+
+def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
+    """Return, by Id, what leads out of the folder of pictures by symbolic links."""
+    problems, resolved = {}, functools.cache(Path.resolve)
+    for sample in samples:
+        for path in sample.paths:
+            real = resolved(path if path.is_symlink() else path.parent)
+            if not real.is_relative_to(resolved(images)):
+                reason = f"is a link to {real}, outside the folder of pictures"
+                problems[sample.id] = Problem(sample.id, path.name, reason, f"copy the file into {images}")
+    return problems
 
 
 def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
@@ -215,6 +246,8 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
 def _inside(images: Path, text: str) -> Path:
     name = text.strip()
     relative = PurePosixPath(name)
+    if "\0" in name:
+        raise ValueError(f"path {name!r} holds a NUL character; give the path of a file")
     if not name:
         raise ValueError("a channel has no path; fill in the path of every channel")
     if relative.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in relative.parts:
@@ -231,6 +264,6 @@ def _pixel_size(text: str) -> float | None:
         size = float(text)
     except ValueError:
         size = math.nan
-    if not 0 < size < 1000:
+    if not 0 < size < math.inf:
         raise ValueError(f"pixel_size_um '{text}' is not a positive number; give micrometres per pixel")
-    return size
+    return check_plausible(size)

@@ -18,6 +18,8 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION, perceptual_hash
 from pipeline.data.masks import Segmentation, read_matched_mask, write_mask
 from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.quality_control import VERSION as DOUBT_VERSION
+from pipeline.data.quality_control import doubt
 from pipeline.data.samples import Sample
 from pipeline.segmentation import Segmenter
 
@@ -67,8 +69,8 @@ def family_parts(work: Workspace, table: str, family: str) -> Parts:
 
 
 def hash_parts(work: Workspace) -> Parts:
-    """Parts with the perceptual hash of every picture."""
-    return Parts(work.parts / f"hashes-v{HASH_VERSION}")
+    """Parts with the perceptual hash of every picture, and what is wrong with it."""
+    return Parts(work.parts / f"hashes-v{HASH_VERSION}-doubts-v{DOUBT_VERSION}")
 
 
 def mask_key(pictures: str, made_by: str) -> str:
@@ -103,7 +105,7 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
         for family in chunk.families:
             _write_family(work, family, usable)
         if not chunk.hashed:
-            hashes = [row.keyed | {"hash": row.hash} for row in usable]
+            hashes = [row.keyed | {"hash": row.hash, "doubt": row.doubt} for row in usable]
             hash_parts(work).write(pd.DataFrame(hashes))
     if rows and not chunk.listed:
         summaries = [row.keyed | row.summary | _counts(row) for row in rows]
@@ -121,6 +123,7 @@ class _Measured:
     touches_border: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     picture: dict[str, dict[str, float]] = field(default_factory=dict)
     hash: str = ""
+    doubt: str = ""
 
 
 def _measure(sample: Sample, pictures: str, mask: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
@@ -162,7 +165,8 @@ def _measure_picture(
     whole = features.measure_field(picture.pixels, pixel_size_um=size, families=families)
     numbers |= {family: numbers[family] | row for family, row in whole.items()}
     summary = _summary(picture, found.count)
-    return _Measured(keyed, summary, cells, cut, numbers, perceptual_hash(picture.pixels))
+    seen = perceptual_hash(picture.pixels), doubt(picture.pixels, found)
+    return _Measured(keyed, summary, cells, cut, numbers, *seen)
 
 
 def _segment(

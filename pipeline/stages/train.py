@@ -138,7 +138,7 @@ def _fit(
         top_two=TOP_TWO,
         kinds=options.boosters,
         of_networks=(OUTPUTS,) if options.outputs else (),
-        always=options.always,
+        always=options.always == "yes",
     )
     keep = read_filters(options, targets)
     runs = 1 + bool(keep or options.select_confident) + options.random_split

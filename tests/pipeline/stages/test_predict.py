@@ -54,6 +54,8 @@ def measured(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
         options.work.mkdir(parents=True, exist_ok=True)
         features = pd.read_parquet(trained.features).head(4)
         features.to_parquet(Workspace(options.work).features, index=False)
+        seen = pd.DataFrame({"Id": features["Id"], "cells": 3, "doubt": ""})
+        seen.to_parquet(Workspace(options.work).samples, index=False)
         return SimpleNamespace(problems=[])
 
     def as_trained(options: PredictOptions, _card: object) -> ExtractOptions:
