@@ -87,7 +87,7 @@ def test_a_row_that_cannot_be_used_is_a_problem_with_a_remedy(tmp_path, row, rea
     assert problems[0].remedy
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "big"])
+@pytest.mark.parametrize("text", ["0", "-1", "inf", "big", "1 2"])
 def test_a_pixel_size_must_be_a_positive_number(tmp_path, text):
     header = "Id,red,green,blue,yellow,pixel_size_um"
     rows = (f"a,r.png,g.png,b.png,y.png,{text}", "good,r.png,g.png,b.png,y.png,0.1")
