@@ -159,11 +159,10 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
         f"predicting at random by prevalence, over {trained}": float(truth.mean()),
     }
     draws, seed = options.draws, options.seed
-    four = protocols(
-        predictions, grouped=card["grouped"], kaggle=options.kaggle_score, draws=draws, seed=seed
-    )
+    ungrouped = _ungrouped(stack, card)
+    four = protocols(predictions, ungrouped=ungrouped, kaggle=options.kaggle_score, draws=draws, seed=seed)
     return Scores(
-        protocol=_protocol(stack, grouped=card["grouped"]),
+        protocol=_protocol(stack, ungrouped),
         locations=_rows(table),
         totals=_totals(exact, resampled, trained, sum(number > 0 for number in card["positives"].values())),
         baselines=baselines,
@@ -212,10 +211,26 @@ def _top_two(predicted: OutOfFold) -> pd.DataFrame:
     return table
 
 
-def _protocol(stack: OutOfFold, *, grouped: bool) -> str:
+def _ungrouped(stack: OutOfFold, card: Mapping[str, Any]) -> int | None:
+    """Return how many pictures had no group when they were trained on; None where no groups were given.
+
+    Older versions said only whether any was given, but named the groups that they made; and they took a group
+    with a space behind its name for another one.
+    """
+    if "ungrouped" in card or not card["grouped"]:
+        number: int | None = card.get("ungrouped")
+        return number
+    named = stack.groups.astype(str)
+    made = named.isin([f"picture {sample}" for sample in named.index])
+    return int((made | named.str.strip().ne(named)).sum())
+
+
+def _protocol(stack: OutOfFold, ungrouped: int | None) -> str:
     pictures, groups = len(stack.truth), stack.groups.nunique()
-    if grouped:
+    if ungrouped == 0:
         kind = f"(B) in {groups} groups that no fold splits"
+    elif ungrouped is not None:
+        kind = f"(C) in {groups} groups, but the group of {ungrouped} pictures was not found. Optimistic"
     else:
         kind = (
             "(C) no groups given; only copies kept together. Optimistic if pictures of one antibody are "

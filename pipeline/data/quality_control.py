@@ -1,0 +1,78 @@
+"""Quality control: what is wrong with a picture so that no location can be named from it, in words.
+
+Every limit lies beyond all simulated pictures and all real ones that were tried, with their darkest and
+brightest planes: a picture that can be answered has no doubt.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.pictures import Segmentation
+from pipeline.data.samples import CHANNELS
+
+Plane = NDArray[np.float32]
+
+VERSION = 1
+"""Raise it when the same picture is judged otherwise than before."""
+
+SMALLEST_SIDE = 32
+"""Pixels: a nucleus of fewer than some ten pixels shows no location."""
+
+FLAT = 1e-4
+"""Share of pixels that may differ from the darkest one in a channel without signal: dead pixels."""
+
+OFFSET = 0.4
+"""Darkest value, of a range from 0 to 1, from which values have an offset, or the picture is not dark."""
+
+SATURATED = 0.5
+"""Share of pixels at the file format's largest value from which a channel is over-exposed or inverted."""
+
+NOISE = 0.1
+"""Correlation of neighbouring pixels below which a channel is noise: a microscope's blur is wider."""
+
+
+def doubt(pixels: NDArray[np.float32], found: Segmentation | None = None) -> str:
+    """Say why no location can be named from a picture; empty where nothing speaks against it.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width)
+        In [0, 1]; a channel that was not recorded is NaN.
+    found : Segmentation, optional
+        Its cells; unless given, a picture without cells is not told from others.
+    """
+    return next(_doubts(pixels, found), "")
+
+
+def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator[str]:
+    planes = dict(zip(CHANNELS, pixels, strict=True))
+    height, width = pixels.shape[1:]
+    if min(height, width) < SMALLEST_SIDE:
+        yield f"{width} × {height} pixels are too few for a cell; give the whole field"
+    for channel, plane in planes.items():
+        if float(plane.min()) >= OFFSET:
+            yield (
+                f"the darkest pixel of {channel} is at {plane.min():.0%} of the range (offset); "
+                "subtract the offset, or export the picture again"
+            )
+        if float((plane >= 1).mean()) >= SATURATED:
+            share = (plane >= 1).mean()
+            yield f"{share:.0%} of {channel} are at the largest value; expose less, or invert the picture"
+    for channel in ("protein", "nucleus"):
+        if float((planes[channel] != planes[channel].min()).mean()) <= FLAT:
+            yield f"{channel} is black or flat; export the channel again"
+        elif neighbour_correlation(planes[channel]) < NOISE:
+            yield f"{channel} is noise without a signal; check the staining, and which file is which channel"
+    if found is not None and not found.count:
+        yield "no cell was found; check that cells are in focus, and which file is which channel"
+
+
+def neighbour_correlation(plane: Plane) -> float:
+    """Return the correlation of pixels with their neighbours to the right and below; 1 in a flat plane."""
+    away = plane - plane.mean()
+    variance = float(np.square(away).mean())
+    if not variance:
+        return 1.0
+    return float((away[:, 1:] * away[:, :-1]).mean() + (away[1:] * away[:-1]).mean()) / (2 * variance)
