@@ -1,7 +1,14 @@
 """The command line: `python run.py --help`."""
 
+import io
+import os
 import sys
 from typing import NoReturn
+
+from pipeline.core.stopping import stop_at_once, stopping
+
+if __name__ == "__main__":
+    stop_at_once()  # what is imported next takes a second
 
 import typer
 from typer.exceptions import TyperException
@@ -46,12 +53,18 @@ for panel, commands in PANELS.items():
 
 def main() -> None:
     """Run the command line; what the user can correct is reported in one line, with exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of few letters, or a file name of no letters
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except PipelineError as error:
         _fail(str(error))
     except TyperException as error:  # an option that there is not, or that lacks its value
         _fail(error.format_message().replace("\n", " "))
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if error.filename is None:
             raise
@@ -66,4 +79,5 @@ def _fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    with stopping():
+        main()

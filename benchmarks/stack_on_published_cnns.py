@@ -93,7 +93,7 @@ def stack(
     columns = [output_column(network, name) for network in outputs.networks for name in LOCATIONS]
     table = pd.DataFrame(scaled(outputs.probability).reshape(len(fold), -1), outputs.ids, columns)
     truth = pd.DataFrame(outputs.truth, outputs.ids, list(LOCATIONS))
-    trained = StackedLocations(jobs=os.cpu_count() or 1, of_networks=(OUTPUTS,))
+    trained = StackedLocations(jobs=os.cpu_count() or 1, of_networks=(OUTPUTS,), always=True)
     with RichProgress().track("Base learners", trained.fits_needed([OUTPUTS], len(LOCATIONS), FOLDS)) as done:
         trained.fit(
             {OUTPUTS: table},

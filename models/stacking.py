@@ -7,7 +7,7 @@ Learners of all locations contribute as one pseudo-column each.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,6 @@ from models.meta_learner import (
 from models.tuning import Tuning, choose
 
 Floats = NDArray[np.float64]
-Always = Literal["auto", "yes", "no"]
 Filters = Mapping[str, Labels]
 
 STACK = "stack"
@@ -50,13 +49,6 @@ BIAS = "bias"
 
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
-
-COVERED = 0.99
-"""Share of rows with a trained location from which the stack always predicts its most probable one.
-
-Every protein is somewhere, but where many are somewhere without a model, a prediction at any price
-is mostly wrong.
-"""
 
 VERSION = 3
 """Raised when the same inputs and hyperparameters give another model."""
@@ -232,8 +224,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     of_networks : tuple of str
         Blocks that hold other networks' predictions, one column per network and location of Y, network by
         network (see `models.base_learners.votes`). The learners of all locations are trained on them.
-    always : {"auto", "yes", "no"}
-        Whether every row gets its most probable location; "auto": where nearly all training rows have one.
+    always : bool
+        Whether every row gets its most probable location, however improbable.
 
     Attributes
     ----------
@@ -256,7 +248,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         top_two: tuple[str, str] = ("Nucleoplasm", "Cytosol"),
         kinds: tuple[Kind, ...] = KINDS,
         of_networks: tuple[str, ...] = (),
-        always: Always = "auto",
+        always: bool = False,
     ) -> None:
         self.tuning = tuning
         self.seed = seed
@@ -335,7 +327,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self, fitter: CrossFitter, names: list[str], keep: Filters, size: float, *, confident: bool
     ) -> None:
         self.choices_ = choose(fitter, self.tuning or Tuning())
-        metas = self._meta_learners(names, fitter, size)
+        metas = self._meta_learners(names, size)
         self.deleted_ = deleted(fitter, keep, confident=confident)
         whole = nested_log_odds(fitter, self.choices_)
         more = {}
@@ -361,10 +353,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     def _predictions(self, fitter: CrossFitter, whole: Nested, meta: MetaLearner) -> Predictions:
         return nested_predictions(meta, whole, fitter.targets, fitter.fold, self.rule)
 
-    def _meta_learners(self, names: list[str], fitter: CrossFitter, size: float) -> dict[str, MetaLearner]:
-        covered = fitter.targets.any(axis=1).mean() >= COVERED
-        always = bool(covered) if self.always == "auto" else self.always == "yes"
-        metas = {STACK: MetaLearner(STACK, tuple(range(len(names))), always, size)}
+    def _meta_learners(self, names: list[str], size: float) -> dict[str, MetaLearner]:
+        metas = {STACK: MetaLearner(STACK, tuple(range(len(names))), self.always, size)}
         if set(self.top_two) <= set(names):
             both = tuple(names.index(name) for name in self.top_two)
             metas[TOP_TWO] = MetaLearner(TOP_TWO, both, group_size=size)

@@ -92,7 +92,7 @@ class RichProgress:
             return
         bars = Bars(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             RateColumn(),

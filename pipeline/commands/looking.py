@@ -18,6 +18,7 @@ def baseline(options: BaselineOptions) -> None:
     from pipeline.stages.baseline import baseline as run
 
     found = run(options)
+    say(found.matched)
     for name, row in found.annotators.iterrows():
         say(
             f"{name}: {counted(int(row['pictures']), 'picture')}, macro-F1 {row['macro_f1']:.3f} over "
@@ -94,6 +95,7 @@ def status(options: StatusOptions) -> None:
 
     Example: python run.py status --work demo/work
     """
+    from rich.markup import escape
     from rich.table import Table
 
     from pipeline.stages.status import status as look
@@ -101,5 +103,5 @@ def status(options: StatusOptions) -> None:
     table = Table("stage", "state", "why", box=None)
     for stage in look(options.work):
         state = f"[{COLOURS[stage.state]}]{stage.state}[/]"
-        table.add_row(stage.stage, state, "\n".join(stage.reasons))
+        table.add_row(escape(stage.stage), state, escape("\n".join(stage.reasons)))
     console.print(table)

@@ -114,19 +114,29 @@ def predict(options: PredictOptions) -> None:
     """Predict the locations of the protein in new pictures.
 
     The pictures are segmented, measured and embedded exactly as the model's training pictures were. A model
-    of other networks' predictions alone needs their tables, --outputs, and no pictures. The csv holds the
-    predicted locations and every location's probability. A sample that cannot be read is left out and
-    listed in problems.csv of the work folder.
+    of other networks' predictions alone needs their tables, --outputs, and no pictures. The csv has a row
+    for every picture: its locations, number of cells, status (answered, not_sure, no_answer, skipped), the
+    reason, and every location's probability. With --format kaggle, pictures without an answer have an empty
+    prediction, and the exit status is 1.
 
     Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
     """
     from pipeline.stages.predict import Predict
 
     done = execute(Predict(), options, RichProgress())
+    words = {"answered": "answered", "not_sure": "not sure", "no_answer": "without an answer"}
+    became = [f"{number:,} {words.get(status, status)}" for status, number in done.statuses.items()]
+    counts = f"{counted(done.rows, 'picture')}: {', '.join(became)}"
     if done.fresh:
-        written(options.output, f"{counted(done.rows, 'picture')} predicted")
+        written(options.output, counts)
     else:
-        say(f"Up to date: {options.output} ({counted(done.rows, 'picture')})")
+        say(f"Up to date: {options.output} ({counts})")
+    skipped = {one.sample for one in done.problems}
+    some([f"{sample}: {why}" for sample, why in done.unanswered.items() if sample not in skipped])
     if done.problems:
         say(f"{len(done.problems):,} skipped, with reason and remedy: {Workspace(options.work).problems}")
         some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])
+    if done.unanswered and options.format == "kaggle":
+        first = ", ".join(list(done.unanswered)[:10]) + (", …" if len(done.unanswered) > 10 else "")
+        say(f"Rows without a prediction, which the competition scores as wrong: {first}")
+        raise typer.Exit(1)

@@ -19,6 +19,10 @@ MAX_BYTES = "HPA_MAX_BYTES"
 """Environment variable: the bytes that one file may hold, packed or not; 1 GiB unless set."""
 
 
+MAX_PIXELS = "HPA_MAX_PIXELS"
+"""Environment variable: the pixels that a plane may have; 4096×4096 unless set."""
+
+
 class UnreadableError(ValueError):
     """A file is not one to read: why, and the remedy."""
 
@@ -53,13 +57,37 @@ def check_bytes(size: int, what: str = "the file") -> None:
     UnreadableError
         If it must not be read.
     """
-    given = os.environ.get(MAX_BYTES, "")
-    limit = int(given) if given.isdecimal() else 2**30
+    limit = _limit(MAX_BYTES, 2**30)
     if size > limit:
         raise UnreadableError(
             f"{what} holds {size:,} bytes, more than {limit:,}",
             f"split it, or set {MAX_BYTES} to allow more",
         )
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Refuse a picture, or a part of one, of more pixels than `MAX_PIXELS` allows, before it is decoded.
+
+    Raises
+    ------
+    UnreadableError
+        If it must not be decoded.
+    """
+    if width * height > max_pixels():
+        raise UnreadableError(
+            f"the picture has {width:,}×{height:,} pixels, more than {max_pixels():,}",
+            f"run again with {MAX_PIXELS} set to allow more (100 bytes each), or cut it into fields",
+        )
+
+
+def max_pixels() -> int:
+    """Return how many pixels a plane may have."""
+    return _limit(MAX_PIXELS, 2**24)
+
+
+def _limit(variable: str, default: int) -> int:
+    given = os.environ.get(variable, "")
+    return int(given) if given.isdecimal() else default
 
 
 def file_digest(path: Path) -> str:

@@ -39,6 +39,10 @@ Advance = Callable[[int], None]
 """Called with the number of units just finished."""
 
 
+_FULL = ("No space left on device", "disk is full", "Disk quota exceeded", " requested and ")
+"""What errors of a full disk say; the last is numpy's."""
+
+
 class Progress(Protocol):
     """What a stage may tell whoever runs it."""
 
@@ -146,7 +150,7 @@ class Record(BaseModel):
     outputs : dict
         Path of an output, seen from the folder that the record is of, to the digest of its content.
     problems : list
-        What the stage listed in problems.csv.
+        What the stage listed in problems.csv, if there was one.
     summary : dict or None
         What it said in the end; None in records of older versions, which do not count as up to date.
     """
@@ -157,7 +161,7 @@ class Record(BaseModel):
     options: dict[str, JsonValue]
     inputs: dict[str, str]
     outputs: dict[str, str] = {}
-    problems: list[tuple[str, str, str, str]] = []
+    problems: list[tuple[str, str, str, str]] | None = None
     summary: dict[str, JsonValue] | None = None
 
 
@@ -173,17 +177,16 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
     if record is not None and not stale(stage, options, record, now):
         _list_problems(path, record)
         return stage.summary.model_validate(record.summary).again()
-    with _alone(path.parent, stage.name):
+    with _alone(path.parent, stage.name), _told_if_full(folder_of(path)):
         for name in damaged(path, record):
             progress.note(f"{name} was damaged or changed since {stage.name} made it: it is made again")
             if (folder_of(path) / name).is_file():
                 (folder_of(path) / name).unlink()
         path.unlink(missing_ok=True)
         done = stage.run(options, progress)
+        # only now: processes of a run that was killed may live a moment longer
         for folder in (getattr(options, "work", None), getattr(options, "out", None)):
-            if isinstance(
-                folder, Path
-            ):  # only now: a process of a run that was killed may live a moment longer
+            if isinstance(folder, Path):
                 remove_leftovers(folder)
         write_text(path, _recorded(stage, options, now, done).model_dump_json(indent=1))
     return done
@@ -195,12 +198,13 @@ def _recorded(
     path = stage.record(options)
     outputs = {os.path.relpath(one, folder_of(path)): content_digest(one) for one in stage.outputs(options)}
     listed = [astuple(problem) for name, problem in read_problems(_problems(path)) if name == stage.name]
+    there = _problems(path).exists()
     return Record(
         stage=stage.name,
         options={name: _absolute(value) for name, value in options.model_dump().items()},
         inputs=inputs,
         outputs=outputs,
-        problems=listed,
+        problems=listed if there else None,
         summary=done.model_dump(mode="json", exclude={"fresh"}),
     )
 
@@ -208,7 +212,8 @@ def _recorded(
 def _absolute(value: Any) -> JsonValue:
     """Return an option as JSON; a path says where it lies from wherever one looks."""
     if isinstance(value, Path):
-        return os.path.abspath(value)  # noqa: PTH100 - links are kept as given
+        path = os.path.abspath(value)  # noqa: PTH100 - links are kept as given
+        return path.encode("utf-8", "backslashreplace").decode()  # JSON holds nothing else
     if isinstance(value, Mapping):
         return {str(name): _absolute(one) for name, one in value.items()}
     return [_absolute(one) for one in value] if isinstance(value, tuple | list) else value
@@ -225,9 +230,10 @@ def _problems(record: Path) -> Path:
 
 def _list_problems(path: Path, record: Record) -> None:
     """List again what a stage skipped, where the list was lost or damaged."""
-    problems = [Problem(*one) for one in record.problems]
-    if problems != [problem for name, problem in read_problems(_problems(path)) if name == record.stage]:
-        write_problems(_problems(path), record.stage, problems)
+    listed = [problem for name, problem in read_problems(_problems(path)) if name == record.stage]
+    known = None if record.problems is None else [Problem(*one) for one in record.problems]
+    if known is not None and (known != listed or not _problems(path).exists()):
+        write_problems(_problems(path), record.stage, known)
 
 
 @contextmanager
@@ -262,6 +268,19 @@ def _alone(folder: Path, stage: str) -> Iterator[None]:
         if lock.lock_counter == 1:
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def _told_if_full(folder: Path) -> Iterator[None]:
+    """Say in one line that the disk is full: of the libraries that write, each has an error of its own."""
+    try:
+        yield
+    except Exception as error:
+        chain = (str(one) for one in (error, error.__cause__, error.__context__))
+        if not any(words in text for text in chain for words in _FULL):
+            raise
+        message = f"{folder}: no space left on the disk; make room and run again: finished work is kept"
+        raise PipelineError(message) from error
 
 
 def _running(holder: Path) -> str:
@@ -312,7 +331,8 @@ def check_intact(path: Path) -> None:
             own = [output for output in (name.as_posix(), name.parts[0]) if output in made]
             if record and own and content_digest(folder / own[0]) != made[own[0]]:
                 raise PipelineError(
-                    f"{path}: damaged, or changed since {record.stage} made it; run {record.stage} again"
+                    f"{folder / own[0]}: damaged, or changed since {record.stage} made it; "
+                    f"run {record.stage} again"
                 )
 
 

@@ -9,9 +9,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import connection
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.stopping import keyboard_held
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -55,7 +57,8 @@ class Workers:
             yield from ((task, function(task)) for task in tasks)
             return
         try:
-            futures = {self._pool.submit(function, task): task for task in tasks}
+            with keyboard_held():
+                futures = {self._pool.submit(function, task): task for task in tasks}
             for future in as_completed(futures):
                 yield futures.pop(future), future.result()
         except BrokenProcessPool as error:
@@ -65,15 +68,30 @@ class Workers:
 
 @contextmanager
 def workers(jobs: int) -> Iterator[Workers]:
-    """Keep so many processes for the time of the block; with 1, everything runs in this process."""
+    """Keep so many processes for the time of the block; with 1, everything runs in this process.
+
+    Raises
+    ------
+    PipelineError
+        If the system lets no processes work together.
+    """
     if jobs == 1:
         yield Workers(None, jobs)
         return
     # spawn, not fork: a forked process inherits locks of the threads of numba and torch
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
+    reader, writer = context.Pipe(duplex=False)
+    try:
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(reader,))
+    except (OSError, ImportError) as error:  # a container without /dev/shm, or with a full one
+        raise PipelineError(
+            f"--jobs {jobs}: no shared memory for processes ({error}); give --jobs 1"
+        ) from error
     try:
         yield Workers(pool, jobs)
+    except BaseException:
+        writer.close()  # nobody waits for what the processes are at
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -135,16 +153,16 @@ def check_device(device: str) -> str:
     return device
 
 
-def _start() -> None:
+def _start(parent_works: Connection) -> None:
     """Prepare a new process: one thread per library (set before they load), and no life after the parent."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[variable] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(parent_works,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """End this process when the parent is gone, even by `kill -9`."""
+def _end_with_parent(parent_works: Connection) -> None:
+    """End this process when the parent has closed its end of the pipe, or is gone, even by `kill -9`."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        connection.wait([parent.sentinel])
+        connection.wait([parent.sentinel, parent_works])
         os._exit(1)

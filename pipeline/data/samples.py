@@ -1,5 +1,6 @@
 """Find the samples of a folder, or read them from a table."""
 
+import functools
 import hashlib
 import math
 import os
@@ -14,7 +15,9 @@ from pipeline.core.files import check_readable, text_digest
 from pipeline.core.names import is_safe_id
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
-from pipeline.data.tables import read_table
+from pipeline.data.pixel_sizes import check_plausible
+from pipeline.data.table_files import MISSING
+from pipeline.data.tables import read_table, unmatched
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
@@ -27,7 +30,18 @@ SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 _UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
-_NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{'|'.join(COLOURS.values())})", re.IGNORECASE)
+_COLOUR = f"(?:{'|'.join(COLOURS.values())})"
+_NAME = re.compile(
+    rf"(?P<id>.+)_(?P<colour>{_COLOUR})(?:\.ome)?(?:{'|'.join(map(re.escape, SUFFIXES))})", re.IGNORECASE
+)
+_OTHER_COLOURS = re.compile(rf"(?:_{_COLOUR})+$", re.IGNORECASE)
+"""How ids end that are taken from names like ``<Id>_blue_red_green.jpg``: pictures of several stains."""
+
+MAKE_DO = (
+    "add the file or leave the sample out; for a stain that was never taken, save a black picture of the "
+    "same size under its name, and train on such pictures only"
+)
+"""The remedy where the picture of a channel is missing."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     Parameters
     ----------
     images : Path
-        Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .jpg, .jpeg).
+        Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .ome.tif, .ome.tiff, .jpg, .jpeg).
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
         holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``.
@@ -109,6 +123,9 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
     samples, problems = _from_folder(images) if table is None else _from_table(images, table)
+    outside = _outside(images, samples)
+    samples = [sample for sample in samples if sample.id not in outside]
+    problems += outside.values()
     if not samples:
         first = f"; first problem: {problems[0].file}: {problems[0].reason}" if problems else ""
         where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
@@ -126,8 +143,11 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
         names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     for name in names:
         path = images / name
-        match = _NAME.fullmatch(path.stem)
-        if match is None or path.suffix.lower() not in SUFFIXES:
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
+            problems.append(Problem(shown, shown, "its name is not UTF-8", "rename the file"))
             continue
         channel = _CHANNEL_OF[match["colour"].lower()]
         if channel in files[match["id"]]:
@@ -140,6 +160,9 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
     ambiguous = {problem.sample for problem in problems}
     samples = []
     for sample_id, channels in files.items():
+        others = _OTHER_COLOURS.search(sample_id)
+        if others and len(channels) <= others[0].count("_"):
+            continue
         problem = _check(sample_id, images, channels)
         if problem:
             problems.append(problem)
@@ -154,25 +177,34 @@ def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Proble
     missing = [channel for channel in CHANNELS if channel not in channels]
     if missing:
         names = ", ".join(f"{sample_id}_{COLOURS[channel]}.png" for channel in missing)
-        return Problem(sample_id, names, f"missing in {images}", "add the file or leave the sample out")
+        return Problem(sample_id, names, f"missing in {images}", MAKE_DO)
     return None
 
 
+def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
+    """Return, by Id, what leads out of the folder of pictures by symbolic links."""
+    problems, resolved = {}, functools.cache(Path.resolve)
+    for sample in samples:
+        for path in sample.paths:
+            real = resolved(path if path.is_symlink() else path.parent)
+            if not real.is_relative_to(resolved(images)):
+                reason = f"is a link to {real}, outside the folder of pictures"
+                problems[sample.id] = Problem(sample.id, path.name, reason, f"copy the file into {images}")
+    return problems
+
+
 def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
-    table = read_table(path, ("Id",))
+    table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"))
     columns = _channel_columns(path, table.columns)
-    repeated = set(table["Id"][table["Id"].duplicated()])
-    samples, problems = [], []
-    for row in table.to_dict("records"):
-        sample_id = str(row["Id"])
-        if sample_id in repeated:
-            problems.append(Problem(sample_id, path.name, "duplicate id", "keep one row per Id"))
-            continue
+    repeated = table["Id"].duplicated(keep=False)
+    problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
+    samples = []
+    for row in table[~repeated].to_dict("records"):
         try:
             samples.append(_from_row(images, {str(key): str(value) for key, value in row.items()}, columns))
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
-            problems.append(Problem(sample_id, path.name, reason, remedy))
+            problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
     return samples, problems
 
 
@@ -194,16 +226,24 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(_UNSAFE))
     paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
+    if len(set(paths)) < len(paths):
+        raise ValueError("one file is given for several channels; give each channel its own")
     size = _pixel_size(row.get("pixel_size_um", ""))
-    return Sample(sample_id, paths, size, row.get("group", "").strip() or None)
+    group = row.get("group", "")
+    return Sample(sample_id, paths, size, None if group in MISSING else group)
 
 
-def _inside(images: Path, text: str) -> Path:
-    name = text.strip()
-    relative = PurePosixPath(name)
-    if not name:
+def _inside(images: Path, name: str) -> Path:
+    """Return the path of a file in the folder of pictures; backslashes, as in Windows, are slashes."""
+    relative = PurePosixPath(name.replace("\\", "/"))
+    if "\0" in name:
+        raise ValueError(f"path {name!r} holds a NUL character; give the path of a file")
+    if name in MISSING:
         raise ValueError("a channel has no path; fill in the path of every channel")
-    if relative.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in relative.parts:
+    for folder in (images.absolute(), images.resolve()):
+        if relative.is_relative_to(folder.as_posix()):
+            relative = relative.relative_to(folder.as_posix())
+    if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
     if relative.suffix.lower() not in SUFFIXES:
         raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
@@ -211,12 +251,12 @@ def _inside(images: Path, text: str) -> Path:
 
 
 def _pixel_size(text: str) -> float | None:
-    if not text.strip():
+    if text in MISSING:
         return None
     try:
-        size = float(text)
+        size = float(text.replace(",", "."))
     except ValueError:
         size = math.nan
-    if not 0 < size < 1000:
+    if not 0 < size < math.inf:
         raise ValueError(f"pixel_size_um '{text}' is not a positive number; give micrometres per pixel")
-    return size
+    return check_plausible(size)

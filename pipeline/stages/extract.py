@@ -19,6 +19,7 @@ from pipeline.core.stage import Progress, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
+from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import Chunk, family_parts, hash_parts, measure_chunk, segmentation_parts
@@ -147,6 +148,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "perceptual hash": str(HASH_VERSION),
+            "quality control": str(DOUBT_VERSION),
             **{f"family {family}": str(version) for family, version in families.items()},
         }
 
@@ -306,7 +308,8 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     table = good[["Id", "pixel_size_um", "height", "width", "cells"]].copy()
     table["group"] = table["Id"].map(groups).astype("string")
     keys = {sample: plan.keys[sample] for sample in good["Id"]}
-    table["hash"] = hash_parts(work).read(keys, hash_parts(work).index())["hash"].to_numpy()
+    seen = hash_parts(work).read(keys, hash_parts(work).index())
+    table["hash"], table["doubt"] = seen["hash"].to_numpy(), seen["doubt"].to_numpy()
     write_table(work.samples, table)
     with_cells = {sample: keys[sample] for sample in good["Id"][good["cells"] > 0]}
     with progress.track("Writing tables", len(keys) + len(with_cells)) as advance:

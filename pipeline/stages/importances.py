@@ -21,8 +21,7 @@ from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_in
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import find_location
-from pipeline.data.prediction_tables import read_outputs
-from pipeline.data.tables import read_embedding
+from pipeline.networks.leak_guard import read_given
 from pipeline.stages.options import ImportancesOptions
 from pipeline.stages.predict import open_model
 
@@ -186,15 +185,13 @@ def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.Dat
     ids = read_made(work.folds, ["Id"])["Id"].to_numpy()
     some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
     table = read_features(work).reindex(some) if work.features.is_file() else pd.DataFrame(index=some)
-    for path in options.embeddings:
-        table = table.join(read_embedding(path))
-    if options.outputs:
-        table = table.join(read_outputs(options.outputs))
+    for given in read_given(work.model, model, options.embeddings, options.outputs).values():
+        table = table.join(given)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         raise PipelineError(
             f"{work.model}: {len(missing)} of its columns are not in {work.features.name} ({missing[0]}, …); "
-            "give the tables it was trained with as --embeddings or --outputs"
+            "run extract and train again"
         )
     return table[model.columns]
 

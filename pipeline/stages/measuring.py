@@ -16,6 +16,8 @@ from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION, perceptual_hash
 from pipeline.data.pictures import Picture, Segmentation, read_mask, read_picture, write_mask
+from pipeline.data.quality_control import VERSION as DOUBT_VERSION
+from pipeline.data.quality_control import doubt
 from pipeline.data.samples import Sample
 from pipeline.segmentation import Segmenter
 
@@ -58,8 +60,8 @@ def family_parts(work: Workspace, table: str, family: str) -> Parts:
 
 
 def hash_parts(work: Workspace) -> Parts:
-    """Parts with the perceptual hash of every picture."""
-    return Parts(work.parts / f"hashes-v{HASH_VERSION}")
+    """Parts with the perceptual hash of every picture, and what is wrong with it."""
+    return Parts(work.parts / f"hashes-v{HASH_VERSION}-doubts-v{DOUBT_VERSION}")
 
 
 def measure_chunk(chunk: Chunk) -> list[Problem]:
@@ -80,7 +82,7 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
         for family in chunk.families:
             _write_family(work, family, usable)
         if not chunk.hashed:
-            hashes = [row.keyed | {"hash": row.hash} for row in usable]
+            hashes = [row.keyed | {"hash": row.hash, "doubt": row.doubt} for row in usable]
             hash_parts(work).write(pd.DataFrame(hashes))
     if rows and not chunk.segmented:
         summaries = [row.keyed | row.summary | _counts(row) for row in rows]
@@ -98,6 +100,7 @@ class _Measured:
     touches_border: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     picture: dict[str, dict[str, float]] = field(default_factory=dict)
     hash: str = ""
+    doubt: str = ""
 
 
 def _measure(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
@@ -112,7 +115,10 @@ def _measure(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> _Measur
         return _Measured(keyed, _summary(problem=tuple(problem)))
     except (PipelineError, OSError):
         raise  # not of this sample alone: weights, a full disk
-    except Exception as error:  # noqa: BLE001 - one picture never ends the run
+    except Exception as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise  # Ctrl-C in compiled code
+        # one picture never ends the run
         return _unexpected(sample, error)
 
 
@@ -135,7 +141,8 @@ def _measure_picture(
     whole = features.measure_field(picture.pixels, pixel_size_um=size, families=families)
     numbers |= {family: numbers[family] | row for family, row in whole.items()}
     summary = _summary(picture, found.count)
-    return _Measured(keyed, summary, cells, cut, numbers, perceptual_hash(picture.pixels))
+    seen = perceptual_hash(picture.pixels), doubt(picture.pixels, found)
+    return _Measured(keyed, summary, cells, cut, numbers, *seen)
 
 
 def _segment(sample: Sample, picture: Picture, chunk: Chunk, work: Workspace) -> Segmentation:

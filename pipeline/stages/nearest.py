@@ -14,8 +14,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_labels
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.data.tables import read_embedding
-from pipeline.networks.leak_guard import TableCard
+from pipeline.networks.leak_guard import TableCard, read_named
 from pipeline.stages.options import NearestOptions
 from pipeline.stages.overlay import RGB, composite, contact_sheet, fit, write_png
 
@@ -131,8 +130,8 @@ def _comparable(path: Path) -> pd.DataFrame:
             f"{path}: its rows come from networks whose numbers do not compare; "
             "give the table of the network trained on all pictures (_whole)"
         )
-    table = read_embedding(path)
-    return table.dropna(axis=0)
+    table = read_named(path).dropna(axis=0)
+    return table.rename(columns=str.casefold).sort_index(axis=1)
 
 
 def _check(options: NearestOptions, known: pd.DataFrame, asked: pd.DataFrame) -> None:

@@ -199,10 +199,10 @@ class TrainOptions(DatasetOptions):
             "probabilities promise; nested: by cross-validation per stratum.",
         )
     )
-    always: Annotated[Literal["auto", "yes", "no"], Shown(panel=TUNING)] = Field(
-        "auto",
-        description="Whether every picture gets its most probable location, however improbable; auto: where "
-        "99 % of the training pictures have a location with a model.",
+    always: Annotated[Literal["yes", "no"], Shown(panel=TUNING)] = Field(
+        "no",
+        description="Whether every picture gets its most probable location, however improbable, or none "
+        "where no probability reaches its threshold.",
     )
     trials: Annotated[int, Shown(panel=TUNING)] = Field(
         8,
@@ -254,7 +254,9 @@ class PredictOptions(SegmenterOptions):
     )
     samples: Samples = None
     format: Literal["csv", "kaggle"] = Field(
-        "csv", description="csv: names and probabilities; kaggle: Id,Predicted with class indices."
+        "csv",
+        description="csv: names and probabilities; kaggle: Id,Predicted with class indices, the most "
+        "probable location where the model is not sure.",
     )
     work: Annotated[Path, Shown(default="OUTPUT.work")] = Field(
         default_factory=lambda data: data["output"].with_name(data["output"].name + ".work"),

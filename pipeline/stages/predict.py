@@ -3,34 +3,55 @@
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from models.bundle import Model, load_model
-from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.prediction_tables import read_outputs
+from pipeline.data.pictures import read_picture
+from pipeline.data.quality_control import doubt
 from pipeline.data.samples import find_samples, picture_inputs
-from pipeline.data.tables import embedding_name, read_embedding
+from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
-from pipeline.networks.leak_guard import TableCard
+from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.extract import Extract, Extraction
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
+ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
+"""What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
+
 
 class PredictSummary(Summary):
-    """Rows that were written, and samples that were skipped."""
+    """What became of every picture.
 
-    rows: int
+    Attributes
+    ----------
+    statuses : dict of str to int
+        Pictures of each of `STATUSES` that occurs.
+    unanswered : dict of str to str
+        Pictures that no location could be named for, with the reason.
+    problems : list of Problem
+        Samples that were skipped.
+    """
+
+    statuses: Mapping[str, int]
+    unanswered: Mapping[str, str]
     problems: list[Problem]
+
+    @property
+    def rows(self) -> int:
+        """Number of pictures."""
+        return sum(self.statuses.values())
 
 
 class Predict(Stage[PredictOptions, PredictSummary]):
@@ -69,16 +90,25 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
+        given = _read_given(options, model, progress.note)
         extraction = _extract_options(options, model.card)
         problems = [] if extraction is None else execute(Extract(), extraction, progress).problems
-        table = _read_columns(options, model, progress)
+        table, more = _read_columns(options, model, given, progress)
+        problems = sorted({*problems, *more})
+        write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
+        seen = _looked_at(options, measured=extraction is not None)
+        answers = _answers(prediction.chosen, seen, problems)
         with replacing(options.output) as temporary:
-            if options.format == "kaggle":
-                _write_kaggle(temporary, prediction.probability, prediction.chosen)
-            else:
-                _write_csv(temporary, prediction.probability, prediction.chosen)
-        return PredictSummary(rows=len(table), problems=problems)
+            write = _write_kaggle if options.format == "kaggle" else _write_csv
+            write(temporary, answers, prediction.probability)
+        without = answers[answers["status"].isin((NO_ANSWER, SKIPPED))]
+        counts = answers["status"].value_counts()
+        return PredictSummary(
+            statuses={status: int(counts[status]) for status in STATUSES if status in counts},
+            unanswered=dict(zip(without.index.astype(str), without["reason"], strict=True)),
+            problems=problems,
+        )
 
 
 def open_model(folder: Path) -> Model:
@@ -152,85 +182,141 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     return picture_inputs(*find_samples(options.images, options.samples), Workspace(options.work))
 
 
-def _read_columns(options: PredictOptions, model: Model, progress: Progress) -> pd.DataFrame:
-    """Bring together the model's columns, handcrafted and embedded, one row per picture.
+def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
+    """Read the tables that are given, before anything is measured, and say which pictures they have."""
+    made = [name for name, card in _cards(model).items() if card.embedder is not None]
+    tables = read_given(options.model, model, options.embeddings, options.outputs, made)
+    if options.images is None:
+        pictures = _all_ids(tables.values())
+    else:
+        pictures = pd.Index([sample.id for sample in find_samples(options.images, options.samples)[0]])
+    for path, table in tables.items():
+        match(path, table.index, pictures, note)
+    return tables
+
+
+def _cards(model: Model) -> dict[str, TableCard]:
+    """Return what is known of the model's embeddings, by block."""
+    known = model.card.get("embeddings", {})
+    return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
+
+
+def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
+    ids: pd.Index = pd.Index(sorted({sample for one in tables for sample in one.index}), name="Id")
+    return ids
+
+
+def _read_columns(
+    options: PredictOptions, model: Model, given: Mapping[Path, pd.DataFrame], progress: Progress
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Bring together the model's columns, one row per picture that has an embedding; list the others.
 
     Raises
     ------
     PipelineError
-        If a column is missing, or a picture is in no embedding table; the message says which.
+        If a column is missing.
     """
-    computed = _embedded(options, model, progress)
-    given = {path: read_embedding(path) for path in options.embeddings}
-    outputs = [read_outputs(options.outputs)] if options.outputs else []
+    computed, problems = _embedded(options, model, progress)
+    tables = [*computed, *given.values()]
     if model.card["extraction"] is not None:
         table = read_features(Workspace(options.work))
     else:
-        ids = {sample for one in (*computed, *given.values(), *outputs) for sample in one.index}
-        table = pd.DataFrame(index=pd.Index(sorted(ids), name="Id"))
-    for path, embedding in given.items():
-        absent = table.index.difference(embedding.index)
-        if len(absent):
-            raise PipelineError(
-                f"{path}: no row for {len(absent)} pictures, the first is {absent[0]}; add them"
-            )
-    for one in (*computed, *given.values(), *outputs):
+        table = pd.DataFrame(index=_all_ids(tables))
+    for path in options.embeddings:
+        absent = table.index.difference(given[path].index)
+        problems += unmatched(absent, path.name, "no embedding", "add its row")
+    table = table.drop([one.sample for one in problems], errors="ignore")
+    for one in tables:
         table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise PipelineError(
             f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
-            "give the tables it was trained with as --embeddings or --outputs, or train again"
+            "train again"
         )
-    return table[model.columns]
+    return table[model.columns], problems
 
 
-def _embedded(options: PredictOptions, model: Model, progress: Progress) -> list[pd.DataFrame]:
-    """Make the embeddings that the model was trained with, except those that are given."""
+def _embedded(
+    options: PredictOptions, model: Model, progress: Progress
+) -> tuple[list[pd.DataFrame], list[Problem]]:
+    """Make the embeddings that the model was trained with, except those that are given; list who has none."""
     given = {embedding_name(path) for path in options.embeddings}
-    cards = [
-        TableCard.model_validate(card)
-        for block, card in model.card.get("embeddings", {}).items()
-        if card is not None and block not in given
-    ]
+    cards = [card for block, card in _cards(model).items() if block not in given]
     embedders = {card.name: card.embedder for card in cards if card.embedder is not None}
     absent = sorted(options.weights.keys() - embedders.keys())
     if absent:
         known = ", ".join(embedders) or "none"
         raise PipelineError(f"the model has no embedding '{absent[0]}' to give weights for; it has: {known}")
     if not embedders:
-        return []
+        return [], []
     if options.images is None:
         raise PipelineError(f"{options.model}: embeds pictures by '{next(iter(embedders))}'; give --images")
-    samples, _ = find_samples(options.images, options.samples)
+    samples, problems = find_samples(options.images, options.samples)
     work, jobs, tables = Workspace(options.work), options.jobs, []
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
-        tables.append(embed_pictures(here, samples, work, jobs, progress)[0])
-    return tables
+        table, more = embed_pictures(here, samples, work, jobs, progress)
+        tables.append(table)
+        problems += more
+    return tables, problems
+
+
+def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
+    """Return every picture's number of cells, where they were segmented, and what is wrong with it."""
+    if measured:
+        table = pd.read_parquet(Workspace(options.work).samples, columns=["Id", "cells", "doubt"])
+        return table.set_index("Id")
+    found: dict[str, str] = {}
+    for sample in find_samples(options.images, options.samples)[0] if options.images else ():
+        with suppress(SampleError):  # is listed by what embeds it
+            found[sample.id] = doubt(read_picture(sample).pixels)
+    return pd.DataFrame({"cells": pd.NA, "doubt": pd.Series(found, dtype=object)})
+
+
+def _answers(chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]) -> pd.DataFrame:
+    """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
+    reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
+    names, doubts = dict(zip(chosen.index, _names(chosen), strict=True)), seen["doubt"].to_dict()
+    ids = pd.Index(sorted({*names, *reasons}), name="Id")
+    rows = [_answer(names.get(one), doubts.get(one, ""), reasons.get(one, "")) for one in ids]
+    answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
+    answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
+    return answers
+
+
+def _answer(names: list[str] | None, why_not: str, problem: str) -> tuple[list[str], str, str]:
+    """Return a picture's locations, status and reason; it has no names where it could not be read."""
+    if names is None:
+        return [], SKIPPED, problem
+    if why_not:
+        return [], NO_ANSWER, why_not
+    return (names, ANSWERED, "") if names else ([], NOT_SURE, "no probability reaches its threshold")
 
 
 def _names(chosen: pd.DataFrame) -> list[list[str]]:
     return [[name for name, yes in zip(chosen.columns, row, strict=True) if yes] for row in chosen.to_numpy()]
 
 
-def _write_csv(path: Path, probability: pd.DataFrame, chosen: pd.DataFrame) -> None:
-    """Write Id, the chosen locations by name, and the probability of every location."""
-    table = probability.round(6)
-    table.insert(0, "locations", ["; ".join(names) for names in _names(chosen)])
+def _write_csv(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:
+    """Write Id, the chosen locations by name, what there is to say, and the probability of every location."""
+    told = answers["status"].isin((ANSWERED, NOT_SURE))
+    table = answers.assign(locations=answers["locations"].map("; ".join))
+    table = table.join(probability.round(6).where(told))
     table.to_csv(path, index_label="Id", lineterminator="\n")
 
 
-def _write_kaggle(path: Path, probability: pd.DataFrame, chosen: pd.DataFrame) -> None:
-    """Write what the competition accepts: Id and class indices separated by spaces.
+def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:
+    """Write what the competition accepts: Id and class indices separated by spaces, a row for every Id.
 
-    It has no "not sure": where nothing is chosen, the most probable location is written.
+    It has no "not sure": where nothing is chosen, the most probable location is written. Where there is
+    nothing to answer, the prediction is empty.
     """
     most_probable = probability.idxmax(axis=1)
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["Id", "Predicted"])
-        for sample, names in zip(chosen.index, _names(chosen), strict=True):
-            indices = sorted(LOCATIONS.index(name) for name in names or [str(most_probable[sample])])
-            writer.writerow([sample, " ".join(map(str, indices))])
+        for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):
+            named = [str(most_probable[sample])] if status == NOT_SURE else names
+            writer.writerow([sample, " ".join(map(str, sorted(map(LOCATIONS.index, named))))])

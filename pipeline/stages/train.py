@@ -99,10 +99,10 @@ class Train(Stage[TrainOptions, TrainSummary]):
         PipelineError
             If there are no numbers or labels, they allow no model, or an embedding leaks.
         """
-        work, data = Workspace(options.work), read_dataset(options)
+        work, data = Workspace(options.work), read_dataset(options, progress.note)
         cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
         fold = pd.Series(data.fold, index=data.targets.index)
-        leaks = check_leaks(cards, fold, accept=options.accept_leak)
+        leaks = check_leaks(cards, fold, progress.note, accept=options.accept_leak)
         for leak in leaks:
             progress.note(f"Scores are marked: {leak}")
         if options.select_confident and data.folds < CONFIDENT_FOLDS:
@@ -111,10 +111,13 @@ class Train(Stage[TrainOptions, TrainSummary]):
             )
         if FEATURES not in data.blocks:
             progress.note(f"No features in {work.root}: training on the given tables alone")
-        if not data.grouped:
+        if data.ungrouped is None:
             progress.note("No groups given: every picture is a group of its own, but for near-duplicates")
         work.root.mkdir(parents=True, exist_ok=True)
-        card = _card(options, data, work) | {"leaks": leaks, "embeddings": described(cards)}
+        card = _card(options, data, work) | {
+            "leaks": leaks,
+            "embeddings": described(cards, data.embedding_columns),
+        }
         store = Store(work.learners)
         stack = _fit(options, data, work, store, progress)
         _write_tables(stack, data, work)
@@ -138,9 +141,9 @@ def _fit(
         top_two=TOP_TWO,
         kinds=options.boosters,
         of_networks=(OUTPUTS,) if options.outputs else (),
-        always=options.always,
+        always=options.always == "yes",
     )
-    keep = read_filters(options, targets)
+    keep = read_filters(options, targets, progress.note)
     runs = 1 + bool(keep or options.select_confident) + options.random_split
     total = runs * stack.fits_needed(list(data.blocks), len(data.trained), data.folds)
     done = 0
@@ -268,7 +271,8 @@ def _card(options: TrainOptions, data: Dataset, work: Workspace) -> dict[str, An
     return {
         "pictures": len(data.targets),
         "groups": int(data.groups.nunique()),
-        "grouped": data.grouped,
+        "grouped": data.ungrouped == 0,
+        "ungrouped": data.ungrouped,
         "folds": data.folds,
         "locations": {
             name: {"pictures": int(positives[name]), "groups": int(groups[name])} for name in data.trained
@@ -300,5 +304,5 @@ def _summary(data: Dataset) -> TrainSummary:
         trained=data.trained,
         left_out=data.left_out,
         problems=len(data.problems),
-        grouped=data.grouped,
+        grouped=data.ungrouped is not None,
     )

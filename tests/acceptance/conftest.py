@@ -1,12 +1,17 @@
 """Runs of the commands that the acceptance tests look at."""
 
+import shutil
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import run
 from pipeline.commands.command_line import options_of
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.stages.extract import Extract
@@ -80,6 +85,19 @@ def extract(command_line: CommandLine, tmp_path: Path) -> Extraction:
     return call
 
 
+def quietly(*words: object) -> None:
+    """Run a command that succeeds, as a fixture of the session needs it."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(StringIO()),
+        redirect_stderr(StringIO()) as said,
+    ):
+        patch.setattr(sys, "argv", ["run.py", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            run.main()
+    assert not ended.value.code, said.getvalue()
+
+
 def refusal(ended: Ended) -> str:
     """Return the one line of an error that the user can correct, after checking that it is one."""
     assert ended.status == 2
@@ -97,3 +115,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ascii(item.nodeid) in listed:
             item.add_marker(pytest.mark.xfail(strict=True, reason="not yet right"))
+
+
+TRAINING = ["--folds", 3, "--trials", 0, "--boosters", "lightgbm", "--jobs", 1]
+
+
+@pytest.fixture
+def work(simulated: Simulated, tmp_path) -> Path:
+    """Return a copy of the measured work folder."""
+    return Path(shutil.copytree(simulated.work, tmp_path / "work"))
+
+
+@pytest.fixture
+def train(command_line: CommandLine, simulated: Simulated, work: Path) -> Callable[..., Ended]:
+    """Train on the simulated pictures, with tables beside them."""
+
+    def call(*more: object, labels: Path = simulated.labels) -> Ended:
+        return command_line("train", "--labels", labels, "--work", work, *TRAINING, *more)
+
+    return call
+
+
+def out_of_fold(work: Path) -> pd.DataFrame:
+    return pd.read_parquet(work / "out_of_fold.parquet")
+
+
+def targets(simulated: Simulated) -> dict[str, list[int]]:
+    """Return the class indices of every picture's locations."""
+    return {row["Id"]: [int(k) for k in row["Target"].split()] for row in read_table(simulated.labels)}
+
+
+@pytest.fixture
+def ids(simulated: Simulated) -> list[str]:
+    return list(targets(simulated))
+
+
+@pytest.fixture
+def groups(simulated: Simulated) -> dict[str, str]:
+    return {row["Id"]: row["group"] for row in read_table(simulated.groups)}

@@ -66,7 +66,7 @@ def test_a_pixel_size_that_is_no_number_in_a_header_of_imagej_is_unknown(extract
 
 def test_dots_per_inch_of_a_screen_are_not_taken_for_a_microscopes(extract: Extraction, images):
     write_tiff(images, "other", PLANES, imagej=True, resolution=(72, 72), metadata={"unit": "inch"})
-    found = extract(images, families="intensity,granularity")
+    found = extract(images)
     assert found.ended.status == 0
     if "other" in found.samples.index:
         assert math.isnan(found.samples.loc["other", "pixel_size_um"])
@@ -83,7 +83,7 @@ def test_a_pixel_size_of_the_user_that_no_microscope_has_is_a_problem_of_its_sam
     rows = [[name, *(f"{name}_{colour}.png" for colour in COLOURS)] for name in ("good", "other")]
     samples = [[*rows[0], "0.32"], [*rows[1], size]]
     table = write_table(tmp_path / "samples.csv", ["Id", *COLOURS, "pixel_size_um"], samples)
-    found = extract(images, "--samples", table, families="intensity,granularity")
+    found = extract(images, "--samples", table)
     assert_skipped(found, "other", f"{float(size):g}")
 
 
@@ -331,7 +331,7 @@ def test_a_picture_with_the_ending_of_another_kind_is_read_or_told(extract: Extr
 
 
 def test_spaces_around_the_names_of_families_are_ignored(extract: Extraction, images):
-    assert extract(images, families=" intensity , radial").ended.status == 0
+    assert extract(images, families=" intensity ").ended.status == 0
 
 
 HEADER = ["Id", *COLOURS]

@@ -79,16 +79,13 @@ def test_mean_shares_are_those_of_the_contributions(stack: StackedLocations, joi
     assert np.allclose(shares.sum(), 1)
 
 
-def test_every_row_gets_a_location_where_every_row_has_one(
+def test_every_row_gets_a_location_only_where_that_is_asked_for(
     tables: Tables, stack: StackedLocations, joined: pd.DataFrame
 ) -> None:
-    # Some rows of the tables have no location at all.
-    assert not stack.model_.meta_learners[STACK].meta.always
-    everywhere = tables.Y.copy()
-    everywhere.loc[~everywhere.any(axis=1), "Nucleoplasm"] = True
-    always = StackedLocations().fit(tables.X, everywhere, tables.fold)
-    assert always.model_.predict(joined).chosen.any(axis=1).all()
-    assert always.out_of_fold_[STACK].chosen.any(axis=1).all()
+    always = StackedLocations(always=True).fit(tables.X, tables.Y, tables.fold)
+    for fitted, named in ((stack, False), (always, True)):
+        assert fitted.model_.predict(joined).chosen.any(axis=1).all() == named
+        assert fitted.out_of_fold_[STACK].chosen.any(axis=1).all() == named
 
 
 def test_the_number_of_jobs_changes_no_bit(

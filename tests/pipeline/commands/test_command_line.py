@@ -9,7 +9,7 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from models.hyperparameters import KINDS
-from models.stacking import MINIMUM_FOLDS, Always
+from models.stacking import MINIMUM_FOLDS
 from models.thresholds import RULES
 from models.tuning import Metric
 from pipeline.commands.command_line import Command, command, options_of
@@ -108,7 +108,6 @@ def test_choices_are_those_that_the_models_know():
     fields = TrainOptions.model_fields
     assert get_args(get_args(fields["boosters"].annotation)[0]) == KINDS
     assert set(get_args(fields["rule"].annotation)) == {*RULES, "nested"}
-    assert get_args(fields["always"].annotation) == get_args(Always)
     assert get_args(fields["tune_by"].annotation) == get_args(Metric)
     assert FoldOptions(labels=Path(), work=Path(), folds=MINIMUM_FOLDS).folds == MINIMUM_FOLDS
     with pytest.raises(PipelineError, match="--folds 2"):

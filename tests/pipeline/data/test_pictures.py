@@ -61,7 +61,7 @@ def test_grey_jpegs_are_read(tmp_path):
 
 
 def rgb(path):
-    path.write_bytes(imagecodecs.png_encode(np.zeros((24, 32, 3), np.uint8)))
+    path.write_bytes(imagecodecs.png_encode(np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)))
 
 
 def other_size(path):
@@ -76,10 +76,10 @@ def cut(path):
     ("damage", "reason"),
     [
         (cut, "unreadable or truncated"),
-        (lambda path: path.write_bytes(b""), "unreadable or truncated"),
-        (lambda path: path.write_bytes(b"not a picture" * 9), "unreadable or truncated"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_bytes(b"not a picture" * 9), "holds nothing like a PNG, TIFF or JPEG"),
         (lambda path: path.unlink(), r"no blue \(nucleus\) picture"),
-        (rgb, "not one grey plane"),
+        (rgb, r"a picture in colours \(red 0.57"),
         (other_size, "31×24, but red is 32×24"),
     ],
 )

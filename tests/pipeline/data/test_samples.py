@@ -87,7 +87,7 @@ def test_a_row_that_cannot_be_used_is_a_problem_with_a_remedy(tmp_path, row, rea
     assert problems[0].remedy
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "big"])
+@pytest.mark.parametrize("text", ["0", "-1", "inf", "big", "1 2"])
 def test_a_pixel_size_must_be_a_positive_number(tmp_path, text):
     header = "Id,red,green,blue,yellow,pixel_size_um"
     rows = (f"a,r.png,g.png,b.png,y.png,{text}", "good,r.png,g.png,b.png,y.png,0.1")
@@ -173,3 +173,47 @@ def test_what_is_no_file_or_gone_has_a_fingerprint_too(tmp_path, write_sample):
 )
 def test_ids_are_safe_file_names(name, safe):
     assert is_safe_id(name) is safe
+
+
+def test_pictures_of_several_stains_and_longer_endings_are_told_apart(tmp_path, write_sample):
+    write_sample(tmp_path, "a")
+    for name in ("a_blue_red_green.jpg", "a_red_green.png", "A_BLUE_RED_YELLOW.tif"):
+        (tmp_path / name).write_bytes(b"")
+    for colour in ("red", "green", "blue", "yellow"):
+        (tmp_path / f"b_{colour}.OME.tiff").write_bytes(b"")
+        (tmp_path / f"c_red_{colour}.png").write_bytes(b"")
+    samples, problems = find_samples(tmp_path)
+    assert [sample.id for sample in samples] == ["a", "b", "c_red"]
+    assert problems == []
+
+
+def test_links_that_leave_the_folder_and_what_is_no_file_are_problems(tmp_path, write_sample):
+    write_sample(tmp_path / "elsewhere", "x")
+    images = tmp_path / "images"
+    for name in ("a", "b", "c", "linked"):
+        write_sample(images, name)
+    (images / "linked_red.png").unlink()
+    (images / "linked_red.png").symlink_to("a_red.png")
+    (images / "b_red.png").unlink()
+    (images / "b_red.png").symlink_to(tmp_path / "elsewhere" / "x_red.png")
+    (images / "inside").symlink_to(tmp_path / "elsewhere")
+    (images / "c_red.png").unlink()
+    (images / "c_red.png").mkdir()
+    samples, problems = find_samples(images)
+    assert [sample.id for sample in samples] == ["a", "c", "linked"]
+    assert [(problem.sample, problem.file) for problem in problems] == [("b", "b_red.png")]
+    assert "outside the folder of pictures" in problems[0].reason
+    row = "a,inside/x_red.png,a_green.png,a_blue.png,a_yellow.png"
+    nul = "b,b_\0red.png,b_green.png,b_blue.png,b_yellow.png"
+    fine = "c,c_red.png,c_green.png,c_blue.png,c_yellow.png"
+    samples, problems = find_samples(images, write_table(tmp_path / "samples.csv", row, nul, fine))
+    assert [sample.id for sample in samples] == ["c"]
+    assert {problem.sample: problem.reason.split(" ")[0] for problem in problems} == {"a": "is", "b": "path"}
+
+
+def test_a_pixel_size_of_no_microscope_is_a_problem_of_its_sample(tmp_path):
+    header = "Id,red,green,blue,yellow,pixel_size_um"
+    rows = ("a,r.png,g.png,b.png,y.png,320", "good,r.png,g.png,b.png,y.png,0.1")
+    _, problems = find_samples(tmp_path, write_table(tmp_path / "samples.csv", *rows, header=header))
+    assert [problem.sample for problem in problems] == ["a"]
+    assert problems[0].reason.startswith("pixel size 320 µm")

@@ -253,7 +253,7 @@ def test_a_ready_table_gets_a_card_and_loses_what_is_constant(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"x": [1.0, None]}, "no number for Id 'b' in cnn__mine__e0000"),
+        ({"x": [1.0, None]}, "Id 'b' has no number in column 'x'"),
         ({"x": [1.0, 1.0]}, "all columns of 'mine' are constant"),
     ],
 )

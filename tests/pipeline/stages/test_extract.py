@@ -179,7 +179,9 @@ def test_bad_samples_are_skipped_and_listed_with_file_and_remedy(tmp_path, write
         write_sample(images, name, size=(40, 40))
     (images / "cut_red.png").write_bytes((images / "cut_red.png").read_bytes()[:-300])
     (images / "lacking_blue.png").unlink()
-    (images / "rgb_green.png").write_bytes(imagecodecs.png_encode(np.zeros((40, 40, 3), np.uint8)))
+    (images / "rgb_green.png").write_bytes(
+        imagecodecs.png_encode(np.random.default_rng(0).integers(0, 99, (40, 40, 3), np.uint8))
+    )
     (images / "size_yellow.png").write_bytes(imagecodecs.png_encode(np.zeros((40, 41), np.uint8)))
     summary = run(tmp_path, tmp_path / "work")
     assert (summary.pictures, summary.measured) == (1, 4)

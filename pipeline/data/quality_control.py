@@ -1,0 +1,92 @@
+"""Quality control: what is wrong with a picture so that no location can be named from it, in words.
+
+Every limit lies beyond all simulated pictures and all real ones that were tried, with their darkest and
+brightest planes: a picture that can be answered has no doubt.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.pictures import Segmentation
+from pipeline.data.samples import CHANNELS
+
+Plane = NDArray[np.float32]
+
+VERSION = 1
+"""Raise it when the same picture is judged otherwise than before."""
+
+SMALLEST_SIDE = 32
+"""Pixels: a nucleus of fewer than some ten pixels shows no location."""
+
+FLAT = 1e-4
+"""Share of pixels that may differ from the darkest one in a channel without signal: dead pixels."""
+
+OFFSET = 0.3
+"""Darkest value, of a range from 0 to 1, from which values have an offset, or the picture is not dark."""
+
+SATURATED = 0.3
+"""Share of pixels at the file format's largest value from which a channel is over-exposed or inverted."""
+
+NOISE = 0.15
+"""Correlation of neighbouring pixels, and of squares of them, below which a channel is noise.
+
+Of 70 real pictures of the Human Protein Atlas the faintest protein has 0.06 between pixels and 0.37 between
+squares.
+"""
+
+_SQUARE = 4
+"""Side, in pixels, of the squares whose means are compared: they show a signal below the pixels' noise."""
+
+
+def doubt(pixels: NDArray[np.float32], found: Segmentation | None = None) -> str:
+    """Say why no location can be named from a picture; empty where nothing speaks against it.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (channels, height, width)
+        In [0, 1]; a channel that was not recorded is NaN.
+    found : Segmentation, optional
+        Its cells; unless given, a picture without cells is not told from others.
+    """
+    return next(_doubts(pixels, found), "")
+
+
+def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator[str]:
+    planes = dict(zip(CHANNELS, pixels, strict=True))
+    height, width = pixels.shape[1:]
+    if min(height, width) < SMALLEST_SIDE:
+        yield f"{width} × {height} pixels are too few for a cell; give the whole field"
+    for channel, plane in planes.items():
+        if float(plane.min()) >= OFFSET:
+            yield (
+                f"the darkest pixel of {channel} is at {plane.min():.0%} of the range (offset); "
+                "subtract the offset, or export the picture again"
+            )
+        if float((plane >= 1).mean()) >= SATURATED:
+            share = (plane >= 1).mean()
+            yield f"{share:.0%} of {channel} are at the largest value; expose less, or invert the picture"
+    for channel in ("protein", "nucleus"):
+        if float((planes[channel] != planes[channel].min()).mean()) <= FLAT:
+            yield f"{channel} is black or flat; export the channel again"
+        elif not has_signal(planes[channel]):
+            yield f"{channel} is noise without a signal; check the staining, and which file is which channel"
+    if found is not None and not found.count:
+        yield "no cell was found; check that cells are in focus, and which file is which channel"
+
+
+def has_signal(plane: Plane) -> bool:
+    """Say whether neighbouring pixels, or squares of them, are alike: those of a camera's noise are not."""
+    height, width = (side // _SQUARE * _SQUARE for side in plane.shape)
+    squares = plane[:height, :width].reshape(height // _SQUARE, _SQUARE, -1, _SQUARE).mean(axis=(1, 3))
+    return max(map(neighbour_correlation, (plane, squares))) >= NOISE
+
+
+def neighbour_correlation(plane: Plane) -> float:
+    """Return the correlation of pixels with their neighbours to the right and below; 1 in a flat plane."""
+    away = plane - plane.mean()
+    variance = float(np.square(away).mean())
+    if not variance:
+        return 1.0
+    return float((away[:, 1:] * away[:, :-1]).mean() + (away[1:] * away[:-1]).mean()) / (2 * variance)
