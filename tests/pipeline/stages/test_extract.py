@@ -256,6 +256,7 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
         "groups of the samples",
         "segmenter",
         "perceptual hash",
+        "quality control",
         *families,
     ]
     assert list(Extract().inputs(options)) == names
