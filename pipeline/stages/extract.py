@@ -21,7 +21,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
-from pipeline.data.samples import CONTENT_DIGITS, Sample, find_samples, fingerprints, picture_inputs
+from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import (
     MASK_DIGITS,
@@ -30,6 +30,7 @@ from pipeline.stages.measuring import (
     hash_parts,
     mask_key,
     measure_chunk,
+    refused_masks,
     row_key,
     segmentation_parts,
 )
@@ -301,35 +302,9 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         segmenter=segmenter.name, options=asked | estimated, settings=settings, families=families
     )
     pictures = fingerprints(samples, work)
-    refused = _refused(pictures, work)
+    refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
     return _Plan(samples, problems + refused, segmenter, extraction, pictures)
-
-
-def _refused(pictures: Mapping[str, str], work: Workspace) -> list[Problem]:
-    """Return the samples whose edited label images cannot be taken, and must not be made again either.
-
-    What a person edited belongs to the pictures that it was made from: of a sample that was measured with
-    others only, it is not taken.
-    """
-    before: dict[str, set[str]] = defaultdict(set)
-    for sample, key in hash_parts(work).index():
-        pictures_then, is_keyed, _ = key.partition("-")
-        if is_keyed:  # versions before had other keys
-            before[sample].add(pictures_then[:CONTENT_DIGITS])
-    problems = []
-    for sample, origin in mask_origins(work, pictures).items():
-        if origin.is_edited:
-            others = before[sample] and pictures[sample][:CONTENT_DIGITS] not in before[sample]
-            reason = (
-                "was edited for other pictures than these" if others else "was edited, and is damaged now"
-            )
-            if others or not origin.digest:
-                file = f"{work.masks.name}/{work.mask(sample).name}"
-                problems.append(
-                    Problem(sample, file, reason, "replace it, or delete it to have it made again")
-                )
-    return problems
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:

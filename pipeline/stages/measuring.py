@@ -1,5 +1,7 @@
 """Segment and measure one chunk of samples: what a worker process of `extract` does."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -16,11 +18,11 @@ from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION, perceptual_hash
-from pipeline.data.masks import Segmentation, read_matched_mask, write_mask
+from pipeline.data.masks import Segmentation, mask_origins, read_matched_mask, write_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_control import doubt
-from pipeline.data.samples import Sample
+from pipeline.data.samples import CONTENT_DIGITS, Sample
 from pipeline.segmentation import Segmenter
 
 MASK_DIGITS = 16
@@ -85,6 +87,32 @@ def row_key(pictures: str, mask: str) -> str:
     it is the key of why there is none.
     """
     return f"{pictures}-{mask[:MASK_DIGITS]}"
+
+
+def refused_masks(pictures: Mapping[str, str], work: Workspace) -> list[Problem]:
+    """Return the samples whose edited label images cannot be taken, and must not be made again either.
+
+    What a person edited belongs to the pictures that it was made from: of a sample that was measured with
+    others only, it is not taken.
+    """
+    before: dict[str, set[str]] = defaultdict(set)
+    for sample, key in hash_parts(work).index():
+        pictures_then, is_keyed, _ = key.partition("-")
+        if is_keyed:  # versions before had other keys
+            before[sample].add(pictures_then[:CONTENT_DIGITS])
+    problems = []
+    for sample, origin in mask_origins(work, pictures).items():
+        if origin.is_edited:
+            others = before[sample] and pictures[sample][:CONTENT_DIGITS] not in before[sample]
+            reason = (
+                "was edited for other pictures than these" if others else "was edited, and is damaged now"
+            )
+            if others or not origin.digest:
+                file = f"{work.masks.name}/{work.mask(sample).name}"
+                problems.append(
+                    Problem(sample, file, reason, "replace it, or delete it to have it made again")
+                )
+    return problems
 
 
 def measure_chunk(chunk: Chunk) -> list[Problem]:
