@@ -60,9 +60,9 @@ def train(options: TrainOptions) -> None:
     from pipeline.stages.train import Train
 
     summary = execute(Train(), options, RichProgress())
-    files = Workspace(options.work)
+    files = Workspace(options.work, options.name)
     _print_summary(summary, files)
-    following(f"evaluate --work {options.work}")
+    following(f"evaluate --work {options.work}" + (f" --name {options.name}" if options.name else ""))
 
 
 def _print_summary(summary: "TrainSummary", files: Workspace) -> None:

@@ -88,7 +88,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
 
     def inputs(self, options: EvaluateOptions) -> dict[str, str]:
         """Return fingerprints of the predictions, the model's card and the options."""
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         card = work.model / "card.json"
         if not work.out_of_fold.is_file() or not card.is_file():
             raise PipelineError(
@@ -99,7 +99,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
 
     def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
         """Return the scores."""
-        return (Workspace(options.work).metrics,)
+        return (Workspace(options.work, options.name).metrics,)
 
     def run(self, options: EvaluateOptions, progress: Progress) -> Scores:
         """Score all models.
@@ -109,7 +109,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         PipelineError
             If the model is of an older version.
         """
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         card = read_card(work.model)
         if "positives" not in card:
             raise PipelineError(f"{work.model}: was trained by an older version; run train again")

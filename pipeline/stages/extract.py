@@ -1,5 +1,6 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import text_digest, write_blocks, write_table, write_text
 from pipeline.core.names import unknown
-from pipeline.core.stage import Progress, Stage, Summary, read_made
+from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION
@@ -152,6 +153,21 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             **{f"family {family}": str(version) for family, version in families.items()},
         }
 
+    def check_replaced(self, options: ExtractOptions, record: Record | None, now: Mapping[str, str]) -> None:
+        """Refuse to replace features that a model was trained on by others, or by those of other pictures."""
+        if record is None or options.overwrite or not Workspace(options.work).has_model:
+            return
+        lost = [name for name in record.inputs if name.startswith("family ") and name not in now]
+        if of_other_pictures(options.images, record, now):
+            lost.insert(0, f"the pictures of {record.options['images']}")
+        elif record.inputs.get("segmenter") != now["segmenter"]:
+            lost.insert(0, "the cells")
+        if lost:
+            raise PipelineError(
+                f"{options.work}: holds a model, and the features it was trained on would lose {lost[0]}; "
+                "give another --work, or extract with --overwrite"
+            )
+
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
         """Return the tables, and the first label image that is gone, if any is."""
         work = Workspace(options.work)
@@ -177,6 +193,12 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         passing = _measure(chunks, count, options.jobs, progress) if chunks else []
         _write_tables(plan, work, passing, progress)
         return _summary(work, measured=count)
+
+
+def of_other_pictures(images: Path, record: Record, now: Mapping[str, str]) -> bool:
+    """Say whether a record of `extract` is of another folder, and not of its pictures in another place."""
+    same = record.inputs.get("pictures") == now["pictures"]
+    return not same and os.path.abspath(images) != record.options["images"]  # noqa: PTH100 - as recorded
 
 
 def warm_up(family: str) -> None:

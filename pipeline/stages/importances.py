@@ -58,7 +58,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
 
     def inputs(self, options: ImportancesOptions) -> dict[str, str]:
         """Return fingerprints of the model and of the tables it was trained with."""
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         manifest = work.model / "manifest.json"
         if not manifest.is_file() or not work.folds.is_file():
             raise PipelineError(f"{manifest}: missing; run train with --work {work.root} first")
@@ -71,7 +71,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
 
     def outputs(self, options: ImportancesOptions) -> tuple[Path, ...]:
         """Return the table of shares."""
-        return (Workspace(options.work).importances,)
+        return (Workspace(options.work, options.name).importances,)
 
     def run(self, options: ImportancesOptions, progress: Progress) -> ImportancesSummary:
         """Explain training pictures.
@@ -81,7 +81,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         PipelineError
             If the model's tables are not given.
         """
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         model = open_model(work.model)
         table = _table(options, work, model)
         with progress.track("Explaining pictures", len(table)) as advance:

@@ -14,7 +14,17 @@ from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
-from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
+from pipeline.core.stage import (
+    Progress,
+    Record,
+    Stage,
+    Summary,
+    execute,
+    file_inputs,
+    option_inputs,
+    read_record,
+    table_inputs,
+)
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import LOCATIONS
@@ -24,7 +34,7 @@ from pipeline.data.samples import find_samples, picture_inputs
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.extract import Extract, Extraction
+from pipeline.stages.extract import Extract, Extraction, of_other_pictures
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -80,6 +90,20 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     def record(self, options: PredictOptions) -> Path:
         """Return one record for each output: several may share a work folder."""
         return Workspace(options.work).record(f"{self.name}-{slug(options.output.name)}")
+
+    def check_replaced(self, options: PredictOptions, record: Record | None, now: Mapping[str, str]) -> None:
+        """Refuse a work folder of other pictures, unless they were predicted too."""
+        extraction, work = _extract_options(options, read_card(options.model)), Workspace(options.work)
+        extracted = read_record(work.record("extract"))
+        if extraction is None or extracted is None:
+            return
+        Extract().check_replaced(extraction, extracted, now)
+        predicted = record is not None or any(work.record("").parent.glob("predict-*.json"))
+        if not predicted and of_other_pictures(extraction.images, extracted, now):
+            raise PipelineError(
+                f"{work.root}: holds the features of {extracted.options['images']}, which would be replaced; "
+                "give another --work"
+            )
 
     def run(self, options: PredictOptions, progress: Progress) -> PredictSummary:
         """Measure what is new, embed, and write the predictions.
