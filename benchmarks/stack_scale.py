@@ -88,7 +88,7 @@ def prepare(work: Workspace, given: argparse.Namespace) -> Path:
 
 def sample(options: TrainOptions) -> None:
     """Fit one location's base learners at their sizes, and work out what all of them take."""
-    data = read_dataset(options)
+    data = read_dataset(options, print)
     folds, locations = data.folds, len(data.trained)
     with threadpool_limits(1):
         start = time.process_time()

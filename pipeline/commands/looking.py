@@ -18,6 +18,7 @@ def baseline(options: BaselineOptions) -> None:
     from pipeline.stages.baseline import baseline as run
 
     found = run(options)
+    say(found.matched)
     for name, row in found.annotators.iterrows():
         say(
             f"{name}: {counted(int(row['pictures']), 'picture')}, macro-F1 {row['macro_f1']:.3f} over "

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -10,6 +11,10 @@ from pipeline.core.files import replacing
 
 RUN_AGAIN = "run again"
 """How the remedy of a passing trouble begins."""
+
+
+_FORMULA = re.compile(r"^'*[=+\-@\t\r]")
+_ESCAPED = re.compile(r"^'(?='*[=+\-@\t\r])")
 
 
 class PipelineError(Exception):
@@ -46,7 +51,8 @@ class SampleError(Exception):
 def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
     """Write what a stage skipped as csv, sorted, in place of what it listed before.
 
-    A file with only its header says that all went well.
+    A file with only its header says that all went well. What a spreadsheet would run as a formula, such as an
+    id that begins with "=", is written behind an apostrophe.
     """
     kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
     rows = sorted(kept + [(stage, problem) for problem in set(problems)])
@@ -56,7 +62,8 @@ def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
     ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["stage", *(field.name for field in fields(Problem))])
-        writer.writerows((name, *astuple(problem)) for name, problem in rows)
+        for name, problem in rows:
+            writer.writerow([_FORMULA.sub(r"'\g<0>", text) for text in (name, *astuple(problem))])
 
 
 def read_problems(path: Path) -> list[tuple[str, Problem]]:
@@ -67,5 +74,5 @@ def read_problems(path: Path) -> list[tuple[str, Problem]]:
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
-    rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
-    return [(name, Problem(*problem)) for name, *problem in rows if len(problem) == len(fields(Problem))]
+    rows = [[_ESCAPED.sub("", cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    return [(name, Problem(*problem)) for name, *problem in rows[1:] if len(problem) == len(fields(Problem))]

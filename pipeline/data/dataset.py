@@ -17,11 +17,14 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import read_labels
-from pipeline.data.prediction_tables import OUTPUTS, of_locations, read_outputs
-from pipeline.data.tables import embedding_name, read_embedding
+from pipeline.data.prediction_tables import OUTPUTS, of_locations, of_network, read_outputs
+from pipeline.data.tables import Note, embedding_name, match, read_embedding, unmatched
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
+
+
+_ADD_ROW = "add its row; it counts as unknown"
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,28 @@ class Dataset:
     blocks : dict of str to DataFrame
         Features, if any; by file name, embeddings; networks' predictions of the trained locations.
     targets : DataFrame of bool, all 28 locations
-    grouped : bool
-        Whether groups were given; else a group is a picture and its near-duplicates.
+    ungrouped : int or None
+        Pictures whose group was not found, None where no groups were given; theirs is the picture and its
+        near-duplicates.
     copies : int
         Pictures that are in a group because they are near-duplicates of another.
     random_fold : ndarray of int or None
         Folds that ignore groups, where asked for.
     left_out : dict
         Location without a model to the reason.
+    embedding_columns : dict of str to dict
+        By block of embeddings: what its columns are called in the model, and in their table.
     """
 
     blocks: Mapping[str, pd.DataFrame]
     targets: pd.DataFrame
     groups: pd.Series
-    grouped: bool
+    ungrouped: int | None
     copies: int
     fold: NDArray[np.int16]
     random_fold: NDArray[np.int16] | None
     left_out: Mapping[str, str]
+    embedding_columns: Mapping[str, Mapping[str, str]]
     problems: list[Problem]
 
     @property
@@ -64,8 +71,10 @@ class Dataset:
         return int(self.fold.max()) + 1
 
 
-def read_dataset(options: DatasetOptions) -> Dataset:
+def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     """Bring together what a model is trained on: pictures with features or, without any, those of the tables.
+
+    How many pictures each table has is noted, and listed as problems which it lacks.
 
     Raises
     ------
@@ -74,31 +83,44 @@ def read_dataset(options: DatasetOptions) -> Dataset:
         cross-validated.
     """
     work, known = Workspace(options.work), read_labels(options.labels)
-    tables = _read_tables(options, work)
+    tables, columns = _read_tables(options, work)
     main = work.features.name if FEATURES in tables else "the tables"
     pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
     ids = pictures.intersection(known.targets.index).sort_values()
-    if ids.empty:
-        raise PipelineError(
-            f"{options.labels}: none of its {len(known.targets)} ids is among the {len(pictures)} pictures "
-            f"of {main}; their ids must be the same"
-        )
+    absent = match(options.labels, known.targets.index, pictures, note)
     problems = list(known.problems)
-    problems += _unmatched(pictures.difference(ids), main, "no label", f"add it to {options.labels.name}")
+    problems += unmatched(absent, main, "no label", f"add it to {options.labels.name}")
     missing = known.targets.index.difference(ids)
     lacks = ("features", "extract its picture") if FEATURES in tables else ("row in any table", "add one")
-    problems += _unmatched(missing, options.labels.name, f"no {lacks[0]}", f"{lacks[1]}, or remove the label")
-    files = {embedding_name(path): path.name for path in options.embeddings}
-    for name, table in tables.items():
-        problems += _absent(files.get(name, name), table, ids)
+    problems += unmatched(missing, options.labels.name, f"no {lacks[0]}", f"{lacks[1]}, or remove the label")
+    for path in options.embeddings:
+        absent = match(path, tables[embedding_name(path)].index, ids, note)
+        problems += unmatched(absent, path.name, "no embedding", _ADD_ROW)
+    for path in options.outputs:
+        absent = match(path, of_network(tables[OUTPUTS], path).dropna(how="all").index, ids, note)
+        problems += unmatched(absent, path.name, "no prediction", _ADD_ROW)
     targets = known.targets.loc[ids]
-    grouping = read_groups(work, options.groups, ids)
+    grouping = read_groups(work, options.groups, ids, note)
+    alone = ids.difference(grouping.found) if len(grouping.found) else ids[:0]
+    file = "samples" if options.groups is None else options.groups.name
+    problems += unmatched(alone, file, "no group", "add its row; its group is the picture and its copies")
     fold, left_out = _deal(targets, grouping.groups, options)
     blocks = {name: table.reindex(ids) for name, table in tables.items()}
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     random_fold = _random_fold(targets, fold, left_out, options) if options.random_split else None
-    return Dataset(blocks, targets, *grouping, fold, random_fold, left_out, problems)
+    return Dataset(
+        blocks=blocks,
+        targets=targets,
+        groups=grouping.groups,
+        ungrouped=len(alone) if len(grouping.found) else None,
+        copies=grouping.copies,
+        fold=fold,
+        random_fold=random_fold,
+        left_out=left_out,
+        embedding_columns=columns,
+        problems=problems,
+    )
 
 
 def uses_features(options: DatasetOptions) -> bool:
@@ -106,34 +128,27 @@ def uses_features(options: DatasetOptions) -> bool:
     return Workspace(options.work).features.is_file() or not (options.embeddings or options.outputs)
 
 
-def _read_tables(options: DatasetOptions, work: Workspace) -> dict[str, pd.DataFrame]:
-    """Read features, where there are any, embeddings, and networks' predictions as one table."""
-    tables = {}
+def _read_tables(
+    options: DatasetOptions, work: Workspace
+) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, str]]]:
+    """Read features, where there are any, embeddings with their columns, and networks' predictions."""
+    tables, columns = {}, {}
     if uses_features(options):
         tables[FEATURES] = read_features(work)
     for path in options.embeddings:
         name = embedding_name(path)
         if name in {*tables, OUTPUTS}:
             raise PipelineError(f"{path}: another block is called '{name}' already; rename the file")
-        tables[name] = read_embedding(path)
+        tables[name], columns[name] = read_embedding(path)
     if options.outputs:
         tables[OUTPUTS] = read_outputs(options.outputs)
-    return tables
+    return tables, columns
 
 
 def _all_ids(tables: Mapping[str, pd.DataFrame]) -> pd.Index:
     ids = [table.index.to_numpy(dtype=str) for table in tables.values()]
     known: pd.Index = pd.Index(np.unique(np.concatenate(ids)), name="Id")
     return known
-
-
-def _absent(file: str, table: pd.DataFrame, ids: pd.Index) -> list[Problem]:
-    """List the pictures that a table lacks."""
-    absent = ids.difference(table.index)
-    if len(absent) == len(ids):
-        raise PipelineError(f"{file}: no row for any of the {len(ids)} pictures; its ids must be the same")
-    reason = "no prediction" if file == OUTPUTS else "no embedding"
-    return _unmatched(absent, file, reason, "add its row; it counts as unknown")
 
 
 def read_features(work: Workspace) -> pd.DataFrame:
@@ -147,10 +162,6 @@ def read_features(work: Workspace) -> pd.DataFrame:
     if not work.features.is_file():
         raise PipelineError(f"{work.features}: no features there; run extract with --work {work.root} first")
     return read_made(work.features).set_index("Id")
-
-
-def _unmatched(ids: pd.Index, file: str, reason: str, remedy: str) -> list[Problem]:
-    return [Problem(str(sample), file, reason, remedy) for sample in ids]
 
 
 def _random_fold(

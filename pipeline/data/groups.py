@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.tables import by_id, read_table
+from pipeline.data.tables import Note, match, read_column, unsaid
 
 HASH_VERSION = 1
 """Changes when the hash does."""
@@ -49,14 +49,14 @@ Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 class Grouping(NamedTuple):
-    """Groups of pictures, whether any was given, and how many pictures are in one only as near-duplicates."""
+    """Groups of pictures, those whose own was found, and how many are in one only as near-duplicates."""
 
     groups: pd.Series
-    given: bool
+    found: pd.Index
     copies: int
 
 
-def read_groups(work: Workspace, path: Path | None, ids: pd.Index) -> Grouping:
+def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = unsaid) -> Grouping:
     """Group pictures by `path` (``Id,group``), or as the samples say.
 
     Pictures without a group are grouped with their near-duplicates: with one that has a group, if any.
@@ -65,12 +65,15 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index) -> Grouping:
     Raises
     ------
     PipelineError
-        If the table cannot be used.
+        If the table cannot be used, or has none of the pictures.
     """
-    table = None if path is None else by_id(path, read_table(path, ("Id", "group")))
-    given = (_samples(work, "group") if table is None else table["group"]).reindex(ids).to_numpy(dtype=object)
+    table = _samples(work, "group") if path is None else read_column(path, "group")
+    table = table[table.notna() & (table != "")]
+    if path is not None or ids.isin(table.index).any():
+        match(path or work.samples, table.index, ids, note)
+    given = table.reindex(ids).to_numpy(dtype=object)
     cluster = duplicate_groups(_samples(work, "hash").reindex(ids).fillna("").tolist())
-    known = np.array([isinstance(group, str) and group != "" for group in given], dtype=bool)
+    known = ids.isin(table.index)
     shared = dict(zip(cluster[known][::-1], given[known][::-1], strict=True))  # the first one's counts
     groups = [
         given[row] if known[row] else shared.get(first, f"picture {ids[first]}")
@@ -78,7 +81,7 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index) -> Grouping:
     ]
     copied = np.bincount(cluster, minlength=len(ids))[cluster] > 1
     named = pd.Series(groups, index=ids, name="group", dtype=object)
-    return Grouping(named, bool(known.any()), int((copied & ~known).sum()))
+    return Grouping(named, ids[known], int((copied & ~known).sum()))
 
 
 def _samples(work: Workspace, column: str) -> "pd.Series[str]":

@@ -13,7 +13,7 @@ from pipeline.core.names import slug
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.labels import read_annotations
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.tables import read_table
+from pipeline.data.tables import Note, match, read_column, read_table, unsaid
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
 _BY = {AGREEMENT: "experts", RELIABILITY: "HPA's reliability", CONFIDENT: "confident learning"}
@@ -28,7 +28,7 @@ HPA_NAMES = {
 """HPA's names of locations that the 28 do not have, and which of the 28 they may stand for."""
 
 
-def read_filters(options: DatasetOptions, targets: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+def read_filters(options: DatasetOptions, targets: pd.DataFrame, note: Note) -> dict[str, NDArray[np.bool_]]:
     """Return, by filter that was asked for, which labels it keeps; shape of `targets`.
 
     Raises
@@ -39,25 +39,29 @@ def read_filters(options: DatasetOptions, targets: pd.DataFrame) -> dict[str, ND
     keep = {}
     if options.select_agreement is not None:
         keep[AGREEMENT] = agreeing(
-            options.select_agreement, targets, with_label=options.agree_with == "label"
+            options.select_agreement, targets, note, with_label=options.agree_with == "label"
         )
     if options.select_reliability is not None:
         if options.genes is None:
             raise PipelineError(
                 f"{options.select_reliability}: is by gene; give the pictures' genes as --genes (Id,Gene)"
             )
-        keep[RELIABILITY] = reliable(options.select_reliability, options.genes, targets, options.reliability)
+        keep[RELIABILITY] = reliable(
+            options.select_reliability, options.genes, targets, options.reliability, note
+        )
     return keep
 
 
-def agreeing(path: Path, targets: pd.DataFrame, *, with_label: bool) -> NDArray[np.bool_]:
+def agreeing(
+    path: Path, targets: pd.DataFrame, note: Note = unsaid, *, with_label: bool
+) -> NDArray[np.bool_]:
     """Keep labels on which experts agree: their majority with the label, or all of them with each other.
 
     Labels of pictures that no expert saw are kept; so are, among annotators, those that one alone saw.
     """
     everything = pd.DataFrame(False, index=targets.index, columns=list(LOCATIONS))
     everything[targets.columns] = targets
-    annotations, _ = read_annotations(path, targets.index)
+    annotations, _ = read_annotations(path, targets.index, note)
     vote = majority_vote(annotations)
     agreed = vote == everything.loc[vote.index] if with_label else unanimous(annotations)
     keep = pd.DataFrame(True, index=targets.index, columns=targets.columns)
@@ -66,7 +70,9 @@ def agreeing(path: Path, targets: pd.DataFrame, *, with_label: bool) -> NDArray[
     return result
 
 
-def reliable(table: Path, genes: Path, targets: pd.DataFrame, least: str) -> NDArray[np.bool_]:
+def reliable(
+    table: Path, genes: Path, targets: pd.DataFrame, least: str, note: Note = unsaid
+) -> NDArray[np.bool_]:
     """Keep labels that HPA's table supports.
 
     Of a picture whose gene the table lists, a location that is labelled is kept where the table has it
@@ -74,11 +80,13 @@ def reliable(table: Path, genes: Path, targets: pd.DataFrame, least: str) -> NDA
     all. Labels of other pictures are kept.
     """
     known = _levels(table)
-    of_picture = read_table(genes, ("Id", "Gene")).drop_duplicates("Id").set_index("Id")["Gene"]
-    of_picture = of_picture.reindex(targets.index)
+    given = read_column(genes, "Gene")
+    match(genes, given.index, targets.index, note)
+    of_picture = given.reindex(targets.index)
     if not of_picture.isin(known.keys()).any():
         raise PipelineError(
-            f"{genes}: no picture has a gene that {table.name} lists; give Ensembl ids or names"
+            f"{genes}: no picture has a gene that {table.name} lists; one has '{of_picture.dropna().iloc[0]}'"
+            f", {table.name} '{next(iter(known), '')}'; give Ensembl ids or names"
         )
     keep = np.ones(targets.shape, dtype=bool)
     bar, none = LEVELS.index(least), len(LEVELS)
@@ -92,12 +100,7 @@ def reliable(table: Path, genes: Path, targets: pd.DataFrame, least: str) -> NDA
 
 def _levels(path: Path) -> dict[str, dict[str, int]]:
     """Read, by gene (id and name), every location's level as an index into `LEVELS`."""
-    if not path.is_file():
-        raise PipelineError(f"{path}: no such file; give HPA's subcellular_location.tsv")
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    missing = [name for name in ("Gene", *LEVELS) if name not in table.columns]
-    if missing:
-        raise PipelineError(f"{path}: no column {missing[0]}; give HPA's subcellular_location.tsv")
+    table = read_table(path, ("Gene", *LEVELS), ("Gene name",))
     known: dict[str, dict[str, int]] = {}
     for row in table.to_dict("records"):
         levels: dict[str, int] = {}

@@ -1,18 +1,19 @@
 """Read other networks' predictions: probabilities, 0 and 1, or label sets, one table per network."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from models.base_learners.votes import scaled
 from pipeline.core.errors import PipelineError
-from pipeline.core.names import slug
-from pipeline.data.labels import parse_target
+from pipeline.core.names import near, slug
+from pipeline.data.labels import LABELS_REMEDY, parse_target
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.tables import embedding_name, read_by_id
+from pipeline.data.table_files import MISSING, load
+from pipeline.data.tables import embedding_name, read_column, read_numbers
 
 OUTPUTS = "outputs"
 """Name of the block that all networks' predictions make together."""
@@ -38,9 +39,9 @@ def read_probabilities(paths: Sequence[Path]) -> pd.DataFrame:
     Parameters
     ----------
     paths : sequence of Path
-        Each a csv or parquet table with ``Id`` and either one column per location (by name, or all 28 in
-        the competition's order) of probabilities or of 0 and 1, or a column ``Target`` or ``Predicted``
-        of class indices separated by spaces, which may be empty.
+        Each a table with ``Id`` and either one column per location (by name or class index) of
+        probabilities or of 0 and 1, or a column ``Target`` or ``Predicted`` of label sets, which may be
+        empty.
 
     Returns
     -------
@@ -75,39 +76,56 @@ def of_locations(outputs: pd.DataFrame, locations: Iterable[str]) -> pd.DataFram
     return outputs[[name for name in outputs.columns if name.rpartition("__output_")[2] in wanted]]
 
 
+def output_networks(columns: Iterable[str]) -> set[str]:
+    """Return the networks whose predictions are among a model's columns."""
+    return {name.split("__")[1] for name in columns if re.match(r"cnn__\w+?__output_", name)}
+
+
+def of_network(outputs: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Keep the columns of the network whose predictions a file holds, of what `read_outputs` returns."""
+    return outputs.filter(regex=f"^cnn__{embedding_name(path)}__output_")
+
+
 def _read(path: Path) -> pd.DataFrame:
-    table = read_by_id(path, text=_SETS)
-    sets = [name for name in _SETS if name in table.columns]
-    values = _unpacked(path, table[sets[0]]) if sets else _numbers(path, table)
-    if not np.isnan(values).all() and not (np.nanmin(values) >= 0 and np.nanmax(values) <= 1):
-        wrong = values[(values < 0) | (values > 1)][0]
-        raise PipelineError(f"{path}: holds {wrong:g}; give probabilities from 0 to 1, or 0 and 1")
-    return pd.DataFrame(values, index=table.index, columns=list(LOCATIONS))
-
-
-def _unpacked(path: Path, sets: "pd.Series[str]") -> NDArray[np.float32]:
-    values = np.zeros((len(sets), len(LOCATIONS)), dtype=np.float32)
-    for row, text in enumerate(sets.fillna("").astype(str)):
-        try:
-            values[row, list(parse_target(text)) if text.strip() else []] = 1
-        except ValueError as error:
-            raise PipelineError(
-                f"{path}: {error}; write class indices 0-27 separated by spaces, or nothing"
-            ) from error
+    _, found = load(path, _SETS, numbers=False)
+    values = _unpacked(path, next(iter(found))) if found else _by_location(path)
+    wrong = np.argwhere(((values < 0) | (values > 1)).to_numpy())
+    if len(wrong):
+        row, column = wrong[0]
+        raise PipelineError(
+            f"{path}: Id '{values.index[row]}' has {values.iloc[row, column]:g} for {LOCATIONS[column]}; "
+            "give probabilities from 0 to 1, or 0 and 1"
+        )
     return values
 
 
-def _numbers(path: Path, table: pd.DataFrame) -> NDArray[np.float32]:
-    named = {slug(str(column)): column for column in table.columns}
-    tokens = [slug(location) for location in LOCATIONS]
-    if set(tokens) <= set(named):
-        table = table[[named[token] for token in tokens]]
-    elif table.shape[1] != len(LOCATIONS):
+def _unpacked(path: Path, column: str) -> pd.DataFrame:
+    """Read sets of labels, which may be empty."""
+    table = read_column(path, column)
+    values = np.zeros((len(table), len(LOCATIONS)), dtype=np.float32)
+    for row, (sample, text) in enumerate(table.items()):
+        try:
+            values[row, list(parse_target(text)) if text not in MISSING else []] = 1
+        except ValueError as error:
+            raise PipelineError(f"{path}: Id '{sample}': {error}; {LABELS_REMEDY}, or nothing") from error
+    return pd.DataFrame(values, index=table.index, columns=list(LOCATIONS))
+
+
+def _by_location(path: Path) -> pd.DataFrame:
+    """Read numbers in columns of locations, by name or by class index."""
+    table = read_numbers(path, unknown=True)
+    numbers = {str(number): location for number, location in enumerate(LOCATIONS)}
+    tokens = numbers if set(table.columns) <= numbers.keys() else {slug(name): name for name in LOCATIONS}
+    found = {slug(name): name for name in table.columns}
+    unknown = [name for token, name in found.items() if token not in tokens]
+    missing = [name for token, name in tokens.items() if token not in found]
+    if len(found) < table.shape[1]:
+        raise PipelineError(f"{path}: two columns are of one location ({', '.join(table.columns)}); keep one")
+    if unknown:
+        meant = " or ".join(near(unknown[0], LOCATIONS)) or f"a column {' or '.join(_SETS)} of label sets"
+        raise PipelineError(f"{path}: '{unknown[0]}' is no location nor a class index; did you mean {meant}?")
+    if missing:
         raise PipelineError(
-            f"{path}: {table.shape[1]} columns beside Id; give one per location, in the competition's order "
-            f"or by name, or a column {' or '.join(_SETS)} of class indices"
+            f"{path}: no column of {', '.join(missing[:5])}; give one per location, {len(LOCATIONS)} in all"
         )
-    try:
-        return table.replace("", np.nan).to_numpy(dtype=np.float32)
-    except ValueError as error:
-        raise PipelineError(f"{path}: {error}; give numbers") from error
+    return table[[found[token] for token in tokens]].set_axis(list(LOCATIONS), axis=1)

@@ -16,7 +16,8 @@ from pipeline.core.names import is_safe_id
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.pixel_sizes import check_plausible
-from pipeline.data.tables import read_table
+from pipeline.data.table_files import MISSING
+from pipeline.data.tables import read_table, unmatched
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
@@ -26,6 +27,9 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """File types that are read, in any case."""
+
+CONTENT_DIGITS = 16
+"""Leading digits of a fingerprint that are of the content of the files."""
 
 _UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
@@ -77,14 +81,22 @@ class Sample:
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
-    """Return, by Id, a digest of each sample's pictures: their paths below their folder, content, pixel size.
+    """Return, by Id, `CONTENT_DIGITS` of the content of each sample's files, and as many of the rest.
 
-    A picture that was copied or touched keeps its digest. The work folder keeps them: see `see`.
+    The rest are their paths and the pixel size.
+
+    Paths are those below the folder of pictures. A picture that was copied or touched keeps its digest; the
+    work folder keeps them (`see`).
     """
     listed = list(samples)
-    content = see({name: path for one in listed for name, path in one.files.items()}, work.pictures, _digest)
-    files = {one.id: [[name, content[name]] for name in one.files] for one in listed}
-    return {one.id: text_digest([files[one.id], one.pixel_size_um]) for one in listed}
+    content = see(
+        {name: path for one in listed for name, path in one.files.items()}, work.pictures_seen, _digest
+    )
+    return {
+        one.id: text_digest([content[name] for name in one.files])[:CONTENT_DIGITS]
+        + text_digest([list(one.files), one.pixel_size_um])[:CONTENT_DIGITS]
+        for one in listed
+    }
 
 
 def _digest(path: Path) -> str:
@@ -193,20 +205,17 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
 
 
 def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
-    table = read_table(path, ("Id",))
+    table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"))
     columns = _channel_columns(path, table.columns)
-    repeated = set(table["Id"][table["Id"].duplicated()])
-    samples, problems = [], []
-    for row in table.to_dict("records"):
-        sample_id = str(row["Id"])
-        if sample_id in repeated:
-            problems.append(Problem(sample_id, path.name, "duplicate id", "keep one row per Id"))
-            continue
+    repeated = table["Id"].duplicated(keep=False)
+    problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
+    samples = []
+    for row in table[~repeated].to_dict("records"):
         try:
             samples.append(_from_row(images, {str(key): str(value) for key, value in row.items()}, columns))
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
-            problems.append(Problem(sample_id, path.name, reason, remedy))
+            problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
     return samples, problems
 
 
@@ -228,18 +237,24 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(_UNSAFE))
     paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
+    if len(set(paths)) < len(paths):
+        raise ValueError("one file is given for several channels; give each channel its own")
     size = _pixel_size(row.get("pixel_size_um", ""))
-    return Sample(sample_id, paths, size, row.get("group", "").strip() or None)
+    group = row.get("group", "")
+    return Sample(sample_id, paths, size, None if group in MISSING else group)
 
 
-def _inside(images: Path, text: str) -> Path:
-    name = text.strip()
-    relative = PurePosixPath(name)
+def _inside(images: Path, name: str) -> Path:
+    """Return the path of a file in the folder of pictures; backslashes, as in Windows, are slashes."""
+    relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:
         raise ValueError(f"path {name!r} holds a NUL character; give the path of a file")
-    if not name:
+    if name in MISSING:
         raise ValueError("a channel has no path; fill in the path of every channel")
-    if relative.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in relative.parts:
+    for folder in (images.absolute(), images.resolve()):
+        if relative.is_relative_to(folder.as_posix()):
+            relative = relative.relative_to(folder.as_posix())
+    if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
     if relative.suffix.lower() not in SUFFIXES:
         raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
@@ -247,10 +262,10 @@ def _inside(images: Path, text: str) -> Path:
 
 
 def _pixel_size(text: str) -> float | None:
-    if not text.strip():
+    if text in MISSING:
         return None
     try:
-        size = float(text)
+        size = float(text.replace(",", "."))
     except ValueError:
         size = math.nan
     if not 0 < size < math.inf:

@@ -1,166 +1,273 @@
-"""Tables that users give: any csv as text; csv, parquet or npz with one row per picture; embeddings."""
+"""Tables keyed by picture, by name: of text, of numbers, embeddings; and how many pictures they know."""
 
-import zipfile
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from features.naming import parse
-from pipeline.core.errors import PipelineError
-from pipeline.core.files import check_readable
-from pipeline.core.names import slug
+from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.names import counted, near, slug
+from pipeline.core.weights import card_path
+from pipeline.data.table_files import KEYS, Values, as_numbers, as_text, load
 
-_KEYS = ("Id", "id", "Ids", "ids")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_DECORATION = re.compile(r"^.*[/\\]|(_(red|green|blue|yellow))?(\.(png|tiff?|jpe?g))?$", re.IGNORECASE)
+"""What an id has that is the name of a file: a folder, a channel, an ending."""
 
-_MISSING = (
-    "", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "-NaN", "nan", "-nan", "NULL", "null",
-    "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
-)  # fmt: skip
-"""What stands for an unknown number in csv tables, as for `pandas.read_csv`; it may well be an id."""
-
-
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a csv table as text, with the named columns; spaces around ids do not count.
-
-    Raises
-    ------
-    PipelineError
-        If the file is missing, is not a csv table, or lacks one of the columns.
-    """
-    if not path.is_file():
-        raise PipelineError(f"{path}: no such file; give the path of a csv table with {', '.join(columns)}")
-    try:
-        check_readable(path)
-        table = _read_csv(path)
-    except ValueError as error:
-        raise PipelineError(
-            f"{path}: not a readable csv table ({_reason(error)}); save it as UTF-8 csv"
-        ) from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        found = ", ".join(table.columns)
-        raise PipelineError(f"{path}: no column {', '.join(missing)} (found: {found}); add or rename it")
-    return table
+Note = Callable[[str], None]
+"""Called with a line that the user should read."""
 
 
-def _read_csv(path: Path, text: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read ids, and `text` columns (None: all), letter by letter; what other columns lack is NaN."""
-    header = pd.read_csv(path, dtype=str, nrows=0, skipinitialspace=True).columns
-    numbers = [] if text is None else [name for name in header if name not in (*_KEYS, *text)]
-    table = pd.read_csv(
-        path,
-        dtype={name: str for name in header if name not in numbers},
-        keep_default_na=False,
-        na_values=dict.fromkeys(numbers, _MISSING),
-        skipinitialspace=True,
-    )
-    return table.assign(**{name: table[name].str.strip() for name in _KEYS if name in table.columns})
+def unsaid(_: str) -> None:
+    """Take a note where nobody reads."""
 
 
-def read_by_id(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table with one row per picture.
+def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+    """Read named columns of a table as text without spaces around it; identical rows count once.
 
     Parameters
     ----------
     path : Path
-        ``.parquet`` or ``.csv`` with a column ``Id``, or ``.npz`` with ``ids`` and arrays of one or two
-        dimensions with as many rows.
-    text : sequence of str
-        Columns of a csv that are text, whatever they look like, as ids are.
-
-    Returns
-    -------
-    DataFrame
-        Index ``Id`` (text), in the table's order; missing numbers of a csv are NaN.
+        csv, separated by commas, semicolons or tabs, in UTF-8 or UTF-16; or parquet or npz.
+    columns, optional : sequence of str
+        Columns that have to be there, and that may; the table has them in any case and order.
 
     Raises
     ------
     PipelineError
-        If the file is missing or unreadable, has no ids, or an id twice.
+        If the file cannot be read, lacks one of the columns or has one twice.
     """
-    if not path.is_file():
-        raise PipelineError(f"{path}: no such file; give a parquet, csv or npz table keyed by Id")
-    readers: dict[str, Callable[[], pd.DataFrame]] = {
-        ".parquet": lambda: pd.read_parquet(path),
-        ".csv": lambda: _read_csv(path, text),
-        ".npz": lambda: _read_npz(path),
-    }
-    if path.suffix.lower() not in readers:
-        raise PipelineError(f"{path}: cannot read '{path.suffix}' files; give a parquet, csv or npz table")
-    try:
-        check_readable(path)
-        table = readers[path.suffix.lower()]()
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
-        raise PipelineError(f"{path}: not a readable table ({_reason(error)}); write it again") from error
-    if table.index.name in _KEYS:
-        table = table.reset_index()
-    key = next((name for name in _KEYS if name in table.columns), None)
-    if key is None:
-        raise PipelineError(f"{path}: no column Id; add the ids of the pictures")
-    return by_id(path, table.rename(columns={key: "Id"}))
+    found, table = load(path, (*columns, *optional), numbers=False)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise PipelineError(
+            f"{path}: no column {', '.join(missing)} (found: {', '.join(found[:30])}); add or rename it"
+        )
+    read = pd.DataFrame({name: as_text(values).to_pylist() for name, values in table.items()}, dtype=object)
+    return read[(read != "").any(axis=1)].drop_duplicates(ignore_index=True)
 
 
-def by_id(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table that was read from `path` with its column ``Id`` as the index.
+def read_column(path: Path, column: str) -> "pd.Series[str]":
+    """Read one column of text by ``Id``; see `read_table`.
 
     Raises
     ------
     PipelineError
-        If an id occurs twice.
+        As `read_table` does, and where an id has two values.
     """
-    ids = table["Id"].astype(str)
-    if ids.duplicated().any():
-        raise PipelineError(f"{path}: Id '{ids[ids.duplicated()].iloc[0]}' occurs twice; keep one row per Id")
-    return table.drop(columns="Id").set_axis(pd.Index(ids, name="Id"))
+    return _once(path, read_table(path, ("Id", column)).set_index("Id"))[column]
 
 
-def _read_npz(path: Path) -> pd.DataFrame:
-    with np.load(path, allow_pickle=False) as arrays:
-        key = next((name for name in _KEYS if name in arrays), None)
-        if key is None:
-            raise ValueError(f"no array of ids among {', '.join(arrays)}")
-        columns = {"Id": pd.Series(arrays[key].astype(str))}
-        for name in arrays:
-            if name != key:
-                values = arrays[name].reshape(len(arrays[name]), -1)
-                columns |= {f"{name}_{column}": pd.Series(part) for column, part in enumerate(values.T)}
-    return pd.DataFrame(columns)
+def read_numbers(path: Path, *, unknown: bool = False) -> pd.DataFrame:
+    """Read a table of numbers with one row per picture; identical rows count once.
 
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0]
-
-
-def read_embedding(path: Path) -> pd.DataFrame:
-    """Read one table of embeddings: what `read_by_id` reads, numbers only.
+    Parameters
+    ----------
+    path : Path
+        As for `read_table`; an npz file holds ``ids`` and arrays of one or two dimensions with as many rows.
+    unknown : bool
+        Whether numbers may be missing, and are NaN then.
 
     Returns
     -------
     DataFrame of float32
-        Index ``Id`` (text, sorted). Columns whose names follow the grammar of features keep them;
-        the others become ``cnn__<file>__e0000`` and so on.
+        Index ``Id`` (text, sorted), columns by the table's names; those of a single array are numbered.
 
     Raises
     ------
     PipelineError
-        As `read_by_id` does, and where something is not a number.
+        If the file cannot be read, has no ids, an id or a column twice, or a cell without a 32-bit number.
     """
-    table = read_by_id(path)
-    wrong = [column for column in table.columns if not pd.api.types.is_numeric_dtype(table[column])]
-    if wrong:
-        raise PipelineError(f"{path}: column '{wrong[0]}' does not hold numbers; remove or convert it")
+    found, table = load(path, KEYS, numbers=True)
+    key = next((name for name in KEYS if name in table), None)
+    if key is None:
+        raise PipelineError(
+            f"{path}: no column Id (found: {', '.join(found[:30])}); add the ids of the pictures"
+        )
+    ids = as_text(table.pop(key)).to_pylist()
+    values = np.empty((len(ids), len(table)), np.float32)
+    for column, (name, cells) in enumerate(table.items()):
+        with np.errstate(over="ignore"):
+            values[:, column] = _numbers(path, ids, name, cells)
+    wrong = np.isinf(values) if unknown else ~np.isfinite(values)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        name = list(table)[column]
+        raise _no_number(path, ids[row], name, as_text(table[name])[int(row)].as_py())
+    names = [name for name in table if not _is_index(name, table[name])]
+    read = pd.DataFrame(values, pd.Index(ids, name="Id", dtype=str), list(table))[names]
+    if read.index.has_duplicates:
+        read = read[~read.reset_index().duplicated().to_numpy()]
+    return _once(path, read).sort_index()
+
+
+def _once(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the same id in two rows, or refuse it."""
+    twice = table.index[table.index.duplicated()]
+    if len(twice):
+        raise PipelineError(f"{path}: Id '{twice[0]}' occurs twice with other values; keep one row per Id")
+    return table
+
+
+def _is_index(name: str, cells: Values) -> bool:
+    """Say whether a column is the numbers of rows that pandas writes when an index is reset."""
+    if name.casefold() not in ("index", "level_0"):
+        return False
+    numbers = np.asarray(as_numbers(cells))
+    return bool(np.array_equal(np.sort(numbers), np.arange(len(numbers))))
+
+
+def _numbers(path: Path, ids: Sequence[str], name: str, cells: Values) -> NDArray[Any]:
+    try:
+        return np.asarray(as_numbers(cells))
+    except (ValueError, NotImplementedError) as error:
+        text = as_text(cells).to_pylist()
+        wrong = [row for row, cell in enumerate(text) if not _NUMBER.fullmatch(cell)]
+        if not wrong:
+            raise PipelineError(f"{path}: column '{name}': {error}") from error
+        raise _no_number(path, ids[wrong[0]], name, text[wrong[0]]) from error
+
+
+def _no_number(path: Path, one: str, name: str, cell: str) -> PipelineError:
+    given = f"'{cell}', which is no number of 32 bits," if cell else "no number"
+    return PipelineError(
+        f"{path}: Id '{one}' has {given} in column '{name}'; fill it in or leave out the row"
+    )
+
+
+def match(path: Path, ids: Iterable[str], pictures: pd.Index, note: Note) -> pd.Index:
+    """Say how many of the pictures a table has, and return those that it lacks.
+
+    Raises
+    ------
+    PipelineError
+        If it has none of them; the message quotes an id of each side.
+    """
+    theirs = pd.Index(ids)
+    absent, strange = pictures.difference(theirs), theirs.difference(pictures)
+    found = f"{len(pictures) - len(absent):,} of {counted(len(pictures), 'picture')} found in {path.name}"
+    if absent.empty:
+        note(found)
+    elif len(absent) < len(pictures):
+        note(f"Warning: {found}; {compared(strange, absent)}")
+    else:
+        raise PipelineError(
+            f"{path}: none of its {counted(theirs.nunique(), 'id')} is among the "
+            f"{counted(len(pictures), 'picture')}: {compared(strange, absent)}; their ids must be the same"
+        )
+    return absent
+
+
+def listed(path: Path, ids: Iterable[str], pictures: pd.Index) -> tuple[int, str]:
+    """Return how many ids of a list are pictures, and say so, with an id of each side if none is."""
+    theirs = pd.Index(ids).unique()
+    number = len(theirs.intersection(pictures))
+    said = (
+        f"{number:,} of the {counted(len(theirs), 'id')} in {path.name} are among "
+        f"the {counted(len(pictures), 'picture')}"
+    )
+    return number, said if number or theirs.empty else f"{said}: {compared(theirs, pictures)}"
+
+
+def compared(theirs: Iterable[str], ours: Iterable[str]) -> str:
+    """Quote an id of a table beside one of a picture, of two that are alike if there are any."""
+    bare = {_bare(one): str(one) for one in reversed(list(ours))}
+    listed = [str(one) for one in theirs]
+    if not listed:
+        return f"no row for {next(reversed(bare.values()))!r}"
+    for one in listed:
+        if _bare(one) in bare:
+            return f"it has {one!r}, where the picture is {bare[_bare(one)]!r}"
+    return f"it has {listed[0]!r}, a picture is {next(reversed(bare.values()))!r}"
+
+
+def are_alike(theirs: Iterable[str], ours: Iterable[str]) -> bool:
+    """Say whether any ids differ but by a folder, a channel, an ending or their case."""
+    return not {_bare(one) for one in theirs}.isdisjoint({_bare(one) for one in ours})
+
+
+def _bare(one: object) -> str:
+    return _DECORATION.sub("", str(one)).casefold()
+
+
+def unmatched(ids: Iterable[object], file: str, reason: str, remedy: str) -> list[Problem]:
+    """Return a problem for each of the ids."""
+    return [Problem(str(one), file, reason, remedy) for one in ids]
+
+
+def read_embedding(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read one table of embeddings, its columns called as in a model; see `embedding_columns`.
+
+    A table with a card, which this program wrote, may hold NaN: where a picture has no cells.
+
+    Raises
+    ------
+    PipelineError
+        As `read_numbers` does, and where nothing is in it.
+    """
+    table = read_numbers(path, unknown=card_path(path).is_file())
     if table.empty:
         raise PipelineError(f"{path}: holds no numbers; give at least one row and one column beside Id")
-    table = table.astype(np.float32).sort_index()
-    name = embedding_name(path)
-    names = [
-        column if _parses(column) else f"cnn__{name}__e{number:04}"
-        for number, column in enumerate(map(str, table.columns))
-    ]
-    return table.set_axis(names, axis=1)
+    columns = embedding_columns(path, table.columns)
+    return renamed(path, table, columns), columns
+
+
+def embedding_columns(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return what the columns of a table of embeddings are called in a model, and in the table.
+
+    Names that follow the grammar of features stay; the others, in the order of the names and not of the
+    table, become ``cnn__<file>__e0000`` and so on.
+    """
+    kept = {name: name for name in names if _parses(name)}
+    others = sorted((name for name in names if name not in kept), key=_natural)
+    numbered = {f"cnn__{embedding_name(path)}__e{number:04}": name for number, name in enumerate(others)}
+    both = numbered.keys() & kept.keys()
+    if both:
+        raise PipelineError(f"{path}: '{min(both)}' would be the name of two columns; rename it")
+    return numbered | kept
+
+
+def renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return the columns that a model knows, under its names.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        What a column is called in the model, to what it is called in the table, in any case.
+
+    Raises
+    ------
+    PipelineError
+        If the table lacks a column, or has another one; the message names them.
+    """
+    known = {name.casefold(): column for column, name in columns.items()}
+    found = {name.casefold(): name for name in table.columns}
+    missing = [name for name in columns.values() if name.casefold() not in found]
+    surplus = [name for folded, name in found.items() if folded not in known]
+    if missing or surplus:
+        some = [f"'{name}' is missing{_meant(name, surplus)}" for name in missing[:5]]
+        some += [f"'{name}' is unknown" for name in surplus[:5]]
+        raise PipelineError(f"{path}: other columns than in training: {', '.join(some)}; rename or add them")
+    return table[[found[name] for name in known]].set_axis(list(known.values()), axis=1)
+
+
+def _meant(name: str, surplus: Iterable[str]) -> str:
+    alike = near(name, surplus)
+    return f" (is it '{alike[0]}'?)" if alike else ""
+
+
+def _natural(name: str) -> tuple[Any, ...]:
+    """Sort numbers in names by their value: e2 before e10."""
+    return tuple(
+        (0, int(part), "") if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", name.casefold())
+        if part
+    )
 
 
 def embedding_name(path: Path) -> str:

@@ -43,6 +43,8 @@ class Baseline:
         Per location: ``f1`` of the pooled answers, ``alpha_labels`` (Krippendorff's alpha between majority
         vote and labels), ``alpha_annotators`` (among annotators; NaN for one).
     comparison : Comparison or None
+    matched : str
+        How many of the answered pictures have labels.
     problems : list of Problem
         Answers that could not be used.
     """
@@ -50,6 +52,7 @@ class Baseline:
     annotators: pd.DataFrame
     locations: pd.DataFrame
     comparison: Comparison | None
+    matched: str
     problems: list[Problem]
 
 
@@ -62,7 +65,8 @@ def baseline(options: BaselineOptions) -> Baseline:
         If a table cannot be used, or no answered picture has a label.
     """
     truth = read_labels(options.labels).targets
-    annotations, problems = read_annotations(options.answers, truth.index)
+    said: list[str] = []
+    annotations, problems = read_annotations(options.answers, truth.index, said.append)
     vote = majority_vote(annotations)
     everything = pooled(annotations)
     named = {**annotations, MAJORITY: vote, POOLED: everything} if len(annotations) > 1 else annotations
@@ -72,7 +76,7 @@ def baseline(options: BaselineOptions) -> Baseline:
     locations["alpha_labels"] = agreement({"labels": truth.loc[vote.index], "vote": vote})
     locations["alpha_annotators"] = agreement(annotations)
     comparison = None if options.work is None else _compare(options, vote)
-    return Baseline(scores, locations, comparison, problems)
+    return Baseline(scores, locations, comparison, said[0], problems)
 
 
 def _scores(truth: pd.DataFrame, answers: pd.DataFrame) -> dict[str, float]:

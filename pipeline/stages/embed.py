@@ -14,7 +14,17 @@ from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.samples import find_samples, picture_inputs
-from pipeline.data.tables import embedding_name, read_embedding, read_table
+from pipeline.data.tables import (
+    Note,
+    embedding_columns,
+    embedding_name,
+    listed,
+    match,
+    read_numbers,
+    read_table,
+    renamed,
+    unmatched,
+)
 from pipeline.networks.architectures import ARCHITECTURES, architecture
 from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
 from pipeline.networks.inference import VERSION, block_name, embed_pictures, picture_keys
@@ -94,7 +104,9 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
 
     def run(self, options: EmbedOptions, progress: Progress) -> EmbedSummary:
         """Embed pictures by a network, or take a ready table."""
-        return _embed(options, progress) if options.table is None else _take(options, options.table)
+        if options.table is None:
+            return _embed(options, progress)
+        return _take(options, options.table, progress.note)
 
     def record(self, options: EmbedOptions) -> Path:
         """Return the record of this block."""
@@ -151,27 +163,36 @@ def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     problems = [*problems, *more]
     write_problems(work.problems, "embed", problems)
     _constant(table, embedder.name)
+    _check_training(options, pictures, table.index, progress.note)
     card = TableCard(name=embedder.name, embedder=embedder, trained_on=pictures, training=words)
     return _written(work, card, table, [], problems)
 
 
-def _take(options: EmbedOptions, path: Path) -> EmbedSummary:
+def _take(options: EmbedOptions, path: Path, note: Note) -> EmbedSummary:
     """Check a ready table and put it, without constant columns, into the work folder."""
-    name, table = _name(options), read_embedding(path)
-    if table.isna().any(axis=None):
-        column = table.columns[table.isna().any()][0]
-        sample = table.index[table[column].isna()][0]
-        raise PipelineError(
-            f"{path}: no number for Id '{sample}' in {column}; fill it in or leave out the row"
-        )
-    names = [f"cnn__{name}__{_last(str(column), position)}" for position, column in enumerate(table)]
-    table.columns = pd.Index(names)
+    name, table = _name(options), read_numbers(path)
+    columns = embedding_columns(path, table.columns)
+    names = {
+        f"cnn__{name}__{_last(column, position)}": given
+        for position, (column, given) in enumerate(columns.items())
+    }
+    if table.empty or len(names) < len(columns):
+        raise PipelineError(f"{path}: no numbers, or two columns of one name; name every column otherwise")
+    table = renamed(path, table, names)
     trained_on, training = _training(options.trained_on)
-    card = TableCard(name=name, trained_on=trained_on, training=training)
+    _check_training(options, trained_on, table.index, note)
+    card = TableCard(name=name, names=names, trained_on=trained_on, training=training)
     constant = _constant(table, name)
     work = Workspace(options.work)
-    problems = _without_row(work, path, table.index)
+    problems = _without_row(work, path, table.index, note)
     return _written(work, card, table.drop(columns=constant), constant, problems)
+
+
+def _check_training(options: EmbedOptions, trained_on: TrainedOn, pictures: pd.Index, note: Note) -> None:
+    """Say how many of the pictures that the user says the network was trained on are among these."""
+    if options.trained_on not in (None, "none") and trained_on != UNKNOWN:
+        number, said = listed(Path(str(options.trained_on)), trained_on, pictures)
+        note(said if number else f"Warning: {said}")
 
 
 def _last(column: str, position: int) -> str:
@@ -179,15 +200,13 @@ def _last(column: str, position: int) -> str:
     return column.split("__", 2)[2] if column.startswith("cnn__") else f"e{position:04}"
 
 
-def _without_row(work: Workspace, path: Path, ids: pd.Index) -> list[Problem]:
+def _without_row(work: Workspace, path: Path, ids: pd.Index, note: Note) -> list[Problem]:
     """List the extracted pictures that a ready table lacks."""
     if not work.samples.is_file():
         return []
-    known = read_made(work.samples, ["Id"])["Id"]
-    absent = sorted(set(known) - set(ids))
-    if len(absent) == len(known):
-        raise PipelineError(f"{path}: none of its ids is among the pictures of {work.root}; use their ids")
-    return [Problem(id_, path.name, "no embedding", "add its row; it counts as unknown") for id_ in absent]
+    known = pd.Index(read_made(work.samples, ["Id"])["Id"])
+    absent = match(path, ids, known, note)
+    return unmatched(absent, path.name, "no embedding", "add its row; it counts as unknown")
 
 
 def _constant(table: pd.DataFrame, name: str) -> list[str]:

@@ -14,8 +14,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_labels
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.data.tables import read_embedding
-from pipeline.networks.leak_guard import TableCard
+from pipeline.networks.leak_guard import TableCard, read_named
 from pipeline.stages.options import NearestOptions
 from pipeline.stages.overlay import RGB, composite, contact_sheet, fit, write_png
 
@@ -44,10 +43,7 @@ class Nearest:
 def nearest(options: NearestOptions) -> Nearest:
     """Find the labelled pictures that a network sees as most alike.
 
-    Raises
-    ------
-    PipelineError
-        If the picture has no row, the tables are not by one network, or no labelled picture is left.
+    A picture without a row is refused, and so are tables that are not by one network.
     """
     known = _comparable(options.embeddings)
     asked = known if options.query is None else _comparable(options.query)
@@ -101,13 +97,7 @@ def _tile(samples: Sequence[Sample], name: str) -> RGB:
 
 
 def similarities(rows: pd.DataFrame, picture: pd.Series) -> pd.Series:
-    """Return the cosine similarity of each row to one picture, of standardised columns.
-
-    Parameters
-    ----------
-    rows : DataFrame, pictures x columns
-    picture : Series, the same columns
-    """
+    """Return the cosine similarity of each row to one picture of the same columns, which are standardised."""
     mean, spread = rows.mean(), rows.std(ddof=0)
     spread = spread.where(spread > 0, 1.0)
     around = ((rows - mean) / spread).to_numpy(float)
@@ -131,8 +121,8 @@ def _comparable(path: Path) -> pd.DataFrame:
             f"{path}: its rows come from networks whose numbers do not compare; "
             "give the table of the network trained on all pictures (_whole)"
         )
-    table = read_embedding(path)
-    return table.dropna(axis=0)
+    table = read_named(path).dropna(axis=0)
+    return table.rename(columns=str.casefold).sort_index(axis=1)
 
 
 def _check(options: NearestOptions, known: pd.DataFrame, asked: pd.DataFrame) -> None:

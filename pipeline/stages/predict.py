@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,30 @@ from typing import Any
 import pandas as pd
 
 from models.bundle import Model, load_model
-from pipeline.core.errors import PipelineError, Problem, SampleError
+from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
-from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
+from pipeline.core.stage import (
+    Progress,
+    Record,
+    Stage,
+    Summary,
+    execute,
+    file_inputs,
+    option_inputs,
+    read_record,
+    table_inputs,
+)
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
-from pipeline.data.prediction_tables import read_outputs
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import find_samples, picture_inputs
-from pipeline.data.tables import embedding_name, read_embedding
+from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
-from pipeline.networks.leak_guard import TableCard
-from pipeline.stages.extract import Extract, Extraction
+from pipeline.networks.leak_guard import TableCard, read_given
+from pipeline.stages.extract import Extract, Extraction, of_other_pictures
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -82,6 +91,20 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         """Return one record for each output: several may share a work folder."""
         return Workspace(options.work).record(f"{self.name}-{slug(options.output.name)}")
 
+    def check_replaced(self, options: PredictOptions, record: Record | None, now: Mapping[str, str]) -> None:
+        """Refuse a work folder of other pictures, unless they were predicted too."""
+        extraction, work = _extract_options(options, read_card(options.model)), Workspace(options.work)
+        extracted = read_record(work.record("extract"))
+        if extraction is None or extracted is None:
+            return
+        Extract().check_replaced(extraction, extracted, now)
+        predicted = record is not None or any(work.record("").parent.glob("predict-*.json"))
+        if not predicted and of_other_pictures(extraction.images, extracted, now):
+            raise PipelineError(
+                f"{work.root}: holds the features of {extracted.options['images']}, which would be replaced; "
+                "give another --work"
+            )
+
     def run(self, options: PredictOptions, progress: Progress) -> PredictSummary:
         """Measure what is new, embed, and write the predictions.
 
@@ -91,10 +114,12 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
+        given = _read_given(options, model, progress.note)
         extraction = _extract_options(options, model.card)
         problems = [] if extraction is None else execute(Extract(), extraction, progress).problems
-        table, more = _read_columns(options, model, progress)
+        table, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
+        write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
         seen = _looked_at(options, measured=extraction is not None)
         answers = _answers(prediction.chosen, seen, problems)
@@ -181,40 +206,60 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     return picture_inputs(*find_samples(options.images, options.samples), Workspace(options.work))
 
 
+def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
+    """Read the tables that are given, before anything is measured, and say which pictures they have."""
+    made = [name for name, card in _cards(model).items() if card.embedder is not None]
+    tables = read_given(options.model, model, options.embeddings, options.outputs, made)
+    if options.images is None:
+        pictures = _all_ids(tables.values())
+    else:
+        pictures = pd.Index([sample.id for sample in find_samples(options.images, options.samples)[0]])
+    for path, table in tables.items():
+        match(path, table.index, pictures, note)
+    return tables
+
+
+def _cards(model: Model) -> dict[str, TableCard]:
+    """Return what is known of the model's embeddings, by block."""
+    known = model.card.get("embeddings", {})
+    return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
+
+
+def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
+    ids: pd.Index = pd.Index(sorted({sample for one in tables for sample in one.index}), name="Id")
+    return ids
+
+
 def _read_columns(
-    options: PredictOptions, model: Model, progress: Progress
+    options: PredictOptions, model: Model, given: Mapping[Path, pd.DataFrame], progress: Progress
 ) -> tuple[pd.DataFrame, list[Problem]]:
-    """Bring together the model's columns, one row per picture; also list pictures that cannot be embedded.
+    """Bring together the model's columns, one row per picture that has an embedding; list the others.
 
     Raises
     ------
     PipelineError
-        If a column is missing, or a picture is in no embedding table; the message says which.
+        If a column is missing.
     """
     computed, problems = _embedded(options, model, progress)
-    given = {path: read_embedding(path) for path in options.embeddings}
-    outputs = [read_outputs(options.outputs)] if options.outputs else []
+    tables = [*computed, *given.values()]
     if model.card["extraction"] is not None:
         table = read_features(Workspace(options.work))
     else:
-        ids = {sample for one in (*computed, *given.values(), *outputs) for sample in one.index}
-        table = pd.DataFrame(index=pd.Index(sorted(ids), name="Id"))
-    for path, embedding in given.items():
-        absent = table.index.difference(embedding.index)
-        if len(absent):
-            raise PipelineError(
-                f"{path}: no row for {len(absent)} pictures, the first is {absent[0]}; add them"
-            )
-    for one in (*computed, *given.values(), *outputs):
+        table = pd.DataFrame(index=_all_ids(tables))
+    for path in options.embeddings:
+        absent = table.index.difference(given[path].index)
+        problems += unmatched(absent, path.name, "no embedding", "add its row")
+    table = table.drop([one.sample for one in problems], errors="ignore")
+    for one in tables:
         table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise PipelineError(
             f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
-            "give the tables it was trained with as --embeddings or --outputs, or train again"
+            "train again"
         )
-    return table[model.columns].drop([one.sample for one in problems], errors="ignore"), problems
+    return table[model.columns], problems
 
 
 def _embedded(
@@ -222,11 +267,7 @@ def _embedded(
 ) -> tuple[list[pd.DataFrame], list[Problem]]:
     """Make the embeddings that the model was trained with, except those that are given; list who has none."""
     given = {embedding_name(path) for path in options.embeddings}
-    cards = [
-        TableCard.model_validate(card)
-        for block, card in model.card.get("embeddings", {}).items()
-        if card is not None and block not in given
-    ]
+    cards = [card for block, card in _cards(model).items() if block not in given]
     embedders = {card.name: card.embedder for card in cards if card.embedder is not None}
     absent = sorted(options.weights.keys() - embedders.keys())
     if absent:

@@ -88,7 +88,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
 
     def run(self, options: TrainCnnOptions, progress: Progress) -> TrainCnnSummary:
         """Train a network without each fold, and one on everything; each predicts what it did not see."""
-        data = _read(options)
+        data = _read(options, progress)
         run = _training_run(options, data, progress)
         fitted = [fit_network(run, fold, progress) for fold in range(data.folds)]
         epochs = max(1, round(float(np.median([card.best_epoch for _, card in fitted]))))
@@ -117,10 +117,10 @@ def _check(options: TrainCnnOptions) -> None:
     check_device(options.device)
 
 
-def _read(options: TrainCnnOptions) -> Dataset:
+def _read(options: TrainCnnOptions, progress: Progress) -> Dataset:
     """Read labels and folds as `train` does."""
     names = ("work", "labels", "groups", "folds", "seed")
-    return read_dataset(TrainOptions(**{name: getattr(options, name) for name in names}))
+    return read_dataset(TrainOptions(**{name: getattr(options, name) for name in names}), progress.note)
 
 
 def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -> TrainingRun:

@@ -33,14 +33,14 @@ def test_copies_are_one_group_where_none_is_given(tmp_path: Path) -> None:
     samples(Workspace(tmp_path), [None] * 4, COPIES)
     grouping = read_groups(Workspace(tmp_path), None, IDS)
     assert grouping.groups.tolist() == ["picture a", "picture b", "picture a", "picture d"]
-    assert (grouping.given, grouping.copies) == (False, 2)
+    assert (grouping.found.tolist(), grouping.copies) == ([], 2)
 
 
 def test_a_copy_joins_the_group_of_its_original(tmp_path: Path) -> None:
     samples(Workspace(tmp_path), [None, "x", "y", None], COPIES)
     grouping = read_groups(Workspace(tmp_path), None, IDS)
     assert grouping.groups.tolist() == ["y", "x", "y", "picture d"]
-    assert (grouping.given, grouping.copies) == (True, 1)
+    assert (grouping.found.tolist(), grouping.copies) == (["b", "c"], 1)
 
 
 def test_groups_that_are_given_are_not_joined(tmp_path: Path) -> None:

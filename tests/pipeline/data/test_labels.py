@@ -27,7 +27,8 @@ def test_targets_become_a_table_of_locations(tmp_path):
         ("x,-1", "'-1'"),
         ("x,0 two", "'two'"),
         ("x,", "no label"),
-        ("x,1.0", "'1.0'"),
+        ("x,1.5", "'1.5'"),
+        ("x,cytosoll", "'cytosoll' is not one of 0-27; Cytosol"),
     ],
 )
 def test_a_wrong_label_is_a_problem_of_its_row(tmp_path, row, reason):
@@ -48,10 +49,10 @@ def test_an_unusable_table_is_one_clear_error(tmp_path):
         read_labels(tmp_path / "absent.csv")
     with pytest.raises(PipelineError, match=r"no column Target \(found: Id, Labels\)"):
         read_labels(write(tmp_path / "l.csv", "a,1", header="Id,Labels"))
-    with pytest.raises(PipelineError, match="no usable row"):
+    with pytest.raises(PipelineError, match="1 of 1 row: 'a': label '99'"):
         read_labels(write(tmp_path / "l.csv", "a,99"))
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x01" * 50)
-    with pytest.raises(PipelineError, match="not a readable csv table"):
+    with pytest.raises(PipelineError, match="not a readable table"):
         read_labels(tmp_path / "binary.csv")
 
 

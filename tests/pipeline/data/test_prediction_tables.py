@@ -72,12 +72,12 @@ def test_missing_probabilities_of_a_table_of_text_are_missing(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("Id,a\nx,0.5\n", "1 columns beside Id; give one per location"),
+        ("Id,a\nx,0.5\n", "'a' is no location nor a class index; did you mean a column Target"),
         ("Id,Target\nx,31\n", "label '31' is not one of 0-27"),
         ("Name,Target\nx,3\n", "no column Id"),
         ("Id,Target\nx,3\nx,4\n", "Id 'x' occurs twice"),
-        ("Id," + ",".join(LOCATIONS) + "\nx" + ",1.5" * 28 + "\n", "holds 1.5; give probabilities"),
-        ("Id," + ",".join(LOCATIONS) + "\nx" + ",high" * 28 + "\n", "give numbers"),
+        ("Id," + ",".join(LOCATIONS) + "\nx" + ",1.5" * 28 + "\n", "'x' has 1.5 for Nucleoplasm"),
+        ("Id," + ",".join(LOCATIONS) + "\nx" + ",high" * 28 + "\n", "Id 'x' has 'high', which is no number"),
     ],
 )
 def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -116,7 +116,7 @@ def test_outputs_are_one_more_block_that_predict_and_importances_read(tmp_path: 
     runner = CliRunner()
     ended = runner.invoke(app, ["importances", "Cytosol", "--work", str(work.root), *given])
     assert ended.exit_code == 0
-    with pytest.raises(PipelineError, match="as --embeddings or --outputs"):
+    with pytest.raises(PipelineError, match="trained with --outputs net0, net1, but given are none"):
         raise runner.invoke(app, ["importances", "Cytosol", "--work", str(work.root)]).exception
 
 

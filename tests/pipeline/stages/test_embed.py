@@ -16,7 +16,7 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.store import Parts
 from pipeline.core.weights import SHIPPED, read_card, write_card
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import Segmentation, write_mask
+from pipeline.data.masks import Segmentation, write_mask
 from pipeline.networks.architectures import build_network
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.inference import cell_crops, summarised
@@ -253,7 +253,7 @@ def test_a_ready_table_gets_a_card_and_loses_what_is_constant(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"x": [1.0, None]}, "no number for Id 'b' in cnn__mine__e0000"),
+        ({"x": [1.0, None]}, "Id 'b' has no number in column 'x'"),
         ({"x": [1.0, 1.0]}, "all columns of 'mine' are constant"),
     ],
 )

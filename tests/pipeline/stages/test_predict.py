@@ -127,7 +127,9 @@ def test_a_ready_table_has_to_be_given_again(trained: Workspace, measured: Path)
     table = trained.embeddings / "net.parquet"
     card_path(table).unlink()
     fit(trained, table)
-    with pytest.raises(PipelineError, match=r"columns are not here \(cnn__net__e0000.*--embeddings"):
+    with pytest.raises(
+        PipelineError, match=r"trained with --embeddings net, but given are none; .* as --embed"
+    ):
         run(measured, "without")
 
 

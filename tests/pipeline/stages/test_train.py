@@ -142,7 +142,7 @@ def test_groups_of_a_file_replace_those_of_the_samples(tmp_path: Path) -> None:
 def test_labels_of_other_pictures_are_refused(tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     (tmp_path / "labels.csv").write_text("Id,Target\nx,0\n")
-    with pytest.raises(PipelineError, match="none of its 1 ids is among the 60 pictures"):
+    with pytest.raises(PipelineError, match="none of its 1 id is among the 60 pictures"):
         execute(Train(), options(work), SilentProgress())
 
 
