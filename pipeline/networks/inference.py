@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, Problem, SampleError
-from pipeline.core.files import file_digest, text_digest
+from pipeline.core.files import text_digest
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import read_mask, read_picture
+from pipeline.data.masks import mask_origins, read_mask
+from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints
 from pipeline.networks.checkpoints import open_network, weights_path
 from pipeline.networks.onnx import Forward
@@ -93,12 +94,12 @@ def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[s
     """
     keys = {sample: [digest] for sample, digest in fingerprints(samples, work).items()}
     if per == "cell":
-        for sample, key in keys.items():
-            if not work.mask(sample).is_file():
+        for sample, origin in mask_origins(work, keys).items():
+            if not origin.digest:
                 raise PipelineError(
                     f"{work.mask(sample)}: no cells there; run extract with --work {work.root} first"
                 )
-            key.append(file_digest(work.mask(sample)))
+            keys[sample].append(origin.digest)
     return {sample: text_digest(key)[:24] for sample, key in keys.items()}
 
 

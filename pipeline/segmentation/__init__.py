@@ -7,7 +7,8 @@ from typing import ClassVar, Protocol, Self
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
-from pipeline.data.pictures import Picture, Segmentation
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
 
 SEGMENTERS = ("watershed", "cellpose")

@@ -12,7 +12,8 @@ from pipeline.core.files import replacing
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import Picture, Segmentation, read_mask, read_picture
+from pipeline.data.masks import Segmentation, read_mask
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
 from pipeline.stages.options import OverlayOptions
 
