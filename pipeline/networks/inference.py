@@ -47,19 +47,10 @@ def embed_pictures(
     progress: Progress,
     device: str = "cpu",
 ) -> tuple[pd.DataFrame, list[Problem]]:
-    """Return the embedding of every sample that can be read.
+    """Return the embedding of every sample that can be read, index ``Id``, and those that were skipped.
 
-    Returns
-    -------
-    table : DataFrame of float32
-        Index ``Id``, in the order of the samples.
-    problems : list of Problem
-        Samples that were skipped.
-
-    Raises
-    ------
-    PipelineError
-        If the weights cannot be used, cells are needed and not segmented, or no picture can be read.
+    Weights that cannot be used are refused, as are samples whose cells are needed and not segmented, or of
+    which none can be read.
     """
     weights_path(embedder)
     keys = picture_keys(embedder.per, samples, work)
@@ -170,11 +161,7 @@ def block_name(text: str) -> str:
 def _embed(pictures: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
     """Embed pictures one by one: the bits of a row must not depend on which others share its batch.
 
-    Returns
-    -------
-    values : ndarray, shape (pictures, columns)
-    names : list of str
-        ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
+    Returns a row per picture and the columns: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
     """
     found = [network(prepare(pixels, embedder.preprocessing)[None]) for pixels in pictures]
     width = found[0][0].shape[1] if embedder.keep == "all" else 0
