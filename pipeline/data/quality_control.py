@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.pictures import Segmentation
+from pipeline.data.masks import Segmentation
 from pipeline.data.samples import CHANNELS
 
 Plane = NDArray[np.float32]
@@ -23,14 +23,21 @@ SMALLEST_SIDE = 32
 FLAT = 1e-4
 """Share of pixels that may differ from the darkest one in a channel without signal: dead pixels."""
 
-OFFSET = 0.4
+OFFSET = 0.3
 """Darkest value, of a range from 0 to 1, from which values have an offset, or the picture is not dark."""
 
-SATURATED = 0.5
+SATURATED = 0.3
 """Share of pixels at the file format's largest value from which a channel is over-exposed or inverted."""
 
-NOISE = 0.1
-"""Correlation of neighbouring pixels below which a channel is noise: a microscope's blur is wider."""
+NOISE = 0.15
+"""Correlation of neighbouring pixels, and of squares of them, below which a channel is noise.
+
+Of 70 real pictures of the Human Protein Atlas the faintest protein has 0.06 between pixels and 0.37 between
+squares.
+"""
+
+_SQUARE = 4
+"""Side, in pixels, of the squares whose means are compared: they show a signal below the pixels' noise."""
 
 
 def doubt(pixels: NDArray[np.float32], found: Segmentation | None = None) -> str:
@@ -63,10 +70,17 @@ def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator
     for channel in ("protein", "nucleus"):
         if float((planes[channel] != planes[channel].min()).mean()) <= FLAT:
             yield f"{channel} is black or flat; export the channel again"
-        elif neighbour_correlation(planes[channel]) < NOISE:
+        elif not has_signal(planes[channel]):
             yield f"{channel} is noise without a signal; check the staining, and which file is which channel"
     if found is not None and not found.count:
         yield "no cell was found; check that cells are in focus, and which file is which channel"
+
+
+def has_signal(plane: Plane) -> bool:
+    """Say whether neighbouring pixels, or squares of them, are alike: those of a camera's noise are not."""
+    height, width = (side // _SQUARE * _SQUARE for side in plane.shape)
+    squares = plane[:height, :width].reshape(height // _SQUARE, _SQUARE, -1, _SQUARE).mean(axis=(1, 3))
+    return max(map(neighbour_correlation, (plane, squares))) >= NOISE
 
 
 def neighbour_correlation(plane: Plane) -> float:

@@ -22,7 +22,9 @@ from pipeline.data.dataset_options import (
     Jobs,
     Labels,
     Outputs,
+    Overwrite,
     Samples,
+    Training,
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
@@ -134,6 +136,7 @@ class ExtractOptions(SegmenterOptions):
     strict: Annotated[bool, Shown(flag="--strict/--no-strict")] = Field(
         False, description="Exit with status 1 if any sample was skipped."
     )
+    overwrite: Overwrite = False
     jobs: Jobs = PROCESSORS
 
 
@@ -219,12 +222,14 @@ class TrainOptions(DatasetOptions):
         gt=0,
         description="Seconds for tuning; the model then depends on the machine's speed.",
     )
+    name: Training = ""
+    overwrite: Overwrite = False
     jobs: Jobs = PROCESSORS
 
     @property
     def settings(self) -> dict[str, object]:
         """Everything that changes the model and is not a path."""
-        paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs"}
+        paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs", "name", "overwrite"}
         return self.model_dump(exclude=paths | {"select_agreement", "select_reliability"})
 
 
@@ -232,6 +237,7 @@ class EvaluateOptions(Options):
     """Options of `evaluate`."""
 
     work: Work
+    name: Training = ""
     draws: int = Field(1000, ge=100, description="Bootstrap samples of groups for the intervals.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
     kaggle_score: float | None = Field(
@@ -283,6 +289,7 @@ class ImportancesOptions(Options):
     """Options of `importances`."""
 
     work: Work
+    name: Training = ""
     location: Annotated[str | None, Shown(argument="LOCATION")] = Field(
         None, description="A location by name or class index; all of them unless given."
     )

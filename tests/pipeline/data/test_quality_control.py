@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from skimage.filters import gaussian
 
-from pipeline.data.pictures import Segmentation
-from pipeline.data.quality_control import doubt, neighbour_correlation
+from pipeline.data.masks import Segmentation
+from pipeline.data.quality_control import doubt, has_signal, neighbour_correlation
 from pipeline.data.samples import CHANNELS
 
 SIDE = 64
@@ -69,3 +69,11 @@ def test_neighbours_are_alike_in_what_a_microscope_sees_and_not_in_noise(pixels:
     assert abs(neighbour_correlation(noise)) < 0.02
     assert neighbour_correlation(pixels[2]) > 0.9
     assert neighbour_correlation(np.zeros((9, 9), np.float32)) == 1
+
+
+def test_a_protein_fainter_than_the_noise_of_its_pixels_is_a_signal(pixels: Pixels) -> None:
+    larger = pixels[1].repeat(4, axis=0).repeat(4, axis=1)
+    noise = np.random.default_rng(2).normal(0, 0.06, larger.shape).astype(np.float32)
+    assert neighbour_correlation(larger + noise) < 0.1
+    assert has_signal(larger + noise)
+    assert not has_signal(noise)
