@@ -167,7 +167,7 @@ def _csv(path: Path, wanted: Sequence[str]) -> _Source:
     skipped = lines[0].lower().startswith("sep=")  # a line that tells Excel what separates
     header, row = lines[skipped], lines[skipped + 1]
     separator = _separator(header, wanted)
-    _check_cells(path, separator, header)
+    _check_cells(path, separator)
     names, cells = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
     if not names or "\0" in header:
         raise ValueError("its first line names no columns")
@@ -202,7 +202,9 @@ def _conversion(types: Mapping[str, pa.DataType], decimal: str) -> pyarrow.csv.C
 
 
 def _separator(header: str, wanted: Sequence[str]) -> str:
-    """Return what separates the most of the wanted names, and of these the most names."""
+    """Return what separates the most of the wanted names, and of these the most names; refuse too many."""
+    if max(map(header.count, ",;\t")) >= MAX_COLUMNS or len(header) == _LONGEST:
+        raise UnreadableError(f"has more than {MAX_COLUMNS:,} columns", "give fewer")
 
     def score(separator: str) -> tuple[int, int]:
         names = {name.strip().strip('"').strip().casefold() for name in header.split(separator)}
@@ -211,10 +213,8 @@ def _separator(header: str, wanted: Sequence[str]) -> str:
     return max(",;\t", key=score)
 
 
-def _check_cells(path: Path, separator: str, header: str) -> None:
-    """Refuse more columns, and more numbers, than fit."""
-    if header.count(separator) >= MAX_COLUMNS or len(header) == _LONGEST:
-        raise UnreadableError(f"has more than {MAX_COLUMNS:,} columns", "give fewer")
+def _check_cells(path: Path, separator: str) -> None:
+    """Refuse more numbers than fit."""
     with path.open("rb") as stream:
         cells = sum(chunk.count(separator.encode()) for chunk in iter(lambda: stream.read(2**24), b""))
     check_bytes(8 * cells, "as 64-bit numbers, the table")
