@@ -73,6 +73,8 @@ def check_pixels(width: int, height: int) -> None:
     UnreadableError
         If it must not be decoded.
     """
+    if not width * height:
+        raise UnreadableError("the picture has no pixels", "export it again")
     if width * height > max_pixels():
         raise UnreadableError(
             f"the picture has {width:,}×{height:,} pixels, more than {max_pixels():,}",

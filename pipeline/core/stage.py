@@ -130,6 +130,10 @@ class Stage(Protocol[AnyOptions, AnySummary]):
         """Return what has to be there for the stage to be up to date."""
         ...
 
+    def flaws(self, options: AnyOptions) -> list[str]:  # noqa: ARG002 - the protocol's names
+        """Say in words what is wrong with files beside inputs and outputs: nothing, in most stages."""
+        return []
+
     def run(self, options: AnyOptions, progress: Progress) -> AnySummary:
         """Make the outputs, whatever was there before; killed and called again, go on where it was."""
         ...
@@ -321,7 +325,8 @@ def stale(
         reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")
-    return reasons + changes(record, now)
+    reasons += changes(record, now)
+    return reasons or stage.flaws(options)
 
 
 def damaged(path: Path, record: Record | None) -> list[str]:

@@ -46,10 +46,12 @@ class Workspace:
     """Diameters of nuclei and cells, estimated once for networks that need them."""
     parts = _Below("parts")
     """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
-    pictures = _Below("seen/pictures.json")
+    pictures_seen = _Below("seen/pictures.json")
     """Digests of pictures, with the sizes and times of the files that had them."""
+    masks_seen = _Below("seen/masks.json")
+    """Where label images come from, likewise."""
     masks = _Below("masks")
-    """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei, uint16."""
+    """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei."""
     cells = _Below("cells.parquet")
     """One row per cell: Id, label, touches_border and the features of cells."""
     features = _Below("features.parquet")

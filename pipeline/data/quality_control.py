@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.pictures import Segmentation
+from pipeline.data.masks import Segmentation
 from pipeline.data.samples import CHANNELS
 
 Plane = NDArray[np.float32]

@@ -7,7 +7,8 @@ from typing import ClassVar, Protocol, Self
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
-from pipeline.data.pictures import Picture, Segmentation
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
 
 SEGMENTERS = ("watershed", "cellpose")
@@ -40,10 +41,7 @@ class Segmenter(Protocol):
 def make_segmenter(name: str, **options: str | float | int | None) -> Segmenter:
     """Return one of `SEGMENTERS`, with what its class takes; an option that is None leaves a default.
 
-    Raises
-    ------
-    PipelineError
-        Where the name or an option is unknown, or weights are missing.
+    Unknown names and options, and weights that are missing, are refused.
     """
     if name not in SEGMENTERS:
         raise PipelineError(unknown("segmenter", name, SEGMENTERS))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import read_signed, write_signed
 from pipeline.core.workers import check_device
-from pipeline.data.pictures import Picture, Segmentation, read_picture
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import CELL, NUCLEUS, estimate_diameter, find_objects

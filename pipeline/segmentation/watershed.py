@@ -14,7 +14,8 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import reconstruction, remove_small_holes
 from skimage.segmentation import watershed
 
-from pipeline.data.pictures import Picture, Segmentation
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
 from pipeline.segmentation.label_images import drop_debris, match, median_area, median_diameter, smooth_labels
 

@@ -45,15 +45,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One protocol.
+    """One protocol, and what knowing nothing scores `beside` it.
 
-    Attributes
-    ----------
-    letter, about : str
-    score : Score or None
-        None where it was not measured; `about` says how it would be.
-    beside : float or None
-        What knowing nothing scores.
+    Where there is no score it was not measured; `about` says how it would be.
     """
 
     letter: str
@@ -72,16 +66,10 @@ def macro_f1(predicted: OutOfFold, draws: int, seed: int) -> Score:
 def protocols(
     models: Mapping[str, OutOfFold], *, ungrouped: int | None, kaggle: float | None, draws: int, seed: int
 ) -> list[Protocol]:
-    """Return protocols A to D; macro-F1 of B and C is over trained locations.
+    """Return protocols A to D, given predictions by model; macro-F1 of B and C is over trained locations.
 
-    Parameters
-    ----------
-    models : mapping
-        Name of a model to its predictions.
-    ungrouped : int or None
-        Pictures whose group was not found; None where no groups were given.
-    kaggle : float, optional
-        Private score of a submission, as the user has it.
+    `ungrouped` counts pictures whose group was not found, None where no groups were given; `kaggle` is the
+    private score of a submission, as the user has it.
     """
     stack = models[STACK]
     always = float(count(stack.truth.to_numpy(), np.ones(stack.truth.shape, dtype=bool)).macro_f1())
@@ -146,15 +134,9 @@ def selection(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Selecti
 
 @dataclass(frozen=True)
 class Ablation:
-    """One variant beside the stack.
+    """One variant beside the stack: macro-F1 over trained locations with its 95 % interval.
 
-    Attributes
-    ----------
-    name : str
-    macro_f1, low, high : float
-        Over trained locations, with its 95 % interval.
-    difference, worst, most : float
-        Of the variant's macro-F1 to the stack's, and the paired interval.
+    And its difference to the stack's, with the paired interval from `worst` to `most`.
     """
 
     name: str

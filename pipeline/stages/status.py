@@ -37,16 +37,7 @@ EXPECTED = ("extract", "train", "evaluate", "importances")
 
 @dataclass(frozen=True)
 class StageStatus:
-    """State of one stage.
-
-    Attributes
-    ----------
-    stage : str
-    state : str
-        "done", "stale" or "missing".
-    reasons : list of str
-        Why it is stale, or what is missing.
-    """
+    """State of one stage, and why it is stale, or what is missing."""
 
     stage: str
     state: State
@@ -54,13 +45,7 @@ class StageStatus:
 
 
 def status(root: Path) -> list[StageStatus]:
-    """Look at every stage of a work folder.
-
-    Raises
-    ------
-    PipelineError
-        If there is no such folder.
-    """
+    """Look at every stage of a work folder; refuse one that is not there."""
     if not root.is_dir():
         raise PipelineError(f"{root}: no such folder; extract makes it")
     work = Workspace(root)

@@ -148,7 +148,7 @@ def test_unchanged_pictures_are_not_read_again_and_a_damaged_record_is_made_agai
     with monkeypatch.context() as patched:
         patched.setattr(hashlib, "file_digest", None)
         assert digests(tmp_path / "in", tmp_path / "work") == before
-    record = Workspace(tmp_path / "work").pictures
+    record = Workspace(tmp_path / "work").pictures_seen
     content = record.read_bytes()
     for damaged in (b"", content[:40], b"[]", content.replace(b"[[", b"[7,[", 1)):
         record.write_bytes(damaged)
