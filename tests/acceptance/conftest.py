@@ -99,14 +99,10 @@ def quietly(*words: object) -> None:
 
 
 def refusal(ended: Ended) -> str:
-    """Return the one line of an error that the user can correct, after checking that it is one.
-
-    Before it there may be what was found in the tables, and nothing more.
-    """
-    *found, last = ended.errors.splitlines()
+    """Return the one line of an error that the user can correct; before it there may be notes."""
     assert ended.status == 2
-    assert last.startswith("error: ")
-    assert [line for line in found if "pictures found in" not in line] == []
+    last = ended.errors.splitlines()[-1]
+    assert [line for line in ended.errors.splitlines() if line.startswith("error: ")] == [last]
     return last
 
 
