@@ -26,7 +26,15 @@ STAGES = ("extract", "embed", "train", "evaluate", "importances", "predict")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("group", "parent", "worker")
 PICTURES, NEW = 24, 6
-UNCOMPARED = ("parts/", "records/", "predicted/parts/", "predicted/records/", "tuning.", "pictures.")
+UNCOMPARED = (
+    "parts/",
+    "records/",
+    "predicted/parts/",
+    "predicted/records/",
+    "predicted/seen/",
+    "tuning.",
+    "seen/",
+)
 """Kept pieces depend on where a run was cut; records tell paths and times, as the studies do."""
 
 

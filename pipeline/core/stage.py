@@ -249,10 +249,8 @@ def _problems(record: Path) -> Path:
 
 def _list_problems(path: Path, record: Record) -> None:
     """List again what a stage skipped, where the list was lost or damaged."""
-    listed = [problem for name, problem in read_problems(_problems(path)) if name == record.stage]
-    known = None if record.problems is None else [Problem(*one) for one in record.problems]
-    if known is not None and (known != listed or not _problems(path).exists()):
-        write_problems(_problems(path), record.stage, known)
+    if record.problems is not None:
+        write_problems(_problems(path), record.stage, [Problem(*one) for one in record.problems])
 
 
 @contextmanager

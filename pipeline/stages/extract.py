@@ -192,7 +192,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         if record is None or options.overwrite or not Workspace(options.work).has_model:
             return
         lost = [name for name in record.inputs if name.startswith("family ") and name not in now]
-        if of_other_pictures(options.images, record, now):
+        if not is_of(options.images, record) and record.inputs.get("pictures") != now["pictures"]:
             lost.insert(0, f"the pictures of {record.options['images']}")
         elif record.inputs.get("segmenter") != now["segmenter"]:
             lost.insert(0, "the cells")
@@ -238,10 +238,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         return _summary(work, measured=count)
 
 
-def of_other_pictures(images: Path, record: Record, now: Mapping[str, str]) -> bool:
-    """Say whether a record of `extract` is of another folder, and not of its pictures in another place."""
-    same = record.inputs.get("pictures") == now["pictures"]
-    return not same and os.path.abspath(images) != record.options["images"]  # noqa: PTH100 - as recorded
+def is_of(images: Path, record: Record) -> bool:
+    """Say whether a record of `extract` is of this folder of pictures."""
+    return os.path.abspath(images) == record.options["images"]  # noqa: PTH100 - as recorded
 
 
 def warm_up(family: str) -> None:

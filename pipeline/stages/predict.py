@@ -16,7 +16,6 @@ from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import (
     Progress,
-    Record,
     Stage,
     Summary,
     execute,
@@ -34,7 +33,7 @@ from pipeline.data.samples import find_samples, picture_inputs
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.extract import Extract, Extraction, of_other_pictures
+from pipeline.stages.extract import Extract, Extraction, is_of
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -73,6 +72,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
 
     def inputs(self, options: PredictOptions) -> dict[str, str]:
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
+        _check_work(options)
         extraction = _extract_options(options, read_card(options.model))
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
@@ -90,20 +90,6 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     def record(self, options: PredictOptions) -> Path:
         """Return one record for each output: several may share a work folder."""
         return Workspace(options.work).record(f"{self.name}-{slug(options.output.name)}")
-
-    def check_replaced(self, options: PredictOptions, record: Record | None, now: Mapping[str, str]) -> None:
-        """Refuse a work folder of other pictures, unless they were predicted too."""
-        extraction, work = _extract_options(options, read_card(options.model)), Workspace(options.work)
-        extracted = read_record(work.record("extract"))
-        if extraction is None or extracted is None:
-            return
-        Extract().check_replaced(extraction, extracted, now)
-        predicted = record is not None or any(work.record("").parent.glob("predict-*.json"))
-        if not predicted and of_other_pictures(extraction.images, extracted, now):
-            raise PipelineError(
-                f"{work.root}: holds the features of {extracted.options['images']}, which would be replaced; "
-                "give another --work"
-            )
 
     def run(self, options: PredictOptions, progress: Progress) -> PredictSummary:
         """Measure what is new, embed, and write the predictions.
@@ -132,6 +118,19 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             statuses={status: int(counts[status]) for status in STATUSES if status in counts},
             unanswered=dict(zip(without.index.astype(str), without["reason"], strict=True)),
             problems=problems,
+        )
+
+
+def _check_work(options: PredictOptions) -> None:
+    """Refuse a work folder of other pictures, unless they were predicted too."""
+    work = Workspace(options.work)
+    extracted = read_record(work.record("extract"))
+    if extracted is None or options.images is None or is_of(options.images, extracted):
+        return
+    if work.has_model or not any(work.record("").parent.glob("predict-*.json")):
+        raise PipelineError(
+            f"{work.root}: holds the features of {extracted.options['images']}, which would be replaced; "
+            "give another --work"
         )
 
 
