@@ -226,7 +226,7 @@ def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
         named = {channel, colour} & set(found)
         if len(named) != 1:
             raise PipelineError(
-                f"{path}: needs one column '{channel}' or '{colour}' with the paths of that channel"
+                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it"
             )
         columns[channel] = named.pop()
     return columns

@@ -164,8 +164,6 @@ def _csv(path: Path, wanted: Sequence[str]) -> _Source:
     skipped = lines[0].lower().startswith("sep=")  # a line that tells Excel what separates
     header, row = lines[skipped], lines[skipped + 1]
     separator = _separator(header, wanted)
-    if header.count(separator) >= MAX_COLUMNS or len(header) == _LONGEST:
-        raise UnreadableError(f"has more than {MAX_COLUMNS:,} columns", "give fewer")
     check_bytes(8 * _count(path, separator), "as 64-bit numbers, the table")
     names, cells = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
     if not names or "\0" in header:
@@ -198,7 +196,9 @@ def _csv(path: Path, wanted: Sequence[str]) -> _Source:
 
 
 def _separator(header: str, wanted: Sequence[str]) -> str:
-    """Return what separates the most of the wanted names, and of these the most names."""
+    """Return what separates the most of the wanted names, and of these the most names; refuse too many."""
+    if max(map(header.count, ",;\t")) >= MAX_COLUMNS or len(header) == _LONGEST:
+        raise UnreadableError(f"has more than {MAX_COLUMNS:,} columns", "give fewer")
 
     def score(separator: str) -> tuple[int, int]:
         names = {name.strip().strip('"').strip().casefold() for name in header.split(separator)}

@@ -44,7 +44,7 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
     missing = [name for name in columns if name not in table]
     if missing:
         raise PipelineError(
-            f"{path}: no column {', '.join(missing)} (found: {', '.join(found[:30])}); add or rename it"
+            f"{path}: no column {', '.join(missing)} (found: {', '.join(found)[:300]}); add or rename it"
         )
     read = pd.DataFrame({name: as_text(values).to_pylist() for name, values in table.items()}, dtype=object)
     return read[(read != "").any(axis=1)].drop_duplicates(ignore_index=True)
@@ -85,7 +85,7 @@ def read_numbers(path: Path, *, unknown: bool = False) -> pd.DataFrame:
     key = next((name for name in KEYS if name in table), None)
     if key is None:
         raise PipelineError(
-            f"{path}: no column Id (found: {', '.join(found[:30])}); add the ids of the pictures"
+            f"{path}: no column Id (found: {', '.join(found)[:300]}); add the ids of the pictures"
         )
     ids = as_text(table.pop(key)).to_pylist()
     values = np.empty((len(ids), len(table)), np.float32)

@@ -159,7 +159,7 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
         f"predicting at random by prevalence, over {trained}": float(truth.mean()),
     }
     draws, seed = options.draws, options.seed
-    ungrouped = _ungrouped(stack, card)
+    ungrouped = count_ungrouped(stack, card)
     four = protocols(predictions, ungrouped=ungrouped, kaggle=options.kaggle_score, draws=draws, seed=seed)
     return Scores(
         protocol=_protocol(stack, ungrouped),
@@ -227,7 +227,7 @@ def _top_two(predicted: OutOfFold) -> pd.DataFrame:
     return table
 
 
-def _ungrouped(stack: OutOfFold, card: Mapping[str, Any]) -> int | None:
+def count_ungrouped(stack: OutOfFold, card: Mapping[str, Any]) -> int | None:
     """Return how many pictures had no group when they were trained on; None where no groups were given.
 
     Older versions said only whether any was given, but named the groups that they made; and they took a group
