@@ -26,7 +26,8 @@ from pipeline.commands.console import RichProgress
 from pipeline.core.files import write_table
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import read_mask, read_picture
+from pipeline.data.masks import read_mask
+from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.options import EvaluateOptions, TrainOptions

@@ -8,6 +8,7 @@ import pandas as pd
 from features.jit import Floats, Mask
 from features.measurement import CHANNELS, columns
 from features.naming import STATISTICS, Column
+from features.registry import over
 
 BORDER_WEIGHT = 0.5
 """A cell that the border cuts counts half: its shape and its shares are those of a part."""
@@ -88,12 +89,9 @@ def _statistics(values: Floats, weights: Floats) -> Floats:
         return out
     values = np.where(np.isfinite(values), values, np.nan)
     ascending, weight = _sorted(values, weights)
-    total = weight.sum(axis=0)
-    some = total > 0
-    filled = np.nan_to_num(ascending)
-    mean = np.divide((weight * filled).sum(axis=0), total, out=np.full_like(total, np.nan), where=some)
-    squares = (weight * (filled - np.nan_to_num(mean)) ** 2).sum(axis=0)
-    spread = np.sqrt(np.divide(squares, total, out=np.full_like(total, np.nan), where=some))
+    total, filled = weight.sum(axis=0), np.nan_to_num(ascending)
+    some, mean = total > 0, over((weight * filled).sum(axis=0), total)
+    spread = np.sqrt(over((weight * (filled - np.nan_to_num(mean)) ** 2).sum(axis=0), total))
     found = {"mean": mean, "std": spread, "max": np.where(some, _last(filled, weight > 0), np.nan)}
     quantiles = _quantiles(filled, weight, np.array(list(QUANTILES.values())))
     found |= dict(zip(QUANTILES, np.where(some, quantiles, np.nan), strict=True))
@@ -115,17 +113,13 @@ def _beyond(values: Floats, weights: Floats, median: Floats) -> Floats:
     spread = _quantiles(np.nan_to_num(deviations), weight, np.array([0.5]))[0]
     # rounding must not make a cell of many alike an outlier
     far = np.maximum(FAR * spread, 1e-6 * np.abs(median))
-    total = weight.sum(axis=0)
-    share = (weights[:, None] * (above > far)).sum(axis=0)
-    shares: Floats = np.divide(share, total, out=np.full_like(total, np.nan), where=total > 0)
-    return shares
+    return over((weights[:, None] * (above > far)).sum(axis=0), weight.sum(axis=0))
 
 
 def _last(ascending: Floats, present: Mask) -> Floats:
     """Return each column's last value that is present."""
     last = np.maximum(present.sum(axis=0) - 1, 0)
-    values: Floats = np.take_along_axis(ascending, last[None], axis=0)[0]
-    return values
+    return np.asarray(np.take_along_axis(ascending, last[None], axis=0)[0])
 
 
 def _quantiles(ascending: Floats, weight: Floats, shares: Floats) -> Floats:
@@ -146,10 +140,9 @@ def _quantiles(ascending: Floats, weight: Floats, shares: Floats) -> Floats:
         target = share * end
         low = np.maximum((position <= target + 1e-12 * end).sum(axis=0) - 1, 0)
         high = np.minimum(low + 1, np.maximum(count - 1, 0))
-        low_position, high_position = (
-            np.take_along_axis(position, at[None], axis=0)[0] for at in (low, high)
-        )
-        low_value, high_value = (np.take_along_axis(ascending, at[None], axis=0)[0] for at in (low, high))
+        ends = np.array([low, high])
+        low_position, high_position = np.take_along_axis(position, ends, axis=0)
+        low_value, high_value = np.take_along_axis(ascending, ends, axis=0)
         between = (high > low) & some
         gap = np.where(between, high_position, 1.0) - np.where(between, low_position, 0.0)
         part = np.where(between, (target - np.where(between, low_position, 0.0)) / gap, 0.0)

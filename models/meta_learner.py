@@ -51,17 +51,10 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class MetaLearner:
-    """What a meta-learner predicts, and what it may see.
+    """What a meta-learner predicts and sees: positions of locations on the base learners' second axis.
 
-    Attributes
-    ----------
-    name : str
-    locations : tuple of int
-        Positions of its locations on the second axis of the base learners' log-odds.
-    always : bool
-        Whether every row gets at least one location.
-    group_size : float
-        How many rows say as much as one independent row: see `mean_group_size`.
+    `always` says whether every row gets at least one location, `group_size` how many rows say as much as one
+    independent row (see `mean_group_size`).
     """
 
     name: str

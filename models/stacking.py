@@ -71,20 +71,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class StackModel:
-    """A trained model: what a bundle holds.
+    """A trained model of some locations: what a bundle holds.
 
-    Attributes
-    ----------
-    locations : tuple of str
-        Those that have a model.
-    blocks : dict
-        Name of a block to its columns.
-    sources : tuple of (int, str)
-        Blocks and kinds of base learners in the order of their log-odds.
-    learners : list of FittedLearner
-    meta_learners : dict
-        By name: ``stack``, ``top two`` (where both locations are trained) and one per location, by the
-        location's name.
+    Blocks are columns by name; sources are blocks and kinds of base learners in the order of their log-odds.
+    Meta-learners are ``stack``, ``top two`` (where both locations are trained) and one per location, by the
+    location's name.
     """
 
     locations: tuple[str, ...]

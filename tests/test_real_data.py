@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.data.pictures import read_mask
+from pipeline.data.masks import read_mask
 
 PICTURES = 8
 

@@ -95,19 +95,10 @@ def _ridges(cell: Cell) -> Floats32:
 def ridges(planes: Floats32, inner: Mask) -> Floats32:
     """Measure how much every pixel lies on a bright line, and along which direction.
 
-    Parameters
-    ----------
-    planes : ndarray, shape (channels, height, width), float32
-        Smoothed.
-    inner : ndarray, shape (height, width), bool
-        Pixels whose neighbours all lie in the mask.
-
-    Returns
-    -------
-    ndarray, shape (channels, 2, height, width), float32
-        Components along the column axis and between both axes of the doubled direction, as long as the
-        line is strong: the curvature across it less the curvature along it, in either sign. 0 on dark
-        lines, on round spots, and where a neighbour lies outside the mask.
+    `planes` are smoothed; `inner` marks pixels whose neighbours all lie in the mask. Returns components along
+    the column axis and between both axes of the doubled direction, shape (channels, 2, height, width), as
+    long as the line is strong: the curvature across it less the curvature along it, in either sign. 0 on dark
+    lines, on round spots, and where a neighbour lies outside the mask.
     """
     channels, height, width = planes.shape
     out = np.zeros((channels, 2, height, width), np.float32)

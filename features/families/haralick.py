@@ -44,10 +44,10 @@ MEANS = {
 
 RANGES = {
     f"{name}_range": Output(
-        f"range over directions of the {NAMES[name][0]} of the grey-level co-occurrence matrix",
-        NAMES[name][1],
+        f"range over directions of the {words} of the grey-level co-occurrence matrix", unit
     )
-    for name in RANGED
+    for name, (words, unit) in NAMES.items()
+    if name in RANGED
 }
 
 
@@ -191,18 +191,9 @@ def _over_directions(numbers: Floats, out: Floats) -> None:
 
 @kernel
 def haralick_of_planes(levels: Bytes, distances: Ints, size: int) -> Floats:
-    """Average Haralick's features, and take their range, over the four directions.
+    """Average Haralick's features, and take their range, over the directions in which a value is defined.
 
-    Parameters
-    ----------
-    levels : ndarray, shape (channels, height, width), uint8
-        1 to `size`; 0 outside.
-    distances : ndarray, shape (d,), int64
-
-    Returns
-    -------
-    ndarray, shape (channels, d, 2, 13), float64
-        Mean and range over the directions in which a value is defined.
+    `levels`, shape (channels, height, width), are 1 to `size`; 0 outside. Shape (channels, distances, 2, 13).
     """
     channels, height, width = levels.shape
     out = np.full((channels, len(distances), 2, HARALICK), np.nan)

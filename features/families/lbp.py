@@ -19,18 +19,13 @@ TIE = -1e-12
 RADII = (1, 2)
 
 
-def _words(code: int) -> str:
-    if code == POINTS + 1:
-        return "is not uniform"
-    return f"is uniform with {code} of 8 neighbours bright"
-
-
+KINDS = {f"bright_{code}": f"is uniform with {code} of 8 neighbours bright" for code in range(POINTS + 1)}
 OUTPUTS = {
-    f"r{radius}_{'mixed' if code == CODES - 1 else f'bright_{code}'}": Output(
-        f"share of pixels {{where}} whose local binary pattern of {{0}} at radius {radius} px {_words(code)}"
+    f"r{radius}_{kind}": Output(
+        f"share of pixels {{where}} whose local binary pattern of {{0}} at radius {radius} px {words}"
     )
     for radius in RADII
-    for code in range(CODES)
+    for kind, words in (KINDS | {"mixed": "is not uniform"}).items()
 }
 
 

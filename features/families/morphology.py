@@ -192,8 +192,7 @@ def _turn(points: Ints, a: int, b: int, c: int) -> int:
 def _side_points(mask: Mask) -> Ints:
     """Doubled coordinates of the middles of the sides of each row's outermost pixels, by row, then column."""
     height, width = mask.shape
-    first = np.full(height, -1, np.int64)
-    last = np.full(height, -1, np.int64)
+    first, last = np.full((2, height), -1, np.int64)
     for row in range(height):
         for column in range(width):
             if mask[row, column]:

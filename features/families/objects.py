@@ -195,15 +195,9 @@ def spot_numbers(
 ) -> Floats:
     """Describe each channel's spots, in the order of `SPOTS`.
 
-    Parameters
-    ----------
-    planes : tuple of ndarray, shape (channels, height, width), float32
-        A finer and a coarser smoothing; spots are maxima of their difference.
-    mask : ndarray, shape (height, width), bool
-    spreads : ndarray, shape (channels,), float64
-        The difference's root mean square; spots are `STRONG` times as high.
-    depth, away : ndarray, shape (height, width), float64
-        Distances to the border and to the nucleus; the latter is infinite without a nucleus.
+    Spots are maxima of the difference of a finer and a coarser smoothing, the `planes`, that are `STRONG`
+    times as high as its root mean square, `spreads`. `depth` and `away` are distances to the border and to
+    the nucleus; the latter is infinite without a nucleus.
     """
     finer, coarser = planes
     channels = len(finer)

@@ -151,13 +151,9 @@ def zones(levels: Bytes, size: int) -> Ints:
 def neighbourhoods(levels: Bytes, size: int) -> tuple[Ints, Floats, Floats]:
     """Compare every pixel of `levels`, as for `zones`, with its eight neighbours in the mask.
 
-    Returns
-    -------
-    dependences : ndarray, shape (n, 3), int64
-        Level, number of neighbours of the same level plus one, and count.
-    differences, counts : ndarray, shape (size + 1,), float64
-        Per level, the sum of absolute differences to the mean of the neighbours, and the number of
-        pixels that have a neighbour.
+    Returns dependences, shape (n, 3): level, number of neighbours of the same level plus one, and count. And
+    per level, shape (size + 1,), the sum of absolute differences to the mean of the neighbours, and the
+    number of pixels that have a neighbour.
     """
     height, width = levels.shape
     dependences = np.zeros((size + 1, 10), np.int64)

@@ -26,12 +26,8 @@ def bounding_boxes(labels: Ints32) -> Ints:
 def cut_out(pixels: Floats32, cells: Ints32, nuclei: Ints32, box: Ints) -> tuple[Floats32, Mask]:
     """Cut one cell out of a picture by its row of `bounding_boxes`, with a margin of one pixel.
 
-    Returns
-    -------
-    crop : ndarray, shape (channels, rows, columns), float32
-        0 outside the cell.
-    masks : ndarray, shape (3, rows, columns), bool
-        The cell; its nucleus: what carries its label in `nuclei`; the rest of it.
+    Returns its pixels, 0 outside the cell, and three masks: the cell; its nucleus, which is what carries its
+    label in `nuclei`; the rest of it.
     """
     label, top, bottom, left, right = box
     crop = np.zeros((len(pixels), bottom - top + 2, right - left + 2), np.float32)

@@ -101,13 +101,8 @@ def _of_partials(partials: Floats) -> Floats:
 def _sums(values: Floats, averaged: Floats, dense: Ints32, lows: Floats) -> tuple[Floats, Floats, Ints]:
     """Sum up what the numbers of all channels and pairs are made of; from `lows` on, intensity is bright.
 
-    Returns
-    -------
-    own : ndarray, shape (channels, 3), float64
-        Sums of squares of deviations of intensities and of ranks; intensity that is bright.
-    shared : ndarray, shape (pairs, 9), float64
-    alike : ndarray, shape (pairs,), int64
-        How many pixels deviate alike.
+    Returns of each channel the sums of squares of deviations of intensities and of ranks, and of intensity
+    that is bright, shape (channels, 3); the nine sums of each pair; and how many of its pixels deviate alike.
     """
     channels, count = values.shape
     pairs = channels * (channels - 1) // 2
@@ -136,12 +131,7 @@ def _sums(values: Floats, averaged: Floats, dense: Ints32, lows: Floats) -> tupl
 
 @kernel
 def _costes_numbers(
-    out: Floats,
-    x: Floats,
-    y: Floats,
-    moments: tuple[float, float, float],
-    highest: tuple[float, float],
-    steps: int,
+    out: Floats, x: Floats, y: Floats, moments: tuple[float, ...], highest: tuple[float, float], steps: int
 ) -> None:
     """Fill in Costes' thresholds and Manders' numbers above them, for channels that correlate."""
     xx, yy, xy = moments
@@ -176,15 +166,8 @@ def colocalize(
 ) -> Floats:
     """Measure every pair of channels, shape (pairs, 15), in the order of `itertools.combinations`.
 
-    Parameters
-    ----------
-    values, ascending : ndarray, shape (channels, n), float64
-    averaged, dense : ndarray, shape (channels, n)
-        Ranks with ties averaged, and dense.
-    fraction : float
-        Fixed threshold over the channel's maximum.
-    steps : int
-        Number of thresholds tried by Costes' method up to the first channel's maximum; 0 leaves it out.
+    Ranks have shape (channels, n), with ties `averaged` and `dense`. The fixed threshold is a `fraction` of
+    the channel's maximum; Costes' method tries so many `steps` up to the first channel's, 0 leaves it out.
     """
     channels, count = values.shape
     out = np.full((channels * (channels - 1) // 2, NUMBERS), np.nan)
@@ -225,22 +208,10 @@ def costes(
     first step of thresholds that it lies below; sums over steps then give the correlation below each
     of them, from one pass over the pixels.
 
-    Parameters
-    ----------
-    x, y : ndarray, shape (n,), float64
-    line : tuple of float
-        Slope and offset of the orthogonal regression line.
-    step : float
-        Distance between tried thresholds of x.
-    steps : int
-        Number of the first one that lies above the maximum of x.
-
-    Returns
-    -------
-    number : int
-        Of the largest tried threshold below which the correlation is not positive; 0 where there is none.
-    above_x, above_y : float
-        Sums of x and y over the pixels that lie above both thresholds.
+    `line` is slope and offset of the orthogonal regression line, `step` the distance between tried thresholds
+    of x, `steps` the number of the first one that lies above its maximum. Returns the number of the largest
+    tried threshold below which the correlation is not positive, 0 where there is none, and the sums of x and
+    y over the pixels that lie above both thresholds.
     """
     slope, offset = line
     sums = np.zeros((steps + 1, 4), np.float64)

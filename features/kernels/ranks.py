@@ -94,12 +94,8 @@ def _many_ranks(keys: NDArray[np.uint32], ranks: Ints32, examples: Ints) -> int:
 def distinct(values: Floats) -> tuple[Ints32, Floats]:
     """Find each channel's distinct intensities, of single precision, and rank its pixels among them.
 
-    Returns
-    -------
-    ranks : ndarray, shape (channels, n), int32
-        Dense ranks from 0: equal values share one and the next is one more.
-    steps : ndarray, shape (channels, largest number of distinct intensities), float64
-        The intensities by rank; what is beyond a channel's last is undefined.
+    Returns dense ranks from 0 (equal values share one and the next is one more) and the intensities by rank,
+    shape (channels, largest number of distinct ones); what is beyond a channel's last is undefined.
     """
     channels, count = values.shape
     ranks = np.empty((channels, count), np.int32)
@@ -170,15 +166,7 @@ def quantise(
 ) -> Bytes:
     """Divide each channel's range into `levels` equal bins, numbered from 1; 0 outside the region.
 
-    Parameters
-    ----------
-    ranks, steps : ndarray
-        As for `sort_by_rank`.
-    positions : ndarray, shape (2, n), int64
-    box : tuple of int
-        Top, bottom, left and right of the result, shape (channels, height, width).
-    levels : int
-        At most 255.
+    Ranks and steps are as for `sort_by_rank`, at most 255 levels; `box` is top, bottom, left and right.
     """
     channels, count = ranks.shape
     top, bottom, left, right = box

@@ -46,16 +46,9 @@ class LabelPowerset:
     The log-odds of a set, up to a constant, are the sum of its locations' own, a bias, and the dot product of
     `directions` hidden numbers of the row with an embedding of the set.
 
-    Attributes
-    ----------
-    sets : ndarray of float32, shape (sets, locations)
-        The sets that were seen.
-    networks : tuple of dict
-        Parameters of each network by name.
-    unknown : ndarray of float32, shape (locations,)
-        Imputed in a row without any network's prediction.
-    bias : ndarray, shape (locations,)
-        Mean log-odds, which contributions are measured from.
+    `sets`, shape (sets, locations), are those that were seen; networks are parameters by name. By location,
+    `unknown` is imputed in a row without any network's prediction, and `bias` are the mean log-odds, which
+    contributions are measured from.
     """
 
     sets: Table

@@ -53,17 +53,8 @@ def fit_logistic(inputs: Floats, y: NDArray[np.bool_], prior: Floats, penalty: F
     method with halved steps; the intercept is free. (Libraries do the same several times as slowly on small
     tables: see decision 66.)
 
-    Parameters
-    ----------
-    inputs : ndarray, shape (rows, inputs)
-    y : ndarray of bool, shape (rows,)
-    prior, penalty : ndarray, shape (inputs,)
-        `penalty` is in rows: 10 weighs as much as about ten informative rows.
-
-    Raises
-    ------
-    ValueError
-        If `y` does not hold both classes.
+    Inputs have shape (rows, inputs), prior and penalty (inputs,). The penalty is in rows: 10 weighs as much
+    as about ten informative rows. ValueError if `y` does not hold both classes.
     """
     if y.all() or not y.any():
         raise ValueError("a logistic regression needs positives and negatives")

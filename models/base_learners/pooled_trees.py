@@ -62,12 +62,7 @@ class Trust:
 class PooledTrees:
     """Boosted trees over pairs of a row and a location; serialised as JSON around LightGBM's text.
 
-    Attributes
-    ----------
-    unknown : ndarray of float32, shape (locations,)
-        Imputed in a row without any network's prediction.
-    bias : ndarray, shape (locations,)
-        Mean log-odds, which contributions are measured from.
+    `unknown` and `bias` are those of `LabelPowerset`.
     """
 
     trees: LightGBMTrees

@@ -63,7 +63,7 @@ def evaluate(options: EvaluateOptions) -> None:
     say()
     if scores.left_out:
         say(f"No model, so F1 0 among all: {counted(len(scores.left_out), 'location')} (train names them)")
-    path = Workspace(options.work).metrics
+    path = Workspace(options.work, options.name).metrics
     written(path) if scores.fresh else say(f"Up to date: {path}")
 
 

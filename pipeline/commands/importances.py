@@ -31,7 +31,7 @@ def importances(options: ImportancesOptions) -> None:
     if options.location is not None:
         find_location(options.location)
     execute(Importances(), options, RichProgress())
-    work = Workspace(options.work)
+    work = Workspace(options.work, options.name)
     shares = read_shares(work)
     if options.location is None:
         table = grouped(shares, options.by or "family").head(options.top)
@@ -59,13 +59,14 @@ def _print_table(table: "pd.DataFrame") -> None:
 
 
 def _print_location(values: "pd.Series[float]", *, explained: bool) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from pipeline.stages.importances import in_words
 
     shown = Table("share", str(values.index.name), box=None)
     for name, value in values.items():
-        words = f"{name}\n[dim]{in_words(str(name))}[/dim]" if explained else str(name)
+        words = f"{name}\n[dim]{escape(in_words(str(name)))}[/dim]" if explained else str(name)
         shown.add_row(f"{value:.1%}", words)
     say(f"What decides {values.name}: mean absolute share of its log-odds")
     console.print(shown)

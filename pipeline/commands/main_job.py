@@ -36,6 +36,8 @@ def extract(options: ExtractOptions) -> None:
     done = f"{summary.measured:,} measured now" if summary.fresh else "up to date"
     pictures, cells = counted(summary.pictures, "picture"), counted(summary.cells, "cell")
     say(f"{pictures}, {cells} ({done}): {work.features}")
+    if summary.edited:
+        say(f"{counted(summary.edited, 'edited label image')} kept and measured: {work.masks}")
     if summary.problems:
         say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
         some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in summary.problems])
@@ -60,9 +62,9 @@ def train(options: TrainOptions) -> None:
     from pipeline.stages.train import Train
 
     summary = execute(Train(), options, RichProgress())
-    files = Workspace(options.work)
+    files = Workspace(options.work, options.name)
     _print_summary(summary, files)
-    following(f"evaluate --work {options.work}")
+    following(f"evaluate --work {options.work}" + (f" --name {options.name}" if options.name else ""))
 
 
 def _print_summary(summary: "TrainSummary", files: Workspace) -> None:

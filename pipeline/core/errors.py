@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from pipeline.core.files import replacing
+from pipeline.core.files import write_text
 
 RUN_AGAIN = "run again"
 """How the remedy of a passing trouble begins."""
@@ -56,14 +56,13 @@ def write_problems(path: Path, stage: str, problems: Iterable[Problem]) -> None:
     """
     kept = [(name, problem) for name, problem in read_problems(path) if name != stage]
     rows = sorted(kept + [(stage, problem) for problem in set(problems)])
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["stage", *(field.name for field in fields(Problem))])
-        for name, problem in rows:
-            writer.writerow([_FORMULA.sub(r"'\g<0>", text) for text in (name, *astuple(problem))])
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["stage", *(field.name for field in fields(Problem))])
+    for name, problem in rows:
+        writer.writerow([_FORMULA.sub(r"'\g<0>", text) for text in (name, *astuple(problem))])
+    if not path.exists() or path.read_bytes() != stream.getvalue().encode():
+        write_text(path, stream.getvalue())
 
 
 def read_problems(path: Path) -> list[tuple[str, Problem]]:

@@ -73,6 +73,8 @@ def check_pixels(width: int, height: int) -> None:
     UnreadableError
         If it must not be decoded.
     """
+    if not width * height:
+        raise UnreadableError("the picture has no pixels", "export it again")
     if width * height > max_pixels():
         raise UnreadableError(
             f"the picture has {width:,}×{height:,} pixels, more than {max_pixels():,}",
@@ -202,9 +204,9 @@ def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
                 writer.close()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what `replacing` and `temporary_of` named below `folder` for runs that were killed."""
-    for path in folder.rglob(".*.tmp"):
+def remove_leftovers(found: Iterable[Path]) -> None:
+    """Remove what `replacing` and `temporary_of` named for runs that were killed."""
+    for path in list(found):
         process = path.name.split(".")[-2]
         if not process.isdigit() or _is_written(path, int(process)):
             continue  # not ours, or still written

@@ -34,6 +34,11 @@ def see(files: Mapping[str, Path], record: Path, look: Callable[[Path], str]) ->
     return {name: said.get(name, known.get(name, unknown)[1]) for name in files}
 
 
+def seen(record: Path) -> dict[str, str]:
+    """Return what was said when the files of a record were last looked at."""
+    return {name: text for name, (_, text) in _read(record).items()}
+
+
 def _read(record: Path) -> dict[str, tuple[_Sign, str]]:
     """Read what is known; nothing where the record is damaged."""
     try:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass
 from datetime import datetime
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -132,13 +133,28 @@ class Stage(Protocol[AnyOptions, AnySummary]):
         """Return what has to be there for the stage to be up to date."""
         ...
 
+    def flaws(self, options: AnyOptions) -> list[str]:  # noqa: ARG002 - the protocol's names
+        """Say in words what is wrong with files beside inputs and outputs: nothing, in most stages."""
+        return []
+
     def run(self, options: AnyOptions, progress: Progress) -> AnySummary:
         """Make the outputs, whatever was there before; killed and called again, go on where it was."""
         ...
 
     def record(self, options: AnyOptions) -> Path:
         """Return where it is recorded what the outputs were made from."""
-        return Workspace(options.work).record(self.name)  # type: ignore[attr-defined]  # nearly all have it
+        work, name = options.work, getattr(options, "name", "")  # type: ignore[attr-defined]  # nearly all have it
+        return Workspace(work).record(f"{self.name}-{name}" if name else self.name)
+
+    def check_replaced(self, options: AnyOptions, record: "Record | None", now: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Refuse to replace what the user may still want: nothing, unless a stage says so.
+
+        Raises
+        ------
+        PipelineError
+            Naming what would be lost, and how to keep it or to agree.
+        """
+        return
 
 
 class Record(BaseModel):
@@ -180,6 +196,7 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
     if record is not None and not stale(stage, options, record, now):
         _list_problems(path, record)
         return stage.summary.model_validate(record.summary).again()
+    stage.check_replaced(options, record, now)
     with _alone(path.parent, stage.name), _told_if_full(folder_of(path)):
         for name in damaged(path, record):
             progress.note(f"{name} was damaged or changed since {stage.name} made it: it is made again")
@@ -190,7 +207,9 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
         # only now: processes of a run that was killed may live a moment longer
         for folder in (getattr(options, "work", None), getattr(options, "out", None)):
             if isinstance(folder, Path):
-                remove_leftovers(folder)
+                remove_leftovers(folder.rglob(".*.tmp"))
+        for output in stage.outputs(options):  # also beside what lies elsewhere
+            remove_leftovers(output.parent.glob(f".{escape(output.name)}.*.tmp"))
         write_text(path, _recorded(stage, options, now, done).model_dump_json(indent=1))
     return done
 
@@ -233,10 +252,8 @@ def _problems(record: Path) -> Path:
 
 def _list_problems(path: Path, record: Record) -> None:
     """List again what a stage skipped, where the list was lost or damaged."""
-    listed = [problem for name, problem in read_problems(_problems(path)) if name == record.stage]
-    known = None if record.problems is None else [Problem(*one) for one in record.problems]
-    if known is not None and (known != listed or not _problems(path).exists()):
-        write_problems(_problems(path), record.stage, known)
+    if record.problems is not None:
+        write_problems(_problems(path), record.stage, [Problem(*one) for one in record.problems])
 
 
 @contextmanager
@@ -255,8 +272,7 @@ def _alone(folder: Path, stage: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        where = folder_of(folder / "record")
-        raise PipelineError(f"{_running(holder)} in {where}; wait for it or give another folder") from error
+        raise PipelineError(f"{_running(holder)}; wait for it or give another folder as --work") from error
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
@@ -288,12 +304,13 @@ def _told_if_full(folder: Path) -> Iterator[None]:
 
 def _running(holder: Path) -> str:
     """Say what runs in a folder, as far as it is known already."""
+    where = folder_of(holder)
     try:
         said = json.loads(holder.read_bytes())
-        where = f"process {said['process']} on {said['host']} since {said['since']}"
-        return f"{said['stage']} is running ({where})"
+        which = f"process {said['process']} on {said['host']} since {said['since']}"
+        return f"{said['stage']} is running in {where} ({which})"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another command is running"
+        return f"another command is running in {where}"
 
 
 def stale(
@@ -309,7 +326,8 @@ def stale(
         reasons += [f"{problem.file}: {problem.reason}" for problem in passing[:1]]
     except ValidationError:
         reasons.append("was recorded by another version")
-    return reasons + changes(record, now)
+    reasons += changes(record, now)
+    return reasons or stage.flaws(options)
 
 
 def damaged(path: Path, record: Record | None) -> list[str]:

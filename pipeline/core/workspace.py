@@ -14,6 +14,13 @@ class _Below:
         return work.root / self._name
 
 
+class _OfModel(_Below):
+    """A path of what belongs to one training: a named one has a folder of its own."""
+
+    def __get__(self, work: "Workspace", _kind: object) -> Path:
+        return (work.models / work.name if work.name else work.root) / self._name
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A work folder: everything computed from one set of pictures.
@@ -22,9 +29,12 @@ class Workspace:
     ----------
     root : Path
         The folder given as ``--work``; made on first use.
+    name : str
+        Of one of several trainings; empty for the one that was given none.
     """
 
     root: Path
+    name: str = ""
 
     samples = _Below("samples.parquet")
     """Samples that `extract` accepted: Id, pixel size, group and size of the picture."""
@@ -36,35 +46,39 @@ class Workspace:
     """Diameters of nuclei and cells, estimated once for networks that need them."""
     parts = _Below("parts")
     """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
-    pictures = _Below("seen/pictures.json")
+    pictures_seen = _Below("seen/pictures.json")
     """Digests of pictures, with the sizes and times of the files that had them."""
+    masks_seen = _Below("seen/masks.json")
+    """Where label images come from, likewise."""
     masks = _Below("masks")
-    """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei, uint16."""
+    """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei."""
     cells = _Below("cells.parquet")
     """One row per cell: Id, label, touches_border and the features of cells."""
     features = _Below("features.parquet")
     """One row per picture: Id and its features."""
     embeddings = _Below("embeddings")
     """Folder of embedding tables, ``<name>.parquet``."""
-    folds = _Below("folds.parquet")
+    models = _Below("models")
+    """Folder of named trainings: each has a folder with what follows."""
+    folds = _OfModel("folds.parquet")
     """Group and fold of every labelled sample; made once, reused by every model."""
-    tuning = _Below("tuning.db")
+    tuning = _OfModel("tuning.db")
     """Optuna's studies (sqlite)."""
-    tuning_digest = _Below("records/tuning.sha256")
+    tuning_digest = _OfModel("tuning.sha256")
     """Digest of the studies that a finished training left."""
-    learners = _Below("learners")
+    learners = _OfModel("learners")
     """Finished base learners of an unfinished training: what a killed run does not lose."""
-    model = _Below("model")
+    model = _OfModel("model")
     """The trained model, a folder without pickle."""
-    out_of_fold = _Below("out_of_fold.parquet")
+    out_of_fold = _OfModel("out_of_fold.parquet")
     """Outer out-of-fold probabilities and choices of every model."""
-    base_log_odds = _Below("base_log_odds.npz")
+    base_log_odds = _OfModel("base_log_odds.npz")
     """Out-of-fold log-odds of base learners (npz), on which `evaluate` fits again for its ablations."""
-    selection = _Below("selection.csv")
+    selection = _OfModel("selection.csv")
     """What filters took from every location's training (csv)."""
-    metrics = _Below("metrics.json")
+    metrics = _OfModel("metrics.json")
     """Scores written by `evaluate`."""
-    importances = _Below("importances.parquet")
+    importances = _OfModel("importances.parquet")
     """Mean absolute share of every feature in every location's log-odds."""
     overlays = _Below("overlays")
     """Folder of pictures with the outlines of cells and nuclei."""
@@ -80,6 +94,11 @@ class Workspace:
     def network(self, name: str) -> Path:
         """Folder of the networks of one `train-cnn`: weights, and what a killed run does not lose."""
         return self.root / "networks" / name
+
+    @property
+    def has_model(self) -> bool:
+        """Whether anything was trained on the features."""
+        return self.model.is_dir() or self.models.is_dir()
 
     def record(self, stage: str) -> Path:
         """Name the record of what a stage was made from, for `status` and for skipping finished work."""

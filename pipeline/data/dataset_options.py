@@ -30,6 +30,14 @@ Outputs = Annotated[
     tuple[Path, ...],
     Field(description="Another network's predictions the model was trained with; repeatable."),
 ]
+Overwrite = Annotated[bool, Field(description="Replace what the work folder holds of other options.")]
+Training = Annotated[
+    str,
+    Field(
+        pattern="^([a-z0-9]+(_[a-z0-9]+)*)?$",
+        description="Name of one of several trainings in the work folder, in WORK/models/NAME.",
+    ),
+]
 Device = Annotated[Literal["cpu", "cuda"], Field(description="Where networks run.")]
 Jobs = Annotated[
     int, Field(ge=1, description="Processes; results do not depend on it."), Shown(default="all processors")

@@ -70,12 +70,8 @@ def read_plane(path: Path, colour: str) -> tuple[NDArray[np.float32], Sides]:
     except UnreadableError:
         raise
     except _DAMAGED as error:
-        detail = str(error).partition("\n")[0]
-        told = f" ({detail})" if detail and "0x" not in detail else ""
-        reason = f"unreadable or truncated {name}{told}"
+        reason = f"unreadable or truncated {name}"
         raise UnreadableError(reason, "copy or export the file again") from error
-    if stored.values.size == 0:
-        raise UnreadableError("the picture has no pixels", "export it again")
     plane = _grey(stored, colour)
     return np.asarray(plane.astype(np.float64) / stored.top, np.float32), stored.sides
 
@@ -102,7 +98,10 @@ def _read_png(content: bytes) -> Stored:
         if kind == b"acTL":
             raise UnreadableError("the file holds several pictures", "save one grey picture")
         if kind == b"IHDR":
-            check_pixels(*struct.unpack_from(">II", content, place + 8))
+            width, height, bits = struct.unpack_from(">IIB", content, place + 8)
+            check_pixels(width, height)
+            if bits not in {1, 2, 4, 8, 16}:  # the library would print what it thinks of it
+                raise ValueError
         if kind in _KEPT:
             chunks.append(content[place : place + 12 + size])
         place += 12 + size

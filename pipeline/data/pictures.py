@@ -1,14 +1,12 @@
-"""Pictures of a sample, four planes of one field of view, and label images of what they show."""
+"""Pictures of a sample, four planes of one field of view."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
-from pipeline.core.files import UnreadableError, replacing
+from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
+from pipeline.core.files import UnreadableError
 from pipeline.data.picture_files import read_plane
 from pipeline.data.pixel_sizes import Sides, agreed_size
 from pipeline.data.samples import CHANNELS, COLOURS, MAKE_DO, Sample
@@ -89,60 +87,3 @@ def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], Sides]:
     except OSError as error:
         reason = f"cannot be read now ({error.strerror})"
         raise _error(sample, channel, reason, f"{RUN_AGAIN} when it can be read") from error
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """Cells and nuclei of one picture, matched: the same number is the same cell.
-
-    Attributes
-    ----------
-    cells, nuclei : ndarray, shape (height, width), uint16, or uint32 beyond 65,535 cells
-        Label images, 0 is background; labels run from 1 to the number of cells without gaps, unless a
-        person has edited them. Every cell holds exactly one nucleus with the cell's own label.
-    """
-
-    cells: NDArray[np.integer[Any]]
-    nuclei: NDArray[np.integer[Any]]
-
-    @property
-    def count(self) -> int:
-        """Number of cells."""
-        return np.count_nonzero(np.bincount(self.cells.ravel())[1:])
-
-
-def smallest_type(largest: int) -> "type[np.uint16] | type[np.uint32]":
-    """Return the type of label images up to a label: every program reads 16 bits."""
-    return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
-
-
-def write_mask(path: Path, segmentation: Segmentation) -> None:
-    """Write a segmentation as a TIFF: page 1 cells, page 2 nuclei, the same number is the same cell."""
-    import tifffile
-
-    pages = np.stack([segmentation.cells, segmentation.nuclei])
-    with replacing(path, synced=False) as temporary, tifffile.TiffWriter(temporary) as file:
-        for page, name in zip(pages, ("cells", "nuclei"), strict=True):
-            file.write(page, compression="zlib", photometric="minisblack", description=name, metadata=None)
-
-
-def read_mask(path: Path) -> Segmentation:
-    """Read what `write_mask` wrote.
-
-    Raises
-    ------
-    PipelineError
-        Where the file is missing, damaged or not of two uint16 pages.
-    """
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            pages = [page.asarray() for page in file.pages]
-    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
-        raise PipelineError(f"{path}: label image cannot be read ({error}); run extract again") from error
-    if len(pages) != 2 or any(
-        page.dtype not in (np.uint16, np.uint32) or page.shape != pages[0].shape for page in pages
-    ):
-        raise PipelineError(f"{path}: not two uint16 pages of one size (cells, nuclei); run extract again")
-    return Segmentation(*pages)

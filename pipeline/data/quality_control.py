@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from pipeline.data.pictures import Segmentation
+from pipeline.data.masks import Segmentation
 from pipeline.data.samples import CHANNELS
 
 Plane = NDArray[np.float32]

@@ -28,6 +28,9 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """File types that are read, in any case."""
 
+CONTENT_DIGITS = 16
+"""Leading digits of a fingerprint that are of the content of the files."""
+
 _UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _COLOUR = f"(?:{'|'.join(COLOURS.values())})"
@@ -78,14 +81,22 @@ class Sample:
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
-    """Return, by Id, a digest of each sample's pictures: their paths below their folder, content, pixel size.
+    """Return, by Id, `CONTENT_DIGITS` of the content of each sample's files, and as many of the rest.
 
-    A picture that was copied or touched keeps its digest. The work folder keeps them: see `see`.
+    The rest are their paths and the pixel size.
+
+    Paths are those below the folder of pictures. A picture that was copied or touched keeps its digest; the
+    work folder keeps them (`see`).
     """
     listed = list(samples)
-    content = see({name: path for one in listed for name, path in one.files.items()}, work.pictures, _digest)
-    files = {one.id: [[name, content[name]] for name in one.files] for one in listed}
-    return {one.id: text_digest([files[one.id], one.pixel_size_um]) for one in listed}
+    content = see(
+        {name: path for one in listed for name, path in one.files.items()}, work.pictures_seen, _digest
+    )
+    return {
+        one.id: text_digest([content[name] for name in one.files])[:CONTENT_DIGITS]
+        + text_digest([list(one.files), one.pixel_size_um])[:CONTENT_DIGITS]
+        for one in listed
+    }
 
 
 def _digest(path: Path) -> str:
@@ -183,11 +194,11 @@ def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Proble
 
 def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     """Return, by Id, what leads out of the folder of pictures by symbolic links."""
-    problems, resolved = {}, functools.cache(Path.resolve)
+    problems, resolved = {}, functools.cache(os.path.realpath)
     for sample in samples:
         for path in sample.paths:
             real = resolved(path if path.is_symlink() else path.parent)
-            if not real.is_relative_to(resolved(images)):
+            if not Path(real).is_relative_to(resolved(images)):
                 reason = f"is a link to {real}, outside the folder of pictures"
                 problems[sample.id] = Problem(sample.id, path.name, reason, f"copy the file into {images}")
     return problems
@@ -215,7 +226,7 @@ def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
         named = {channel, colour} & set(found)
         if len(named) != 1:
             raise PipelineError(
-                f"{path}: needs one column '{channel}' or '{colour}' with the paths of that channel"
+                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it"
             )
         columns[channel] = named.pop()
     return columns
@@ -226,8 +237,8 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(_UNSAFE))
     paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
-    if len(set(paths)) < len(paths):
-        raise ValueError("one file is given for several channels; give each channel its own")
+    if twice := [path.name for path in paths if paths.count(path) > 1]:
+        raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
     return Sample(sample_id, paths, size, None if group in MISSING else group)

@@ -41,6 +41,10 @@ _UNNAMED = re.compile(r"(unnamed: ?\d+|__index_level_\d+__)?", re.IGNORECASE)
 """Name of a column that programs write without being asked: numbers of the rows, or nothing."""
 
 
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+
+
 class _Source(NamedTuple):
     """Names of a file's columns, and what reads some of them: those of text, and those of numbers."""
 
@@ -84,7 +88,8 @@ def load(path: Path, text: Sequence[str], *, numbers: bool) -> tuple[list[str], 
         names = [name.strip() for name in source.names]
         unnamed = [number for number, name in enumerate(names) if _UNNAMED.fullmatch(name)]
         wanted, others = _parted(names, text)
-        columns = source.read([*unnamed, *wanted], others if numbers else [])
+        asked = [*unnamed, *wanted], others if numbers else []
+        columns = source.read(*asked) if any(asked) else {}
     except UnreadableError as error:
         raise PipelineError(f"{path}: {error}") from error
     except (UnicodeError, LookupError) as error:
@@ -127,35 +132,27 @@ def as_text(values: Values) -> Any:
 
 
 def as_numbers(values: Values) -> NDArray[np.float64]:
-    """Return a column as 64-bit numbers, NaN where they are unknown; text may have a decimal comma.
+    """Return a column as 64-bit numbers, NaN where they are unknown and infinite where there is none.
 
-    Raises
-    ------
-    ValueError
-        If a cell is no number.
+    Text may have a decimal comma, unless all that have one might as well have it between thousands.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return np.asarray(values, np.float64)
     array = _chunked(values)
-    if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type)):
-        array = _written(array)
+    if pa.types.is_boolean(array.type):
+        array = pc.cast(array, pa.uint8())
+    elif not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type)):
+        text = as_text(array)
+        text = pc.if_else(pc.is_in(text, value_set=pa.array(MISSING)), None, text)
+        commas = pc.drop_null(text.filter(pc.match_substring(text, ",")))
+        if not pc.all(pc.match_substring_regex(commas, _THOUSANDS), min_count=1).as_py():
+            text = pc.replace_substring_regex(text, r"^([+-]?\d*),(\d+([eE][+-]?\d+)?)$", r"\1.\2")
+        array = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, "inf")
     return np.asarray(pc.cast(array, pa.float64(), safe=False).to_numpy(), np.float64)
 
 
 def _chunked(values: Values) -> Values:
     return pa.chunked_array([pa.array(values)]) if isinstance(values, np.ndarray) else values
-
-
-def _written(array: Values) -> Values:
-    """Bring numbers that are written out to how Arrow reads them."""
-    if pa.types.is_boolean(array.type):
-        return pc.cast(array, pa.uint8())
-    text = as_text(array)
-    text = pc.if_else(pc.is_in(text, value_set=pa.array(MISSING)), None, text)
-    commas = pc.drop_null(text.filter(pc.match_substring(text, ",")))
-    if len(commas) and pc.all(pc.match_substring_regex(commas, r"^[+-]?[1-9]\d{0,2}(,\d{3})+$")).as_py():
-        raise ValueError(f"'{commas[0]}' may have a decimal comma or one between thousands; write a point")
-    return pc.replace_substring_regex(text, r"^([+-]?\d*),(\d+([eE][+-]?\d+)?)$", r"\1.\2")
 
 
 def _csv(path: Path, wanted: Sequence[str]) -> _Source:
@@ -167,42 +164,41 @@ def _csv(path: Path, wanted: Sequence[str]) -> _Source:
     skipped = lines[0].lower().startswith("sep=")  # a line that tells Excel what separates
     header, row = lines[skipped], lines[skipped + 1]
     separator = _separator(header, wanted)
-    _check_cells(path, separator, header)
+    check_bytes(8 * _count(path, separator), "as 64-bit numbers, the table")
     names, cells = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
     if not names or "\0" in header:
         raise ValueError("its first line names no columns")
     if len(cells) == len(names) + 1 and not cells[-1].strip():
         names.append("")  # one separator too many at the end of every row
-    comma = separator != "," and re.search(r"\d,\d", row) is not None
-    how: dict[str, Any] = {
-        "read_options": pyarrow.csv.ReadOptions(
-            column_names=[str(number) for number in range(len(names))], skip_rows=1 + skipped,
-            block_size=2**24, encoding=encoding.replace("-8-sig", "8"),
-        ),
-        "parse_options": pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-    }  # fmt: skip
+    how = pyarrow.csv.ReadOptions(
+        column_names=[str(number) for number in range(len(names))],
+        skip_rows=1 + skipped,
+        block_size=2**24,
+        encoding=encoding.replace("-8-sig", "8"),
+    )
+    parse = pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True)
 
     def read(text: Sequence[int], numbers: Sequence[int]) -> Mapping[int, Values]:
-        types = {str(number): pa.string() for number in text}
-        types |= {str(number): pa.float64() for number in numbers}
+        def of(kind: pa.DataType) -> pa.Table:
+            types = {str(number): pa.string() for number in text} | {str(number): kind for number in numbers}
+            convert = pyarrow.csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=MISSING
+            )
+            return pyarrow.csv.read_csv(path, how, parse, convert)
+
         try:
-            found = pyarrow.csv.read_csv(path, **how, convert_options=_conversion(types, ",."[not comma]))
-        except pa.ArrowInvalid:  # where something is no number, it is looked for cell by cell
-            types = dict.fromkeys(types, pa.string())
-            found = pyarrow.csv.read_csv(path, **how, convert_options=_conversion(types, "."))
-        return {int(name): found[name] for name in types}
+            found = of(pa.float64())
+        except pa.ArrowInvalid:  # a decimal comma, or no number: it is looked for cell by cell
+            found = of(pa.string())
+        return {int(name): found[name] for name in found.column_names}
 
     return _Source(names, read)
 
 
-def _conversion(types: Mapping[str, pa.DataType], decimal: str) -> pyarrow.csv.ConvertOptions:
-    return pyarrow.csv.ConvertOptions(
-        column_types=types, include_columns=list(types), null_values=MISSING, decimal_point=decimal
-    )
-
-
 def _separator(header: str, wanted: Sequence[str]) -> str:
-    """Return what separates the most of the wanted names, and of these the most names."""
+    """Return what separates the most of the wanted names, and of these the most names; refuse too many."""
+    if max(map(header.count, ",;\t")) >= MAX_COLUMNS or len(header) == _LONGEST:
+        raise UnreadableError(f"has more than {MAX_COLUMNS:,} columns", "give fewer")
 
     def score(separator: str) -> tuple[int, int]:
         names = {name.strip().strip('"').strip().casefold() for name in header.split(separator)}
@@ -211,13 +207,9 @@ def _separator(header: str, wanted: Sequence[str]) -> str:
     return max(",;\t", key=score)
 
 
-def _check_cells(path: Path, separator: str, header: str) -> None:
-    """Refuse more columns, and more numbers, than fit."""
-    if header.count(separator) >= MAX_COLUMNS or len(header) == _LONGEST:
-        raise UnreadableError(f"has more than {MAX_COLUMNS:,} columns", "give fewer")
-    with path.open("rb") as stream:
-        cells = sum(chunk.count(separator.encode()) for chunk in iter(lambda: stream.read(2**24), b""))
-    check_bytes(8 * cells, "as 64-bit numbers, the table")
+def _count(path: Path, separator: str) -> int:
+    with path.open("rb") as content:
+        return sum(chunk.count(separator.encode()) for chunk in iter(lambda: content.read(2**24), b""))
 
 
 def _parquet(path: Path, _wanted: Sequence[str]) -> _Source:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features.naming import parse
 from pipeline.core.errors import PipelineError, Problem
@@ -15,7 +14,6 @@ from pipeline.core.names import counted, near, slug
 from pipeline.core.weights import card_path
 from pipeline.data.table_files import KEYS, Values, as_numbers, as_text, load
 
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _DECORATION = re.compile(r"^.*[/\\]|(_(red|green|blue|yellow))?(\.(png|tiff?|jpe?g))?$", re.IGNORECASE)
 """What an id has that is the name of a file: a folder, a channel, an ending."""
 
@@ -46,7 +44,7 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
     missing = [name for name in columns if name not in table]
     if missing:
         raise PipelineError(
-            f"{path}: no column {', '.join(missing)} (found: {', '.join(found[:30])}); add or rename it"
+            f"{path}: no column {', '.join(missing)} (found: {', '.join(found)[:300]}); add or rename it"
         )
     read = pd.DataFrame({name: as_text(values).to_pylist() for name, values in table.items()}, dtype=object)
     return read[(read != "").any(axis=1)].drop_duplicates(ignore_index=True)
@@ -87,18 +85,22 @@ def read_numbers(path: Path, *, unknown: bool = False) -> pd.DataFrame:
     key = next((name for name in KEYS if name in table), None)
     if key is None:
         raise PipelineError(
-            f"{path}: no column Id (found: {', '.join(found[:30])}); add the ids of the pictures"
+            f"{path}: no column Id (found: {', '.join(found)[:300]}); add the ids of the pictures"
         )
     ids = as_text(table.pop(key)).to_pylist()
     values = np.empty((len(ids), len(table)), np.float32)
-    for column, (name, cells) in enumerate(table.items()):
-        with np.errstate(over="ignore"):
-            values[:, column] = _numbers(path, ids, name, cells)
-    wrong = np.isinf(values) if unknown else ~np.isfinite(values)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        name = list(table)[column]
-        raise _no_number(path, ids[row], name, as_text(table[name])[int(row)].as_py())
+    with np.errstate(over="ignore"):
+        for column, cells in enumerate(table.values()):
+            values[:, column] = as_numbers(cells)
+    wrong = np.argwhere(np.isinf(values) if unknown else ~np.isfinite(values))
+    if len(wrong):
+        row, column = map(int, wrong[0])
+        name, cells = list(table.items())[column]
+        cell = as_text(cells)[row].as_py()
+        given = f"'{cell}', which is no number of 32 bits," if cell else "no number"
+        raise PipelineError(
+            f"{path}: Id '{ids[row]}' has {given} in column '{name}'; fill it in or leave out the row"
+        )
     names = [name for name in table if not _is_index(name, table[name])]
     read = pd.DataFrame(values, pd.Index(ids, name="Id", dtype=str), list(table))[names]
     if read.index.has_duplicates:
@@ -118,26 +120,8 @@ def _is_index(name: str, cells: Values) -> bool:
     """Say whether a column is the numbers of rows that pandas writes when an index is reset."""
     if name.casefold() not in ("index", "level_0"):
         return False
-    numbers = np.asarray(as_numbers(cells))
+    numbers = as_numbers(cells)
     return bool(np.array_equal(np.sort(numbers), np.arange(len(numbers))))
-
-
-def _numbers(path: Path, ids: Sequence[str], name: str, cells: Values) -> NDArray[Any]:
-    try:
-        return np.asarray(as_numbers(cells))
-    except (ValueError, NotImplementedError) as error:
-        text = as_text(cells).to_pylist()
-        wrong = [row for row, cell in enumerate(text) if not _NUMBER.fullmatch(cell)]
-        if not wrong:
-            raise PipelineError(f"{path}: column '{name}': {error}") from error
-        raise _no_number(path, ids[wrong[0]], name, text[wrong[0]]) from error
-
-
-def _no_number(path: Path, one: str, name: str, cell: str) -> PipelineError:
-    given = f"'{cell}', which is no number of 32 bits," if cell else "no number"
-    return PipelineError(
-        f"{path}: Id '{one}' has {given} in column '{name}'; fill it in or leave out the row"
-    )
 
 
 def match(path: Path, ids: Iterable[str], pictures: pd.Index, note: Note) -> pd.Index:

@@ -1,11 +1,11 @@
 """The one picture in a TIFF file: all its pages are looked at before anything is decoded."""
 
+import html
 import io
 import json
 import logging
 import re
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,7 +51,7 @@ def read_tiff(content: bytes) -> Stored:
 
     # the reason of a damaged file is reported once, in problems.csv
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    with tifffile.TiffFile(io.BytesIO(content), is_lsm=False, is_ndpi=False, is_scanimage=False) as file:
+    with tifffile.TiffFile(_Metered(content), is_lsm=False, is_ndpi=False, is_scanimage=False) as file:
         page = _only_page(list(islice(_pages(file.pages), _MOST_PAGES + 1)))
         _check_kind(page)
         _check_segments(page, len(content))
@@ -59,6 +59,20 @@ def read_tiff(content: bytes) -> Stored:
         if page.planarconfig == 2 and values.ndim == 3:
             values = np.moveaxis(values, 0, -1)
         return _as_brightness(page, values)
+
+
+class _Metered(io.BytesIO):
+    """A file of which no more is read than it holds thrice: tags and strips may claim the same bytes."""
+
+    _read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read, and count."""
+        content = super().read(size)
+        self._read += len(content)
+        if self._read > 3 * self.getbuffer().nbytes + 2**16:
+            raise ValueError("its tags claim more than the file holds")
+        return content
 
 
 def _pages(chain: "Sequence[TiffPage]", depth: int = 0) -> "Iterator[TiffPage]":
@@ -90,7 +104,8 @@ def _check_kind(page: "TiffPage") -> None:
     """Refuse pages that hold more than one plane, or numbers that are no brightness."""
     shaped = re.match(r'\{"shape": (\[[\d, ]+\])', page.description)
     planes = np.prod(json.loads(shaped[1]), dtype=float) / np.prod(page.shape) if shaped else 1.0
-    if frames := re.search(r"^ImageJ=(?s:.*)^images=(\d+)", page.description, re.MULTILINE):
+    frames = re.match(r"ImageJ=", page.description) and re.search(r"\nimages=(\d+)", page.description)
+    if frames:
         planes = int(frames[1])
     if page.is_stk:  # MetaMorph counts its planes by the values of a tag
         planes = page.tags["UIC2tag"].count
@@ -116,7 +131,9 @@ def _check_segments(page: "TiffPage", size: int) -> None:
         check_pixels(page.tilewidth, page.tilelength)
     counts, ends = page.databytecounts, np.add(page.dataoffsets, page.databytecounts, dtype=float)
     if len(counts) != np.prod(page.chunked) or min(counts) < 1 or sum(counts) > size or ends.max() > size:
-        raise ValueError("strips or tiles are missing")
+        raise UnreadableError(
+            "strips or tiles are missing or claim too much", "copy or export the file again"
+        )
 
 
 def _as_brightness(page: "TiffPage", values: NDArray[np.generic]) -> Stored:
@@ -143,15 +160,15 @@ def _same(found: list[Any]) -> Any:
     return found[0] if found and all(one == found[0] for one in found) else None
 
 
-def _ome_pixels(text: str) -> list[ET.Element]:
-    try:
-        return ET.fromstring(text).findall("{*}Image/{*}Pixels") if "OME>" in text[-9:] else []  # noqa: S314
-    except ET.ParseError:
-        return []  # the picture is fine, only its description is not: as good as none
+def _ome_pixels(text: str) -> list[dict[str, str]]:
+    """Return the attributes of every element Pixels of an OME header, however long or broken the rest is."""
+    found = re.findall(r"Pixels\s[^<>]*>", text) if text.rstrip().endswith("OME>") else []
+    pairs = [re.findall(r"(\w+)\s*=\s*([\"'])(.*?)\2", element) for element in found]
+    return [{name: html.unescape(value) for name, _, value in attributes} for attributes in pairs]
 
 
-def _side(pixels: ET.Element, axis: str) -> float | None:
-    return micrometres(pixels.get(f"PhysicalSize{axis}", ""), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+def _side(pixels: Mapping[str, str], axis: str) -> float | None:
+    return micrometres(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
 
 
 def _imagej_sides(page: "TiffPage") -> Sides:

@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, Problem, SampleError
-from pipeline.core.files import file_digest, text_digest
+from pipeline.core.files import text_digest
 from pipeline.core.names import slug
 from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import read_mask, read_picture
+from pipeline.data.masks import mask_origins, read_mask
+from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints
 from pipeline.networks.checkpoints import open_network, weights_path
 from pipeline.networks.onnx import Forward
@@ -46,19 +47,10 @@ def embed_pictures(
     progress: Progress,
     device: str = "cpu",
 ) -> tuple[pd.DataFrame, list[Problem]]:
-    """Return the embedding of every sample that can be read.
+    """Return the embedding of every sample that can be read, index ``Id``, and those that were skipped.
 
-    Returns
-    -------
-    table : DataFrame of float32
-        Index ``Id``, in the order of the samples.
-    problems : list of Problem
-        Samples that were skipped.
-
-    Raises
-    ------
-    PipelineError
-        If the weights cannot be used, cells are needed and not segmented, or no picture can be read.
+    Weights that cannot be used are refused, as are samples whose cells are needed and not segmented, or of
+    which none can be read.
     """
     weights_path(embedder)
     keys = picture_keys(embedder.per, samples, work)
@@ -102,12 +94,12 @@ def picture_keys(per: Per, samples: Sequence[Sample], work: Workspace) -> dict[s
     """
     keys = {sample: [digest] for sample, digest in fingerprints(samples, work).items()}
     if per == "cell":
-        for sample, key in keys.items():
-            if not work.mask(sample).is_file():
+        for sample, origin in mask_origins(work, keys).items():
+            if not origin.digest:
                 raise PipelineError(
                     f"{work.mask(sample)}: no cells there; run extract with --work {work.root} first"
                 )
-            key.append(file_digest(work.mask(sample)))
+            keys[sample].append(origin.digest)
     return {sample: text_digest(key)[:24] for sample, key in keys.items()}
 
 
@@ -169,11 +161,7 @@ def block_name(text: str) -> str:
 def _embed(pictures: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
     """Embed pictures one by one: the bits of a row must not depend on which others share its batch.
 
-    Returns
-    -------
-    values : ndarray, shape (pictures, columns)
-    names : list of str
-        ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
+    Returns a row per picture and the columns: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
     """
     found = [network(prepare(pixels, embedder.preprocessing)[None]) for pixels in pictures]
     width = found[0][0].shape[1] if embedder.keep == "all" else 0

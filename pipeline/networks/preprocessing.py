@@ -49,21 +49,16 @@ class Embedder(BaseModel):
 
     Attributes
     ----------
-    name : str
-        Of the block of columns, ``cnn__<name>__…``.
-    network : str
-        Name of the architecture, or of the file.
-    weights : Path
-        File of weights; a name without a folder is a file that comes with the project.
-    sha256 : str
-        Digest of that file.
+    name, network : str
+        Of the block of columns, ``cnn__<name>__…``; of the architecture or file.
+    weights, sha256 : Path, str
+        File of weights, one that comes with the project where it has no folder, and its digest.
     outputs : tuple of str
         Names of the class outputs, empty where the network has none of use.
     per : str
         A row is of a picture, or of the crops of its segmented cells.
     embedding, logits : str, optional
-        For "onnx": the names of the output that is the embedding, and of the class outputs,
-        which are `probabilities` or log-odds.
+        For "onnx": names of the outputs that are the embedding, and `probabilities` or log-odds of classes.
     keep : str
         "all" columns, or the class "outputs" alone.
     """

@@ -10,7 +10,8 @@ import numpy as np
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.names import unknown
 from pipeline.data.dataset_options import Scale
-from pipeline.data.pictures import Picture, Segmentation, read_picture
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
 
 SEGMENTERS = ("watershed", "cellpose")
@@ -124,10 +125,7 @@ def fit_scale(here: Scale, trained: Scale) -> tuple[Scale, float | None, str]:
 def make_segmenter(name: str, **options: str | float | int | None) -> Segmenter:
     """Return one of `SEGMENTERS`, with what its class takes; an option that is None leaves a default.
 
-    Raises
-    ------
-    PipelineError
-        Where the name or an option is unknown, or weights are missing.
+    Unknown names and options, and weights that are missing, are refused.
     """
     if name not in SEGMENTERS:
         raise PipelineError(unknown("segmenter", name, SEGMENTERS))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pipeline.core.errors import PipelineError
 from pipeline.core.workers import check_device
 from pipeline.data.dataset_options import Scale
-from pipeline.data.pictures import Picture, Segmentation
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import CELL, NUCLEUS, estimate_diameter, find_objects
 from pipeline.segmentation.label_images import divide_cells, drop_debris, match

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
-from pipeline.data.pictures import Picture, read_mask, read_picture
+from pipeline.data.masks import read_mask
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
 from pipeline.segmentation.label_images import median_diameter
 

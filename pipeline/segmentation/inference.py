@@ -67,12 +67,8 @@ TOLERANCE = 1.5
 class Prediction(NamedTuple):
     """What the network says about a picture, at the network's scale.
 
-    Attributes
-    ----------
-    flows : ndarray, shape (2, height, width), float32
-        Down and right, towards the centre of the object; 5 is a whole step.
-    logits : ndarray, shape (height, width), float32
-        Log-odds of being inside an object.
+    Flows, shape (2, height, width), are down and right, towards the centre of the object; 5 is a whole step.
+    Logits, shape (height, width), are log-odds of being inside an object.
     """
 
     flows: Plane

@@ -9,7 +9,7 @@ from scipy import ndimage as ndi
 from skimage.measure import label as connected_pieces
 from skimage.segmentation import watershed
 
-from pipeline.data.pictures import Segmentation, smallest_type
+from pipeline.data.masks import Segmentation, smallest_type
 
 Labels = NDArray[np.int32]
 Integers = NDArray[np.integer[Any]]

@@ -14,7 +14,8 @@ from skimage.morphology import reconstruction, remove_small_holes
 from skimage.segmentation import watershed
 
 from pipeline.data.dataset_options import Scale
-from pipeline.data.pictures import Picture, Segmentation
+from pipeline.data.masks import Segmentation
+from pipeline.data.pictures import Picture
 from pipeline.segmentation.label_images import drop_debris, match, median_area, median_diameter, smooth_labels
 
 Plane = NDArray[np.float32]

@@ -76,14 +76,9 @@ CONDENSED = (Phase.METAPHASE, Phase.ANAPHASE)
 
 @dataclass(frozen=True)
 class Divisions:
-    """How many cells of a field divide.
+    """Shares of a field's cells that are caught in metaphase, in anaphase and as daughters with a bridge.
 
-    Attributes
-    ----------
-    metaphase, anaphase, daughters : float
-        Share of cells that are caught in metaphase, in anaphase and as daughters with a bridge.
-    sought : tuple of Phase
-        Phases of which every field shows one at least: whoever took the picture looked for it.
+    Of the phases that are sought every field shows one at least: whoever took the picture looked for it.
     """
 
     metaphase: float = 0.015
@@ -102,17 +97,9 @@ class Divisions:
 class Population:
     """The cells of a field as columns; row i is the cell of label i + 1.
 
-    Attributes
-    ----------
-    centre : ndarray, shape (n, 2), float32
-        Row and column of the nucleus' centre in pixels; may lie outside the picture.
-    axis : ndarray, shape (n,), float32
-        Direction of the cell's long axis in radians (0 = along the rows' direction of columns).
-        For dividing cells the axis from pole to pole.
-    nucleus_radius, radius : ndarray, shape (n,), float32
-        Mean radius of nucleus and of cell in pixels.
-    partner : ndarray, shape (n,), int
-        Row of the sister cell, or -1.
+    Centres are row and column of the nucleus', shape (n, 2), and may lie outside the picture; radii are means
+    of nucleus and cell, all in pixels. Axes are directions of the long axis, of dividing cells from pole to
+    pole, in radians (0: along a row of pixels). Partners are rows of sister cells, or -1.
     """
 
     centre: NDArray[np.float32]

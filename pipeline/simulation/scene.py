@@ -17,18 +17,11 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Scene:
-    """Where everything is in one field, before any staining.
+    """Where everything is in one field, before any staining; `pixel_um` is a pixel's side in micrometres.
 
-    Attributes
-    ----------
-    pixel_um : float
-        Side of a pixel in micrometres.
-    cells, nuclei, nucleoli : ndarray, shape (height, width), int32
-        Label images with the same numbers. The nucleus of a cell in division is its chromosomes.
-    centrosome : ndarray, shape (n, 2), float32
-        Row and column of each cell's microtubule organizing centre.
-    seed : int
-        Seed of what belongs to the cells and may be stained twice: their filaments and membranes.
+    Label images have the same numbers; the nucleus of a cell in division is its chromosomes. Centrosomes are
+    row and column of each cell's microtubule organizing centre, shape (n, 2). The seed is of what belongs to
+    the cells and may be stained twice: their filaments and membranes.
     """
 
     line: CellLine

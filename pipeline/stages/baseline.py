@@ -57,13 +57,7 @@ class Baseline:
 
 
 def baseline(options: BaselineOptions) -> Baseline:
-    """Score annotators against the labels.
-
-    Raises
-    ------
-    PipelineError
-        If a table cannot be used, or no answered picture has a label.
-    """
+    """Score annotators against the labels; refuse tables of which no answered picture has a label."""
     truth = read_labels(options.labels).targets
     said: list[str] = []
     annotations, problems = read_annotations(options.answers, truth.index, said.append)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.ablation import BaseLogOdds, ablations
 from models.cross_fitting import Nested
 from models.meta_learner import mean_group_size
-from models.metrics import balanced_f1, count, interval, resampled_counts
+from models.metrics import Labels, all_positive_macro_f1, balanced_f1, count, interval, resampled_counts
 from models.stacking import RANDOM_SPLIT, STACK, WITHOUT_SELECTION
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, check_intact
@@ -45,15 +45,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One protocol.
+    """One protocol, and what knowing nothing scores `beside` it.
 
-    Attributes
-    ----------
-    letter, about : str
-    score : Score or None
-        None where it was not measured; `about` says how it would be.
-    beside : float or None
-        What knowing nothing scores.
+    Where there is no score it was not measured; `about` says how it would be.
     """
 
     letter: str
@@ -65,26 +59,28 @@ class Protocol:
 def macro_f1(predicted: OutOfFold, draws: int, seed: int) -> Score:
     """Return macro-F1 over its locations, with its interval over groups."""
     truth, chosen = predicted.truth.to_numpy(), predicted.chosen.to_numpy()
-    drawn = resampled_counts(truth, chosen, predicted.groups, draws=draws, seed=seed)
-    return Score(float(count(truth, chosen).macro_f1()), *interval(np.asarray(drawn.macro_f1())))
+    value, spread = _resampled(truth, chosen, predicted.groups, draws, seed)
+    return Score(value, *interval(spread))
+
+
+def _resampled(
+    truth: Labels, chosen: Labels, groups: pd.Series, draws: int, seed: int
+) -> tuple[float, NDArray[np.float64]]:
+    """Return macro-F1, and bootstrap values of it over groups."""
+    drawn = resampled_counts(truth, chosen, groups, draws=draws, seed=seed)
+    return float(count(truth, chosen).macro_f1()), np.asarray(drawn.macro_f1())
 
 
 def protocols(
     models: Mapping[str, OutOfFold], *, ungrouped: int | None, kaggle: float | None, draws: int, seed: int
 ) -> list[Protocol]:
-    """Return protocols A to D; macro-F1 of B and C is over trained locations.
+    """Return protocols A to D, given predictions by model; macro-F1 of B and C is over trained locations.
 
-    Parameters
-    ----------
-    models : mapping
-        Name of a model to its predictions.
-    ungrouped : int or None
-        Pictures whose group was not found; None where no groups were given.
-    kaggle : float, optional
-        Private score of a submission, as the user has it.
+    `ungrouped` counts pictures whose group was not found, None where no groups were given; `kaggle` is the
+    private score of a submission, as the user has it.
     """
     stack = models[STACK]
-    always = float(count(stack.truth.to_numpy(), np.ones(stack.truth.shape, dtype=bool)).macro_f1())
+    always = all_positive_macro_f1(stack.truth.to_numpy())
     here = macro_f1(stack, draws, seed)
     number = stack.groups.nunique()
     without = f"the group of {ungrouped} pictures was not found" if ungrouped else "no groups were given"
@@ -135,26 +131,18 @@ def selection(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Selecti
     if WITHOUT_SELECTION not in models:
         return None
     both = models[STACK], models[WITHOUT_SELECTION]
-    values = [macro_f1(one, draws, seed) for one in both]
-    drawn = [
-        resampled_counts(a.truth.to_numpy(), a.chosen.to_numpy(), a.groups, draws=draws, seed=seed).macro_f1()
-        for a in both
-    ]
-    difference = values[0].value - values[1].value
-    return Selection(values[0], values[1], Score(difference, *interval(np.asarray(drawn[0] - drawn[1]))))
+    (one, spread), (other, beside) = (
+        _resampled(a.truth.to_numpy(), a.chosen.to_numpy(), a.groups, draws, seed) for a in both
+    )
+    pairs = ((one, spread), (other, beside), (one - other, spread - beside))
+    return Selection(*(Score(value, *interval(drawn)) for value, drawn in pairs))
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """One variant beside the stack.
+    """One variant beside the stack: macro-F1 over trained locations with its 95 % interval.
 
-    Attributes
-    ----------
-    name : str
-    macro_f1, low, high : float
-        Over trained locations, with its 95 % interval.
-    difference, worst, most : float
-        Of the variant's macro-F1 to the stack's, and the paired interval.
+    And its difference to the stack's, with the paired interval from `worst` to `most`.
     """
 
     name: str
@@ -167,13 +155,7 @@ class Ablation:
 
 
 def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress) -> list[Ablation]:
-    """Fit meta-learner and thresholds again on some base learners, and score them on the same groups.
-
-    Raises
-    ------
-    PipelineError
-        If the log-odds of the base learners are not there.
-    """
+    """Fit meta-learner and thresholds again on some base learners, and score them on the same groups."""
     if not work.base_log_odds.is_file():
         raise PipelineError(f"{work.base_log_odds}: missing; run train again with --work {work.root}")
     check_intact(work.base_log_odds)
@@ -192,9 +174,7 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
     whole: tuple[float, NDArray[np.float64]] | None = None
     with progress.track("Leaving parts out", 1) as advance:
         for name, predicted in ablations(base, rule):
-            value = float(count(base.targets, predicted.chosen).macro_f1())
-            drawn = resampled_counts(base.targets, predicted.chosen, groups, draws=draws, seed=seed)
-            spread = np.asarray(drawn.macro_f1())
+            value, spread = _resampled(base.targets, predicted.chosen, groups, draws, seed)
             whole = whole or (value, spread)
             low, high = interval(spread)
             worst, most = interval(spread - whole[1])

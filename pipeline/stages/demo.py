@@ -30,15 +30,7 @@ NEW_PICTURES = 8
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """Where everything is, and how good the model is.
-
-    Attributes
-    ----------
-    files : dict of str to Path
-        What it is to where it lies, in the order in which it was made.
-    trained : TrainSummary
-    scores : Scores
-    """
+    """Where everything lies, by what it is, in the order in which it was made, and how good the model is."""
 
     files: dict[str, Path]
     trained: TrainSummary

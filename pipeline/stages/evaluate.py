@@ -88,7 +88,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
 
     def inputs(self, options: EvaluateOptions) -> dict[str, str]:
         """Return fingerprints of the predictions, the model's card and the options."""
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         card = work.model / "card.json"
         if not work.out_of_fold.is_file() or not card.is_file():
             raise PipelineError(
@@ -99,7 +99,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
 
     def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
         """Return the scores."""
-        return (Workspace(options.work).metrics,)
+        return (Workspace(options.work, options.name).metrics,)
 
     def run(self, options: EvaluateOptions, progress: Progress) -> Scores:
         """Score all models.
@@ -109,7 +109,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         PipelineError
             If the model is of an older version.
         """
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         card = read_card(work.model)
         if "positives" not in card:
             raise PipelineError(f"{work.model}: was trained by an older version; run train again")
@@ -159,7 +159,7 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
         f"predicting at random by prevalence, over {trained}": float(truth.mean()),
     }
     draws, seed = options.draws, options.seed
-    ungrouped = _ungrouped(stack, card)
+    ungrouped = count_ungrouped(stack, card)
     four = protocols(predictions, ungrouped=ungrouped, kaggle=options.kaggle_score, draws=draws, seed=seed)
     return Scores(
         protocol=_protocol(stack, ungrouped),
@@ -227,7 +227,7 @@ def _top_two(predicted: OutOfFold) -> pd.DataFrame:
     return table
 
 
-def _ungrouped(stack: OutOfFold, card: Mapping[str, Any]) -> int | None:
+def count_ungrouped(stack: OutOfFold, card: Mapping[str, Any]) -> int | None:
     """Return how many pictures had no group when they were trained on; None where no groups were given.
 
     Older versions said only whether any was given, but named the groups that they made; and they took a group

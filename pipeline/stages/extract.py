@@ -1,9 +1,9 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict
 import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import read_signed, text_digest, write_blocks, write_signed, write_table, write_text
-from pipeline.core.names import unknown
-from pipeline.core.stage import Progress, Stage, Summary, read_made
+from pipeline.core.names import counted, unknown
+from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION
+from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
 from pipeline.segmentation import (
@@ -31,11 +32,15 @@ from pipeline.segmentation import (
     some_samples,
 )
 from pipeline.stages.measuring import (
+    MASK_DIGITS,
     Chunk,
     PixelSizes,
     family_parts,
     hash_parts,
+    mask_key,
     measure_chunk,
+    refused_masks,
+    row_key,
     segmentation_parts,
 )
 from pipeline.stages.options import ExtractOptions, SegmenterOption
@@ -54,6 +59,8 @@ class ExtractSummary(Summary):
     ----------
     pictures, cells, measured : int
         Pictures in the table, cells in them, and pictures that had to be measured in this run.
+    edited : int
+        Pictures of which a person edited the label image.
     problems : list of Problem
         Samples that were skipped.
     told : str
@@ -63,6 +70,7 @@ class ExtractSummary(Summary):
     pictures: int
     cells: int
     measured: int
+    edited: int
     problems: list[Problem]
     told: str = ""
 
@@ -136,7 +144,7 @@ class Extraction(BaseModel):
 
 @dataclass(frozen=True)
 class _Plan:
-    """Samples and the keys under which their results are valid."""
+    """Samples, the digests of their pictures, and how they are measured."""
 
     samples: list[Sample]
     problems: list[Problem]
@@ -144,11 +152,27 @@ class _Plan:
     extraction: Extraction
     sizes: PixelSizes
     told: str
-    keys: dict[str, str]
+    pictures: dict[str, str]
 
     @property
     def families(self) -> tuple[str, ...]:
         return tuple(self.extraction.families)
+
+    @property
+    def made_by(self) -> str:
+        return text_digest([self.extraction.segmenter, self.extraction.settings])
+
+    def masks(self, work: Workspace) -> dict[str, Origin]:
+        """Return the label images that count: edited, or made from these pictures by this segmenter."""
+        ids = [sample.id for sample in self.samples]
+        return {
+            sample: origin if origin.key in ("", mask_key(self.pictures[sample], self.made_by)) else Origin()
+            for sample, origin in mask_origins(work, ids).items()
+        }
+
+    def keys(self, masks: Mapping[str, Origin]) -> dict[str, str]:
+        """Return the keys of what was measured in these label images."""
+        return {sample: row_key(self.pictures[sample], origin.digest) for sample, origin in masks.items()}
 
 
 class Extract(Stage[ExtractOptions, ExtractSummary]):
@@ -166,8 +190,13 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         families = _versions(options)
         segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
         samples, problems = find_samples(options.images, options.samples)
+        work = Workspace(options.work)
+        origins = mask_origins(work, [sample.id for sample in samples])
         return {
-            **picture_inputs(samples, problems, Workspace(options.work)),
+            **picture_inputs(samples, problems, work),
+            "edited label images": text_digest(
+                {sample: one for sample, one in origins.items() if one.is_edited}
+            ),
             "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "scale of the training": text_digest(options.model_dump()["trained"]),
@@ -176,15 +205,35 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             **{f"family {family}": str(version) for family, version in families.items()},
         }
 
+    def check_replaced(self, options: ExtractOptions, record: Record | None, now: Mapping[str, str]) -> None:
+        """Refuse to replace features that a model was trained on by others, or by those of other pictures."""
+        if record is None or options.overwrite or not Workspace(options.work).has_model:
+            return
+        lost = [name for name in record.inputs if name.startswith("family ") and name not in now]
+        if not is_of(options.images, record) and record.inputs.get("pictures") != now["pictures"]:
+            lost.insert(0, f"the pictures of {record.options['images']}")
+        elif record.inputs.get("segmenter") != now["segmenter"]:
+            lost.insert(0, "the cells")
+        if lost:
+            raise PipelineError(
+                f"{options.work}: holds a model, and the features it was trained on would lose {lost[0]}; "
+                "give another --work, or extract with --overwrite"
+            )
+
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
-        """Return the tables, and the first label image that is gone, if any is."""
+        """Return the tables, and how they were measured; of label images, see `flaws`."""
         work = Workspace(options.work)
-        try:
-            known = read_made(work.samples, ["Id"])["Id"] if work.samples.is_file() else ()
-        except PipelineError:
-            known = ()  # the table itself has to be made again
-        gone = (path for path in map(work.mask, known) if not path.exists())
-        return work.features, work.cells, work.samples, work.extraction, *islice(gone, 1)
+        return work.features, work.cells, work.samples, work.extraction
+
+    def flaws(self, options: ExtractOptions) -> list[str]:
+        """Say which label image is not the one that was measured, the first; edited ones are inputs."""
+        work = Workspace(options.work)
+        measured = read_made(work.samples, ["Id", "mask_digest"]).set_index("Id")["mask_digest"]
+        for sample, origin in mask_origins(work, measured.index).items():
+            if origin.digest[:MASK_DIGITS] != measured[sample] and not origin.is_edited:
+                what = "is gone" if origin == Origin() else "is not the one that was measured"
+                return [f"{work.masks.name}/{work.mask(sample).name} {what}"]
+        return []
 
     def run(self, options: ExtractOptions, progress: Progress) -> ExtractSummary:
         """Measure what is missing, and write all tables.
@@ -196,11 +245,20 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         work = Workspace(options.work)
         plan = _plan(options, progress)
+        damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
+        if damaged:
+            some = f"{counted(len(damaged), 'damaged label image')}, such as {work.mask(damaged[0]).name}"
+            progress.note(f"{work.masks}: {some}: made again")
         chunks = _missing(plan, work, options.jobs)
         count = sum(len(chunk.samples) for chunk in chunks)
         passing = _measure(chunks, count, options.jobs, progress) if chunks else []
         _write_tables(plan, work, passing, progress)
         return _summary(work, count, plan.told)
+
+
+def is_of(images: Path, record: Record) -> bool:
+    """Say whether a record of `extract` is of this folder of pictures."""
+    return os.path.abspath(images) == record.options["images"]  # noqa: PTH100 - as recorded
 
 
 def warm_up(family: str) -> None:
@@ -249,8 +307,8 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
     samples, problems = find_samples(options.images, options.samples)
     work = Workspace(options.work)
-    digests = fingerprints(samples, work)
-    segmenter, scale, sizes, told = _scaled(options, samples, digests, progress)
+    pictures = fingerprints(samples, work)
+    segmenter, scale, sizes, told = _scaled(options, samples, pictures, progress)
     settings = dict(segmenter.settings())
     fitted = {name: settings[name] for name in Scale.model_fields if name in settings}
     # where networks run is a matter of this machine, not of how the pictures were measured
@@ -258,9 +316,9 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     extraction = Extraction(
         segmenter=segmenter.name, options=asked | fitted, settings=settings, families=families, scale=scale
     )
-    made_by = [extraction.segmenter, extraction.settings, *([] if sizes == PixelSizes() else sizes)]
-    keys = {sample: text_digest([digest, made_by])[:24] for sample, digest in digests.items()}
-    return _Plan(samples, problems, segmenter, extraction, sizes, told, keys)
+    refused = refused_masks(pictures, work)
+    samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
+    return _Plan(samples, problems + refused, segmenter, extraction, sizes, told, sizes.keyed(pictures))
 
 
 def _scaled(
@@ -303,43 +361,47 @@ def _measured_scale(
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
     segmented = segmentation_parts(work).index()
-    skipped, empty = _skipped(plan, work, segmented)
-    hashed = hash_parts(work).index()
+    masks = plan.masks(work)
+    keys = plan.keys(masks)
+    skipped, empty = _skipped(keys, work, segmented)
+    with_hash = hash_parts(work).index()
     done = {
         family: family_parts(work, "pictures", family).index().keys()
         & (family_parts(work, "cells", family).index().keys() | empty)
         for family in plan.families
     }
-    todo: dict[tuple[bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
+    todo: dict[tuple[bool, bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
-        pair = (sample.id, plan.keys[sample.id])
+        pair = (sample.id, keys[sample.id])
         if pair in skipped:
             continue
-        has_mask = pair in segmented and work.mask(sample.id).exists()
-        families = tuple(family for family in plan.families if not has_mask or pair not in done[family])
-        if families or not has_mask or pair not in hashed:
-            todo[has_mask, pair in hashed, families].append(sample)
+        families = tuple(family for family in plan.families if pair not in done[family])
+        if families or pair not in segmented or pair not in with_hash:
+            has_mask = masks[sample.id].digest != ""
+            todo[has_mask, pair in segmented, pair in with_hash, families].append(sample)
     return [
         Chunk(
             samples=tuple(chunk),
-            keys=tuple(plan.keys[sample.id] for sample in chunk),
+            pictures=tuple(plan.pictures[sample.id] for sample in chunk),
+            masks=tuple(masks[sample.id].digest for sample in chunk),
+            made_by=plan.made_by,
             families=families,
-            segmented=has_mask,
-            hashed=has_hash,
+            listed=listed,
+            hashed=hashed,
             segmenter=plan.segmenter,
             sizes=plan.sizes,
             root=work.root,
         )
-        for (has_mask, has_hash, families), samples in todo.items()
+        for (_, listed, hashed, families), samples in todo.items()
         for chunk in share_out(samples, jobs)
     ]
 
 
 def _skipped(
-    plan: _Plan, work: Workspace, index: Mapping[tuple[str, str], Path]
+    keys: Mapping[str, str], work: Workspace, index: Mapping[tuple[str, str], Path]
 ) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """Return the samples whose pictures, unchanged since, could not be read, and those without a cell."""
-    known = {sample: key for sample, key in plan.keys.items() if (sample, key) in index}
+    known = {sample: key for sample, key in keys.items() if (sample, key) in index}
     if not known:
         return set(), set()
     rows = segmentation_parts(work).read(known, index)
@@ -351,7 +413,8 @@ def _skipped(
 def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:
     index = segmentation_parts(work).index()
     waiting = {problem.sample for problem in passing}
-    tried = {sample: key for sample, key in plan.keys.items() if sample not in waiting}
+    masks = plan.masks(work)
+    tried = {sample: key for sample, key in plan.keys(masks).items() if sample not in waiting}
     rows = segmentation_parts(work).read(tried, index) if tried else pd.DataFrame({"reason": []})
     bad = rows[rows["reason"] != ""]
     problems = [
@@ -366,7 +429,9 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     groups = {sample.id: sample.group for sample in plan.samples}
     table = good[["Id", "pixel_size_um", "height", "width", "cells"]].copy()
     table["group"] = table["Id"].map(groups).astype("string")
-    keys = {sample: plan.keys[sample] for sample in good["Id"]}
+    keys = {sample: tried[sample] for sample in good["Id"]}
+    table["mask"] = [masks[sample].state for sample in keys]
+    table["mask_digest"] = [masks[sample].digest[:MASK_DIGITS] for sample in keys]
     seen = hash_parts(work).read(keys, hash_parts(work).index())
     table["hash"], table["doubt"] = seen["hash"].to_numpy(), seen["doubt"].to_numpy()
     write_table(work.samples, table)
@@ -399,6 +464,11 @@ def _join(
         wanted = {sample: keys[sample] for sample in block}
         tables = [part.read(wanted, index) for part, index in zip(parts, indices, strict=True)]
         rows = pd.concat(tables, axis=1)
+        shared = [column for column in _CELL_KEYS if column in tables[0]]
+        if any(not table[shared].equals(tables[0][shared]) for table in tables):
+            raise PipelineError(
+                f"{work.parts}: families' rows are of different cells; remove it, and run extract again"
+            )
         yield rows.loc[:, ~rows.columns.duplicated()][order]
         advance(len(block))
 
@@ -409,6 +479,7 @@ def _summary(work: Workspace, measured: int, told: str) -> ExtractSummary:
         pictures=len(samples),
         cells=int(samples["cells"].sum()),
         measured=measured,
+        edited=int((samples["mask"] == "edited").sum()),
         problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
         told=told,
     )

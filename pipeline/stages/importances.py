@@ -58,7 +58,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
 
     def inputs(self, options: ImportancesOptions) -> dict[str, str]:
         """Return fingerprints of the model and of the tables it was trained with."""
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         manifest = work.model / "manifest.json"
         if not manifest.is_file() or not work.folds.is_file():
             raise PipelineError(f"{manifest}: missing; run train with --work {work.root} first")
@@ -71,7 +71,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
 
     def outputs(self, options: ImportancesOptions) -> tuple[Path, ...]:
         """Return the table of shares."""
-        return (Workspace(options.work).importances,)
+        return (Workspace(options.work, options.name).importances,)
 
     def run(self, options: ImportancesOptions, progress: Progress) -> ImportancesSummary:
         """Explain training pictures.
@@ -81,7 +81,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         PipelineError
             If the model's tables are not given.
         """
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         model = open_model(work.model)
         table = _table(options, work, model)
         with progress.track("Explaining pictures", len(table)) as advance:
@@ -91,35 +91,12 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
 
 
 def read_shares(work: Workspace) -> pd.DataFrame:
-    """Return the shares that `Importances` wrote.
-
-    Returns
-    -------
-    DataFrame
-        Columns of the model x trained locations; each location's shares sum to 1.
-    """
+    """Return the shares that `Importances` wrote: columns of the model x trained locations."""
     return read_made(work.importances).set_index("column")
 
 
 def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Sum shares over columns that have something in common.
-
-    Parameters
-    ----------
-    shares : DataFrame, columns of the model x locations
-    by : str
-        One of `BY`.
-
-    Returns
-    -------
-    DataFrame
-        Largest mean share first.
-
-    Raises
-    ------
-    PipelineError
-        If `by` is unknown.
-    """
+    """Sum shares over columns alike in one of `BY`, the largest mean first; refuse anything else."""
     if by not in BY:
         raise PipelineError(unknown("grouping", by, BY))
     keys = [_key(column, by) for column in shares.index]
@@ -130,23 +107,9 @@ def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
 def of_location(
     shares: pd.DataFrame, location: str, by: str, top: int, left_out: Mapping[str, str] | None = None
 ) -> pd.Series:
-    """Return the `top` largest shares of one location, largest first.
+    """Return the `top` largest shares, as `grouped`, of one location, given by name or class index.
 
-    Parameters
-    ----------
-    shares : DataFrame, columns of the model x locations
-    location : str
-        Name or class index.
-    by : str
-        One of `BY`.
-    top : int
-    left_out : mapping, optional
-        Why other locations have no model.
-
-    Raises
-    ------
-    PipelineError
-        If the location has no model, or `by` is unknown.
+    One that has no model is refused, saying why where `left_out` does.
     """
     name = find_location(location)
     if name not in shares.columns:
@@ -197,14 +160,9 @@ def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.Dat
 
 
 def plot_shares(shares: pd.Series | pd.DataFrame, path: Path) -> None:
-    """Draw the shares of one location as bars, or those of all locations as a table of colour.
+    """Draw the shares of one location as bars, or those of all, names x locations, as a table of colour.
 
-    Parameters
-    ----------
-    shares : Series or DataFrame
-        Series: name to share, largest first, named by its location. DataFrame: names x locations.
-    path : Path
-        The PNG file to write.
+    Those of one, a Series, have its name and come largest first. The file is a PNG.
     """
     figure = _bars(shares) if isinstance(shares, pd.Series) else _heat_map(shares)
     FigureCanvasAgg(figure)
@@ -233,9 +191,8 @@ def _bars(shares: "pd.Series[float]") -> Figure:
 
 def _heat_map(shares: pd.DataFrame) -> Figure:
     names = [_label(str(name), str(shares.index.name)) for name in shares.index]
-    figure = Figure(
-        figsize=(max(6.5, 3 + 0.55 * len(names)), 1.8 + 0.32 * shares.shape[1]), layout="constrained"
-    )
+    size = (max(6.5, 3 + 0.55 * len(names)), 1.8 + 0.32 * shares.shape[1])
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     values = shares.T.to_numpy()
     axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
@@ -245,16 +202,9 @@ def _heat_map(shares: pd.DataFrame) -> Figure:
     axes.spines[:].set_visible(False)
     for row, line in enumerate(values):
         for column, value in enumerate(line):
-            dark = value > 0.6 * values.max()
-            axes.text(
-                column,
-                row,
-                f"{100 * value:.0f}",
-                ha="center",
-                va="center",
-                fontsize=7.5,
-                color="white" if dark else _INK,
-            )
+            ink = "white" if value > 0.6 * values.max() else _INK
+            said = axes.text(column, row, f"{100 * value:.0f}", fontsize=7.5, color=ink)
+            said.set(ha="center", va="center")
     title = f"Share of each location's log-odds by {shares.index.name}, in %"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK)
     return figure

@@ -1,5 +1,7 @@
 """Segment and measure one chunk of samples: what a worker process of `extract` does."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -12,15 +14,20 @@ from threadpoolctl import threadpool_limits
 
 import features
 from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
+from pipeline.core.files import UnreadableError, text_digest
 from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import HASH_VERSION, perceptual_hash
-from pipeline.data.pictures import Picture, Segmentation, read_mask, read_picture, write_mask
+from pipeline.data.masks import Segmentation, mask_origins, read_matched_mask, write_mask
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_control import doubt
-from pipeline.data.samples import Sample
+from pipeline.data.samples import CONTENT_DIGITS, Sample
 from pipeline.segmentation import Segmenter
+
+MASK_DIGITS = 16
+"""Leading digits of a label image's digest that are in the key of what was measured in it."""
 
 
 class PixelSizes(NamedTuple):
@@ -34,6 +41,15 @@ class PixelSizes(NamedTuple):
         size = (picture.pixel_size_um if self.stated else None) or self.assumed
         return replace(picture, pixel_size_um=size)
 
+    def keyed(self, pictures: Mapping[str, str]) -> dict[str, str]:
+        """Return the digests of pictures, of which those that are measured otherwise than stated differ."""
+        if self == PixelSizes():
+            return dict(pictures)
+        return {
+            sample: digest[:CONTENT_DIGITS] + text_digest([digest[CONTENT_DIGITS:], *self])[:CONTENT_DIGITS]
+            for sample, digest in pictures.items()
+        }
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -42,12 +58,14 @@ class Chunk:
     Attributes
     ----------
     samples : tuple of Sample
-    keys : tuple of str
-        Digest of each sample's pictures and of the segmentation.
+    pictures, masks : tuple of str
+        Digests of each sample's pictures and of its label image; an empty one where that is to be made.
+    made_by : str
+        What the segmenter is and does: all that changes a label image.
     families : tuple of str
         Feature families to measure.
-    segmented, hashed : bool
-        Whether the masks, and the perceptual hashes, are there already.
+    listed, hashed : bool
+        Whether the rows of the segmentation, and the perceptual hashes, are there already.
     segmenter : Segmenter
     sizes : PixelSizes
     root : Path
@@ -55,9 +73,11 @@ class Chunk:
     """
 
     samples: tuple[Sample, ...]
-    keys: tuple[str, ...]
+    pictures: tuple[str, ...]
+    masks: tuple[str, ...]
+    made_by: str
     families: tuple[str, ...]
-    segmented: bool
+    listed: bool
     hashed: bool
     segmenter: Segmenter
     sizes: PixelSizes
@@ -79,6 +99,46 @@ def hash_parts(work: Workspace) -> Parts:
     return Parts(work.parts / f"hashes-v{HASH_VERSION}-doubts-v{DOUBT_VERSION}")
 
 
+def mask_key(pictures: str, made_by: str) -> str:
+    """Return the key that a label image carries: of a sample's pictures and of the segmenter."""
+    return text_digest([pictures, made_by])[:24]
+
+
+def row_key(pictures: str, mask: str) -> str:
+    """Return the key of what was measured in pictures and a label image, by their digests.
+
+    What made the label image does not count: rows of one key are of the same cells. Without a label image,
+    it is the key of why there is none.
+    """
+    return f"{pictures}-{mask[:MASK_DIGITS]}"
+
+
+def refused_masks(pictures: Mapping[str, str], work: Workspace) -> list[Problem]:
+    """Return the samples whose edited label images cannot be taken, and must not be made again either.
+
+    What a person edited belongs to the pictures that it was made from: of a sample that was measured with
+    others only, it is not taken.
+    """
+    before: dict[str, set[str]] = defaultdict(set)
+    for sample, key in hash_parts(work).index():
+        pictures_then, is_keyed, _ = key.partition("-")
+        if is_keyed:  # versions before had other keys
+            before[sample].add(pictures_then[:CONTENT_DIGITS])
+    problems = []
+    for sample, origin in mask_origins(work, pictures).items():
+        if origin.is_edited:
+            others = before[sample] and pictures[sample][:CONTENT_DIGITS] not in before[sample]
+            reason = (
+                "was edited for other pictures than these" if others else "was edited, and is damaged now"
+            )
+            if others or not origin.digest:
+                file = f"{work.masks.name}/{work.mask(sample).name}"
+                problems.append(
+                    Problem(sample, file, reason, "replace it, or delete it to have it made again")
+                )
+    return problems
+
+
 def measure_chunk(chunk: Chunk) -> list[Problem]:
     """Segment and measure the samples of a chunk and write its parts; return passing troubles.
 
@@ -86,11 +146,11 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
     Samples with a passing trouble are in no part, so that they are tried again.
     """
     work = Workspace(chunk.root)
-    network = chunk.segmenter.uses_torch and not chunk.segmented
+    network = chunk.segmenter.uses_torch and not all(chunk.masks)
     # more threads could change the last bits of sums
     with threadpool_limits(limits=1), torch_threads(1) if network else nullcontext():
-        keyed = zip(chunk.samples, chunk.keys, strict=True)
-        found = [_measure(sample, key, chunk, work) for sample, key in keyed]
+        digests = zip(chunk.samples, chunk.pictures, chunk.masks, strict=True)
+        found = [_measure(sample, pictures, mask, chunk, work) for sample, pictures, mask in digests]
     rows = [row for row in found if isinstance(row, _Measured)]
     usable = [row for row in rows if not row.summary["reason"]]
     if usable:
@@ -99,7 +159,7 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
         if not chunk.hashed:
             hashes = [row.keyed | {"hash": row.hash, "doubt": row.doubt} for row in usable]
             hash_parts(work).write(pd.DataFrame(hashes))
-    if rows and not chunk.segmented:
+    if rows and not chunk.listed:
         summaries = [row.keyed | row.summary | _counts(row) for row in rows]
         segmentation_parts(work).write(pd.DataFrame(summaries))
     return [row for row in found if isinstance(row, Problem)]
@@ -118,15 +178,17 @@ class _Measured:
     doubt: str = ""
 
 
-def _measure(sample: Sample, key: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
+def _measure(sample: Sample, pictures: str, mask: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
     """Measure one sample; whatever goes wrong with it alone is its problem, never the run's."""
-    keyed = {"Id": sample.id, "key": key}
     try:
-        return _measure_picture(keyed, sample, chunk.sizes.of(read_picture(sample)), chunk, work)
+        picture = chunk.sizes.of(read_picture(sample))
+        found, digest = _segment(sample, picture, mask, mask_key(pictures, chunk.made_by), chunk, work)
+        return _measure_picture(sample.id, row_key(pictures, digest), picture, found, chunk.families)
     except SampleError as error:
         if error.problem.is_passing:
             return error.problem
         _, *problem = astuple(error.problem)
+        keyed = {"Id": sample.id, "key": row_key(pictures, mask)}
         return _Measured(keyed, _summary(problem=tuple(problem)))
     except (PipelineError, OSError):
         raise  # not of this sample alone: weights, a full disk
@@ -146,10 +208,9 @@ def _unexpected(sample: Sample, error: Exception) -> Problem:
 
 
 def _measure_picture(
-    keyed: dict[str, str], sample: Sample, picture: Picture, chunk: Chunk, work: Workspace
+    sample_id: str, key: str, picture: Picture, found: Segmentation, families: tuple[str, ...]
 ) -> _Measured:
-    found = _segment(sample, picture, chunk, work)
-    size, families = picture.pixel_size_um, chunk.families
+    keyed, size = {"Id": sample_id, "key": key}, picture.pixel_size_um
     cells = features.measure(picture.pixels, found.cells, found.nuclei, pixel_size_um=size, families=families)
     cut = features.touches_border(found.cells)
     numbers = features.aggregate(cells, touches_border=cut)
@@ -160,12 +221,22 @@ def _measure_picture(
     return _Measured(keyed, summary, cells, cut, numbers, *seen)
 
 
-def _segment(sample: Sample, picture: Picture, chunk: Chunk, work: Workspace) -> Segmentation:
-    if chunk.segmented:
-        return read_mask(work.mask(sample.id))
-    found = chunk.segmenter.segment(picture)
-    write_mask(work.mask(sample.id), found)
-    return found
+def _segment(
+    sample: Sample, picture: Picture, mask: str, key: str, chunk: Chunk, work: Workspace
+) -> tuple[Segmentation, str]:
+    """Read the label image of a digest, or make one with a key; return it and its digest."""
+    path = work.mask(sample.id)
+    if not mask:
+        made = chunk.segmenter.segment(picture)
+        return made, write_mask(path, made, key)
+    file = f"{work.masks.name}/{path.name}"
+    try:
+        found, digest = read_matched_mask(path, picture.shape)
+    except UnreadableError as error:
+        raise SampleError(Problem(sample.id, file, error.reason, error.remedy)) from error
+    if digest != mask:
+        raise SampleError(Problem(sample.id, file, "was edited while it was measured", RUN_AGAIN))
+    return found, digest
 
 
 def _summary(

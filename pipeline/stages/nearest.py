@@ -43,10 +43,7 @@ class Nearest:
 def nearest(options: NearestOptions) -> Nearest:
     """Find the labelled pictures that a network sees as most alike.
 
-    Raises
-    ------
-    PipelineError
-        If the picture has no row, the tables are not by one network, or no labelled picture is left.
+    A picture without a row is refused, and so are tables that are not by one network.
     """
     known = _comparable(options.embeddings)
     asked = known if options.query is None else _comparable(options.query)
@@ -100,13 +97,7 @@ def _tile(samples: Sequence[Sample], name: str) -> RGB:
 
 
 def similarities(rows: pd.DataFrame, picture: pd.Series) -> pd.Series:
-    """Return the cosine similarity of each row to one picture, of standardised columns.
-
-    Parameters
-    ----------
-    rows : DataFrame, pictures x columns
-    picture : Series, the same columns
-    """
+    """Return the cosine similarity of each row to one picture of the same columns, which are standardised."""
     mean, spread = rows.mean(), rows.std(ddof=0)
     spread = spread.where(spread > 0, 1.0)
     around = ((rows - mean) / spread).to_numpy(float)

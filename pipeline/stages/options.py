@@ -22,8 +22,10 @@ from pipeline.data.dataset_options import (
     Jobs,
     Labels,
     Outputs,
+    Overwrite,
     Samples,
     Scale,
+    Training,
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
@@ -140,6 +142,7 @@ class ExtractOptions(SegmenterOptions):
     strict: Annotated[bool, Shown(flag="--strict/--no-strict")] = Field(
         False, description="Exit with status 1 if any sample was skipped."
     )
+    overwrite: Overwrite = False
     jobs: Jobs = PROCESSORS
 
 
@@ -225,12 +228,14 @@ class TrainOptions(DatasetOptions):
         gt=0,
         description="Seconds for tuning; the model then depends on the machine's speed.",
     )
+    name: Training = ""
+    overwrite: Overwrite = False
     jobs: Jobs = PROCESSORS
 
     @property
     def settings(self) -> dict[str, object]:
         """Everything that changes the model and is not a path."""
-        paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs"}
+        paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs", "name", "overwrite"}
         return self.model_dump(exclude=paths | {"select_agreement", "select_reliability"})
 
 
@@ -238,6 +243,7 @@ class EvaluateOptions(Options):
     """Options of `evaluate`."""
 
     work: Work
+    name: Training = ""
     draws: int = Field(1000, ge=100, description="Bootstrap samples of groups for the intervals.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
     kaggle_score: float | None = Field(
@@ -289,6 +295,7 @@ class ImportancesOptions(Options):
     """Options of `importances`."""
 
     work: Work
+    name: Training = ""
     location: Annotated[str | None, Shown(argument="LOCATION")] = Field(
         None, description="A location by name or class index; all of them unless given."
     )

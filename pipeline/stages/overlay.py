@@ -12,7 +12,8 @@ from pipeline.core.files import replacing
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import Picture, Segmentation, read_mask, read_picture
+from pipeline.data.masks import Segmentation, read_mask
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
 from pipeline.stages.options import OverlayOptions
 
@@ -29,18 +30,10 @@ BRIGHTEST = 99.7
 
 
 def composite(picture: Picture, er: bool = False) -> RGB:
-    """Return a picture's channels in the Human Protein Atlas' colours.
+    """Return a picture in the Human Protein Atlas' colours, shape (height, width, 3), uint8.
 
-    Parameters
-    ----------
-    picture : Picture
-    er : bool
-        Whether to add the endoplasmic reticulum, in yellow.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-        Red microtubules, green protein, blue nucleus; each channel stretched by itself.
+    Red microtubules, green protein, blue nucleus and, if asked for, yellow endoplasmic reticulum; each
+    channel is stretched by itself.
     """
     planes = [_stretch(picture.plane(channel)) for channel in ("microtubules", "protein", "nucleus")]
     colours = np.stack(planes, axis=-1)
@@ -72,10 +65,7 @@ def draw_outlines(image: RGB, segmentation: Segmentation) -> RGB:
 def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
     """Write pictures with the outlines of cells and nuclei; return their paths.
 
-    Raises
-    ------
-    PipelineError
-        Where there is no label image to draw, or an id is unknown or was not segmented.
+    Refuses where there is no label image to draw, or an id is unknown or was not segmented.
     """
     work = Workspace(options.work)
     samples = _chosen(options, work)

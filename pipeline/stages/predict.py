@@ -14,7 +14,16 @@ from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
-from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, table_inputs
+from pipeline.core.stage import (
+    Progress,
+    Stage,
+    Summary,
+    execute,
+    file_inputs,
+    option_inputs,
+    read_record,
+    table_inputs,
+)
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.dataset_options import Scale
@@ -25,7 +34,7 @@ from pipeline.data.samples import find_samples, picture_inputs
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.extract import Extract, Extraction
+from pipeline.stages.extract import Extract, Extraction, is_of
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -64,6 +73,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
 
     def inputs(self, options: PredictOptions) -> dict[str, str]:
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
+        _check_work(options)
         extraction = _extract_options(options, read_card(options.model))
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
@@ -112,6 +122,19 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             statuses={status: int(counts[status]) for status in STATUSES if status in counts},
             unanswered=dict(zip(without.index.astype(str), without["reason"], strict=True)),
             problems=problems,
+        )
+
+
+def _check_work(options: PredictOptions) -> None:
+    """Refuse a work folder of other pictures, unless they were predicted too."""
+    work = Workspace(options.work)
+    extracted = read_record(work.record("extract"))
+    if extracted is None or options.images is None or is_of(options.images, extracted):
+        return
+    if work.has_model or not any(work.record("").parent.glob("predict-*.json")):
+        raise PipelineError(
+            f"{work.root}: holds the features of {extracted.options['images']}, which would be replaced; "
+            "give another --work"
         )
 
 
@@ -321,7 +344,7 @@ def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) 
     nothing to answer, the prediction is empty.
     """
     most_probable = probability.idxmax(axis=1)
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["Id", "Predicted"])
         for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):

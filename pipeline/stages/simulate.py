@@ -90,13 +90,7 @@ class Simulate(Stage[SimulateOptions, SimulateSummary]):
     summary = SimulateSummary
 
     def inputs(self, options: SimulateOptions) -> dict[str, str]:
-        """Return everything that decides the pictures.
-
-        Raises
-        ------
-        PipelineError
-            If a location is unknown, or the folder holds pictures of other settings.
-        """
+        """Return everything that decides the pictures; refuse a folder that holds those of other settings."""
         settings = _settings(options)
         _check(options.out, settings)
         sheet = option_inputs(options, "pictures", "contact_sheet")
@@ -130,13 +124,7 @@ class Simulate(Stage[SimulateOptions, SimulateSummary]):
 
 
 def chosen_locations(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the locations that a user asks for: ``default``, ``all`` or names.
-
-    Raises
-    ------
-    PipelineError
-        If a name is unknown, or fewer than two are given.
-    """
+    """Return the locations that a user asks for: ``default``, ``all`` or two known names or more."""
     known = {"default": DEFAULT_LOCATIONS, "all": LOCATIONS}
     if len(words) == 1 and words[0].casefold() in known:
         return known[words[0].casefold()]
@@ -176,13 +164,9 @@ def crowd(protein: Protein, seed: int, crowding: float) -> Protein:
 
 
 def _settings(options: SimulateOptions) -> Settings:
-    return Settings(
-        version=VERSION,
-        seed=options.seed,
-        size=options.size,
-        locations=chosen_locations(options.locations),
-        crowding=options.crowding,
-    )
+    chosen = chosen_locations(options.locations)
+    asked = {"seed": options.seed, "size": options.size, "crowding": options.crowding}
+    return Settings(version=VERSION, locations=chosen, **asked)
 
 
 def _check(out: Path, settings: Settings) -> None:
@@ -190,7 +174,7 @@ def _check(out: Path, settings: Settings) -> None:
     path = out / SETTINGS
     if not path.is_file():
         return
-    held = json.loads(path.read_text())
+    held = json.loads(path.read_bytes())
     held = {"crowding": 1.0, **held.get("options", held)}  # older versions kept a record, at first without it
     wanted = settings.model_dump(mode="json")
     if different := [name for name, value in wanted.items() if held.get(name) != value]:

@@ -19,7 +19,7 @@ from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
 from pipeline.core.errors import PipelineError, write_problems
 from pipeline.core.files import file_digest, replacing, sync, temporary_of, write_table, write_text
-from pipeline.core.stage import Progress, Stage, Summary, check_intact, file_inputs
+from pipeline.core.stage import Progress, Record, Stage, Summary, check_intact, file_inputs
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
@@ -27,6 +27,7 @@ from pipeline.data.dataset import FEATURES, Dataset, read_dataset, uses_features
 from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.locations import TOP_TWO
 from pipeline.data.prediction_tables import OUTPUTS
+from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.stages.options import TrainOptions
 
@@ -69,7 +70,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
 
     def inputs(self, options: TrainOptions) -> dict[str, str]:
         """Return fingerprints of the tables, their cards, the options and the method of training."""
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         files = dict(options.tables)
         if uses_features(options):
             files = {"features": work.features} | files
@@ -88,8 +89,31 @@ class Train(Stage[TrainOptions, TrainSummary]):
 
     def outputs(self, options: TrainOptions) -> tuple[Path, ...]:
         """Return the model and what scores are made from."""
-        work = Workspace(options.work)
+        work = Workspace(options.work, options.name)
         return work.model, work.folds, work.out_of_fold, work.base_log_odds
+
+    def check_replaced(
+        self,
+        options: TrainOptions,
+        record: Record | None,  # noqa: ARG002 - the model itself says what it was trained with
+        now: Mapping[str, str],  # noqa: ARG002
+    ) -> None:
+        """Refuse to replace a model of other options or tables; one that is damaged may be."""
+        model = Workspace(options.work, options.name).model
+        try:
+            card = json.loads((model / "card.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return
+        asked = json.loads(json.dumps(options.settings, default=str))
+        before = {name: value for name, value in card["options"].items() if name in asked}
+        others = [f"{name} {value}" for name, value in before.items() if asked[name] != value]
+        if set(card["blocks"]) != _blocks(options):
+            others.append(f"the tables {', '.join(card['blocks'])}")
+        if others and not options.overwrite:
+            raise PipelineError(
+                f"{model}: was trained with {others[0]}; give --name NAME to train another one beside it, or "
+                "--overwrite"
+            )
 
     def run(self, options: TrainOptions, progress: Progress) -> TrainSummary:
         """Train; base learners that a killed run finished are not fitted again.
@@ -99,7 +123,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
         PipelineError
             If there are no numbers or labels, they allow no model, or an embedding leaks.
         """
-        work, data = Workspace(options.work), read_dataset(options, progress.note)
+        work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
         cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
         fold = pd.Series(data.fold, index=data.targets.index)
         leaks = check_leaks(cards, fold, progress.note, accept=options.accept_leak)
@@ -127,6 +151,12 @@ class Train(Stage[TrainOptions, TrainSummary]):
             write_text(work.tuning_digest, file_digest(work.tuning))
         store.clear()
         return _summary(data)
+
+
+def _blocks(options: TrainOptions) -> set[str]:
+    """Return the names of the blocks that the tables make."""
+    features = [FEATURES] if uses_features(options) else []
+    return {*features, *map(embedding_name, options.embeddings), *[OUTPUTS for _ in options.outputs]}
 
 
 def _fit(
@@ -180,8 +210,8 @@ def _tuning(options: TrainOptions, data: Dataset, work: Workspace, note: Callabl
 
 def _begin_studies(work: Workspace) -> None:
     """Keep the studies of a finished training only; others may be damaged, and need no fit that is kept."""
-    digest = work.tuning_digest.read_text() if work.tuning_digest.is_file() else ""
-    if not work.tuning.is_file() or file_digest(work.tuning) != digest:
+    digest = work.tuning_digest.read_bytes() if work.tuning_digest.is_file() else b""
+    if not work.tuning.is_file() or file_digest(work.tuning).encode() != digest:
         for path in work.root.glob(f"{work.tuning.name}*"):
             path.unlink()
     work.tuning_digest.unlink(missing_ok=True)

@@ -50,12 +50,8 @@ def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> Segme
     """Train or fine-tune a network; return the card of its weights.
 
     A checkpoint beside the output is written every 25 steps: killed and called again, training goes
-    on there. Where the output already is what would be made, nothing is done.
-
-    Raises
-    ------
-    PipelineError
-        Where the fields or the weights to start from cannot be used, or the output is something else.
+    on there. Where the output already is what would be made, nothing is done; where it is something else, it
+    is refused.
     """
     if options.output.suffix != ".safetensors":
         raise PipelineError(f"{options.output}: name the file of weights *.safetensors")

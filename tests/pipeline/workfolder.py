@@ -10,8 +10,12 @@ import features
 from pipeline.commands.command_line import options_of
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.options import SimulateOptions
+from pipeline.stages.extract import Extract, ExtractSummary
+from pipeline.stages.options import ExtractOptions, SimulateOptions
 from pipeline.stages.simulate import Simulate, SimulateSummary
+
+FAMILIES = ("intensity", "morphology")
+"""Families that are quick to measure."""
 
 CLASSES = (0, 25, 2, 15)
 """Nucleoplasm, Cytosol, Nucleoli, and Microtubule ends, which is too rare to be trained."""
@@ -51,3 +55,16 @@ def write_embedding(path: Path, pictures: int = 60) -> None:
     values = np.random.default_rng(1).normal(size=(pictures, 4))
     ids = pd.Series([f"p{number:03}" for number in range(pictures)], name="Id")
     pd.concat([ids, pd.DataFrame(values, columns=list("abcd"))], axis=1).to_csv(path, index=False)
+
+
+def extract(pictures: Path, work: Path, **options: object) -> ExtractSummary:
+    """Extract `FAMILIES` of the folder ``images`` by the watershed, in one process, unless told otherwise."""
+    asked = {"images": pictures / "images", "segmenter": "watershed", "families": FAMILIES, "jobs": 1}
+    return execute(Extract(), ExtractOptions(work=work, **asked | options), SilentProgress())
+
+
+def tables(work: Path) -> dict[str, bytes]:
+    """Return the bytes of everything that a later stage reads of `extract`."""
+    space = Workspace(work)
+    files = [space.features, space.cells, space.samples, space.problems, *sorted(space.masks.iterdir())]
+    return {file.name: file.read_bytes() for file in files}

@@ -24,7 +24,7 @@ def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
         path.write_bytes(b"x")
     half = folder / f".model.{gone.pid}.tmp" / "learners"
     half.mkdir(parents=True)
-    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path.rglob(".*.tmp"))
     assert sorted(folder.iterdir()) == sorted([running, finished, foreign])
 
 
@@ -35,7 +35,7 @@ def test_temporary_files_of_a_process_that_nobody_asked_for_its_exit_are_removed
     try:
         while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
-        remove_leftovers(tmp_path)
+        remove_leftovers(tmp_path.rglob(".*.tmp"))
         assert not path.exists()
     finally:
         zombie.wait()
@@ -45,7 +45,7 @@ def test_temporary_files_whose_process_number_was_given_to_another_are_removed(t
     path = tmp_path / f".a.parquet.{os.getpid()}.tmp"
     path.write_bytes(b"x")
     os.utime(path, (0, psutil.Process().create_time() - 60))
-    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path.rglob(".*.tmp"))
     assert not path.exists()
 
 

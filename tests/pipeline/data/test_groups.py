@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.groups import read_groups
@@ -52,6 +54,22 @@ def test_samples_of_an_older_version_have_no_copies(tmp_path: Path) -> None:
     work = Workspace(tmp_path)
     pd.DataFrame({"Id": IDS, "group": ["x", "", None, None]}).to_parquet(work.samples)
     assert read_groups(work, None, IDS).groups.tolist() == ["x", "picture b", "picture c", "picture d"]
+
+
+def test_pictures_that_a_table_of_groups_lacks_are_told(tmp_path: Path) -> None:
+    table = tmp_path / "g.csv"
+    table.write_text("Id,group\na,x \nb,x\nb, x\nc.png,x\nd,\n")
+    said: list[str] = []
+    grouping = read_groups(Workspace(tmp_path), table, IDS, said.append)
+    assert grouping.groups.tolist() == ["x", "x", "picture c", "picture d"]
+    assert grouping.found.tolist() == ["a", "b"]
+    assert said == ["Warning: 2 of 4 pictures found in g.csv; it has 'c.png', where the picture is 'c'"]
+    table.write_text("Id,group\na.png,x\nb.png,y\n")
+    with pytest.raises(PipelineError, match=r"none of its 2 ids is among the 4 pictures: it has 'a\.png'"):
+        read_groups(Workspace(tmp_path), table, IDS)
+    table.write_text("Id,group\na,x\na,y\n")
+    with pytest.raises(PipelineError, match="Id 'a' occurs twice with other values"):
+        read_groups(Workspace(tmp_path), table, IDS)
 
 
 def test_training_keeps_copies_in_one_fold_and_says_so(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
+import shutil
+import time
+
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 from pipeline.core.errors import PipelineError
-from pipeline.data.pictures import Segmentation, read_mask, write_mask
+from pipeline.core.workspace import Workspace
+from pipeline.data import masks
+from pipeline.data.masks import Origin, Segmentation, mask_origins, read_mask, write_mask
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def test_a_truncated_mask_is_told_by_name(tmp_path, segmentation):
 
 def test_a_foreign_tiff_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4, 5), np.uint8), photometric="minisblack")
-    with pytest.raises(PipelineError, match="two uint16 pages"):
+    with pytest.raises(PipelineError, match="not two grey pages of one size"):
         read_mask(tmp_path / "a.tif")
 
 
@@ -55,3 +60,91 @@ def test_numbers_beyond_16_bits_come_back(tmp_path):
     labels = np.arange(80_000, dtype=np.uint32).reshape(200, 400)
     write_mask(tmp_path / "a.tif", Segmentation(labels, labels))
     assert read_mask(tmp_path / "a.tif").count == 79_999
+
+
+@pytest.fixture
+def made(tmp_path, segmentation):
+    """Write a label image as `extract` does; return its work folder."""
+    work = Workspace(tmp_path)
+    write_mask(work.mask("a"), segmentation, "key")
+    return work
+
+
+def origin(work: Workspace) -> Origin:
+    return mask_origins(work, ["a"])["a"]
+
+
+def test_a_made_label_image_is_known_wherever_it_was_copied_to(made, tmp_path, segmentation):
+    digest = write_mask(tmp_path / "other.tif", segmentation)
+    assert origin(made) == Origin("made", digest, "key")
+    copy = Workspace(tmp_path / "copy")
+    copy.masks.mkdir(parents=True)
+    shutil.copyfile(made.mask("a"), copy.mask("a"))
+    assert origin(copy) == origin(made)
+    assert mask_origins(made, ["b"]) == {"b": Origin()}
+
+
+def test_a_label_image_that_was_cut_short_is_damaged_wherever_that_was(made):
+    content = made.mask("a").read_bytes()
+    for length in range(0, len(content) - 1, 97):
+        made.mask("a").write_bytes(content[:length])
+        assert origin(made) == Origin("damaged"), length
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        tifffile.imwrite,
+        lambda path, pages: tifffile.imwrite(path, pages.astype(np.int32), compression="lzw"),
+        lambda path, pages: tifffile.imwrite(path, pages[:, None], imagej=True),
+        lambda path, pages: tifffile.imwrite(
+            path, np.clip(pages, 0, 200).astype(np.uint8), software="QuPath"
+        ),
+        lambda path, pages: Image.fromarray(pages[0]).save(
+            path, save_all=True, append_images=[Image.fromarray(pages[1])]
+        ),
+    ],
+)
+def test_whatever_program_wrote_a_label_image_it_is_an_edited_one(made, change):
+    change(made.mask("a"), tifffile.imread(made.mask("a")))
+    found = origin(made)
+    assert found.state == "edited"
+    assert found.key == ""
+    assert read_mask(made.mask("a")).cells.dtype == np.uint16
+    made.mask("a").write_bytes(made.mask("a").read_bytes()[:50])
+    assert origin(made).state == "lost"
+    assert origin(made).state == "lost"
+
+
+def test_pixels_changed_under_the_old_tags_are_an_edit(made):
+    pages = tifffile.imread(made.mask("a"))
+    with tifffile.TiffFile(made.mask("a")) as file:
+        tags = {"software": file.pages.first.software, "description": file.pages.first.description}
+    pages[0, 0, 0] += 1
+    tifffile.imwrite(made.mask("a"), pages, metadata=None, **tags)
+    assert origin(made).state == "edited"
+
+
+def test_a_label_image_that_cannot_be_read_now_is_never_made_again(made, monkeypatch):
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(masks, "check_readable", denied)
+    with pytest.raises(PipelineError, match=r"a\.tif: cannot be read now"):
+        origin(made)
+
+
+def test_a_label_image_of_too_many_bytes_is_not_decoded(made, monkeypatch):
+    monkeypatch.setenv("HPA_MAX_BYTES", "5000")
+    assert origin(made) == Origin("damaged")
+
+
+def test_only_the_first_pages_of_a_file_are_looked_at(made):
+    with tifffile.TiffWriter(made.mask("a")) as file:
+        for _ in range(2000):
+            file.write(np.zeros((2, 2), np.uint16), metadata=None)
+    began = time.perf_counter()
+    assert origin(made).state == "edited"
+    with pytest.raises(PipelineError, match="not two grey pages"):
+        read_mask(made.mask("a"))
+    assert time.perf_counter() - began < 2

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.filters import gaussian
 
-from pipeline.data.pictures import Segmentation
+from pipeline.data.masks import Segmentation
 from pipeline.data.quality_control import doubt, has_signal, neighbour_correlation
 from pipeline.data.samples import CHANNELS
 

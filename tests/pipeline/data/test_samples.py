@@ -148,7 +148,7 @@ def test_unchanged_pictures_are_not_read_again_and_a_damaged_record_is_made_agai
     with monkeypatch.context() as patched:
         patched.setattr(hashlib, "file_digest", None)
         assert digests(tmp_path / "in", tmp_path / "work") == before
-    record = Workspace(tmp_path / "work").pictures
+    record = Workspace(tmp_path / "work").pictures_seen
     content = record.read_bytes()
     for damaged in (b"", content[:40], b"[]", content.replace(b"[[", b"[7,[", 1)):
         record.write_bytes(damaged)
@@ -217,3 +217,27 @@ def test_a_pixel_size_of_no_microscope_is_a_problem_of_its_sample(tmp_path):
     _, problems = find_samples(tmp_path, write_table(tmp_path / "samples.csv", *rows, header=header))
     assert [problem.sample for problem in problems] == ["a"]
     assert problems[0].reason.startswith("pixel size 320 µm")
+
+
+COLOURS = ("red", "green", "blue", "yellow")
+
+
+def test_tables_of_other_programs_are_read(tmp_path, write_sample):
+    write_sample(tmp_path, "a")
+    write_sample(tmp_path / "sub", "b")
+    header = f"Id,{','.join(COLOURS)},pixel_size_um,group"
+    rows = (
+        f"a,{','.join(f'{tmp_path}/a_{colour}.png' for colour in COLOURS)},NA,NA",
+        f'b,{",".join(f"sub{chr(92)}b_{colour}.png" for colour in COLOURS)},"0,32",g',
+        "twice,a_red.png,a_red.png,a_blue.png,a_yellow.png,,",
+    )
+    samples, problems = find_samples(tmp_path, write_table(tmp_path / "t.csv", *rows, header=header))
+    assert [(one.id, one.pixel_size_um, one.group) for one in samples] == [
+        ("a", None, None),
+        ("b", 0.32, "g"),
+    ]
+    assert samples[0].path("er") == tmp_path / "a_yellow.png"
+    assert samples[1].path("er") == tmp_path / "sub" / "b_yellow.png"
+    assert [(one.sample, one.reason) for one in problems] == [
+        ("twice", "one file is given for several channels")
+    ]

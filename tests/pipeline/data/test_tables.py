@@ -114,7 +114,7 @@ def test_numbers_without_a_value_are_missing_where_they_may_be(tmp_path: Path) -
         ("Id,x,\na,1,5\n", "column 3 has no name but holds '5'|5"),
         ("Id,x, X\na,1,2\n", "two columns are called 'X'"),
         ("Id,ID,x\na,1,2\n", "two columns are called 'ID'"),
-        ('Id,x\na,"1,234"\n', "'1,234' may have a decimal comma or one between thousands"),
+        ('Id,x\na,"1,234"\n', "Id 'a' has '1,234', which is no number"),
         ("Id\na\n", "holds no numbers"),
         ("", "first line names no columns"),
         (",,\n", "no column Id"),

@@ -37,6 +37,14 @@ def test_a_network_that_saw_one_picture_is_refused_unless_accepted_and_then_mark
     assert check_leaks(cards, FOLD, accept=True)[0].endswith("scores are optimistic")
 
 
+def test_how_many_pictures_a_network_saw_is_said_and_ids_written_otherwise_mark_the_scores() -> None:
+    said: list[str] = []
+    assert check_leaks({PATH: card(trained_on=("x", "y"))}, FOLD, said.append, accept=False) == []
+    marks = check_leaks({PATH: card(trained_on=("x.png", "c.png"))}, FOLD, said.append, accept=False)
+    assert "0 of the 2 ids in net.parquet are among the 4 pictures: it has 'x', a picture is 'a'" in said[0]
+    assert "written otherwise (it has 'c.png', where the picture is 'c')" in marks[0]
+
+
 def test_folds_match_whatever_their_numbers() -> None:
     everyone = tuple(FOLD.index)
     matching = card(trained_on=everyone, folds={"a": 5, "b": 5, "c": 2, "d": 2, "elsewhere": 2})

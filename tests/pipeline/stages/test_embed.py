@@ -16,7 +16,7 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.store import Parts
 from pipeline.core.weights import SHIPPED, read_card, write_card
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import Segmentation, write_mask
+from pipeline.data.masks import Segmentation, write_mask
 from pipeline.networks.architectures import build_network
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.inference import cell_crops, summarised

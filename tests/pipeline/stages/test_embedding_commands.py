@@ -122,6 +122,10 @@ def test_networks_trained_here_are_stacked_and_their_part_is_told(command_line, 
     assert told.status == 0
     assert "What decides Nucleoplasm" in told.output
     assert states(command_line, root)["train-cnn-own"] == "done"
-    moved = command_line("train", *base, "--trials", 0, "--seed", 5, "--embeddings", table)
+    other = [*base, "--trials", 0, "--seed", 5, "--embeddings", table]
+    refused = command_line("train", *other)
+    assert refused.status == 2
+    assert "model: was trained with seed 0; give --name NAME to train another one" in refused.errors
+    moved = command_line("train", *other, "--overwrite")
     assert moved.status == 2
     assert "in other folds than the stack's" in moved.errors

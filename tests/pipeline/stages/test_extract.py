@@ -14,16 +14,15 @@ import pytest
 
 import features
 from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError, read_problems
-from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
-from pipeline.data.pictures import read_mask
+from pipeline.data.masks import read_mask
 from pipeline.stages import measuring
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import ExtractOptions
-from tests.pipeline.workfolder import simulate
+from tests.pipeline.workfolder import FAMILIES, simulate, tables
+from tests.pipeline.workfolder import extract as run
 
 ROOT = Path(__file__).resolve().parents[3]
-FAMILIES = ("intensity", "morphology")
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +39,6 @@ def undisturbed(pictures, tmp_path_factory) -> Path:
     work = tmp_path_factory.mktemp("undisturbed")
     run(pictures, work)
     return work
-
-
-def run(pictures: Path, work: Path, **options):
-    settings = {"images": pictures / "images", "segmenter": "watershed", "families": FAMILIES, "jobs": 1}
-    return execute(Extract(), ExtractOptions(work=work, **settings | options), SilentProgress())
-
-
-def tables(work: Path) -> dict[str, bytes]:
-    """Return the bytes of everything a later stage reads."""
-    space = Workspace(work)
-    files = [space.features, space.cells, space.samples, space.problems, *sorted(space.masks.iterdir())]
-    return {file.name: file.read_bytes() for file in files}
 
 
 def test_every_picture_and_cell_has_its_row_with_the_declared_columns(undisturbed):
@@ -265,6 +252,7 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
     names = [
         "pictures",
         "samples that are left out",
+        "edited label images",
         "groups of the samples",
         "segmenter",
         "scale of the training",

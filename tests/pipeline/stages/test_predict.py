@@ -6,18 +6,19 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from models.bundle import Model
+from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
+from pipeline.networks.leak_guard import read_given
 from pipeline.stages import predict as stage
 from pipeline.stages.embed import Embed
 from pipeline.stages.options import EmbedOptions, ExtractOptions, PredictOptions, TrainOptions
 from pipeline.stages.predict import Predict, PredictSummary
 from pipeline.stages.train import Train
 from tests.pipeline.onnx_net import write_onnx
-from tests.pipeline.workfolder import make_workfolder
+from tests.pipeline.workfolder import make_workfolder, write_embedding
 
 PICTURES = 24
 
@@ -35,8 +36,8 @@ def trained(tmp_path: Path, write_sample) -> Workspace:
     return work
 
 
-def fit(work: Workspace, table: Path) -> None:
-    settings = {"trials": 0, "folds": 3, "jobs": 1, "embeddings": (table,)}
+def fit(work: Workspace, table: Path, **more: object) -> None:
+    settings = {"trials": 0, "folds": 3, "jobs": 1, "embeddings": (table,)} | more
     labels = work.root.parent / "labels.csv"
     execute(Train(), TrainOptions(work=work.root, labels=labels, **settings), SilentProgress())
 
@@ -153,7 +154,7 @@ def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: 
 def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace, write_sample) -> None:
     root = trained.root.parent
     trained.features.unlink()
-    fit(trained, trained.embedding("net"))
+    fit(trained, trained.embedding("net"), overwrite=True)
     options = PredictOptions(model=trained.model, output=root / "p.csv", images=root / "images", jobs=1)
     assert predict(options).fresh
     assert not predict(options).fresh
@@ -173,3 +174,105 @@ def test_a_damaged_card_is_told_in_one_line(trained: Workspace) -> None:
         options = PredictOptions(model=trained.model, output=trained.root / "p.csv")
         with pytest.raises(PipelineError, match=message):
             predict(options)
+
+
+@pytest.fixture(scope="module")
+def of_tables(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Train on a ready table of four named columns alone, of which `embed` left out a constant one."""
+    work = make_workfolder(tmp_path_factory.mktemp("tables"), PICTURES)
+    work.features.unlink()
+    root = work.root.parent
+    write_embedding(root / "net.csv", PICTURES)
+    pd.read_csv(root / "net.csv").assign(same=1).to_csv(root / "net.csv", index=False)
+    execute(Embed(), EmbedOptions(work=work.root, table=root / "net.csv"), SilentProgress())
+    settings = {"trials": 0, "folds": 3, "jobs": 1, "boosters": ("linear",)}
+    given = {"labels": root / "labels.csv", "embeddings": (work.embedding("net"),)}
+    execute(Train(), TrainOptions(work=work.root, **given, **settings), SilentProgress())
+    return work
+
+
+def by_table(work: Workspace, folder: Path, table: pd.DataFrame, name: str = "net.csv") -> pd.DataFrame:
+    folder.mkdir(exist_ok=True)
+    table.to_csv(folder / name, index=False)
+    options = PredictOptions(model=work.model, output=folder / "p.csv", embeddings=(folder / name,))
+    execute(Predict(), options, SilentProgress())
+    return pd.read_csv(folder / "p.csv").set_index("Id")
+
+
+def test_columns_of_a_table_are_matched_by_name(of_tables: Workspace, tmp_path: Path) -> None:
+    table = pd.read_csv(of_tables.root.parent / "net.csv")
+    expected = by_table(of_tables, tmp_path / "same", table)
+    assert expected.filter(like="Cytosol").nunique().item() > 1
+    other = table[["d", "same", "b", "Id", "a", "c"]].rename(columns={"a": " A"}).iloc[::-1]
+    pd.testing.assert_frame_equal(by_table(of_tables, tmp_path / "other", other), expected)
+    without = by_table(of_tables, tmp_path / "without", table.drop(columns="same"))  # what no model needs
+    pd.testing.assert_frame_equal(without, expected)
+    twin = tmp_path / "twin"
+    other.to_csv(tmp_path / "net.csv", index=False)
+    execute(Embed(), EmbedOptions(work=twin, table=tmp_path / "net.csv"), SilentProgress())
+    options = PredictOptions(
+        model=of_tables.model, output=tmp_path / "p.csv", embeddings=(Workspace(twin).embedding("net"),)
+    )
+    execute(Predict(), options, SilentProgress())
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "p.csv").set_index("Id"), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "message"),
+    [
+        ({"b": "bb"}, "net.csv", r"'b' is missing.*, 'bb' is unknown"),
+        ({"b": "c"}, "net.csv", "two columns are called 'c'"),
+        ({"a": "0", "b": "1", "c": "2", "d": "3"}, "net.csv", "'a' is missing"),
+        (
+            {},
+            "other.csv",
+            r"was trained with --embeddings net, but given are other; .* under the name its file",
+        ),
+        ({"Id": "Id", "same": "more"}, "net.csv", r"net\.csv: .*'more' is unknown"),
+    ],
+)
+def test_other_columns_and_tables_than_in_training_are_refused(
+    of_tables: Workspace, tmp_path: Path, change: dict[str, str], name: str, message: str
+) -> None:
+    table = pd.read_csv(of_tables.root.parent / "net.csv")
+    with pytest.raises(PipelineError, match=message):
+        by_table(of_tables, tmp_path / "new", table.rename(columns=change), name)
+
+
+def test_a_table_whose_columns_an_older_model_cannot_know_is_refused(
+    of_tables: Workspace, tmp_path: Path
+) -> None:
+    model = load_model(of_tables.model)
+    old = Model(model.stack, model.card | {"embeddings": {"net": None}})
+    table = of_tables.root.parent / "net.csv"
+    with pytest.raises(PipelineError, match=r"kept no names of the columns of net\.csv.*train again"):
+        read_given(of_tables.model, old, [table], [])
+    numbered = pd.read_csv(table).rename(columns={"a": "0", "b": "1", "c": "2", "d": "3", "same": "4"})
+    numbered.to_csv(tmp_path / "net.csv", index=False)
+    read = read_given(of_tables.model, old, [tmp_path / "net.csv"], [])[tmp_path / "net.csv"]
+    assert list(read.columns)[:4] == list(model.columns)
+
+
+def test_tables_are_looked_at_before_anything_is_measured(
+    trained: Workspace, measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*_: object) -> None:
+        pytest.fail("measured")
+
+    monkeypatch.setattr(stage, "execute", measure)
+    table = pd.read_parquet(trained.embedding("net"))
+    (measured / "wrong").mkdir()
+    table.assign(Id=table["Id"] + ".png").to_parquet(measured / "wrong" / "net.parquet")
+    with pytest.raises(PipelineError, match=r"none of its 24 ids is among the 4 pictures: .* 'p000\.png'"):
+        run(measured, "o", embeddings=(measured / "wrong" / "net.parquet",))
+
+
+def test_a_picture_without_a_row_is_left_out_and_listed(trained: Workspace, measured: Path) -> None:
+    table = pd.read_parquet(trained.embedding("net"))
+    (measured / "some").mkdir()
+    table[table["Id"] != "p002"].to_parquet(measured / "some" / "net.parquet")
+    done = run(measured, "o", embeddings=(measured / "some" / "net.parquet",))
+    assert done.loc["p002", "status"] == "skipped"
+    assert "net.parquet: no embedding" in done.loc["p002", "reason"]
+    assert done["status"].ne("skipped").sum() == 3
+    assert "predict,p002,net.parquet,no embedding" in (measured / "o" / "problems.csv").read_text()

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,7 +17,8 @@ from models.bundle import load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
-from pipeline.stages.options import TrainOptions
+from pipeline.stages.evaluate import Evaluate, count_ungrouped, read_predictions
+from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import Train
 from tests.pipeline.workfolder import make_workfolder, write_embedding
 
@@ -137,6 +140,16 @@ def test_groups_of_a_file_replace_those_of_the_samples(tmp_path: Path) -> None:
     groups = pd.DataFrame({"Id": ids, "group": [number // 5 for number in range(50)]})
     groups.to_csv(tmp_path / "groups.csv", index=False)
     assert execute(Train(), options(work, groups=tmp_path / "groups.csv"), SilentProgress()).groups == 20
+    assert "train,p050,groups.csv,no group" in work.problems.read_text()
+    protocol = execute(Evaluate(), EvaluateOptions(work=work.root, draws=100), SilentProgress())
+    assert "(C) in 20 groups, but the group of 10 pictures was not found" in protocol.protocol
+    stack = read_predictions(work)["stack"]
+    assert (
+        count_ungrouped(stack, {"grouped": True}) == 10
+    )  # of a version that said only whether any was given
+    spaces = replace(stack, groups=stack.groups.where(np.arange(60) > 2, stack.groups + " "))
+    assert count_ungrouped(spaces, {"grouped": True}) == 13
+    assert count_ungrouped(stack, {"grouped": False}) is None
 
 
 def test_labels_of_other_pictures_are_refused(tmp_path: Path) -> None:
