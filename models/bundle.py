@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+from lightgbm.basic import LightGBMError
+from safetensors import SafetensorError
 
 from models.base_learners import LEARNERS
 from models.base_learners.logistic import Linear
@@ -26,6 +29,11 @@ FORMAT = 4
 _MANIFEST = "manifest.json"
 _SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors"}
 """Of base learners; the others are JSON."""
+_JUNK = (
+    *(ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration, EOFError),
+    *(BadZipFile, LightGBMError, SafetensorError),
+)
+"""What libraries raise where files that carry the right digests hold no model."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,13 @@ def save_model(model: StackModel, folder: Path, card: Mapping[str, Any]) -> None
         "learners": [{"source": m.source, "locations": list(m.locations)} for m in model.learners],
         "meta_learners": [asdict(fitted.meta) for fitted in model.meta_learners.values()],
     }
-    (folder / "model.json").write_text(json.dumps(described, indent=1))
-    (folder / "card.json").write_text(json.dumps(card, indent=1))
+    (folder / "model.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+    (folder / "card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _MANIFEST)
     digests = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-    (folder / _MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": digests}, indent=1))
+    (folder / _MANIFEST).write_text(
+        json.dumps({"format": FORMAT, "sha256": digests}, indent=1), encoding="utf-8"
+    )
 
 
 def load_model(folder: Path) -> Model:
@@ -86,11 +96,20 @@ def load_model(folder: Path) -> Model:
     ValueError
         If the folder holds no model, one of an unknown version, or one that was changed.
     """
-    _check(folder)
-    described = json.loads((folder / "model.json").read_text())
+    digests = _check(folder)
+    try:
+        return _loaded({name: folder / name for name in digests})
+    except _JUNK as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ValueError(f"{folder}: not a model ({what}); copy it again or train it again") from error
+
+
+def _loaded(files: Mapping[str, Path]) -> Model:
+    """Read the files that the manifest lists, by name; KeyError where a needed one is not among them."""
+    described = json.loads(files["model.json"].read_bytes())
     blocks = {block["name"]: tuple(block["columns"]) for block in described["blocks"]}
     sources = tuple((block, kind) for block, kind in described["sources"])
-    with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
+    with np.load(files["weights.npz"], allow_pickle=False) as arrays:
         metas = {
             meta["name"]: _meta_learner(meta, number, arrays)
             for number, meta in enumerate(described["meta_learners"])
@@ -100,20 +119,21 @@ def load_model(folder: Path) -> Model:
     learners = []
     for fitted, some in zip(described["learners"], kept, strict=True):
         source, locations = fitted["source"], tuple(fitted["locations"])
-        content = (folder / _learner_path(bare, source, locations)).read_bytes()
+        content = files[_learner_path(bare, source, locations)].read_bytes()
         learner = LEARNERS[sources[source][1]].from_bytes(content)
         learners.append(FittedLearner(source, locations, learner, some))
-    return Model(replace(bare, learners=learners), json.loads((folder / "card.json").read_text()))
+    return Model(replace(bare, learners=learners), json.loads(files["card.json"].read_bytes()))
 
 
-def _check(folder: Path) -> None:
+def _check(folder: Path) -> dict[str, str]:
+    """Return the digests of a manifest whose files are all as they were saved."""
     path = folder / _MANIFEST
     if not path.is_file():
         raise ValueError(
             f"{folder}: no trained model here ({_MANIFEST} is missing); train one or name its folder"
         )
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_bytes())
         version, digests = manifest["format"], dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a model's manifest; train the model again") from error
@@ -127,6 +147,7 @@ def _check(folder: Path) -> None:
             raise ValueError(f"{file}: missing from the model; copy the whole folder or train it again")
         if _sha256(file) != digest:
             raise ValueError(f"{file}: changed since it was saved; copy the folder again or train it again")
+    return digests
 
 
 def _sha256(path: Path) -> str:

@@ -96,11 +96,11 @@ def status(options: StatusOptions) -> None:
     Example: python run.py status --work demo/work
     """
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from pipeline.stages.status import status as look
 
-    table = Table("stage", "state", "why", box=None)
+    table = Table("stage", "state", Column("why", overflow="fold"), box=None)
     for stage in look(options.work):
         state = f"[{COLOURS[stage.state]}]{stage.state}[/]"
         table.add_row(escape(stage.stage), state, escape("\n".join(stage.reasons)))

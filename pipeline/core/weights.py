@@ -75,7 +75,7 @@ def read_card(file: Path, kind: type[Card]) -> Card | None:
     if not path.is_file():
         return None
     try:
-        return kind.model_validate_json(path.read_text())
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path}: damaged card; restore it, or make {file.name} again") from error
 

@@ -9,7 +9,7 @@ from pipeline.core.names import unknown
 _TABLE = Path(__file__).resolve().parents[2] / "data" / "locations.csv"
 
 
-LOCATIONS = tuple(row["name"] for row in csv.DictReader(_TABLE.read_text().splitlines()))
+LOCATIONS = tuple(row["name"] for row in csv.DictReader(_TABLE.read_text(encoding="utf-8").splitlines()))
 """Names by class index."""
 
 TOP_TWO = ("Nucleoplasm", "Cytosol")

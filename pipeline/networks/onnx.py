@@ -54,7 +54,7 @@ def describe_onnx(path: Path, name: str) -> Embedder:
             "outputs as embedding and outputs"
         )
     try:
-        said = OnnxDescription.model_validate(tomllib.loads(beside.read_text()))
+        said = OnnxDescription.model_validate(tomllib.loads(beside.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -92,7 +92,7 @@ class PictureCache:
     def _open(self) -> tuple[Bytes, NDArray[np.bool_]]:
         """Open the pictures and which are there; begin anew where they are of other samples."""
         record = self.folder / "pictures.json"
-        known = record.is_file() and json.loads(record.read_text()) == self.key
+        known = record.is_file() and json.loads(record.read_bytes()) == self.key
         if not known:
             self.folder.mkdir(parents=True, exist_ok=True)
             record.unlink(missing_ok=True)

@@ -337,7 +337,7 @@ def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) 
     nothing to answer, the prediction is empty.
     """
     most_probable = probability.idxmax(axis=1)
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["Id", "Predicted"])
         for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):

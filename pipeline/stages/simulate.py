@@ -174,7 +174,7 @@ def _check(out: Path, settings: Settings) -> None:
     path = out / SETTINGS
     if not path.is_file():
         return
-    held = json.loads(path.read_text())
+    held = json.loads(path.read_bytes())
     held = {"crowding": 1.0, **held.get("options", held)}  # older versions kept a record, at first without it
     wanted = settings.model_dump(mode="json")
     if different := [name for name, value in wanted.items() if held.get(name) != value]:

@@ -1,5 +1,6 @@
 """What is done, stale (and why) or missing in a work folder."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,11 @@ def _states(stage: Stage[Any, Any], work: Workspace) -> Iterator[StageStatus]:
     records = [(path, record) for path in found if (record := read_record(path)) is not None]
     records = [(path, record) for path, record in records if record.stage == stage.name]
     if not records and stage.name in EXPECTED:
-        yield StageStatus(stage.name, "missing", ["has not run, or was stopped before its end"])
+        damaged = "its record is damaged: run it again"
+        reason = (
+            damaged if work.record(stage.name).is_file() else "has not run, or was stopped before its end"
+        )
+        yield StageStatus(stage.name, "missing", [reason])
     for path, record in records:
         reasons = _reasons(stage, work, record)
         yield StageStatus(path.stem, "stale" if reasons else "done", reasons)
@@ -78,14 +83,16 @@ def _reasons(stage: Stage[Any, Any], work: Workspace, record: Record) -> list[st
 
 
 def _moved(options: dict[str, JsonValue], root: Path) -> dict[str, JsonValue]:
-    """Point paths inside a work folder to where the folder is now."""
+    """Point paths inside a work folder to where it is now; others too, where they moved with it."""
     before = str(options.get("work", root))
 
     def here(value: JsonValue) -> JsonValue:
         if isinstance(value, list):
             return [here(one) for one in value]
-        if isinstance(value, str) and (value == before or value.startswith(before + "/")):
-            return str(root) + value.removeprefix(before)
-        return value
+        if not isinstance(value, str) or not Path(value).is_absolute():
+            return value
+        below = os.path.relpath(value, before)
+        inside = not below.startswith(os.pardir)
+        return str(root / below) if inside or not Path(value).exists() else value
 
     return {name: here(value) for name, value in options.items()}

@@ -210,8 +210,8 @@ def _tuning(options: TrainOptions, data: Dataset, work: Workspace, note: Callabl
 
 def _begin_studies(work: Workspace) -> None:
     """Keep the studies of a finished training only; others may be damaged, and need no fit that is kept."""
-    digest = work.tuning_digest.read_text() if work.tuning_digest.is_file() else ""
-    if not work.tuning.is_file() or file_digest(work.tuning) != digest:
+    digest = work.tuning_digest.read_bytes() if work.tuning_digest.is_file() else b""
+    if not work.tuning.is_file() or file_digest(work.tuning).encode() != digest:
         for path in work.root.glob(f"{work.tuning.name}*"):
             path.unlink()
     work.tuning_digest.unlink(missing_ok=True)

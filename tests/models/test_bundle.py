@@ -1,5 +1,6 @@
 """A saved model predicts alike, and is refused when it is not what was saved."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models.bundle import load_model, save_model
+from models.bundle import FORMAT, load_model, save_model
 from models.stacking import STACK, TOP_TWO, StackedLocations
 
 
@@ -72,6 +73,37 @@ def test_an_unknown_version_is_refused(folder: Path) -> None:
 def test_a_folder_without_a_model_is_refused(folder: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(ValueError, match="no trained model here"):
+        load_model(folder)
+
+
+def sign(folder: Path, names: list[str]) -> None:
+    """Write a manifest of these files as they are now."""
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    (folder / "manifest.json").write_text(json.dumps({"format": FORMAT, "sha256": digests}))
+
+
+def test_a_manifest_that_lists_nothing_is_refused(folder: Path) -> None:
+    sign(folder, [])
+    with pytest.raises(ValueError, match=r"not a model \(KeyError: 'model.json'\)"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "junk"),
+    [
+        ("model.json", b"[]"),
+        ("model.json", b'{"blocks": 1}'),
+        ("weights.npz", b"PK junk"),
+        ("weights.npz", b""),
+        ("learners/00_block0_lightgbm.txt", b"junk"),
+        ("learners/00_block1_xgboost.json", b"{}"),
+    ],
+)
+def test_junk_that_is_signed_is_refused(folder: Path, name: str, junk: bytes) -> None:
+    names = list(json.loads((folder / "manifest.json").read_text())["sha256"])
+    (folder / name).write_bytes(junk)
+    sign(folder, names)
+    with pytest.raises(ValueError, match=r"not a model .*train it again"):
         load_model(folder)
 
 

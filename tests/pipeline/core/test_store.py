@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_blocks
-from pipeline.core.store import Parts
+from pipeline.core.store import Parts, Store
 
 
 def rows(**values):
@@ -55,3 +55,37 @@ def test_a_failure_while_writing_leaves_the_old_table(tmp_path):
         write_blocks(path, blocks())
     assert pd.read_parquet(path)["value"].tolist() == [1]
     assert [file.name for file in tmp_path.iterdir()] == ["table.parquet"]
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:35], lambda _: b"", lambda c: c[:-1] + b"!"])
+def test_a_damaged_piece_counts_as_not_there(tmp_path, damage):
+    store = Store(tmp_path)
+    store.put("a" * 8, b"content")
+    assert store.get("a" * 8) == b"content"
+    path = next(path for path in tmp_path.rglob("*") if path.is_file())
+    path.write_bytes(damage(path.read_bytes()))
+    assert store.get("a" * 8) is None
+    store.put("a" * 8, b"content")
+    assert store.get("a" * 8) == b"content"
+
+
+def test_a_piece_under_the_name_of_another_counts_as_not_there(tmp_path):
+    store = Store(tmp_path)
+    store.put("ab1", b"content")
+    (tmp_path / "ab" / "1").rename(tmp_path / "ab" / "2")
+    assert store.get("ab2") is None
+
+
+def test_a_part_with_any_byte_flipped_is_removed_and_others_files_are_not(tmp_path):
+    parts = Parts(tmp_path)
+    parts.write(rows(a=1, b=2))
+    path = next(tmp_path.glob("*.parquet"))
+    content = path.read_bytes()
+    (tmp_path / "notes.parquet").write_bytes(b"mine")
+    for place in range(0, len(content), 97):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert parts.index() == {}
+        assert not path.exists()
+    path.write_bytes(content)
+    assert set(parts.index()) == {("a", "k"), ("b", "k")}
+    assert (tmp_path / "notes.parquet").exists()
