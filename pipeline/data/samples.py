@@ -237,8 +237,8 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(_UNSAFE))
     paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
-    if len(set(paths)) < len(paths):
-        raise ValueError("one file is given for several channels; give each channel its own")
+    if twice := [path.name for path in paths if paths.count(path) > 1]:
+        raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
     return Sample(sample_id, paths, size, None if group in MISSING else group)

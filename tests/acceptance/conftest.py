@@ -99,11 +99,11 @@ def quietly(*words: object) -> None:
 
 
 def refusal(ended: Ended) -> str:
-    """Return the one line of an error that the user can correct, after checking that it is one."""
+    """Return the one line of an error that the user can correct; before it there may be notes."""
     assert ended.status == 2
-    assert ended.errors.startswith("error: ")
-    assert ended.errors.count("\n") == 1
-    return ended.errors
+    last = ended.errors.splitlines()[-1]
+    assert [line for line in ended.errors.splitlines() if line.startswith("error: ")] == [last]
+    return last
 
 
 NOT_YET = Path(__file__).with_name("not_yet.txt")

@@ -1,6 +1,7 @@
 """The list of skipped samples."""
 
 import csv
+import io
 
 import pytest
 
@@ -26,6 +27,6 @@ def test_each_stage_replaces_its_own_problems_only(tmp_path):
 def test_what_a_spreadsheet_would_run_is_written_behind_an_apostrophe(tmp_path, text):
     problem = Problem(text, "f", "r", "m")
     write_problems(tmp_path / "p.csv", "train", [problem])
-    written = list(csv.reader((tmp_path / "p.csv").open(newline="")))[1][1]
+    written = list(csv.reader(io.StringIO((tmp_path / "p.csv").read_bytes().decode())))[1][1]
     assert written[0] not in "=+-@\t"
     assert read_problems(tmp_path / "p.csv") == [("train", problem)]

@@ -36,8 +36,8 @@ def trained(tmp_path: Path, write_sample) -> Workspace:
     return work
 
 
-def fit(work: Workspace, table: Path) -> None:
-    settings = {"trials": 0, "folds": 3, "jobs": 1, "embeddings": (table,)}
+def fit(work: Workspace, table: Path, **more: object) -> None:
+    settings = {"trials": 0, "folds": 3, "jobs": 1, "embeddings": (table,)} | more
     labels = work.root.parent / "labels.csv"
     execute(Train(), TrainOptions(work=work.root, labels=labels, **settings), SilentProgress())
 
@@ -154,7 +154,7 @@ def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: 
 def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace, write_sample) -> None:
     root = trained.root.parent
     trained.features.unlink()
-    fit(trained, trained.embedding("net"))
+    fit(trained, trained.embedding("net"), overwrite=True)
     options = PredictOptions(model=trained.model, output=root / "p.csv", images=root / "images", jobs=1)
     assert predict(options).fresh
     assert not predict(options).fresh
