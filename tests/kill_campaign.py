@@ -51,18 +51,18 @@ class Kill:
     wrong: str
 
 
-def command(stage: str, folder: Path, work: Path, jobs: int) -> list[str]:
+def command(stage: str, folder: Path, work: Path, jobs: int, *, embedded: bool) -> list[str]:
     """Return the arguments of a stage's command."""
     known = ["--images", f"{folder}/known/images", "--samples", f"{folder}/known/samples.csv"]
     new = ["--images", f"{folder}/new/images", "--samples", f"{folder}/new/samples.csv"]
-    table = f"{work}/embeddings/builtin.parquet"
+    table = ["--embeddings", f"{work}/embeddings/builtin.parquet"] if embedded else []
     few = ["--folds", "3", "--trials", "1", "--boosters", "lightgbm", "--boosters", "linear"]
     given = {
         "extract": [*known, "--segmenter", "watershed", "--families", "intensity,morphology"],
         "embed": [*known, "--network", "builtin"],
-        "train": ["--labels", f"{folder}/known/labels.csv", "--embeddings", table, *few],
+        "train": ["--labels", f"{folder}/known/labels.csv", *table, *few],
         "evaluate": ["--draws", "100"],
-        "importances": ["--embeddings", table],
+        "importances": table,
         "predict": [*new, "--model", f"{work}/model", "--output", f"{work}/predictions.csv"],
     }
     where = ["--work", f"{work}/predicted" if stage == "predict" else str(work)]
@@ -86,12 +86,11 @@ def run_command(arguments: list[str], log: Path) -> None:
 class Campaign:
     """A folder with pictures, the undisturbed result of every stage, and the kills so far."""
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
-        self.folder, self.seed = folder.absolute(), seed
+    def __init__(self, folder: Path, seed: int = 0, stages: tuple[str, ...] = STAGES) -> None:
+        self.folder, self.seed, self.stages = folder.absolute(), seed, stages
         self.context = multiprocessing.get_context("forkserver")
-        heavy = ["run", "lightgbm", "optuna", "torch", "numba", "pyarrow.parquet"]
-        stages = [f"pipeline.stages.{name}" for name in STAGES]
-        self.context.set_forkserver_preload([*heavy, *stages])
+        heavy = ["run", "lightgbm", "optuna", "numba", "pyarrow.parquet", *["torch" for _ in stages[5:]]]
+        self.context.set_forkserver_preload([*heavy, *(f"pipeline.stages.{name}" for name in stages)])
         self.results = self.folder / "kills.jsonl"
 
     def prepare(self) -> None:
@@ -103,12 +102,13 @@ class Campaign:
         for name, pictures, seed in (("known", PICTURES, 1), ("new", NEW, 2)):
             out = ["simulate", f"{self.folder}/{name}", "--pictures", str(pictures), "--seed", str(seed)]
             self._finish([*out, *some])
-        seconds, before = {}, self.folder / "before extract"
+        seconds, before = {}, self._before(0)
         before.mkdir(parents=True)
-        for stage in STAGES:
+        self._finish(self._command("extract", self.folder / "compiled", 1))
+        for stage in self.stages:
             work = self._copy(before)
             start = time.monotonic()
-            self._finish(command(stage, self.folder, work, 1))
+            self._finish(self._command(stage, work, 1))
             seconds[stage] = time.monotonic() - start
             before = self.folder / f"after {stage}"
             work.rename(before)
@@ -117,22 +117,21 @@ class Campaign:
     def kill(self, number: int) -> Kill:
         """Kill a stage once, or twice or thrice in a row, then let it end and look at what it made."""
         draw = random.Random(f"{self.seed} {number}")  # noqa: S311 - no secret
-        stage = STAGES[number % len(STAGES)]
+        place = number % len(self.stages)
+        stage = self.stages[place]
         how, target = draw.choice(SIGNALS), draw.choice(TARGETS)
         jobs = 2 if target == "worker" or draw.random() < 0.3 else 1
-        place = STAGES.index(stage)
-        before = self.folder / ("before extract" if place == 0 else f"after {STAGES[place - 1]}")
-        work = self._copy(before)
+        work = self._copy(self._before(place))
         seconds = json.loads((self.folder / "seconds.json").read_text())[stage]
-        after = draw.uniform(0, seconds * (1.5 if jobs == 2 else 1))
-        process = self._start(command(stage, self.folder, work, jobs))
+        after = draw.uniform(0, 0.9 * seconds)
+        process = self._start(self._command(stage, work, jobs))
         process.join(after)
         _send(how, target, process.pid)
         process.join(60)
         ended = process.exitcode
         wrong = "" if ended is not None else "did not end"
         wrong = wrong or self._said(ended) or self._orphans(process.pid)
-        self._finish(command(stage, self.folder, work, 1))
+        self._finish(self._command(stage, work, 1))
         wrong = wrong or differences(work, self.folder / f"after {stage}")
         if not wrong:
             shutil.rmtree(work)
@@ -148,6 +147,13 @@ class Campaign:
             with self.results.open("a") as stream:
                 stream.write(json.dumps(asdict(done[-1])) + "\n")
         return done
+
+    def _before(self, place: int) -> Path:
+        """Return the state of the work folder in which a stage is started."""
+        return self.folder / (f"after {self.stages[place - 1]}" if place else "before extract")
+
+    def _command(self, stage: str, work: Path, jobs: int) -> list[str]:
+        return command(stage, self.folder, work, jobs, embedded="embed" in self.stages)
 
     def _copy(self, state: Path) -> Path:
         work = self.folder / "work"
@@ -229,16 +235,19 @@ def differences(work: Path, right: Path) -> str:
     return ", ".join(name for name in sorted({*here, *there}) if here.get(name) != there.get(name))
 
 
-def main(folder: Path, kills: int = 200, seed: int = 0) -> None:
+def main(folder: Path, kills: int = 200, seed: int = 0, stages: str = ",".join(STAGES)) -> None:
     """Kill, and print a table of what became of it."""
-    done = Campaign(folder, seed).go_on(kills)
+    done = Campaign(folder, seed, tuple(stages.split(","))).go_on(kills)
     kinds = Counter((one.stage, one.signal, one.target, bool(one.wrong)) for one in done)
     for (stage, how, target, wrong), number in sorted(kinds.items()):
         print(f"{stage:12} {how:8} {target:7} {'WRONG' if wrong else 'right'} {number:4}")
     for one in done:
         if one.wrong:
             print(one)
-    print(f"{sum(not one.wrong for one in done)} of {len(done)} right")
+    late = sum(one.ended == 0 for one in done)
+    print(
+        f"{sum(not one.wrong for one in done)} of {len(done)} right; {late} had ended before they were killed"
+    )
 
 
 if __name__ == "__main__":

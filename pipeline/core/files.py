@@ -20,7 +20,7 @@ MAX_BYTES = "HPA_MAX_BYTES"
 
 
 MAX_PIXELS = "HPA_MAX_PIXELS"
-"""Environment variable: the pixels that a plane may have; 4096×4096 unless set."""
+"""Environment variable: the pixels that a plane may have; 12 million unless set (1.4 GB of memory)."""
 
 
 class UnreadableError(ValueError):
@@ -84,7 +84,7 @@ def check_pixels(width: int, height: int) -> None:
 
 def max_pixels() -> int:
     """Return how many pixels a plane may have."""
-    return _limit(MAX_PIXELS, 2**24)
+    return _limit(MAX_PIXELS, 12_000_000)
 
 
 def _limit(variable: str, default: int) -> int:

@@ -2,9 +2,11 @@
 
 import codecs
 import csv
+import lzma
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -46,6 +48,10 @@ _NUMBER_BYTES = 16
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+
+
+_DAMAGED = (ValueError, OSError, EOFError, RuntimeError, SyntaxError, zlib.error, lzma.LZMAError)
+"""What readers raise for damaged files; zipfile RuntimeError, where it is encrypted or packed otherwise."""
 
 
 class _Source(NamedTuple):
@@ -93,11 +99,12 @@ def load(path: Path, text: Sequence[str], *, numbers: bool) -> tuple[list[str], 
         wanted, others = _parted(names, text)
         asked = [*unnamed, *wanted], others if numbers else []
         columns = source.read(*asked) if any(asked) else {}
+        columns = {number: _plain(names[number], values) for number, values in columns.items()}
     except UnreadableError as error:
         raise PipelineError(f"{path}: {error}") from error
     except (UnicodeError, LookupError) as error:
         raise PipelineError(f"{path}: not a readable table of UTF-8 text; save it as UTF-8 csv") from error
-    except (ValueError, OSError, csv.Error, zipfile.BadZipFile, pa.ArrowException) as error:
+    except (*_DAMAGED, csv.Error, zipfile.BadZipFile, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0][:200]
         raise PipelineError(f"{path}: not a readable table ({reason}); write it again") from error
     for number in unnamed:
@@ -117,6 +124,14 @@ def _parted(names: Sequence[str], text: Sequence[str]) -> tuple[dict[int, str], 
             raise UnreadableError(f"two columns are called '{name}'", "keep one, or rename it")
     wanted = {number: known[name] for name, number in first.items() if name in known}
     return wanted, [number for number in first.values() if number not in wanted]
+
+
+def _plain(name: str, values: Values) -> Values:
+    """Return a column of numbers or of text, which bytes become; refuse others."""
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "fiubUM":
+        raise UnreadableError(f"column '{name}' holds {values.dtype}", "give numbers, or text")
+    is_binary = not isinstance(values, np.ndarray) and pa.types.is_binary(values.type)
+    return pc.cast(values, pa.string()) if is_binary else values
 
 
 def _check_unnamed(path: Path, number: int, values: Values) -> None:
@@ -239,6 +254,8 @@ def _npz(path: Path, _wanted: Sequence[str]) -> _Source:
     if key is None:
         raise ValueError(f"no array of ids among {', '.join(arrays)}")
     ids = arrays.pop(key)
+    if ids.size != len(ids):
+        raise UnreadableError(f"{key} has the shape {ids.shape}", "give one id per row")
     columns = {"Id": ids.astype(str).ravel()}
     for name, values in arrays.items():
         if len(values) != len(ids):

@@ -47,6 +47,12 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
             f"{path}: no column {', '.join(missing)} (found: {', '.join(found)[:300]}); add or rename it"
         )
     read = pd.DataFrame({name: as_text(values).to_pylist() for name, values in table.items()}, dtype=object)
+    broken = read[read.map(lambda text: "\n" in text).any(axis=1)]
+    if len(broken):
+        start = next(text for text in broken.iloc[0] if "\n" in text).partition("\n")[0]
+        raise PipelineError(
+            f"{path}: a cell goes on in the next line after '{start}'; close its quotation mark"
+        )
     return read[(read != "").any(axis=1)].drop_duplicates(ignore_index=True)
 
 
@@ -110,7 +116,9 @@ def read_numbers(path: Path, *, unknown: bool = False) -> pd.DataFrame:
 
 
 def _once(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without the same id in two rows, or refuse it."""
+    """Return a table without the same id in two rows and rows without one, or refuse it."""
+    if "" in table.index:
+        raise PipelineError(f"{path}: a row has no Id; fill it in or leave out the row")
     twice = table.index[table.index.duplicated()]
     if len(twice):
         raise PipelineError(f"{path}: Id '{twice[0]}' occurs twice with other values; keep one row per Id")
@@ -118,11 +126,12 @@ def _once(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_index(name: str, cells: Values) -> bool:
-    """Say whether a column is the numbers of rows that pandas writes when an index is reset."""
+    """Say whether a column is the numbers of rows, or of some, that pandas writes when an index is reset."""
     if name.casefold() not in ("index", "level_0"):
         return False
     numbers = as_numbers(cells)
-    return bool(np.array_equal(np.sort(numbers), np.arange(len(numbers))))
+    is_whole = bool((numbers == np.round(numbers)).all() and (numbers >= 0).all())
+    return is_whole and len(np.unique(numbers)) == len(numbers)
 
 
 def match(path: Path, ids: Iterable[str], pictures: pd.Index, note: Note) -> pd.Index:

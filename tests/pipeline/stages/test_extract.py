@@ -18,6 +18,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
 from pipeline.stages import measuring
 from pipeline.stages.extract import Extract
+from pipeline.stages.measuring import hash_parts
 from pipeline.stages.options import ExtractOptions
 from tests.pipeline.workfolder import FAMILIES, simulate, tables
 from tests.pipeline.workfolder import extract as run
@@ -267,7 +268,7 @@ def test_hashes_that_an_older_version_did_not_make_are_added_without_measuring_c
 ):
     run(pictures, tmp_path)
     parts = Workspace(tmp_path).parts
-    shutil.rmtree(parts / "hashes-v1")
+    shutil.rmtree(hash_parts(Workspace(tmp_path)).folder)
     Workspace(tmp_path).record("extract").unlink()
     old = {file: file.stat().st_mtime_ns for file in parts.rglob("*.parquet")}
     assert run(pictures, tmp_path).measured == 6
