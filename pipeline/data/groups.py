@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
+from pipeline.data.table_files import MISSING
 from pipeline.data.tables import Note, match, read_column, unsaid
 
 HASH_VERSION = 1
@@ -68,7 +69,7 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = 
         If the table cannot be used, or has none of the pictures.
     """
     table = _samples(work, "group") if path is None else read_column(path, "group")
-    table = table[table.notna() & (table != "")]
+    table = table[table.notna() & ~table.isin(MISSING)]
     if path is not None or ids.isin(table.index).any():
         match(path or work.samples, table.index, ids, note)
     given = table.reindex(ids).to_numpy(dtype=object)

@@ -1,5 +1,6 @@
 """Filters of labels that base learners learn from: expert annotations, and HPA's reliability by gene."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.names import slug
+from pipeline.core.names import counted, slug
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.labels import read_annotations
 from pipeline.data.locations import LOCATIONS
+from pipeline.data.table_files import MISSING
 from pipeline.data.tables import Note, match, read_column, read_table, unsaid
 
 AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
@@ -61,7 +63,10 @@ def agreeing(
     """
     everything = pd.DataFrame(False, index=targets.index, columns=list(LOCATIONS))
     everything[targets.columns] = targets
-    annotations, _ = read_annotations(path, targets.index, note)
+    annotations, problems = read_annotations(path, targets.index, note)
+    if problems:
+        first = f"{problems[0].sample}: {problems[0].reason}"
+        note(f"Warning: {counted(len(problems), 'row')} of {path.name} not used; {first}")
     vote = majority_vote(annotations)
     agreed = vote == everything.loc[vote.index] if with_label else unanimous(annotations)
     keep = pd.DataFrame(True, index=targets.index, columns=targets.columns)
@@ -88,6 +93,12 @@ def reliable(
             f"{genes}: no picture has a gene that {table.name} lists; one has '{of_picture.dropna().iloc[0]}'"
             f", {table.name} '{next(iter(known), '')}'; give Ensembl ids or names"
         )
+    strange = of_picture[of_picture.notna() & ~of_picture.isin([*known, *MISSING])]
+    if len(strange):
+        count = counted(len(strange), "picture")
+        note(
+            f"Warning: {table.name} lacks the genes of {count}, such as '{strange.iloc[0]}'; all labels kept"
+        )
     keep = np.ones(targets.shape, dtype=bool)
     bar, none = LEVELS.index(least), len(LEVELS)
     for row, gene in enumerate(of_picture):
@@ -101,6 +112,9 @@ def reliable(
 def _levels(path: Path) -> dict[str, dict[str, int]]:
     """Read, by gene (id and name), every location's level as an index into `LEVELS`."""
     table = read_table(path, ("Gene", *LEVELS), ("Gene name",))
+    twice = table["Gene"][table["Gene"].duplicated()]
+    if len(twice):
+        raise PipelineError(f"{path}: gene '{twice.iloc[0]}' occurs twice with other levels; keep one row")
     known: dict[str, dict[str, int]] = {}
     for row in table.to_dict("records"):
         levels: dict[str, int] = {}
@@ -114,9 +128,9 @@ def _levels(path: Path) -> dict[str, dict[str, int]]:
 
 
 def _ours(names: str) -> Iterator[str]:
-    """Yield the 28 locations that HPA's names, separated by semicolons, stand for."""
+    """Yield the 28 locations that HPA's names, separated by semicolons or commas, stand for."""
     by_slug = {slug(location): location for location in LOCATIONS}
-    for name in names.split(";"):
+    for name in re.split("[;,]", names):
         yield from HPA_NAMES.get(slug(name), ())
         if slug(name) in by_slug:
             yield by_slug[slug(name)]

@@ -108,6 +108,8 @@ def read_annotations(
         If the table has no column of class indices, or no row can be used.
     """
     table = read_table(path, ("Id",), (*_TARGETS, "Annotator"))
+    if set(_TARGETS) <= set(table.columns):
+        raise PipelineError(f"{path}: has both Target and Guess; leave only what the annotator says")
     column = next((name for name in _TARGETS if name in table.columns), None)
     if column is None:
         raise PipelineError(f"{path}: no column Target or Guess; add the class indices, separated by spaces")

@@ -87,7 +87,11 @@ def of_network(outputs: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    _, found = load(path, _SETS, numbers=False)
+    names, found = load(path, _SETS, numbers=False)
+    others = {slug(name) for name in names} & {*map(slug, LOCATIONS), *map(str, range(len(LOCATIONS)))}
+    if len(found) > 1 or (found and others):
+        both = f"{' and '.join(found)}{' and columns of locations' if others else ''}"
+        raise PipelineError(f"{path}: holds {both}; leave only what the network predicted")
     values = _unpacked(path, next(iter(found))) if found else _by_location(path)
     wrong = np.argwhere(((values < 0) | (values > 1)).to_numpy())
     if len(wrong):

@@ -2,9 +2,11 @@
 
 import codecs
 import csv
+import lzma
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -41,8 +43,15 @@ _UNNAMED = re.compile(r"(unnamed: ?\d+|__index_level_\d+__)?", re.IGNORECASE)
 """Name of a column that programs write without being asked: numbers of the rows, or nothing."""
 
 
+_NUMBER_BYTES = 16
+"""What a number needs while it is read."""
+
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+
+
+_DAMAGED = (ValueError, OSError, EOFError, RuntimeError, SyntaxError, zlib.error, lzma.LZMAError)
+"""What readers raise for damaged files; zipfile RuntimeError, where it is encrypted or packed otherwise."""
 
 
 class _Source(NamedTuple):
@@ -90,11 +99,12 @@ def load(path: Path, text: Sequence[str], *, numbers: bool) -> tuple[list[str], 
         wanted, others = _parted(names, text)
         asked = [*unnamed, *wanted], others if numbers else []
         columns = source.read(*asked) if any(asked) else {}
+        columns = {number: _plain(names[number], values) for number, values in columns.items()}
     except UnreadableError as error:
         raise PipelineError(f"{path}: {error}") from error
     except (UnicodeError, LookupError) as error:
         raise PipelineError(f"{path}: not a readable table of UTF-8 text; save it as UTF-8 csv") from error
-    except (ValueError, OSError, csv.Error, zipfile.BadZipFile, pa.ArrowException) as error:
+    except (*_DAMAGED, csv.Error, zipfile.BadZipFile, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0][:200]
         raise PipelineError(f"{path}: not a readable table ({reason}); write it again") from error
     for number in unnamed:
@@ -114,6 +124,14 @@ def _parted(names: Sequence[str], text: Sequence[str]) -> tuple[dict[int, str], 
             raise UnreadableError(f"two columns are called '{name}'", "keep one, or rename it")
     wanted = {number: known[name] for name, number in first.items() if name in known}
     return wanted, [number for number in first.values() if number not in wanted]
+
+
+def _plain(name: str, values: Values) -> Values:
+    """Return a column of numbers or of text, which bytes become; refuse others."""
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "fiubUM":
+        raise UnreadableError(f"column '{name}' holds {values.dtype}", "give numbers, or text")
+    is_binary = not isinstance(values, np.ndarray) and pa.types.is_binary(values.type)
+    return pc.cast(values, pa.string()) if is_binary else values
 
 
 def _check_unnamed(path: Path, number: int, values: Values) -> None:
@@ -164,7 +182,7 @@ def _csv(path: Path, wanted: Sequence[str]) -> _Source:
     skipped = lines[0].lower().startswith("sep=")  # a line that tells Excel what separates
     header, row = lines[skipped], lines[skipped + 1]
     separator = _separator(header, wanted)
-    check_bytes(8 * _count(path, separator), "as 64-bit numbers, the table")
+    check_bytes(_NUMBER_BYTES * _count(path, separator), "in memory, the table")
     names, cells = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
     if not names or "\0" in header:
         raise ValueError("its first line names no columns")
@@ -218,7 +236,7 @@ def _parquet(path: Path, _wanted: Sequence[str]) -> _Source:
     nested = next((field.name for field in fields if pa.types.is_nested(field.type)), None)
     if nested is not None:
         raise UnreadableError(f"column '{nested}' holds lists", "give one number per column")
-    check_bytes(8 * rows * len(fields), "as 64-bit numbers, the table")
+    check_bytes(_NUMBER_BYTES * rows * len(fields), "in memory, the table")
 
     def read(text: Sequence[int], numbers: Sequence[int]) -> Mapping[int, Values]:
         table = file.read([fields[number].name for number in (*text, *numbers)])
@@ -229,13 +247,15 @@ def _parquet(path: Path, _wanted: Sequence[str]) -> _Source:
 
 def _npz(path: Path, _wanted: Sequence[str]) -> _Source:
     with zipfile.ZipFile(path) as archive:
-        check_bytes(sum(_declared(archive, name) for name in archive.namelist()), "unpacked, the file")
+        check_bytes(sum(_declared(archive, name) for name in archive.namelist()), "in memory, the table")
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: values for name in file if (values := file[name]).ndim}
     key = next((name for name in arrays if name.casefold() in map(str.casefold, KEYS)), None)
     if key is None:
         raise ValueError(f"no array of ids among {', '.join(arrays)}")
     ids = arrays.pop(key)
+    if ids.size != len(ids):
+        raise UnreadableError(f"{key} has the shape {ids.shape}", "give one id per row")
     columns = {"Id": ids.astype(str).ravel()}
     for name, values in arrays.items():
         if len(values) != len(ids):
@@ -258,4 +278,4 @@ def _declared(archive: zipfile.ZipFile, name: str) -> int:
             f"the array {name.removesuffix('.npy')} holds Python objects",
             "write text as ids.astype(str), numbers as values.astype('float32')",
         )
-    return int(math.prod(shape) * max(8, dtype.itemsize))
+    return int(math.prod(shape) * max(_NUMBER_BYTES, dtype.itemsize))

@@ -47,6 +47,12 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
             f"{path}: no column {', '.join(missing)} (found: {', '.join(found)[:300]}); add or rename it"
         )
     read = pd.DataFrame({name: as_text(values).to_pylist() for name, values in table.items()}, dtype=object)
+    broken = read[read.map(lambda text: "\n" in text).any(axis=1)]
+    if len(broken):
+        start = next(text for text in broken.iloc[0] if "\n" in text).partition("\n")[0]
+        raise PipelineError(
+            f"{path}: a cell goes on in the next line after '{start}'; close its quotation mark"
+        )
     return read[(read != "").any(axis=1)].drop_duplicates(ignore_index=True)
 
 
@@ -88,28 +94,31 @@ def read_numbers(path: Path, *, unknown: bool = False) -> pd.DataFrame:
             f"{path}: no column Id (found: {', '.join(found)[:300]}); add the ids of the pictures"
         )
     ids = as_text(table.pop(key)).to_pylist()
-    values = np.empty((len(ids), len(table)), np.float32)
+    names = [name for name, cells in table.items() if not _is_index(name, cells)]
+    values = np.empty((len(ids), len(names)), np.float32)
     with np.errstate(over="ignore"):
-        for column, cells in enumerate(table.values()):
-            values[:, column] = as_numbers(cells)
+        for column, name in enumerate(names):
+            values[:, column] = as_numbers(table[name])
     wrong = np.argwhere(np.isinf(values) if unknown else ~np.isfinite(values))
     if len(wrong):
         row, column = map(int, wrong[0])
-        name, cells = list(table.items())[column]
-        cell = as_text(cells)[row].as_py()
+        cell = as_text(table[names[column]])[row].as_py()
         given = f"'{cell}', which is no number of 32 bits," if cell else "no number"
         raise PipelineError(
-            f"{path}: Id '{ids[row]}' has {given} in column '{name}'; fill it in or leave out the row"
+            f"{path}: Id '{ids[row]}' has {given} in column '{names[column]}'; "
+            "fill it in or leave out the row"
         )
-    names = [name for name in table if not _is_index(name, table[name])]
-    read = pd.DataFrame(values, pd.Index(ids, name="Id", dtype=str), list(table))[names]
+    table.clear()  # of 64-bit numbers
+    read = pd.DataFrame(values, pd.Index(ids, name="Id", dtype=str), names, copy=False)
     if read.index.has_duplicates:
         read = read[~read.reset_index().duplicated().to_numpy()]
     return _once(path, read).sort_index()
 
 
 def _once(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without the same id in two rows, or refuse it."""
+    """Return a table without the same id in two rows and rows without one, or refuse it."""
+    if "" in table.index:
+        raise PipelineError(f"{path}: a row has no Id; fill it in or leave out the row")
     twice = table.index[table.index.duplicated()]
     if len(twice):
         raise PipelineError(f"{path}: Id '{twice[0]}' occurs twice with other values; keep one row per Id")
@@ -117,11 +126,12 @@ def _once(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_index(name: str, cells: Values) -> bool:
-    """Say whether a column is the numbers of rows that pandas writes when an index is reset."""
+    """Say whether a column is the numbers of rows, or of some, that pandas writes when an index is reset."""
     if name.casefold() not in ("index", "level_0"):
         return False
     numbers = as_numbers(cells)
-    return bool(np.array_equal(np.sort(numbers), np.arange(len(numbers))))
+    is_whole = bool((numbers == np.round(numbers)).all() and (numbers >= 0).all())
+    return is_whole and len(np.unique(numbers)) == len(numbers)
 
 
 def match(path: Path, ids: Iterable[str], pictures: pd.Index, note: Note) -> pd.Index:

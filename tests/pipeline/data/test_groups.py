@@ -64,6 +64,8 @@ def test_pictures_that_a_table_of_groups_lacks_are_told(tmp_path: Path) -> None:
     assert grouping.groups.tolist() == ["x", "x", "picture c", "picture d"]
     assert grouping.found.tolist() == ["a", "b"]
     assert said == ["Warning: 2 of 4 pictures found in g.csv; it has 'c.png', where the picture is 'c'"]
+    table.write_text("Id,group\na,x\nb,nan\nc,NA\nd,None\n")  # how programs write that there is none
+    assert read_groups(Workspace(tmp_path), table, IDS).found.tolist() == ["a"]
     table.write_text("Id,group\na.png,x\nb.png,y\n")
     with pytest.raises(PipelineError, match=r"none of its 2 ids is among the 4 pictures: it has 'a\.png'"):
         read_groups(Workspace(tmp_path), table, IDS)

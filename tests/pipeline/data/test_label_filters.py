@@ -81,6 +81,25 @@ def test_pictures_of_unknown_genes_keep_their_labels(
         reliable(*tables, targets, "Enhanced")
 
 
+def test_genes_without_a_row_and_genes_with_two_are_told(
+    targets: pd.DataFrame, tables: tuple[Path, Path]
+) -> None:
+    said: list[str] = []
+    tables[1].write_text("Id,Gene\na,E1.5\nb,ONE\nc,NA\n")
+    reliable(*tables, targets, "Enhanced", said.append)
+    assert said[1:] == ["Warning: hpa.tsv lacks the genes of 1 picture, such as 'E1.5'; all labels kept"]
+    tables[0].write_text(HPA + "E1\tONE\tEnhanced\t\t\t\t\n")
+    with pytest.raises(PipelineError, match=r"hpa\.tsv: gene 'E1' occurs twice with other levels"):
+        reliable(*tables, targets, "Enhanced")
+
+
+def test_annotations_of_no_use_are_told(targets: pd.DataFrame, answers: Path) -> None:
+    said: list[str] = []
+    answers.write_text("Id,User,Target\na,x,0\na,y,7\nb,x,99\n")
+    agreeing(answers, targets, said.append, with_label=True)
+    assert said[1] == "Warning: 2 rows of answers.csv not used; a: answered twice by experts"
+
+
 def test_a_table_that_is_not_hpas_is_refused(targets: pd.DataFrame, tables: tuple[Path, Path]) -> None:
     tables[0].write_text("Gene\tEnhanced\nE1\tNucleus\n")
     with pytest.raises(PipelineError, match="no column Supported"):

@@ -76,6 +76,8 @@ def test_missing_probabilities_of_a_table_of_text_are_missing(tmp_path: Path) ->
         ("Id,Target\nx,31\n", "label '31' is not one of 0-27"),
         ("Name,Target\nx,3\n", "no column Id"),
         ("Id,Target\nx,3\nx,4\n", "Id 'x' occurs twice"),
+        ("Id,Target,Predicted\nx,3,4\n", r"net\.csv: holds Target and Predicted; leave only what"),
+        ("Id,Target,Cytosol\nx,3,0.5\n", "holds Target and columns of locations; leave only what"),
         ("Id," + ",".join(LOCATIONS) + "\nx" + ",1.5" * 28 + "\n", "'x' has 1.5 for Nucleoplasm"),
         ("Id," + ",".join(LOCATIONS) + "\nx" + ",high" * 28 + "\n", "Id 'x' has 'high', which is no number"),
     ],

@@ -1,6 +1,8 @@
 """Tables of text and of numbers in all their formats, good and bad; which pictures they know."""
 
+import contextlib
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -116,6 +118,7 @@ def test_numbers_without_a_value_are_missing_where_they_may_be(tmp_path: Path) -
         ("Id,ID,x\na,1,2\n", "two columns are called 'ID'"),
         ('Id,x\na,"1,234"\n', "Id 'a' has '1,234', which is no number"),
         ("Id\na\n", "holds no numbers"),
+        ("Id,x\na,1\n,2\n", "a row has no Id"),
         ("", "first line names no columns"),
         (",,\n", "no column Id"),
     ],
@@ -156,6 +159,67 @@ def test_arrays_have_as_many_rows_as_there_are_ids(tmp_path: Path, rows: int) ->
         read_embedding(tmp_path / "t.npz")
 
 
+@pytest.mark.parametrize(
+    ("ids", "values", "message"),
+    [
+        (np.array([IDS, IDS]), np.zeros((2, 2)), r"ids has the shape \(2, 2\); give one id per row"),
+        (np.array(IDS), np.ones(2, complex), "column '0' holds complex128; give numbers"),
+        (np.array(IDS), np.zeros(2, "f4,i4"), "column '0' holds .*; give numbers"),
+    ],
+)
+def test_arrays_that_are_neither_ids_nor_numbers_are_refused(
+    tmp_path: Path, ids: np.ndarray, values: np.ndarray, message: str
+) -> None:
+    np.savez(tmp_path / "t.npz", ids=ids, emb=values)
+    with pytest.raises(PipelineError, match=message):
+        read_numbers(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize(
+    ("offsets", "value", "message"), [((8, 6), 1, "is encrypted"), ((10, 8), 99, "compression method")]
+)
+def test_archives_that_cannot_be_unpacked_are_refused(
+    tmp_path: Path, offsets: tuple[int, int], value: int, message: str
+) -> None:
+    np.savez(tmp_path / "t.npz", ids=np.array(IDS), emb=VALUES)
+    content = bytearray((tmp_path / "t.npz").read_bytes())
+    for start, offset in zip((b"PK\1\2", b"PK\3\4"), offsets, strict=True):
+        for found in [one.start() for one in re.finditer(re.escape(start), content)]:
+            content[found + offset] = value
+    (tmp_path / "t.npz").write_bytes(content)
+    with pytest.raises(PipelineError, match=rf"t\.npz: not a readable table \(.*{message}"):
+        read_numbers(tmp_path / "t.npz")
+
+
+def test_packed_bytes_that_were_flipped_are_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "t.npz", ids=np.array(IDS), emb=np.random.default_rng(0).random((2, 400)))
+    good = (tmp_path / "t.npz").read_bytes()
+    for place in range(150, 250):
+        (tmp_path / "t.npz").write_bytes(good[:place] + bytes([good[place] ^ 16]) + good[place + 1 :])
+        with contextlib.suppress(PipelineError):
+            read_numbers(tmp_path / "t.npz")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    for columns in ({"Id": [b"a", b"\xff"], "x": [1.0, 2.0]}, {"Id": IDS, "x": [b"1", b"\xff"]}):
+        pd.DataFrame(columns).to_parquet(tmp_path / "t.parquet")
+        with pytest.raises(PipelineError, match=r"t\.parquet: not a readable table"):
+            read_numbers(tmp_path / "t.parquet")
+
+
+def test_numbers_of_some_rows_are_no_embedding(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("index,Id,x\n17,a,1\n4,b,2\n")
+    assert read_numbers(tmp_path / "t.csv").columns.tolist() == ["x"]
+    (tmp_path / "t.csv").write_text("index,Id,x\n0.5,a,1\n4,b,2\n")
+    assert read_numbers(tmp_path / "t.csv").columns.tolist() == ["index", "x"]
+
+
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('Id,group\na,x\nb,"y\nc,z\n')
+    with pytest.raises(PipelineError, match=r"t\.csv: a cell goes on in the next line after 'y'; close its"):
+        read_table(tmp_path / "t.csv", ("Id", "group"))
+
+
 def test_python_objects_in_arrays_are_refused_with_the_remedy(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", ids=np.array(IDS, object), emb=VALUES)
     with pytest.raises(PipelineError, match=r"ids holds Python objects; write text as ids.astype\(str\)"):
@@ -180,15 +244,15 @@ def bomb(path: Path, shape: tuple[int, ...]) -> None:
 
 def test_limits_are_checked_before_anything_is_unpacked(tmp_path: Path, monkeypatch) -> None:
     bomb(tmp_path / "t.npz", (2, 10**9))
-    with pytest.raises(PipelineError, match=f"unpacked, the file holds .* bytes, more than .*{MAX_BYTES}"):
+    with pytest.raises(PipelineError, match=f"in memory, the table holds .* bytes, more than .*{MAX_BYTES}"):
         read_embedding(tmp_path / "t.npz")
     (tmp_path / "t.csv").write_text("Id" + ",x" * 200_000 + "\n")
     with pytest.raises(PipelineError, match="has more than 200,000 columns; give fewer"):
         read_embedding(tmp_path / "t.csv")
     zeros = pa.table({"Id": pa.array(map(str, range(1000))), "x": np.zeros(1000)})
     pq.write_table(zeros, tmp_path / "t.parquet")
-    monkeypatch.setenv(MAX_BYTES, "15000")
-    with pytest.raises(PipelineError, match="as 64-bit numbers, the table holds 16,000 bytes"):
+    monkeypatch.setenv(MAX_BYTES, "31000")
+    with pytest.raises(PipelineError, match="in memory, the table holds 32,000 bytes"):
         read_embedding(tmp_path / "t.parquet")
     pq.write_table(pa.table({"Id": ["a"], "x": [[1.0]]}), tmp_path / "t.parquet")
     with pytest.raises(PipelineError, match="column 'x' holds lists; give one number per column"):

@@ -70,6 +70,8 @@ def test_answers_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
 def test_tables_without_answers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="no column Target or Guess"):
         baseline(write(tmp_path, answers="Id,Annotator\na,Ann\n"))
+    with pytest.raises(PipelineError, match="has both Target and Guess; leave only what the annotator says"):
+        baseline(write(tmp_path, answers="Id,Target,Guess\na,0,1\n"))
     with pytest.raises(
         PipelineError, match=r"0 of the 1 id in answers\.csv are among the 4 pictures: it has 'z'"
     ):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError
@@ -13,6 +14,7 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.networks.leak_guard import read_given
+from pipeline.networks.preprocessing import Embedder
 from pipeline.stages import predict as stage
 from pipeline.stages.embed import Embed
 from pipeline.stages.options import EmbedOptions, ExtractOptions, PredictOptions, TrainOptions
@@ -168,6 +170,22 @@ def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace
     before = options.output.read_text()
     assert predict(options).fresh
     assert options.output.read_text() != before
+
+
+@pytest.mark.parametrize("card", ["[1]", '{"extraction": {"segmenter": "../x"}}', '{"extraction": 1}'])
+def test_a_card_of_something_else_is_told_in_one_line(tmp_path: Path, card: str) -> None:
+    (tmp_path / "manifest.json").touch()
+    (tmp_path / "card.json").write_text(card)
+    options = PredictOptions(model=tmp_path, output=tmp_path / "p.csv", images=tmp_path)
+    with pytest.raises(PipelineError, match=r"card.json: .*copy the model again, or train it again"):
+        predict(options)
+
+
+def test_an_embedder_is_not_named_by_a_path() -> None:
+    preprocessing = {"side": 32, "mean": (0.0,) * 4, "std": (1.0,) * 4}
+    given = {"network": "n", "weights": Path("w"), "sha256": "0", "preprocessing": preprocessing}
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Embedder(name="../../outside", **given)
 
 
 def test_a_damaged_card_is_told_in_one_line(trained: Workspace) -> None:
