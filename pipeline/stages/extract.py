@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
-from pipeline.core.files import read_signed, text_digest, write_blocks, write_signed, write_table, write_text
+from pipeline.core.files import text_digest, write_blocks, write_table, write_text
 from pipeline.core.names import counted, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
@@ -23,19 +23,13 @@ from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
-from pipeline.segmentation import (
-    Segmenter,
-    fit_scale,
-    make_segmenter,
-    measure_scale,
-    readable_pictures,
-    some_samples,
-)
+from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import (
     MASK_DIGITS,
     Chunk,
     PixelSizes,
     family_parts,
+    fitted_segmenter,
     hash_parts,
     mask_key,
     measure_chunk,
@@ -308,7 +302,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     samples, problems = find_samples(options.images, options.samples)
     work = Workspace(options.work)
     pictures = fingerprints(samples, work)
-    segmenter, scale, sizes, told = _scaled(options, samples, pictures, progress)
+    segmenter, scale, sizes, told = fitted_segmenter(options, samples, pictures, progress)
     settings = dict(segmenter.settings())
     fitted = {name: settings[name] for name in Scale.model_fields if name in settings}
     # where networks run is a matter of this machine, not of how the pictures were measured
@@ -319,43 +313,6 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
     return _Plan(samples, problems + refused, segmenter, extraction, sizes, told, sizes.keyed(pictures))
-
-
-def _scaled(
-    options: ExtractOptions, samples: list[Sample], digests: Mapping[str, str], progress: Progress
-) -> tuple[Segmenter, Scale, PixelSizes, str]:
-    """Fit the segmenter to the pictures, or to those of training; say which pixel sizes count, and why."""
-    made, trained = make_segmenter(options.segmenter, **options.segmenter_options), options.trained
-    here = _measured_scale(made, samples, digests, options, progress)
-    if trained is None:
-        return made.at(here), here, PixelSizes(), ""
-    scale, assumed, told = fit_scale(here, trained)
-    if told:
-        progress.note(told)
-    sizes = PixelSizes(assumed=assumed) if trained.pixel_size_um else PixelSizes(stated=False)
-    return made.at(scale), scale, sizes, told
-
-
-def _measured_scale(
-    made: Segmenter,
-    samples: list[Sample],
-    digests: Mapping[str, str],
-    options: ExtractOptions,
-    progress: Progress,
-) -> Scale:
-    """Measure the scale of a data set once; it holds as long as any of its pictures is there."""
-    record, is_new = Workspace(options.work).diameters, options.trained is None
-    made_by = text_digest([made.name, dict(made.settings()), is_new])
-    known = read_signed(record)
-    if known.get("made_by") != made_by or not {*known["pictures"]} & {*digests.values()}:
-        if made.uses_torch and None in made.settings().values():
-            progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
-        some = some_samples(samples)
-        scale = measure_scale(made, readable_pictures(some), cells=is_new)
-        pictures = [digests[sample.id] for sample in some]
-        known = {"made_by": made_by, "pictures": pictures, "scale": scale.model_dump()}
-        write_signed(record, known)
-    return Scale.model_validate(known["scale"])
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:

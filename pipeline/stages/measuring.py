@@ -14,17 +14,27 @@ from threadpoolctl import threadpool_limits
 
 import features
 from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
-from pipeline.core.files import UnreadableError, text_digest
+from pipeline.core.files import UnreadableError, read_signed, text_digest, write_signed
+from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION, perceptual_hash
 from pipeline.data.masks import Segmentation, mask_origins, read_matched_mask, write_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import CONTENT_DIGITS, Sample
-from pipeline.segmentation import Segmenter
+from pipeline.segmentation import (
+    Segmenter,
+    fit_scale,
+    make_segmenter,
+    measure_scale,
+    readable_pictures,
+    some_samples,
+)
+from pipeline.stages.options import ExtractOptions
 
 MASK_DIGITS = 16
 """Leading digits of a label image's digest that are in the key of what was measured in it."""
@@ -49,6 +59,43 @@ class PixelSizes(NamedTuple):
             sample: digest[:CONTENT_DIGITS] + text_digest([digest[CONTENT_DIGITS:], *self])[:CONTENT_DIGITS]
             for sample, digest in pictures.items()
         }
+
+
+def fitted_segmenter(
+    options: ExtractOptions, samples: list[Sample], digests: Mapping[str, str], progress: Progress
+) -> tuple[Segmenter, Scale, PixelSizes, str]:
+    """Fit the segmenter to the pictures, or to those of training; say which pixel sizes count, and why."""
+    made, trained = make_segmenter(options.segmenter, **options.segmenter_options), options.trained
+    here = _measured_scale(made, samples, digests, options, progress)
+    if trained is None:
+        return made.at(here), here, PixelSizes(), ""
+    scale, assumed, told = fit_scale(here, trained)
+    if told:
+        progress.note(told)
+    sizes = PixelSizes(assumed=assumed) if trained.pixel_size_um else PixelSizes(stated=False)
+    return made.at(scale), scale, sizes, told
+
+
+def _measured_scale(
+    made: Segmenter,
+    samples: list[Sample],
+    digests: Mapping[str, str],
+    options: ExtractOptions,
+    progress: Progress,
+) -> Scale:
+    """Measure the scale of a data set once; it holds as long as any of its pictures is there."""
+    record, is_new = Workspace(options.work).diameters, options.trained is None
+    made_by = text_digest([made.name, dict(made.settings()), is_new])
+    known = read_signed(record)
+    if known.get("made_by") != made_by or not {*known["pictures"]} & {*digests.values()}:
+        if made.uses_torch and None in made.settings().values():
+            progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
+        some = some_samples(samples)
+        scale = measure_scale(made, readable_pictures(some), cells=is_new)
+        pictures = [digests[sample.id] for sample in some]
+        known = {"made_by": made_by, "pictures": pictures, "scale": scale.model_dump()}
+        write_signed(record, known)
+    return Scale.model_validate(known["scale"])
 
 
 @dataclass(frozen=True)
