@@ -249,6 +249,9 @@ def _read_columns(
         absent = table.index.difference(given[path].index)
         problems += unmatched(absent, path.name, "no embedding", "add its row")
     table = table.drop([one.sample for one in problems], errors="ignore")
+    for path in options.outputs:  # what one network lacks, the others may make up for
+        absent = table.index.difference(given[path].dropna(how="all").index)
+        problems += unmatched(absent, path.name, "no prediction", "add its row; it counts as unknown")
     for one in tables:
         table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]
