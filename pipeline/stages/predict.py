@@ -16,6 +16,7 @@ from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import (
     Progress,
+    Record,
     Stage,
     Summary,
     execute,
@@ -38,6 +39,10 @@ from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
 """What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
+
+
+_BEGINNINGS = b"Id,locations", b"Id,Predicted"
+"""How tables of predictions begin."""
 
 
 class PredictSummary(Summary):
@@ -86,6 +91,23 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     def outputs(self, options: PredictOptions) -> tuple[Path, ...]:
         """Return the table of predictions."""
         return (options.output,)
+
+    def check_replaced(
+        self,
+        options: PredictOptions,
+        record: Record | None,
+        now: Mapping[str, str],  # noqa: ARG002
+    ) -> None:
+        """Refuse to write over what is no table of predictions."""
+        path = options.output
+        if not path.exists() or (record is not None and path.is_file()):
+            return
+        start = b"a folder"
+        if path.is_file():
+            with path.open("rb") as stream:
+                start = stream.read(len(_BEGINNINGS[0]))
+        if start and start not in _BEGINNINGS:
+            raise PipelineError(f"{path}: is there, but no table of predictions; give another --output")
 
     def record(self, options: PredictOptions) -> Path:
         """Return one record for each output: several may share a work folder."""
