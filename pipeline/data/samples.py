@@ -138,7 +138,8 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
     if not samples:
-        first = f"; first problem: {problems[0].file}: {problems[0].reason}" if problems else ""
+        one = problems[0] if problems else None
+        first = f"; first problem: {one.file}: {one.reason}; {one.remedy}" if one else ""
         where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""

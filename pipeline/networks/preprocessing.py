@@ -65,7 +65,7 @@ class Embedder(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: str = Field(pattern="^[a-z0-9]+(_[a-z0-9]+)*$")  # of columns and files, none of them elsewhere
     kind: Literal["torch", "onnx"] = "torch"
     network: str
     weights: Path

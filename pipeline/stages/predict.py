@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
@@ -27,6 +28,7 @@ from pipeline.core.stage import (
 )
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
+from pipeline.data.dataset_options import Scale
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
 from pipeline.data.quality_control import doubt
@@ -81,8 +83,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         extraction = _extract_options(options, read_card(options.model))
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
-            **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
             **table_inputs(options.embeddings, options.outputs),
+            **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
             **option_inputs(options, "format"),
             # beside the work folder: of two outputs of one name each must find its own record
             "option output": os.path.relpath(options.output, options.work),
@@ -124,13 +126,16 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         model = open_model(options.model)
         given = _read_given(options, model, progress.note)
         extraction = _extract_options(options, model.card)
-        problems = [] if extraction is None else execute(Extract(), extraction, progress).problems
+        measured = None if extraction is None else execute(Extract(), extraction, progress)
+        problems = measured.problems if measured else []
         table, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
-        seen = _looked_at(options, measured=extraction is not None)
+        seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
+        if measured and measured.told:
+            answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
         with replacing(options.output) as temporary:
             write = _write_kaggle if options.format == "kaggle" else _write_csv
             write(temporary, answers, prediction.probability)
@@ -182,10 +187,16 @@ def read_card(folder: Path) -> Mapping[str, Any]:
     _check(folder)
     path = folder / "card.json"
     try:
-        card: Mapping[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
+        card: Mapping[str, Any] = dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
         raise PipelineError(f"{path}: {error}; copy the model again, or train it again") from error
     return card
+
+
+def _not_a_card(path: Path, error: Exception) -> PipelineError:
+    """Return what is said of a card that does not describe a model that this program trained."""
+    what = " ".join(str(error).split())[:200]
+    return PipelineError(f"{path}: not the card of a model ({what}); copy the model again, or train it again")
 
 
 def _check(folder: Path) -> None:
@@ -203,21 +214,27 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
         return None
     if options.images is None:
         raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
-    trained = Extraction.model_validate(card["extraction"])
-    trained.check_families()
-    trained.repeat_segmenter(options.segmenter_options)
-    asked = trained.options | options.segmenter_options
-    return ExtractOptions.model_validate(
-        {
-            "images": options.images,
-            "samples": options.samples,
-            "work": options.work,
-            "segmenter": trained.segmenter,
-            "families": tuple(trained.families),
-            "jobs": options.jobs,
-            **asked,
-        }
-    )
+    try:
+        trained = Extraction.model_validate(card["extraction"])
+        trained.check_families()
+        trained.repeat_segmenter(options.segmenter_options)
+        asked = trained.options | options.segmenter_options
+        if trained.scale is not None:
+            asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
+        return ExtractOptions.model_validate(
+            {
+                **asked,
+                "images": options.images,
+                "samples": options.samples,
+                "work": options.work,
+                "segmenter": trained.segmenter,
+                "families": tuple(trained.families),
+                "jobs": options.jobs,
+                "trained": trained.scale,
+            }
+        )
+    except (ValidationError, TypeError) as error:
+        raise _not_a_card(options.model / "card.json", error) from error
 
 
 def _pictures(options: PredictOptions) -> dict[str, str]:
@@ -243,7 +260,10 @@ def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path,
 def _cards(model: Model) -> dict[str, TableCard]:
     """Return what is known of the model's embeddings, by block."""
     known = model.card.get("embeddings", {})
-    return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
+    try:
+        return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
+    except (ValidationError, AttributeError) as error:
+        raise _not_a_card(Path("card.json"), error) from error
 
 
 def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:

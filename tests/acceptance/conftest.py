@@ -16,7 +16,7 @@ from pipeline.commands.command_line import options_of
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import ExtractOptions
-from tests.acceptance.fields import read_table
+from tests.acceptance.fields import field, read_table, write_png
 from tests.conftest import CommandLine, Ended
 from tests.pipeline.workfolder import simulate
 
@@ -153,3 +153,20 @@ def ids(simulated: Simulated) -> list[str]:
 @pytest.fixture
 def groups(simulated: Simulated) -> dict[str, str]:
     return {row["Id"]: row["group"] for row in read_table(simulated.groups)}
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    """Return a folder with one sample that every run measures."""
+    write_png(tmp_path / "images", "good", field())
+    return tmp_path / "images"
+
+
+def assert_skipped(found: Measured, name: str, *quoted: str) -> None:
+    """Check that the run went on without a sample, and that problems.csv tells what is wrong with it."""
+    assert found.ended.status == 0
+    assert list(found.features.index) == ["good"]
+    for part in quoted:
+        assert part in found.told(name)
+    assert "0x" not in found.told(name)
+    assert "\n" not in found.told(name)

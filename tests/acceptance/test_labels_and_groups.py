@@ -160,3 +160,23 @@ def test_labels_of_other_pictures_quote_both_sides(train, simulated, tmp_path, i
     assert "l.csv" in said
     assert any(repr(name + ending) in said for name in ids)
     assert any(repr(name) in said for name in ids)
+
+
+@pytest.mark.parametrize("ending", [".png", "_green.png"])
+def test_annotations_of_other_pictures_quote_both_sides(command_line, simulated, tmp_path, ids, ending):
+    rows = [[name + ending, target] for name, target in spelt(simulated, SPELLINGS["bars"])]
+    table = write_table(tmp_path / "answers.csv", ["Id", "Guess"], rows)
+    said = refusal(command_line("baseline", "--labels", simulated.labels, "--answers", table))
+    assert "answers.csv" in said
+    assert any(repr(name + ending) in said for name in ids)
+    assert any(repr(name) in said for name in ids)
+
+
+def test_genes_of_other_pictures_quote_both_sides(train, tmp_path, ids):
+    columns = ["Gene", "Gene name", "Enhanced", "Supported", "Approved", "Uncertain"]
+    tsv = write_table(tmp_path / "s.tsv", columns, [["ENSG1", "A", "", "Cytosol", "", ""]], "\t")
+    genes = write_table(tmp_path / "genes.csv", ["Id", "Gene"], [[f"{name}.png", "ENSG1"] for name in ids])
+    said = refusal(train("--select-reliability", tsv, "--genes", genes))
+    assert "genes.csv" in said
+    assert any(repr(f"{name}.png") in said for name in ids)
+    assert any(repr(name) in said for name in ids)

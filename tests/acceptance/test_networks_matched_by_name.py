@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.data.locations import LOCATIONS
 from tests.acceptance.conftest import TRAINING, Simulated, out_of_fold, quietly, refusal, targets
-from tests.acceptance.fields import write_table
+from tests.acceptance.fields import read_table, write_table
 from tests.conftest import CommandLine, Ended
 
 SIMULATED = (0, 21, 23, 25)
@@ -109,6 +109,43 @@ def test_other_columns_of_embeddings_are_named(predict, embedding, tmp_path, col
     assert "net.csv" in said
     assert repr(named) in said or named in re.split(r"[\s,;:()]+", said)
     assert not (tmp_path / "other.csv").exists()
+
+
+def test_numbers_as_names_of_columns_are_matched_as_numbers(train, predict, embedding, work, tmp_path):
+    """Twelve columns 0 to 11, and again as another program sorts their names: 0, 1, 10, 11, 2."""
+    wide = pd.concat([embedding, embedding[["a", "b", "c", "d"]] ** 2], axis=1)
+    wide.columns = pd.Index(["Id", *map(str, range(12))])
+    table = tmp_path / "net.csv"
+    wide.to_csv(table, index=False)
+    assert train("--embeddings", table).status == 0
+    assert predict("expected.csv", "--embeddings", table, model=work / "model").status == 0
+    wide[["Id", *sorted(map(str, range(12)))]].to_csv(table, index=False)
+    assert predict("other.csv", "--embeddings", table, model=work / "model").status == 0
+    same_answers(tmp_path / "expected.csv", tmp_path / "other.csv")
+
+
+def test_a_row_twice_counts_once_and_two_rows_of_one_picture_are_refused(
+    expected, predict, embedding, tmp_path
+):
+    table = tmp_path / "net.csv"
+    pd.concat([embedding, embedding[5:9]]).to_csv(table, index=False)
+    assert predict("other.csv", "--embeddings", table).status == 0
+    same_answers(expected, tmp_path / "other.csv")
+    embedding.assign(Id=embedding["Id"].replace(embedding.loc[5, "Id"], embedding.loc[6, "Id"])).to_csv(
+        table, index=False
+    )
+    assert embedding.loc[6, "Id"] in refusal(predict("none.csv", "--embeddings", table))
+
+
+def test_pictures_without_an_embedding_are_told(embedded, predict, embedding, tmp_path):
+    embedding[:40].to_csv(tmp_path / "net.csv", index=False)
+    ended = predict("other.csv", "--embeddings", tmp_path / "net.csv")
+    if ended.status == 0:
+        listed = {row["sample"] for row in read_table(embedded[0] / "new" / "problems.csv")}
+        assert "40 of 48" in ended.output + ended.errors
+        assert set(embedding["Id"][40:]) <= listed
+    else:
+        assert "net.csv" in refusal(ended)
 
 
 def test_networks_are_matched_by_their_names(train, predict, work, embedding, tmp_path):

@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import shutil
 import uuid
 from pathlib import Path
 
@@ -12,18 +11,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.acceptance.conftest import Extraction, Measured
+from tests.acceptance.conftest import Extraction, Measured, assert_skipped
 from tests.acceptance.fields import COLOURS, field, ome_header, write_png, write_table, write_tiff
 
 PLANES = field()
 MICRO, GREEK = "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m"
-
-
-@pytest.fixture
-def images(tmp_path) -> Path:
-    """Return a folder with one sample that every run measures."""
-    write_png(tmp_path / "images", "good", PLANES)
-    return tmp_path / "images"
 
 
 def assert_same_picture(found: Measured, name: str, tolerance: float = 0) -> None:
@@ -33,16 +25,6 @@ def assert_same_picture(found: Measured, name: str, tolerance: float = 0) -> Non
     numbers = found.features.to_numpy(float)[found.features.index.get_indexer(["good", name])]
     np.testing.assert_allclose(numbers[1], numbers[0], rtol=tolerance, atol=tolerance)
     assert found.samples.loc[name, "cells"] == found.samples.loc["good", "cells"] == 4
-
-
-def assert_skipped(found: Measured, name: str, *quoted: str) -> None:
-    """Check that the run went on without a sample, and that problems.csv tells what is wrong with it."""
-    assert found.ended.status == 0
-    assert list(found.features.index) == ["good"]
-    for part in quoted:
-        assert part in found.told(name)
-    assert "0x" not in found.told(name)
-    assert "\n" not in found.told(name)
 
 
 def with_pixel_size(folder: Path, name: str, pixels: str) -> None:
@@ -125,6 +107,38 @@ def test_min_is_white_is_read_as_meant(extract: Extraction, images, depth, compr
     white = {colour: (top - plane.astype(depth) * (top // 255)) for colour, plane in PLANES.items()}
     write_tiff(images, "other", white, photometric="miniswhite", compression=compression, metadata=None)
     assert_same_picture(extract(images), "other")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"byteorder": ">"},
+        {"tile": (32, 32), "compression": "deflate", "predictor": True},
+        {"compression": "lzw", "bigtiff": True},
+        {"rowsperstrip": 7},
+        {"photometric": "palette", "colormap": np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))},
+        {"resolution": (300, 300), "resolutionunit": "INCH"},
+    ],
+    ids=["big-endian", "tiles", "bigtiff", "strips", "grey palette", "dots per inch"],
+)
+def test_tiff_in_another_form_is_the_same(extract: Extraction, images, options):
+    write_tiff(images, "other", PLANES, metadata=None, **options)
+    assert_same_picture(extract(images), "other")
+
+
+def test_twelve_bits_are_read_as_the_file_states_them(extract: Extraction, images):
+    for colour, plane in PLANES.items():
+        twelve = np.rint(plane * (4095 / 255)).astype(np.uint16)
+        even, odd = twelve[:, ::2], twelve[:, 1::2]
+        packed = np.stack([even >> 4, (even & 15) << 4 | odd >> 8, odd & 255], axis=-1).astype(np.uint8)
+        path = images / f"other_{colour}.tif"
+        tifffile.imwrite(path, packed.reshape(len(plane), -1), photometric="minisblack", metadata=None)
+        with tifffile.TiffFile(path, mode="r+b") as file:
+            file.pages[0].tags["ImageWidth"].overwrite(plane.shape[1])
+            file.pages[0].tags["BitsPerSample"].overwrite(12)
+    found = extract(images)
+    means = found.features[[f"field__intensity__mean__{channel}" for channel in ("protein", "nucleus", "er")]]
+    np.testing.assert_allclose(means.loc["other"], means.loc["good"], rtol=0.01)
 
 
 @pytest.mark.parametrize("pages", [("small", "whole"), ("whole", "small")])
@@ -329,93 +343,3 @@ def test_a_picture_with_the_ending_of_another_kind_is_read_or_told(extract: Extr
 
 def test_spaces_around_the_names_of_families_are_ignored(extract: Extraction, images):
     assert extract(images, families=" intensity ").ended.status == 0
-
-
-HEADER = ["Id", *COLOURS]
-
-
-def row_of(name: str, stem: str) -> list[str]:
-    return [name, *(f"{stem}_{colour}.png" for colour in COLOURS)]
-
-
-@pytest.fixture
-def plates(images) -> Path:
-    """Return a folder with one sample more, in a folder of its own."""
-    write_png(images / "plate", "b", field(1))
-    return images
-
-
-SIZED = [*HEADER, "pixel_size_um"]
-A, B = row_of("a", "good"), row_of("b", "plate/b")
-
-
-@pytest.mark.parametrize(
-    ("header", "rows"),
-    [
-        (HEADER, [A, B]),
-        (HEADER, [A, row_of("b", "plate\\b")]),
-        (SIZED, [[*A, "NA"], [*B, "nan"]]),
-        (SIZED, [[*A, "N/A"], [*B, ""]]),
-        (HEADER, [[*A, ""], [*B, ""]]),
-        ([*HEADER, ""], [[*A, ""], [*B, ""]]),
-        (HEADER, [A, A, B]),
-        (
-            [f" {name} " for name in HEADER],
-            [[f" {cell}\N{NO-BREAK SPACE}" for cell in row] for row in (A, B)],
-        ),
-        ([name.upper() for name in HEADER], [A, B]),
-        (["", *HEADER], [["0", *A], ["1", *B]]),
-    ],
-    ids=[
-        "plain",
-        "backslashes",
-        "NA",
-        "N/A",
-        "comma",
-        "empty column",
-        "twice",
-        "spaces",
-        "capitals",
-        "index",
-    ],
-)
-def test_samples_as_other_programs_write_them_are_read(extract: Extraction, plates, tmp_path, header, rows):
-    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", header, rows))
-    assert found.ended.status == 0
-    assert found.problems == {}
-    assert list(found.features.index) == ["a", "b"]
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_decimal_commas_are_read(extract: Extraction, plates, tmp_path, separator):
-    rows = [[*A, "0,32"], [*B, "0,1"]]
-    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", SIZED, rows, separator))
-    assert found.problems == {}
-    assert found.samples["pixel_size_um"].to_dict() == {"a": 0.32, "b": 0.1}
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_samples_of_spreadsheets_are_read(extract: Extraction, plates, tmp_path, encoding):
-    table = write_table(tmp_path / "samples.csv", HEADER, [A, B], ";")
-    table.write_bytes(table.read_bytes().decode().replace("\n", "\r\n").encode(encoding))
-    assert list(extract(plates, "--samples", table).features.index) == ["a", "b"]
-
-
-def test_an_absolute_path_into_the_folder_of_pictures_is_accepted(extract: Extraction, plates, tmp_path):
-    rows = [row_of("a", str(plates / "good")), B]
-    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", HEADER, rows))
-    assert list(found.features.index) == ["a", "b"]
-
-
-def test_one_file_given_for_several_channels_is_told(extract: Extraction, plates, tmp_path):
-    rows = [row_of("good", "good"), ["other", *["plate/b_red.png"] * 4]]
-    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", HEADER, rows))
-    assert_skipped(found, "other", "b_red.png")
-
-
-@pytest.mark.parametrize("path", ["../secret_red.png", "..\\secret_red.png", "plate/../../secret_red.png"])
-def test_paths_of_samples_stay_inside_the_folder(extract: Extraction, plates, tmp_path, path):
-    shutil.copy(plates / "good_red.png", tmp_path / "secret_red.png")
-    rows = [row_of("good", "good"), ["other", path, *row_of("b", "plate/b")[2:]]]
-    found = extract(plates, "--samples", write_table(tmp_path / "samples.csv", HEADER, rows))
-    assert_skipped(found, "other", "secret_red.png")

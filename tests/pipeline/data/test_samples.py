@@ -136,6 +136,14 @@ def digests(images: Path, work: Path) -> dict[str, str]:
     return fingerprints(find_samples(images)[0], Workspace(work))
 
 
+def test_the_first_problem_is_told_with_its_remedy_where_nothing_is_left(tmp_path):
+    table = write_table(tmp_path / "t.csv", "a,r.exe,g.png,b.png,y.png")
+    with pytest.raises(
+        PipelineError, match=r"no usable sample in .*'r\.exe' is of no known type; use one of"
+    ):
+        find_samples(tmp_path, table)
+
+
 def test_the_fingerprint_follows_content_and_pixel_size_but_neither_time_nor_place(tmp_path, write_sample):
     write_sample(tmp_path / "in", "a")
     before = digests(tmp_path / "in", tmp_path / "work")

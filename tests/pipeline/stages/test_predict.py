@@ -1,10 +1,12 @@
 """Predicting with embeddings: every block that the model needs is made from the folder of pictures."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from models.bundle import Model, load_model
 from pipeline.core.errors import PipelineError
@@ -12,6 +14,7 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.networks.leak_guard import read_given
+from pipeline.networks.preprocessing import Embedder
 from pipeline.stages import predict as stage
 from pipeline.stages.embed import Embed
 from pipeline.stages.options import EmbedOptions, ExtractOptions, PredictOptions, TrainOptions
@@ -57,7 +60,7 @@ def measured(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
         features.to_parquet(Workspace(options.work).features, index=False)
         seen = pd.DataFrame({"Id": features["Id"], "cells": 3, "doubt": ""})
         seen.to_parquet(Workspace(options.work).samples, index=False)
-        return SimpleNamespace(problems=[])
+        return SimpleNamespace(problems=[], told="")
 
     def as_trained(options: PredictOptions, _card: object) -> ExtractOptions:
         families = ("intensity",)
@@ -147,8 +150,13 @@ def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: 
     assert predict(other).fresh
     assert not predict(options).fresh
     assert predict(PredictOptions(output=measured / "o.csv", format="kaggle", **asked)).fresh
-    next((measured / "new").glob("p000_red.png")).touch()
+    (measured / "new" / "p000_red.png").touch()
+    options = options.model_copy(update={"format": "kaggle"})
+    assert not predict(options).fresh
+    # of a new sample one file has arrived: what is left out has to be listed anew
+    shutil.copy(measured / "new" / "p000_red.png", measured / "new" / "late_red.png")
     assert predict(options).fresh
+    assert not predict(options).fresh
 
 
 def test_what_is_no_table_of_predictions_is_not_written_over(measured: Path) -> None:
@@ -176,6 +184,22 @@ def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace
     before = options.output.read_text()
     assert predict(options).fresh
     assert options.output.read_text() != before
+
+
+@pytest.mark.parametrize("card", ["[1]", '{"extraction": {"segmenter": "../x"}}', '{"extraction": 1}'])
+def test_a_card_of_something_else_is_told_in_one_line(tmp_path: Path, card: str) -> None:
+    (tmp_path / "manifest.json").touch()
+    (tmp_path / "card.json").write_text(card)
+    options = PredictOptions(model=tmp_path, output=tmp_path / "p.csv", images=tmp_path)
+    with pytest.raises(PipelineError, match=r"card.json: .*copy the model again, or train it again"):
+        predict(options)
+
+
+def test_an_embedder_is_not_named_by_a_path() -> None:
+    preprocessing = {"side": 32, "mean": (0.0,) * 4, "std": (1.0,) * 4}
+    given = {"network": "n", "weights": Path("w"), "sha256": "0", "preprocessing": preprocessing}
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Embedder(name="../../outside", **given)
 
 
 def test_a_damaged_card_is_told_in_one_line(trained: Workspace) -> None:
