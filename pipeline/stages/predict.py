@@ -23,6 +23,7 @@ from pipeline.core.stage import (
     execute,
     file_inputs,
     option_inputs,
+    read_made,
     read_record,
     table_inputs,
 )
@@ -334,7 +335,7 @@ def _embedded(
 def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
     """Return every picture's number of cells, where they were segmented, and what is wrong with it."""
     if measured:
-        table = pd.read_parquet(Workspace(options.work).samples, columns=["Id", "cells", "doubt"])
+        table = read_made(Workspace(options.work).samples, ["Id", "cells", "doubt"])
         return table.set_index("Id")
     found: dict[str, str] = {}
     for sample in find_samples(options.images, options.samples)[0] if options.images else ():
