@@ -43,6 +43,9 @@ _UNNAMED = re.compile(r"(unnamed: ?\d+|__index_level_\d+__)?", re.IGNORECASE)
 """Name of a column that programs write without being asked: numbers of the rows, or nothing."""
 
 
+_NUMBER_BYTES = 16
+"""What a number needs while it is read."""
+
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
 
@@ -179,7 +182,7 @@ def _csv(path: Path, wanted: Sequence[str]) -> _Source:
     skipped = lines[0].lower().startswith("sep=")  # a line that tells Excel what separates
     header, row = lines[skipped], lines[skipped + 1]
     separator = _separator(header, wanted)
-    check_bytes(8 * _count(path, separator), "as 64-bit numbers, the table")
+    check_bytes(_NUMBER_BYTES * _count(path, separator), "in memory, the table")
     names, cells = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
     if not names or "\0" in header:
         raise ValueError("its first line names no columns")
@@ -233,7 +236,7 @@ def _parquet(path: Path, _wanted: Sequence[str]) -> _Source:
     nested = next((field.name for field in fields if pa.types.is_nested(field.type)), None)
     if nested is not None:
         raise UnreadableError(f"column '{nested}' holds lists", "give one number per column")
-    check_bytes(8 * rows * len(fields), "as 64-bit numbers, the table")
+    check_bytes(_NUMBER_BYTES * rows * len(fields), "in memory, the table")
 
     def read(text: Sequence[int], numbers: Sequence[int]) -> Mapping[int, Values]:
         table = file.read([fields[number].name for number in (*text, *numbers)])
@@ -244,7 +247,7 @@ def _parquet(path: Path, _wanted: Sequence[str]) -> _Source:
 
 def _npz(path: Path, _wanted: Sequence[str]) -> _Source:
     with zipfile.ZipFile(path) as archive:
-        check_bytes(sum(_declared(archive, name) for name in archive.namelist()), "unpacked, the file")
+        check_bytes(sum(_declared(archive, name) for name in archive.namelist()), "in memory, the table")
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: values for name in file if (values := file[name]).ndim}
     key = next((name for name in arrays if name.casefold() in map(str.casefold, KEYS)), None)
@@ -275,4 +278,4 @@ def _declared(archive: zipfile.ZipFile, name: str) -> int:
             f"the array {name.removesuffix('.npy')} holds Python objects",
             "write text as ids.astype(str), numbers as values.astype('float32')",
         )
-    return int(math.prod(shape) * max(8, dtype.itemsize))
+    return int(math.prod(shape) * max(_NUMBER_BYTES, dtype.itemsize))

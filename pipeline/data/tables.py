@@ -94,21 +94,22 @@ def read_numbers(path: Path, *, unknown: bool = False) -> pd.DataFrame:
             f"{path}: no column Id (found: {', '.join(found)[:300]}); add the ids of the pictures"
         )
     ids = as_text(table.pop(key)).to_pylist()
-    values = np.empty((len(ids), len(table)), np.float32)
+    names = [name for name, cells in table.items() if not _is_index(name, cells)]
+    values = np.empty((len(ids), len(names)), np.float32)
     with np.errstate(over="ignore"):
-        for column, cells in enumerate(table.values()):
-            values[:, column] = as_numbers(cells)
+        for column, name in enumerate(names):
+            values[:, column] = as_numbers(table[name])
     wrong = np.argwhere(np.isinf(values) if unknown else ~np.isfinite(values))
     if len(wrong):
         row, column = map(int, wrong[0])
-        name, cells = list(table.items())[column]
-        cell = as_text(cells)[row].as_py()
+        cell = as_text(table[names[column]])[row].as_py()
         given = f"'{cell}', which is no number of 32 bits," if cell else "no number"
         raise PipelineError(
-            f"{path}: Id '{ids[row]}' has {given} in column '{name}'; fill it in or leave out the row"
+            f"{path}: Id '{ids[row]}' has {given} in column '{names[column]}'; "
+            "fill it in or leave out the row"
         )
-    names = [name for name in table if not _is_index(name, table[name])]
-    read = pd.DataFrame(values, pd.Index(ids, name="Id", dtype=str), list(table))[names]
+    table.clear()  # of 64-bit numbers
+    read = pd.DataFrame(values, pd.Index(ids, name="Id", dtype=str), names, copy=False)
     if read.index.has_duplicates:
         read = read[~read.reset_index().duplicated().to_numpy()]
     return _once(path, read).sort_index()

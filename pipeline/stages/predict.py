@@ -77,8 +77,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         extraction = _extract_options(options, read_card(options.model))
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
-            **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
             **table_inputs(options.embeddings, options.outputs),
+            **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
             **option_inputs(options, "format"),
             # beside the work folder: of two outputs of one name each must find its own record
             "option output": os.path.relpath(options.output, options.work),

@@ -244,15 +244,15 @@ def bomb(path: Path, shape: tuple[int, ...]) -> None:
 
 def test_limits_are_checked_before_anything_is_unpacked(tmp_path: Path, monkeypatch) -> None:
     bomb(tmp_path / "t.npz", (2, 10**9))
-    with pytest.raises(PipelineError, match=f"unpacked, the file holds .* bytes, more than .*{MAX_BYTES}"):
+    with pytest.raises(PipelineError, match=f"in memory, the table holds .* bytes, more than .*{MAX_BYTES}"):
         read_embedding(tmp_path / "t.npz")
     (tmp_path / "t.csv").write_text("Id" + ",x" * 200_000 + "\n")
     with pytest.raises(PipelineError, match="has more than 200,000 columns; give fewer"):
         read_embedding(tmp_path / "t.csv")
     zeros = pa.table({"Id": pa.array(map(str, range(1000))), "x": np.zeros(1000)})
     pq.write_table(zeros, tmp_path / "t.parquet")
-    monkeypatch.setenv(MAX_BYTES, "15000")
-    with pytest.raises(PipelineError, match="as 64-bit numbers, the table holds 16,000 bytes"):
+    monkeypatch.setenv(MAX_BYTES, "31000")
+    with pytest.raises(PipelineError, match="in memory, the table holds 32,000 bytes"):
         read_embedding(tmp_path / "t.parquet")
     pq.write_table(pa.table({"Id": ["a"], "x": [[1.0]]}), tmp_path / "t.parquet")
     with pytest.raises(PipelineError, match="column 'x' holds lists; give one number per column"):

@@ -1,5 +1,6 @@
 """Predicting with embeddings: every block that the model needs is made from the folder of pictures."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,8 +150,13 @@ def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: 
     assert predict(other).fresh
     assert not predict(options).fresh
     assert predict(PredictOptions(output=measured / "o.csv", format="kaggle", **asked)).fresh
-    next((measured / "new").glob("p000_red.png")).touch()
+    (measured / "new" / "p000_red.png").touch()
+    options = options.model_copy(update={"format": "kaggle"})
+    assert not predict(options).fresh
+    # of a new sample one file has arrived: what is left out has to be listed anew
+    shutil.copy(measured / "new" / "p000_red.png", measured / "new" / "late_red.png")
     assert predict(options).fresh
+    assert not predict(options).fresh
 
 
 def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace, write_sample) -> None:
