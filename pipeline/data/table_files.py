@@ -88,7 +88,7 @@ def load(path: Path, text: Sequence[str], *, numbers: bool) -> tuple[list[str], 
     sources = {".parquet": _parquet, ".npz": _npz, ".csv": _csv, ".tsv": _csv}
     opened = sources.get(path.suffix.lower(), None if numbers else _csv)
     if not path.exists():
-        raise PipelineError(f"{path}: no such file; give the path of a table with {' or '.join(text)}")
+        raise PipelineError(f"{path}: no such file; give the path of a table with a column {text[0]}")
     if opened is None:
         raise PipelineError(f"{path}: cannot read '{path.suffix}' files; give a csv, parquet or npz table")
     try:

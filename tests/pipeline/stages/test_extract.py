@@ -256,6 +256,7 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
         "edited label images",
         "groups of the samples",
         "segmenter",
+        "scale of the training",
         "perceptual hash",
         "quality control",
         *families,
@@ -277,3 +278,18 @@ def test_hashes_that_an_older_version_did_not_make_are_added_without_measuring_c
     hashes = pd.read_parquet(Workspace(tmp_path).samples)["hash"]
     assert hashes.str.fullmatch("[0-9a-f]{128}").all()
     assert hashes.is_unique
+
+
+def test_thousands_of_cells_in_one_field_have_their_rows(tmp_path):
+    side, step = 50, 16
+    rng = np.random.default_rng(0)
+    radius = np.hypot(*(np.indices((step, step)) - (step - 1) / 2))
+    for colour in ("red", "green", "blue", "yellow"):
+        one = 180 * (radius < 3.2) if colour == "blue" else 120 * np.clip(1.2 - radius / 7.5, 0, 1)
+        plane = np.tile(one, (side, side)) + rng.normal(4, 1, (side * step, side * step))
+        content = imagecodecs.png_encode(np.clip(plane, 0, 255).astype(np.uint8))
+        (tmp_path / f"a_{colour}.png").write_bytes(content)
+    summary = run(tmp_path, tmp_path / "work", images=tmp_path, families=("neighbours",))
+    assert summary.cells == side**2
+    labels = pd.read_parquet(Workspace(tmp_path / "work").cells)["label"]
+    assert labels.tolist() == list(range(1, side**2 + 1))

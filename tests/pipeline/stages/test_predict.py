@@ -1,5 +1,6 @@
 """Predicting with embeddings: every block that the model needs is made from the folder of pictures."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,7 +60,7 @@ def measured(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
         features.to_parquet(Workspace(options.work).features, index=False)
         seen = pd.DataFrame({"Id": features["Id"], "cells": 3, "doubt": ""})
         seen.to_parquet(Workspace(options.work).samples, index=False)
-        return SimpleNamespace(problems=[])
+        return SimpleNamespace(problems=[], told="")
 
     def as_trained(options: PredictOptions, _card: object) -> ExtractOptions:
         families = ("intensity",)
@@ -149,8 +150,27 @@ def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: 
     assert predict(other).fresh
     assert not predict(options).fresh
     assert predict(PredictOptions(output=measured / "o.csv", format="kaggle", **asked)).fresh
-    next((measured / "new").glob("p000_red.png")).touch()
+    (measured / "new" / "p000_red.png").touch()
+    options = options.model_copy(update={"format": "kaggle"})
+    assert not predict(options).fresh
+    # of a new sample one file has arrived: what is left out has to be listed anew
+    shutil.copy(measured / "new" / "p000_red.png", measured / "new" / "late_red.png")
     assert predict(options).fresh
+    assert not predict(options).fresh
+
+
+def test_what_is_no_table_of_predictions_is_not_written_over(measured: Path) -> None:
+    asked = {"images": measured / "new", "model": measured / "work" / "model", "jobs": 1}
+    labels, folder = measured / "labels.csv", measured / "folder"
+    labels.write_text("Id,Target\np000,1\n")
+    folder.mkdir()
+    for path in (labels, folder, measured / "work" / "model" / "card.json"):
+        with pytest.raises(PipelineError, match=f"{path.name}: is there, but no table of predictions"):
+            predict(PredictOptions(output=path, work=measured / "w", **asked))
+    assert labels.read_text() == "Id,Target\np000,1\n"
+    for content in ("", "Id,locations\n", "Id,Predicted\n"):
+        labels.write_text(content)
+        assert predict(PredictOptions(output=labels, work=measured / f"w{len(content)}", **asked)).rows == 4
 
 
 def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace, write_sample) -> None:
