@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
-from pipeline.segmentation import make_segmenter
-from pipeline.segmentation.cellpose import CellposeSegmenter, some_pictures
+from pipeline.segmentation import make_segmenter, measure_scale, readable_pictures, some_samples
+from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import average_precision
 from pipeline.simulation.field import simulate_picture
 
@@ -27,7 +27,7 @@ def calibrated(pictures):
     """Return the default Cellpose segmenter with diameters estimated from some pictures."""
     segmenter = make_segmenter("cellpose")
     assert isinstance(segmenter, CellposeSegmenter)
-    return segmenter.with_diameters(*segmenter.estimate_diameters(pictures))
+    return segmenter.at(measure_scale(segmenter, pictures, cells=True))
 
 
 def simulated() -> None:
@@ -49,7 +49,7 @@ def simulated() -> None:
 def real(folder: Path) -> None:
     """Print how many real pictures have three cells or more."""
     samples, _ = find_samples(folder)
-    for segmenter in (make_segmenter("watershed"), calibrated(some_pictures(samples))):
+    for segmenter in (make_segmenter("watershed"), calibrated(readable_pictures(some_samples(samples)))):
         counts = np.array([segmenter.segment(read_picture(sample)).count for sample in samples])
         share = float((counts >= 3).mean())
         verdict = "met" if share >= 0.98 else "MISSED"

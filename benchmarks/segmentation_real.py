@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import find_samples
-from pipeline.segmentation import make_segmenter
-from pipeline.segmentation.cellpose import CellposeSegmenter, some_pictures
+from pipeline.segmentation import make_segmenter, measure_scale, readable_pictures, some_samples
+from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import average_precision
 from pipeline.segmentation.label_images import holders
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
@@ -61,7 +61,7 @@ def main(folder: Path, weights: str) -> None:
     samples, _ = find_samples(folder)
     bare = make_segmenter("cellpose", cell_weights=weights)
     assert isinstance(bare, CellposeSegmenter)
-    segmenter = bare.with_diameters(*bare.estimate_diameters(some_pictures(samples)))
+    segmenter = bare.at(measure_scale(bare, readable_pictures(some_samples(samples)), cells=True))
     print(f"{weights}: diameters {segmenter.nuclei_diameter} and {segmenter.cell_diameter} pixels")
     pictures = [read_picture(sample) for sample in samples]
     shares = np.array([given_and_covered(segmenter, picture) for picture in pictures])

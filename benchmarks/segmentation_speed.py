@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cellpose.models import CellposeModel
 
-from pipeline.segmentation import make_segmenter
+from pipeline.segmentation import make_segmenter, measure_scale
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import average_precision, network_planes
 from pipeline.segmentation.inference import find_objects
@@ -79,7 +79,7 @@ def main() -> None:
     pictures = [field.picture for field in fields]
     bare = make_segmenter("cellpose")
     assert isinstance(bare, CellposeSegmenter)
-    ours = bare.with_diameters(*bare.estimate_diameters(pictures[:4]))
+    ours = bare.at(measure_scale(bare, pictures[:4], cells=True))
     diameters = {"nuclei": ours.nuclei_diameter, "cells": ours.cell_diameter}
     weights = {"nuclei": ours.nuclei, "cells": ours.cells}
     print(f"{torch.get_num_threads()} threads; diameters {diameters}", flush=True)

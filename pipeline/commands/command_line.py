@@ -40,7 +40,8 @@ def command(model: type[AnyOptions]) -> Callable[[Callable[[AnyOptions], None]],
         def called(**given: object) -> None:
             run(options_of(model, given))
 
-        parameters = [_parameter(name, field) for name, field in model.model_fields.items()]
+        fields = {name: field for name, field in model.model_fields.items() if not _shown(field).hidden}
+        parameters = [_parameter(name, field) for name, field in fields.items()]
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         called.__name__, called.__doc__ = run.__name__, _readable(inspect.getdoc(run) or "")

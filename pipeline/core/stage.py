@@ -84,6 +84,8 @@ class Shown:
         Words for a default that is worked out: "all processors".
     text : bool
         Given as one text, which the model takes apart.
+    hidden : bool
+        Not an option of the command line: one stage gives it to another.
     """
 
     flag: str = ""
@@ -91,6 +93,7 @@ class Shown:
     panel: str = ""
     default: str = ""
     text: bool = False
+    hidden: bool = False
 
 
 class Options(BaseModel):

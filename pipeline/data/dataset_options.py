@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
 
@@ -43,6 +43,24 @@ Jobs = Annotated[
     int, Field(ge=1, description="Processes; results do not depend on it."), Shown(default="all processors")
 ]
 PROCESSORS = os.cpu_count() or 1
+
+
+class Scale(BaseModel):
+    """How large nuclei and cells are in the pictures of a data set.
+
+    Attributes
+    ----------
+    nuclei_diameter, cell_diameter : float or None
+        Median diameters in pixels; 0 where no nucleus was seen, None where cells need no diameter.
+    pixel_size_um : float or None
+        Side of these pixels in micrometres; None where it is not known, and a pixel is any picture's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    nuclei_diameter: float
+    cell_diameter: float | None
+    pixel_size_um: float | None
 
 
 class FoldOptions(Options):

@@ -1,14 +1,17 @@
 """Find cells and nuclei: one protocol, several segmenters by name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from inspect import signature
-from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
-from pipeline.core.errors import PipelineError
+import numpy as np
+
+from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.names import unknown
+from pipeline.data.dataset_options import Scale
 from pipeline.data.masks import Segmentation
-from pipeline.data.pictures import Picture
+from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
 
 SEGMENTERS = ("watershed", "cellpose")
@@ -29,13 +32,94 @@ class Segmenter(Protocol):
         """Everything that changes the result (parameters, digests of weights), for fingerprints."""
         ...
 
-    def calibrated(self, samples: Sequence[Sample], record: Path) -> Self:
-        """Return the segmenter with what it estimates from a data set, once, and keeps in a record (JSON)."""
+    def measure_nuclei(self, pictures: Sequence[Picture], factors: Sequence[float]) -> float:
+        """Return the median diameter of nuclei in pictures, each times its factor; 0 where none is seen."""
+        ...
+
+    def measure_cells(
+        self, pictures: Sequence[Picture], factors: Sequence[float], nuclei: float
+    ) -> float | None:
+        """Return the same of cells, around nuclei of this diameter; None where it does not matter."""
+        ...
+
+    def at(self, scale: Scale) -> Self:
+        """Return the segmenter for pictures of this scale."""
         ...
 
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; an empty segmentation where there is nothing to find."""
         ...
+
+
+PICTURES = 6
+"""Pictures that the scale of a data set is measured in, evenly over it."""
+
+TOLERANCE = 1.5
+"""Factor from which nuclei are of quite another size than those of training."""
+
+
+def some_samples(samples: Sequence[Sample]) -> list[Sample]:
+    """Return a few samples, evenly over all in the order of their ids."""
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    positions = np.linspace(0, len(ordered) - 1, min(PICTURES, len(ordered))).round().astype(int)
+    return [ordered[position] for position in np.unique(positions)]
+
+
+def readable_pictures(samples: Sequence[Sample]) -> list[Picture]:
+    """Read the pictures of some samples; unreadable ones, which `extract` lists as problems, do not count."""
+    pictures = []
+    for sample in samples:
+        with suppress(SampleError):
+            pictures.append(read_picture(sample))
+    return pictures
+
+
+def measure_scale(segmenter: Segmenter, pictures: Sequence[Picture], *, cells: bool) -> Scale:
+    """Return how large nuclei, and where asked for cells, are in pictures, in pixels of the median size."""
+    sizes = [one.pixel_size_um for one in pictures if one.pixel_size_um]
+    usual = float(np.median(sizes)) if sizes else None
+    factors = [one.pixel_size_um / usual if one.pixel_size_um and usual else 1.0 for one in pictures]
+    nuclei = segmenter.measure_nuclei(pictures, factors)
+    around = segmenter.measure_cells(pictures, factors, nuclei) if cells and nuclei else None
+    return Scale(nuclei_diameter=nuclei, cell_diameter=around, pixel_size_um=usual)
+
+
+def fit_scale(here: Scale, trained: Scale) -> tuple[Scale, float | None, str]:
+    """Find out how pictures compare with those that a model was trained on.
+
+    Nuclei of about the size of those of training are taken to be of exactly that size, so that pictures of
+    one scale are treated alike, with or without a pixel size.
+
+    Returns
+    -------
+    scale : Scale
+        What to expect in these pictures.
+    pixel_size_um : float or None
+        Of those that state none; None where the model knows no micrometres.
+    told : str
+        What the user has to know; empty where nothing is amiss.
+    """
+    known, stated = trained.pixel_size_um, here.pixel_size_um
+    expected = trained.nuclei_diameter * (known / stated if known and stated else 1)
+    ratio = here.nuclei_diameter / expected if here.nuclei_diameter and expected else 1.0
+    if 1 / TOLERANCE < ratio < TOLERANCE:
+        assumed = known and not stated
+        told = f"no pixel size is stated; {known:.4g} µm is assumed, as in training" if assumed else ""
+        return trained, stated or known, told
+    larger = trained.model_copy(
+        update={
+            "nuclei_diameter": round(trained.nuclei_diameter * ratio, 1),
+            "cell_diameter": trained.cell_diameter and round(trained.cell_diameter * ratio, 1),
+        }
+    )
+    if known and not stated:
+        size = known / ratio
+        return trained, size, f"no pixel size is stated; {size:.3g} µm is estimated from the nuclei"
+    where = (
+        f"at the stated pixel size of {stated:.4g} µm" if known else "in pixels, and the model knows no µm"
+    )
+    remedy = "check pixel_size_um" if known else "state pixel_size_um for the training pictures and these"
+    return larger, stated, f"nuclei are {ratio:.2g} times as large as in training {where}; {remedy}"
 
 
 def make_segmenter(name: str, **options: str | float | int | None) -> Segmenter:

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import PipelineError, SampleError
-from pipeline.core.files import read_signed, write_signed
+from pipeline.core.errors import PipelineError
 from pipeline.core.workers import check_device
+from pipeline.data.dataset_options import Scale
 from pipeline.data.masks import Segmentation
-from pipeline.data.pictures import Picture, read_picture
-from pipeline.data.samples import Sample
+from pipeline.data.pictures import Picture
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import CELL, NUCLEUS, estimate_diameter, find_objects
 from pipeline.segmentation.label_images import divide_cells, drop_debris, match
@@ -22,15 +20,13 @@ from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 Labels = NDArray[np.int32]
 
-PICTURES = 6
-"""Pictures that diameters of a data set are estimated from, evenly over it."""
-
 
 def make_cellpose(
     nuclei_weights: str = "shipped:nuclei",
     cell_weights: str = "shipped:cells",
     nuclei_diameter: float | None = None,
     cell_diameter: float | None = None,
+    pixel_size_um: float | None = None,
     device: str = "cpu",
 ) -> "CellposeSegmenter":
     """Return a segmenter with its weights found and checked.
@@ -40,7 +36,10 @@ def make_cellpose(
     nuclei_weights, cell_weights : str
         What `find_weights` takes.
     nuclei_diameter, cell_diameter : float, optional
-        Median diameters, in pixels, expected in the pictures; `calibrated` estimates those not given.
+        Median diameters, in pixels, expected in the pictures; `at` sets those not given.
+    pixel_size_um : float, optional
+        Side of these pixels in micrometres. A picture that states another one is expected to show its nuclei
+        and cells larger or smaller by as much.
     device : str
         Where the networks run: ``cpu``, ``cuda`` or ``cuda:1``.
 
@@ -53,7 +52,9 @@ def make_cellpose(
         if value is not None and not value > 1:
             raise PipelineError(f"{name} {value}: give the median diameter in pixels, above 1")
     nuclei, cells = find_weights(nuclei_weights), find_weights(cell_weights)
-    return CellposeSegmenter(nuclei, cells, nuclei_diameter, cell_diameter, check_device(device))
+    return CellposeSegmenter(
+        nuclei, cells, nuclei_diameter, cell_diameter, pixel_size_um, check_device(device)
+    )
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class CellposeSegmenter:
     cells: Weights
     nuclei_diameter: float | None = None
     cell_diameter: float | None = None
+    pixel_size_um: float | None = None
     device: str = "cpu"
     name: str = "cellpose"
     uses_torch: ClassVar[bool] = True
@@ -81,35 +83,33 @@ class CellposeSegmenter:
             "nuclei_inside": self.nuclei.inside,
             "cells_inside": self.cells.inside,
             "version": 4,
-        }
+        } | ({} if self.pixel_size_um is None else {"pixel_size_um": self.pixel_size_um})
 
-    def calibrated(self, samples: Sequence[Sample], record: Path) -> Self:
-        """Return the segmenter with the diameters of a data set, estimated on first use and recorded.
+    def measure_nuclei(self, pictures: Sequence[Picture], factors: Sequence[float]) -> float:
+        """Return the given diameter of nuclei, else the median of some pictures."""
+        planes = [network_planes("nuclei", one) for one in pictures]
+        return self.nuclei_diameter or estimate_diameter(
+            self.nuclei, planes, self.device, default=0.0, factors=factors
+        )
 
-        Given diameters stay. A record made with other weights is replaced.
-        """
-        if self.nuclei_diameter is not None and self.cell_diameter is not None:
-            return self
-        made_by = {"nuclei": self.nuclei.digest, "cells": self.cells.digest}
-        known = read_signed(record)
-        if known.get("weights") != made_by:
-            found = self.estimate_diameters(some_pictures(samples))
-            known = {"weights": made_by, "nuclei_diameter": found[0], "cell_diameter": found[1]}
-            write_signed(record, known)
-        return self.with_diameters(known["nuclei_diameter"], known["cell_diameter"])
-
-    def with_diameters(self, nuclei: float, cells: float) -> Self:
-        """Return the segmenter with diameters, in pixels, where it was given none."""
-        given = self.nuclei_diameter or nuclei, self.cell_diameter or cells
-        return replace(self, nuclei_diameter=given[0], cell_diameter=given[1])
-
-    def estimate_diameters(self, pictures: Sequence[Picture]) -> tuple[float, float]:
-        """Return the median diameters, in pixels, of the nuclei and the cells of some pictures."""
-        planes = {name: [network_planes(name, one) for one in pictures] for name in ("nuclei", "cells")}
-        nuclei = estimate_diameter(self.nuclei, planes["nuclei"], self.device)
+    def measure_cells(self, pictures: Sequence[Picture], factors: Sequence[float], nuclei: float) -> float:
+        """Return the given diameter of cells, else the median of some pictures."""
+        planes = [network_planes("cells", one) for one in pictures]
         # cells are larger than their nuclei, seldom more than five times
-        ladder = (1.5 * nuclei, 2.5 * nuclei, 4.0 * nuclei)
-        return nuclei, estimate_diameter(self.cells, planes["cells"], self.device, ladder, 2.5 * nuclei)
+        ladder, usual = (1.5 * nuclei, 2.5 * nuclei, 4.0 * nuclei), 2.5 * nuclei
+        return self.cell_diameter or estimate_diameter(
+            self.cells, planes, self.device, ladder, usual, factors=factors
+        )
+
+    def at(self, scale: Scale) -> Self:
+        """Return the segmenter that expects nuclei and cells of this scale."""
+        nuclei = scale.nuclei_diameter or NUCLEUS
+        return replace(
+            self,
+            nuclei_diameter=nuclei,
+            cell_diameter=scale.cell_diameter or 2.5 * nuclei,
+            pixel_size_um=scale.pixel_size_um,
+        )
 
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; empty where no nucleus is found."""
@@ -121,29 +121,13 @@ class CellposeSegmenter:
 
     def find(self, picture: Picture) -> tuple[Labels, Labels]:
         """Return label images of nuclei without debris, and of cells, as the networks see them: unmatched."""
-        nuclei = find_objects(
-            self.nuclei, network_planes("nuclei", picture), self.nuclei_diameter or NUCLEUS, self.device
-        )
+        sizes = self.pixel_size_um, picture.pixel_size_um
+        factor = sizes[0] / sizes[1] if sizes[0] and sizes[1] else 1.0
+        diameter = factor * (self.nuclei_diameter or NUCLEUS)
+        nuclei = find_objects(self.nuclei, network_planes("nuclei", picture), diameter, self.device)
         nuclei = drop_debris(nuclei, picture.pixel_size_um)
         if not nuclei.any():
             return nuclei, np.zeros_like(nuclei)
-        cells = find_objects(
-            self.cells, network_planes("cells", picture), self.cell_diameter or CELL, self.device
-        )
+        diameter = factor * (self.cell_diameter or CELL)
+        cells = find_objects(self.cells, network_planes("cells", picture), diameter, self.device)
         return nuclei, cells
-
-
-def some_pictures(samples: Sequence[Sample]) -> list[Picture]:
-    """Read pictures evenly over the samples, in the order of their ids; unreadable ones do not count."""
-    ordered = sorted(samples, key=lambda sample: sample.id)
-    positions = np.unique(np.linspace(0, len(ordered) - 1, min(PICTURES, len(ordered))).round().astype(int))
-    pictures, errors = [], []
-    for position in positions:
-        try:
-            pictures.append(read_picture(ordered[position]))
-        except SampleError as error:  # extract lists it among the problems
-            errors.append(error)
-    if not pictures:
-        why = f"; the first: {errors[0]}" if errors else ""
-        raise PipelineError(f"no readable picture to estimate diameters from{why}")
-    return pictures

@@ -187,14 +187,21 @@ def estimate_diameter(
     device: str = "cpu",
     ladder: Sequence[float] = LADDER,
     default: float = NUCLEUS,
+    factors: Sequence[float] | None = None,
 ) -> float:
     """Return the median diameter, in pixels, of the objects of some pictures.
+
+    Where pictures have pixels of different sizes, `factors` are these sizes over that of the result's.
 
     The middle of each picture is predicted at every diameter of the ladder; the step whose objects are
     best (see `quality`) is measured, and predicted once more at the diameter found. Pictures without
     objects do not count; without any, the default is returned.
     """
-    found = [_of_picture(weights, planes, device, ladder) for planes in pictures]
+    factors = factors or [1.0] * len(pictures)
+    found = [
+        factor * _of_picture(weights, planes, device, [step / factor for step in ladder])
+        for planes, factor in zip(pictures, factors, strict=True)
+    ]
     present = [diameter for diameter in found if diameter]
     return round(float(np.median(present)), 1) if present else default
 

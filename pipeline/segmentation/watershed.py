@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import ClassVar, Self
 
 import cv2
@@ -14,9 +13,9 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import reconstruction, remove_small_holes
 from skimage.segmentation import watershed
 
+from pipeline.data.dataset_options import Scale
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
-from pipeline.data.samples import Sample
 from pipeline.segmentation.label_images import drop_debris, match, median_area, median_diameter, smooth_labels
 
 Plane = NDArray[np.float32]
@@ -56,7 +55,16 @@ class WatershedSegmenter:
         """Return the parameters and the version of the method."""
         return {**asdict(self), "version": VERSION}
 
-    def calibrated(self, samples: Sequence[Sample], record: Path) -> Self:  # noqa: ARG002 - protocol
+    def measure_nuclei(self, pictures: Sequence[Picture], factors: Sequence[float]) -> float:
+        """Return the median diameter of the nuclei of some pictures."""
+        found = [median_diameter(self.find_nuclei(one.plane("nucleus"))) for one in pictures]
+        seen = [diameter * factor for diameter, factor in zip(found, factors, strict=True) if diameter]
+        return round(float(np.median(seen)), 1) if seen else 0.0
+
+    def measure_cells(self, pictures: Sequence[Picture], factors: Sequence[float], nuclei: float) -> None:
+        """Return nothing: cells are grown from nuclei, whatever their size."""
+
+    def at(self, scale: Scale) -> Self:  # noqa: ARG002 - protocol
         """Return itself: everything is relative to the nuclei of each picture."""
         return self
 

@@ -18,6 +18,7 @@ from pipeline.core.names import counted, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import blocks_of, share_out, workers
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
@@ -26,7 +27,9 @@ from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.measuring import (
     MASK_DIGITS,
     Chunk,
+    PixelSizes,
     family_parts,
+    fitted_segmenter,
     hash_parts,
     mask_key,
     measure_chunk,
@@ -54,6 +57,8 @@ class ExtractSummary(Summary):
         Pictures of which a person edited the label image.
     problems : list of Problem
         Samples that were skipped.
+    told : str
+        What is to be known about the scale of pictures that are measured for a model.
     """
 
     pictures: int
@@ -61,6 +66,7 @@ class ExtractSummary(Summary):
     measured: int
     edited: int
     problems: list[Problem]
+    told: str = ""
 
     def again(self) -> Self:
         """Return the same, nothing measured."""
@@ -80,6 +86,8 @@ class Extraction(BaseModel):
         Everything about it that changes a result, such as the digests of those weights.
     families : dict of str to int
         Version of every feature family.
+    scale : Scale or None
+        How large nuclei and cells were expected; None in models of older versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,6 +96,7 @@ class Extraction(BaseModel):
     options: dict[str, SegmenterOption]
     settings: dict[str, SegmenterOption]
     families: dict[str, int]
+    scale: Scale | None = None
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -135,6 +144,8 @@ class _Plan:
     problems: list[Problem]
     segmenter: Segmenter
     extraction: Extraction
+    sizes: PixelSizes
+    told: str
     pictures: dict[str, str]
 
     @property
@@ -168,7 +179,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def inputs(self, options: ExtractOptions) -> dict[str, str]:
         """Return fingerprints of the pictures and of how they are measured.
 
-        Diameters that are estimated follow from the pictures, the weights and what was measured before.
+        The scale that is measured follows from the pictures, the segmenter and what was measured before.
         """
         families = _versions(options)
         segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
@@ -182,6 +193,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             ),
             "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
+            "scale of the training": text_digest(options.model_dump()["trained"]),
             "perceptual hash": str(HASH_VERSION),
             "quality control": str(DOUBT_VERSION),
             **{f"family {family}": str(version) for family, version in families.items()},
@@ -235,7 +247,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         count = sum(len(chunk.samples) for chunk in chunks)
         passing = _measure(chunks, count, options.jobs, progress) if chunks else []
         _write_tables(plan, work, passing, progress)
-        return _summary(work, measured=count)
+        return _summary(work, count, plan.told)
 
 
 def is_of(images: Path, record: Record) -> bool:
@@ -288,22 +300,19 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
 def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
     samples, problems = find_samples(options.images, options.samples)
-    made = make_segmenter(options.segmenter, **options.segmenter_options)
     work = Workspace(options.work)
-    if made.uses_torch and None in made.settings().values() and not work.diameters.is_file():
-        progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
-    segmenter = made.calibrated(samples, work.diameters)
+    pictures = fingerprints(samples, work)
+    segmenter, scale, sizes, told = fitted_segmenter(options, samples, pictures, progress)
     settings = dict(segmenter.settings())
-    estimated = {name: settings[name] for name in ("nuclei_diameter", "cell_diameter") if name in settings}
+    fitted = {name: settings[name] for name in Scale.model_fields if name in settings}
     # where networks run is a matter of this machine, not of how the pictures were measured
     asked = {name: value for name, value in options.segmenter_options.items() if name != "device"}
     extraction = Extraction(
-        segmenter=segmenter.name, options=asked | estimated, settings=settings, families=families
+        segmenter=segmenter.name, options=asked | fitted, settings=settings, families=families, scale=scale
     )
-    pictures = fingerprints(samples, work)
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
-    return _Plan(samples, problems + refused, segmenter, extraction, pictures)
+    return _Plan(samples, problems + refused, segmenter, extraction, sizes, told, sizes.keyed(pictures))
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
@@ -337,6 +346,7 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
             listed=listed,
             hashed=hashed,
             segmenter=plan.segmenter,
+            sizes=plan.sizes,
             root=work.root,
         )
         for (_, listed, hashed, families), samples in todo.items()
@@ -420,7 +430,7 @@ def _join(
         advance(len(block))
 
 
-def _summary(work: Workspace, measured: int) -> ExtractSummary:
+def _summary(work: Workspace, measured: int, told: str) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
     return ExtractSummary(
         pictures=len(samples),
@@ -428,4 +438,5 @@ def _summary(work: Workspace, measured: int) -> ExtractSummary:
         measured=measured,
         edited=int((samples["mask"] == "edited").sum()),
         problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
+        told=told,
     )

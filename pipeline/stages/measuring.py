@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,20 +14,88 @@ from threadpoolctl import threadpool_limits
 
 import features
 from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
-from pipeline.core.files import UnreadableError, text_digest
+from pipeline.core.files import UnreadableError, read_signed, text_digest, write_signed
+from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import torch_threads
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION, perceptual_hash
 from pipeline.data.masks import Segmentation, mask_origins, read_matched_mask, write_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import CONTENT_DIGITS, Sample
-from pipeline.segmentation import Segmenter
+from pipeline.segmentation import (
+    Segmenter,
+    fit_scale,
+    make_segmenter,
+    measure_scale,
+    readable_pictures,
+    some_samples,
+)
+from pipeline.stages.options import ExtractOptions
 
 MASK_DIGITS = 16
 """Leading digits of a label image's digest that are in the key of what was measured in it."""
+
+
+class PixelSizes(NamedTuple):
+    """Which pixel sizes count: those stated, and for pictures without one the assumed, in micrometres."""
+
+    stated: bool = True
+    assumed: float | None = None
+
+    def of(self, picture: Picture) -> Picture:
+        """Return the picture with the pixel size that counts."""
+        size = (picture.pixel_size_um if self.stated else None) or self.assumed
+        return replace(picture, pixel_size_um=size)
+
+    def keyed(self, pictures: Mapping[str, str]) -> dict[str, str]:
+        """Return the digests of pictures, of which those that are measured otherwise than stated differ."""
+        if self == PixelSizes():
+            return dict(pictures)
+        return {
+            sample: digest[:CONTENT_DIGITS] + text_digest([digest[CONTENT_DIGITS:], *self])[:CONTENT_DIGITS]
+            for sample, digest in pictures.items()
+        }
+
+
+def fitted_segmenter(
+    options: ExtractOptions, samples: list[Sample], digests: Mapping[str, str], progress: Progress
+) -> tuple[Segmenter, Scale, PixelSizes, str]:
+    """Fit the segmenter to the pictures, or to those of training; say which pixel sizes count, and why."""
+    made, trained = make_segmenter(options.segmenter, **options.segmenter_options), options.trained
+    here = _measured_scale(made, samples, digests, options, progress)
+    if trained is None:
+        return made.at(here), here, PixelSizes(), ""
+    scale, assumed, told = fit_scale(here, trained)
+    if told:
+        progress.note(told)
+    sizes = PixelSizes(assumed=assumed) if trained.pixel_size_um else PixelSizes(stated=False)
+    return made.at(scale), scale, sizes, told
+
+
+def _measured_scale(
+    made: Segmenter,
+    samples: list[Sample],
+    digests: Mapping[str, str],
+    options: ExtractOptions,
+    progress: Progress,
+) -> Scale:
+    """Measure the scale of a data set once; it holds as long as any of its pictures is there."""
+    record, is_new = Workspace(options.work).diameters, options.trained is None
+    made_by = text_digest([made.name, dict(made.settings()), is_new])
+    known = read_signed(record)
+    if known.get("made_by") != made_by or not {*known["pictures"]} & {*digests.values()}:
+        if made.uses_torch and None in made.settings().values():
+            progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
+        some = some_samples(samples)
+        scale = measure_scale(made, readable_pictures(some), cells=is_new)
+        pictures = [digests[sample.id] for sample in some]
+        known = {"made_by": made_by, "pictures": pictures, "scale": scale.model_dump()}
+        write_signed(record, known)
+    return Scale.model_validate(known["scale"])
 
 
 @dataclass(frozen=True)
@@ -45,6 +114,7 @@ class Chunk:
     listed, hashed : bool
         Whether the rows of the segmentation, and the perceptual hashes, are there already.
     segmenter : Segmenter
+    sizes : PixelSizes
     root : Path
         The work folder.
     """
@@ -57,6 +127,7 @@ class Chunk:
     listed: bool
     hashed: bool
     segmenter: Segmenter
+    sizes: PixelSizes
     root: Path
 
 
@@ -157,7 +228,7 @@ class _Measured:
 def _measure(sample: Sample, pictures: str, mask: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
     """Measure one sample; whatever goes wrong with it alone is its problem, never the run's."""
     try:
-        picture = read_picture(sample)
+        picture = chunk.sizes.of(read_picture(sample))
         found, digest = _segment(sample, picture, mask, mask_key(pictures, chunk.made_by), chunk, work)
         return _measure_picture(sample.id, row_key(pictures, digest), picture, found, chunk.families)
     except SampleError as error:

@@ -24,6 +24,7 @@ from pipeline.data.dataset_options import (
     Outputs,
     Overwrite,
     Samples,
+    Scale,
     Training,
     Work,
 )
@@ -128,10 +129,15 @@ class ExtractOptions(SegmenterOptions):
         None, description="Feature families to measure, separated by commas; all unless given."
     )
     nuclei_diameter: Annotated[float | None, Shown(panel=SEGMENTING)] = Field(
-        None, ge=1, description="Diameter of nuclei in pixels; estimated once unless given."
+        None,
+        ge=1,
+        description="Diameter of nuclei in pixels, of the median pixel size; estimated once unless given.",
     )
     cell_diameter: Annotated[float | None, Shown(panel=SEGMENTING)] = Field(
         None, ge=1, description="The same, of whole cells."
+    )
+    trained: Annotated[Scale | None, Shown(hidden=True)] = Field(
+        None, description="Scale of a model's training pictures, like which these are measured."
     )
     strict: Annotated[bool, Shown(flag="--strict/--no-strict")] = Field(
         False, description="Exit with status 1 if any sample was skipped."

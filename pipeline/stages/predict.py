@@ -17,6 +17,7 @@ from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import (
     Progress,
+    Record,
     Stage,
     Summary,
     execute,
@@ -27,6 +28,7 @@ from pipeline.core.stage import (
 )
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
+from pipeline.data.dataset_options import Scale
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
 from pipeline.data.quality_control import doubt
@@ -39,6 +41,10 @@ from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
 """What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
+
+
+_BEGINNINGS = b"Id,locations", b"Id,Predicted"
+"""How tables of predictions begin."""
 
 
 class PredictSummary(Summary):
@@ -88,6 +94,23 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         """Return the table of predictions."""
         return (options.output,)
 
+    def check_replaced(
+        self,
+        options: PredictOptions,
+        record: Record | None,
+        now: Mapping[str, str],  # noqa: ARG002
+    ) -> None:
+        """Refuse to write over what is no table of predictions."""
+        path = options.output
+        if not path.exists() or (record is not None and path.is_file()):
+            return
+        start = b"a folder"
+        if path.is_file():
+            with path.open("rb") as stream:
+                start = stream.read(len(_BEGINNINGS[0]))
+        if start and start not in _BEGINNINGS:
+            raise PipelineError(f"{path}: is there, but no table of predictions; give another --output")
+
     def record(self, options: PredictOptions) -> Path:
         """Return one record for each output: several may share a work folder."""
         return Workspace(options.work).record(f"{self.name}-{slug(options.output.name)}")
@@ -103,13 +126,16 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         model = open_model(options.model)
         given = _read_given(options, model, progress.note)
         extraction = _extract_options(options, model.card)
-        problems = [] if extraction is None else execute(Extract(), extraction, progress).problems
+        measured = None if extraction is None else execute(Extract(), extraction, progress)
+        problems = measured.problems if measured else []
         table, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
-        seen = _looked_at(options, measured=extraction is not None)
+        seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
+        if measured and measured.told:
+            answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
         with replacing(options.output) as temporary:
             write = _write_kaggle if options.format == "kaggle" else _write_csv
             write(temporary, answers, prediction.probability)
@@ -193,6 +219,8 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
         trained.check_families()
         trained.repeat_segmenter(options.segmenter_options)
         asked = trained.options | options.segmenter_options
+        if trained.scale is not None:
+            asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
         return ExtractOptions.model_validate(
             {
                 **asked,
@@ -202,6 +230,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 "segmenter": trained.segmenter,
                 "families": tuple(trained.families),
                 "jobs": options.jobs,
+                "trained": trained.scale,
             }
         )
     except (ValidationError, TypeError) as error:
@@ -262,6 +291,9 @@ def _read_columns(
         absent = table.index.difference(given[path].index)
         problems += unmatched(absent, path.name, "no embedding", "add its row")
     table = table.drop([one.sample for one in problems], errors="ignore")
+    for path in options.outputs:  # what one network lacks, the others may make up for
+        absent = table.index.difference(given[path].dropna(how="all").index)
+        problems += unmatched(absent, path.name, "no prediction", "add its row; it counts as unknown")
     for one in tables:
         table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]

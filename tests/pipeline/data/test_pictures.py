@@ -1,5 +1,7 @@
 """Reading pictures: depth, pixel size, and every kind of damage."""
 
+import errno
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tifffile
 from PIL import Image
 
 from pipeline.core.errors import SampleError
+from pipeline.data import pictures
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
 
@@ -91,6 +94,29 @@ def test_a_damaged_channel_names_its_file_and_a_remedy(tmp_path, write_sample, d
         read_picture(sample)
     assert caught.value.problem.file == "a_blue.png"
     assert caught.value.problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), r"cannot be read now \(Permission denied\)"),
+        (OSError(errno.ESTALE, "Stale file handle"), r"cannot be read now \(Stale file handle\)"),
+        (MemoryError(), "too little memory"),
+    ],
+)
+def test_what_is_no_fault_of_the_file_is_to_be_tried_again(
+    tmp_path, write_sample, monkeypatch, error, reason
+):
+    write_sample(tmp_path, "a")
+    sample = only_sample(tmp_path)
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(pictures, "read_plane", refuse)
+    with pytest.raises(SampleError, match=reason) as caught:
+        read_picture(sample)
+    assert caught.value.problem.is_passing
 
 
 def read_or_problem(sample):

@@ -1,13 +1,21 @@
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from pipeline.core.errors import PipelineError
+from pipeline.data.dataset_options import Scale
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import Sample
-from pipeline.segmentation import cellpose, inference, make_segmenter
+from pipeline.segmentation import (
+    PICTURES,
+    cellpose,
+    fit_scale,
+    inference,
+    make_segmenter,
+    measure_scale,
+    some_samples,
+)
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.inference import NUCLEUS, Prediction, estimate_diameter
 from pipeline.segmentation.network import Weights
@@ -62,38 +70,91 @@ def segmenter():
     return CellposeSegmenter(Weights(None, "a", 17.0), Weights(None, "b", 30.0))
 
 
-def test_diameters_are_estimated_once_recorded_and_reused(tmp_path, monkeypatch, segmenter):
-    calls = []
-    monkeypatch.setattr(cellpose, "some_pictures", lambda samples: calls.append(samples) or [])
-    monkeypatch.setattr(CellposeSegmenter, "estimate_diameters", lambda *_: (41.0, 93.0))
-    record = tmp_path / "diameters.json"
-    first = segmenter.calibrated([], record)
-    second = segmenter.calibrated([], record)
-    assert first == second
-    assert (first.nuclei_diameter, first.cell_diameter) == (41.0, 93.0)
-    assert json.loads(record.read_text())["nuclei_diameter"] == 41.0
-    assert len(calls) == 1
-    CellposeSegmenter(Weights(None, "other", 17.0), Weights(None, "b", 30.0)).calibrated([], record)
-    assert len(calls) == 2
+class Sees:
+    """A segmenter that sees nuclei of the brightness of the first pixel, in pixels."""
+
+    def measure_nuclei(self, pictures, factors):
+        sizes = [float(one.pixels[2, 0, 0]) * f for one, f in zip(pictures, factors, strict=True)]
+        return float(np.median(sizes)) if sizes else 0.0
+
+    def measure_cells(self, pictures, factors, nuclei):  # noqa: ARG002 - the protocol's names
+        return 3 * nuclei
 
 
-def test_given_diameters_and_other_segmenters_are_left_alone(tmp_path, segmenter):
-    given = segmenter.with_diameters(50.0, 100.0)
-    assert given.calibrated([], tmp_path / "record") is given
+def seen(diameter, pixel_size_um=None):
+    return Picture(np.full((4, 2, 2), diameter, np.float32), pixel_size_um)
+
+
+def test_the_scale_of_a_data_set_is_in_pixels_of_its_median_size():
+    plain = measure_scale(Sees(), [seen(30), seen(40), seen(50)], cells=True)
+    assert (plain.nuclei_diameter, plain.cell_diameter, plain.pixel_size_um) == (40, 120, None)
+    mixed = [seen(40, 0.1), seen(80, 0.05), seen(42, 0.1)]
+    assert measure_scale(Sees(), mixed, cells=False).nuclei_diameter == 40
+    assert measure_scale(Sees(), mixed, cells=False).pixel_size_um == 0.1
+    assert measure_scale(Sees(), [], cells=True).nuclei_diameter == 0
+
+
+def test_a_segmenter_expects_what_the_pixel_size_of_each_picture_says(monkeypatch, segmenter):
+    expected = []
+
+    def find(_weights, planes, diameter, _device):
+        expected.append(round(diameter, 6))
+        return np.ones(planes.shape[1:], np.int32)
+
+    monkeypatch.setattr(cellpose, "find_objects", find)
+    fitted = segmenter.at(Scale(nuclei_diameter=40.0, cell_diameter=90.0, pixel_size_um=0.1))
+    for size in (None, 0.1, 0.025):
+        fitted.find(Picture(np.zeros((4, 300, 300), np.float32), size))
+    assert expected == [40, 90, 40, 90, 160, 360]
+    assert fitted.settings()["pixel_size_um"] == 0.1
+    assert "pixel_size_um" not in segmenter.at(TRAINED[False]).settings()
+
+
+TRAINED = {False: Scale(nuclei_diameter=40, cell_diameter=90, pixel_size_um=None)}
+TRAINED[True] = TRAINED[False].model_copy(update={"pixel_size_um": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("known", "here", "stated", "nuclei", "assumed", "told"),
+    [
+        (False, 44, None, 40, None, ""),
+        (False, 44, 0.1, 40, 0.1, ""),
+        (False, 0, None, 40, None, ""),
+        (False, 160, None, 160, None, "4 times as large as in training in pixels"),
+        (True, 44, 0.1, 40, 0.1, ""),
+        (True, 176, 0.025, 40, 0.025, ""),
+        (True, 44, None, 40, 0.1, "no pixel size is stated; 0.1 µm is assumed, as in training"),
+        (True, 160, None, 40, 0.025, "no pixel size is stated; 0.025 µm is estimated"),
+        (
+            True,
+            160,
+            0.1,
+            160,
+            0.1,
+            "4 times as large as in training at the stated pixel size of 0.1 µm;",
+        ),
+        (True, 10, 0.1, 10, 0.1, "0.25 times as large"),
+    ],
+)
+def test_pictures_are_compared_with_those_of_training(known, here, stated, nuclei, assumed, told):
+    found = Scale(nuclei_diameter=here, cell_diameter=None, pixel_size_um=stated)
+    scale, size, said = fit_scale(found, TRAINED[known])
+    assert (scale.nuclei_diameter, size) == (nuclei, assumed)
+    assert scale.cell_diameter == 90 * nuclei / 40
+    assert scale.pixel_size_um == (0.1 if known else None)
+    assert told in said
+    assert bool(told) == bool(said)
+
+
+def test_given_diameters_stay_and_the_watershed_needs_none(segmenter):
+    given = replace(segmenter, nuclei_diameter=50.0, cell_diameter=100.0)
+    assert measure_scale(given, [], cells=True).cell_diameter == 100.0
     watershed = make_segmenter("watershed")
-    assert watershed.calibrated([], tmp_path / "record") is watershed
-    assert not (tmp_path / "record").exists()
-    half = CellposeSegmenter(segmenter.nuclei, segmenter.cells, nuclei_diameter=20.0)
-    assert half.with_diameters(50.0, 100.0).nuclei_diameter == 20.0
+    assert watershed.at(TRAINED[True]) is watershed
 
 
-def test_a_few_pictures_evenly_over_the_samples_are_read(monkeypatch):
-    seen = []
-    picture = Picture(np.zeros((4, 2, 2), np.float32))
-    monkeypatch.setattr(cellpose, "read_picture", lambda sample: seen.append(sample.id) or picture)
+def test_a_few_pictures_evenly_over_the_samples_are_read():
     samples = [Sample(f"s{number:03}", ()) for number in range(100)]
-    assert len(cellpose.some_pictures(samples[::-1])) == cellpose.PICTURES
-    assert seen[0] == "s000"
-    assert seen[-1] == "s099"
-    with pytest.raises(PipelineError, match="no readable picture"):
-        cellpose.some_pictures([])
+    chosen = [sample.id for sample in some_samples(samples[::-1])]
+    assert (len(chosen), chosen[0], chosen[-1]) == (PICTURES, "s000", "s099")
+    assert some_samples([]) == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.weights import SHIPPED
+from pipeline.data.dataset_options import Scale
 from pipeline.data.pictures import Picture
 from pipeline.data.samples import CHANNELS
 from pipeline.segmentation import make_segmenter
@@ -19,7 +20,7 @@ from pipeline.simulation.proteins import protein
 def segmenter():
     made = make_segmenter("cellpose")
     assert isinstance(made, CellposeSegmenter)
-    return made.with_diameters(38.0, 85.0)
+    return made.at(Scale(nuclei_diameter=38.0, cell_diameter=85.0, pixel_size_um=None))
 
 
 @pytest.mark.parametrize("name", ["nuclei", "cells"])

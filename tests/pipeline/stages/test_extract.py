@@ -256,6 +256,7 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
         "edited label images",
         "groups of the samples",
         "segmenter",
+        "scale of the training",
         "perceptual hash",
         "quality control",
         *families,
