@@ -82,7 +82,7 @@ def agreed_size(stated: float | None, found: Mapping[str, Sides]) -> float | Non
     """
     if stated is not None:
         return check_plausible(stated)
-    known = {name: width for name, (width, _) in found.items() if width is not None}
+    known = {name: side for name, (width, height) in found.items() if (side := width or height)}
     for name, (width, height) in found.items():
         if width and height and not _alike(width, height):
             reason = f"pixels of {name} are {width:g} µm wide and {height:g} µm high"

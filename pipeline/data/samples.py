@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import check_readable, text_digest
-from pipeline.core.names import is_safe_id
+from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.pixel_sizes import check_plausible
-from pipeline.data.table_files import MISSING
+from pipeline.data.table_files import MISSING, load
 from pipeline.data.tables import read_table, unmatched
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
@@ -198,7 +198,12 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     problems, resolved = {}, functools.cache(os.path.realpath)
     for sample in samples:
         for path in sample.paths:
-            real = resolved(path if path.is_symlink() else path.parent)
+            try:
+                real = resolved(path if path.is_symlink() else path.parent)
+            except OSError as error:
+                reason = f"cannot be looked for ({error.strerror})"
+                problems[sample.id] = Problem(sample.id, path.name[:80], reason, "give the path of a file")
+                continue
             if not Path(real).is_relative_to(resolved(images)):
                 reason = f"is a link to {real}, outside the folder of pictures"
                 problems[sample.id] = Problem(sample.id, path.name, reason, f"copy the file into {images}")
@@ -207,6 +212,7 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
 
 def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
     table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"))
+    _check_optional(path, table.columns)
     columns = _channel_columns(path, table.columns)
     repeated = table["Id"].duplicated(keep=False)
     problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
@@ -218,6 +224,17 @@ def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
             reason, _, remedy = str(error).partition("; ")
             problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
     return samples, problems
+
+
+def _check_optional(path: Path, read: Iterable[str]) -> None:
+    """Refuse a column of pixel sizes or groups under a name that would not be read."""
+    names, _ = load(path, (), numbers=False)
+    for option in {"pixel_size_um", "group"} - set(read):
+        alike = [name for name in names if slug(name).startswith(option.partition("_")[0])]
+        if alike:
+            raise PipelineError(
+                f"{path}: column '{alike[0]}' would not be read; call it '{option}', or otherwise"
+            )
 
 
 def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:

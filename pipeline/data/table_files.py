@@ -88,7 +88,7 @@ def load(path: Path, text: Sequence[str], *, numbers: bool) -> tuple[list[str], 
     sources = {".parquet": _parquet, ".npz": _npz, ".csv": _csv, ".tsv": _csv}
     opened = sources.get(path.suffix.lower(), None if numbers else _csv)
     if not path.exists():
-        raise PipelineError(f"{path}: no such file; give the path of a table with {' or '.join(text)}")
+        raise PipelineError(f"{path}: no such file; give the path of a table with a column {text[0]}")
     if opened is None:
         raise PipelineError(f"{path}: cannot read '{path.suffix}' files; give a csv, parquet or npz table")
     try:
@@ -239,10 +239,22 @@ def _parquet(path: Path, _wanted: Sequence[str]) -> _Source:
     check_bytes(_NUMBER_BYTES * rows * len(fields), "in memory, the table")
 
     def read(text: Sequence[int], numbers: Sequence[int]) -> Mapping[int, Values]:
-        table = file.read([fields[number].name for number in (*text, *numbers)])
+        names = [fields[number].name for number in (*text, *numbers)]
+        written = [field.name for field in fields if field.name in names and _is_text(field.type)]
+        table = pq.read_table(path, columns=names, read_dictionary=written)
+        unpacked = 0
+        for chunk in (chunk for name in names for chunk in table[name].chunks):
+            if pa.types.is_dictionary(chunk.type) and _is_text(chunk.type.value_type):
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                unpacked += pc.sum(lengths, min_count=0).as_py()
+        check_bytes(unpacked, "in memory, the text")
         return {number: table[fields[number].name] for number in (*text, *numbers)}
 
     return _Source([field.name for field in fields], read)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _npz(path: Path, _wanted: Sequence[str]) -> _Source:

@@ -139,7 +139,12 @@ def _check_segments(page: "TiffPage", size: int) -> None:
 def _as_brightness(page: "TiffPage", values: NDArray[np.generic]) -> Stored:
     """Apply what the header says about the numbers: the palette, their bits, or that 0 is white."""
     whole = values.astype(np.uint8 if page.bitspersample <= 8 else np.uint16, copy=False)
-    pixels = _ome_pixels(page.description)
+    size = [str(page.imagewidth), str(page.imagelength)]
+    pixels = [
+        one
+        for one in _ome_pixels(page.description)
+        if [one.get("SizeX"), one.get("SizeY")] in (size, [None] * 2)
+    ]  # a header of other sizes came along when the picture was enlarged or reduced
     sides = _same([(_side(one, "X"), _side(one, "Y")) for one in pixels]) or _imagej_sides(page)
     if page.photometric == 3:
         palette = np.asarray(page.colormap).T

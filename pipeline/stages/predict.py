@@ -17,11 +17,13 @@ from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import (
     Progress,
+    Record,
     Stage,
     Summary,
     execute,
     file_inputs,
     option_inputs,
+    read_made,
     read_record,
     table_inputs,
 )
@@ -40,6 +42,10 @@ from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
 """What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
+
+
+_BEGINNINGS = b"Id,locations", b"Id,Predicted"
+"""How tables of predictions begin."""
 
 
 class PredictSummary(Summary):
@@ -88,6 +94,23 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     def outputs(self, options: PredictOptions) -> tuple[Path, ...]:
         """Return the table of predictions."""
         return (options.output,)
+
+    def check_replaced(
+        self,
+        options: PredictOptions,
+        record: Record | None,
+        now: Mapping[str, str],  # noqa: ARG002
+    ) -> None:
+        """Refuse to write over what is no table of predictions."""
+        path = options.output
+        if not path.exists() or (record is not None and path.is_file()):
+            return
+        start = b"a folder"
+        if path.is_file():
+            with path.open("rb") as stream:
+                start = stream.read(len(_BEGINNINGS[0]))
+        if start and start not in _BEGINNINGS:
+            raise PipelineError(f"{path}: is there, but no table of predictions; give another --output")
 
     def record(self, options: PredictOptions) -> Path:
         """Return one record for each output: several may share a work folder."""
@@ -269,6 +292,9 @@ def _read_columns(
         absent = table.index.difference(given[path].index)
         problems += unmatched(absent, path.name, "no embedding", "add its row")
     table = table.drop([one.sample for one in problems], errors="ignore")
+    for path in options.outputs:  # what one network lacks, the others may make up for
+        absent = table.index.difference(given[path].dropna(how="all").index)
+        problems += unmatched(absent, path.name, "no prediction", "add its row; it counts as unknown")
     for one in tables:
         table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]
@@ -309,7 +335,7 @@ def _embedded(
 def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
     """Return every picture's number of cells, where they were segmented, and what is wrong with it."""
     if measured:
-        table = pd.read_parquet(Workspace(options.work).samples, columns=["Id", "cells", "doubt"])
+        table = read_made(Workspace(options.work).samples, ["Id", "cells", "doubt"])
         return table.set_index("Id")
     found: dict[str, str] = {}
     for sample in find_samples(options.images, options.samples)[0] if options.images else ():

@@ -106,17 +106,6 @@ def refusal(ended: Ended) -> str:
     return last
 
 
-NOT_YET = Path(__file__).with_name("not_yet.txt")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Expect what is not yet right to fail; once it is right, its line in the list must go."""
-    listed = set(NOT_YET.read_text(encoding="utf-8").splitlines()) if NOT_YET.exists() else set()
-    for item in items:
-        if ascii(item.nodeid) in listed:
-            item.add_marker(pytest.mark.xfail(strict=True, reason="not yet right"))
-
-
 TRAINING = ["--folds", 3, "--trials", 0, "--boosters", "lightgbm", "--jobs", 1]
 
 

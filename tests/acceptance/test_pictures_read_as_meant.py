@@ -31,12 +31,14 @@ def with_pixel_size(folder: Path, name: str, pixels: str) -> None:
     write_tiff(folder, name, PLANES, description=ome_header(pixels), metadata=None)
 
 
-@pytest.mark.parametrize("size", ["NaN", "-0.3", "0", "INF", "-INF", "", "unknown"])
-def test_a_pixel_size_that_is_no_length_is_unknown(extract: Extraction, images, size):
-    with_pixel_size(images, "other", f'PhysicalSizeX="{size}" PhysicalSizeXUnit="{MICRO}"')
+def test_a_pixel_size_that_is_no_length_is_unknown(extract: Extraction, images):
+    sizes = ["NaN", "-0.3", "0", "INF", "-INF", "", "unknown"]
+    for k, size in enumerate(sizes):
+        with_pixel_size(images, f"p{k}", f'PhysicalSizeX="{size}" PhysicalSizeXUnit="{MICRO}"')
     found = extract(images)
-    assert_same_picture(found, "other")
-    assert math.isnan(found.samples.loc["other", "pixel_size_um"])
+    for k, size in enumerate(sizes):
+        assert_same_picture(found, f"p{k}")
+        assert math.isnan(found.samples.loc[f"p{k}", "pixel_size_um"]), size
 
 
 def test_a_pixel_size_that_is_no_number_in_a_header_of_imagej_is_unknown(extract: Extraction, images):
@@ -57,39 +59,50 @@ def test_dots_per_inch_of_a_screen_are_not_taken_for_a_microscopes(extract: Extr
         assert_skipped(found, "other", "352.")
 
 
-@pytest.mark.parametrize("size", ["320", "0.0003", "-1", "1e300"])
-def test_a_pixel_size_of_the_user_that_no_microscope_has_is_a_problem_of_its_sample(
-    extract: Extraction, images, tmp_path, size
+def test_pixel_sizes_of_the_user_that_no_microscope_has_are_problems_of_their_samples(
+    extract: Extraction, images, tmp_path
 ):
-    write_png(images, "other", field(1))
-    rows = [[name, *(f"{name}_{colour}.png" for colour in COLOURS)] for name in ("good", "other")]
-    samples = [[*rows[0], "0.32"], [*rows[1], size]]
-    table = write_table(tmp_path / "samples.csv", ["Id", *COLOURS, "pixel_size_um"], samples)
+    sizes = ["320", "0.0003", "-1", "1e300"]
+    for k in range(4):
+        write_png(images, f"p{k}", field(1))
+    names = ["good", *(f"p{k}" for k in range(4))]
+    rows = [
+        [name, *(f"{name}_{colour}.png" for colour in COLOURS), size]
+        for name, size in zip(names, ["0.32", *sizes], strict=True)
+    ]
+    table = write_table(tmp_path / "samples.csv", ["Id", *COLOURS, "pixel_size_um"], rows)
     found = extract(images, "--samples", table)
-    assert_skipped(found, "other", f"{float(size):g}")
+    for name, size in zip(names[1:], sizes, strict=True):
+        assert_skipped(found, name, f"{float(size):g}")
 
 
-@pytest.mark.parametrize("ending", ["ome.tif", "ome.tiff", "OME.TIF", "TIF", "tiff"])
-def test_endings_of_tiff_files_are_found(extract: Extraction, images, ending):
+def test_endings_of_tiff_files_are_found(extract: Extraction, images):
     header = ome_header(f'PhysicalSizeX="0.3" PhysicalSizeXUnit="{MICRO}"')
-    write_tiff(images, "other", PLANES, ending, description=header, metadata=None)
+    endings = ["ome.tif", "ome.tiff", "OME.TIF", "TIF", "tiff"]
+    for k, ending in enumerate(endings):
+        write_tiff(images, f"p{k}", PLANES, ending, description=header, metadata=None)
     found = extract(images)
-    assert found.samples.loc["other", "pixel_size_um"] == pytest.approx(0.3)
     means = found.features[[f"field__intensity__mean__{channel}" for channel in ("protein", "nucleus", "er")]]
-    pd.testing.assert_series_equal(means.loc["other"], means.loc["good"], check_names=False, check_exact=True)
+    for k, ending in enumerate(endings):
+        assert found.samples.loc[f"p{k}", "pixel_size_um"] == pytest.approx(0.3), ending
+        pd.testing.assert_series_equal(
+            means.loc[f"p{k}"], means.loc["good"], check_names=False, check_exact=True
+        )
 
 
-@pytest.mark.parametrize("stem", ["other", "exported", None])
-def test_a_plane_with_the_header_of_its_whole_set_is_that_plane(extract: Extraction, images, stem):
+def test_a_plane_with_the_header_of_its_whole_set_is_that_plane(extract: Extraction, images):
     """As Bio-Formats splits channels: named as in the header, renamed, and without the others' names."""
-    data = ""
-    for k, colour in enumerate(COLOURS):
-        name = f' FileName="{stem}_{colour}.tif"' if stem else ""
-        key = f"<UUID{name}>urn:uuid:{uuid.UUID(int=k + 1)}</UUID>"
-        data += f'<TiffData FirstC="{k}" FirstZ="0" FirstT="0" IFD="0" PlaneCount="1">{key}</TiffData>'
-    header = ome_header("", channels=4, data=data)
-    write_tiff(images, "other", PLANES, description=header, metadata=None)
-    assert_same_picture(extract(images), "other")
+    for name, stem in (("same", "same"), ("renamed", "exported"), ("unnamed", None)):
+        data = ""
+        for k, colour in enumerate(COLOURS):
+            file = f' FileName="{stem}_{colour}.tif"' if stem else ""
+            key = f"<UUID{file}>urn:uuid:{uuid.UUID(int=k + 1)}</UUID>"
+            data += f'<TiffData FirstC="{k}" FirstT="0" FirstZ="0" IFD="0" PlaneCount="1">{key}</TiffData>'
+        header = ome_header("", channels=4, data=data)
+        write_tiff(images, name, PLANES, description=header, metadata=None)
+    found = extract(images)
+    for name in ("same", "renamed", "unnamed"):
+        assert_same_picture(found, name)
 
 
 def test_a_file_that_holds_all_channels_is_told(extract: Extraction, images):
@@ -99,31 +112,33 @@ def test_a_file_that_holds_all_channels_is_told(extract: Extraction, images):
     assert_skipped(extract(images), "other", "other_")
 
 
-@pytest.mark.parametrize(
-    ("depth", "compression"), [("uint8", None), ("uint16", None), ("uint16", "lzw"), ("uint8", "zlib")]
-)
-def test_min_is_white_is_read_as_meant(extract: Extraction, images, depth, compression):
-    top = np.iinfo(depth).max
-    white = {colour: (top - plane.astype(depth) * (top // 255)) for colour, plane in PLANES.items()}
-    write_tiff(images, "other", white, photometric="miniswhite", compression=compression, metadata=None)
-    assert_same_picture(extract(images), "other")
+def test_min_is_white_is_read_as_meant(extract: Extraction, images):
+    forms = [("uint8", None), ("uint16", None), ("uint16", "lzw"), ("uint8", "zlib")]
+    for k, (depth, compression) in enumerate(forms):
+        top = np.iinfo(depth).max
+        white = {colour: (top - plane.astype(depth) * (top // 255)) for colour, plane in PLANES.items()}
+        options = {"photometric": "miniswhite", "compression": compression, "metadata": None}
+        write_tiff(images, f"p{k}", white, **options)
+    found = extract(images)
+    for k in range(len(forms)):
+        assert_same_picture(found, f"p{k}")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"byteorder": ">"},
-        {"tile": (32, 32), "compression": "deflate", "predictor": True},
-        {"compression": "lzw", "bigtiff": True},
-        {"rowsperstrip": 7},
-        {"photometric": "palette", "colormap": np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))},
-        {"resolution": (300, 300), "resolutionunit": "INCH"},
-    ],
-    ids=["big-endian", "tiles", "bigtiff", "strips", "grey palette", "dots per inch"],
-)
-def test_tiff_in_another_form_is_the_same(extract: Extraction, images, options):
-    write_tiff(images, "other", PLANES, metadata=None, **options)
-    assert_same_picture(extract(images), "other")
+def test_tiff_in_another_form_is_the_same(extract: Extraction, images):
+    grey = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
+    forms = {
+        "big_endian": {"byteorder": ">"},
+        "tiles": {"tile": (32, 32), "compression": "deflate", "predictor": True},
+        "bigtiff": {"compression": "lzw", "bigtiff": True},
+        "strips": {"rowsperstrip": 7},
+        "palette": {"photometric": "palette", "colormap": grey},
+        "dots_per_inch": {"resolution": (300, 300), "resolutionunit": "INCH"},
+    }
+    for name, options in forms.items():
+        write_tiff(images, name, PLANES, metadata=None, **options)
+    found = extract(images)
+    for name in forms:
+        assert_same_picture(found, name)
 
 
 def test_twelve_bits_are_read_as_the_file_states_them(extract: Extraction, images):
@@ -204,28 +219,26 @@ def test_jpegs_of_the_human_protein_atlas_are_read_and_its_composites_left_alone
     assert means["other"] == pytest.approx(means["good"], rel=0.1)
 
 
-@pytest.mark.parametrize("kind", ["rgb", "rgba", "palette", "rgb.tif"])
-def test_grey_in_another_form_is_grey(extract: Extraction, images, kind):
+def test_grey_in_another_form_is_grey(extract: Extraction, images):
     for colour, plane in PLANES.items():
-        path = images / f"other_{colour}.png"
-        if kind == "palette":
-            Image.fromarray(plane).convert("P").save(path)
-        elif kind == "rgba":
-            Image.fromarray(np.dstack([plane, plane, plane, np.full_like(plane, 255)])).save(path)
-        elif kind == "rgb":
-            Image.fromarray(np.dstack([plane] * 3)).save(path)
-        else:
-            tifffile.imwrite(path.with_suffix(".tif"), np.dstack([plane] * 3), photometric="rgb")
-    assert_same_picture(extract(images), "other")
+        Image.fromarray(plane).convert("P").save(images / f"palette_{colour}.png")
+        Image.fromarray(np.dstack([plane] * 3)).save(images / f"rgb_{colour}.png")
+        opaque = np.dstack([plane, plane, plane, np.full_like(plane, 255)])
+        Image.fromarray(opaque).save(images / f"rgba_{colour}.png")
+        tifffile.imwrite(images / f"tiff_{colour}.tif", np.dstack([plane] * 3), photometric="rgb")
+    found = extract(images)
+    for name in ("palette", "rgb", "rgba", "tiff"):
+        assert_same_picture(found, name)
 
 
-@pytest.mark.parametrize("kind", ["mixed", "palette"])
-def test_a_picture_of_several_colours_is_refused(extract: Extraction, images, kind):
-    shown = np.dstack([PLANES["red"], PLANES["green"], PLANES["blue"]])
+def test_pictures_of_several_colours_are_refused(extract: Extraction, images):
+    shown = Image.fromarray(np.dstack([PLANES["red"], PLANES["green"], PLANES["blue"]]))
     for colour in COLOURS:
-        picture = Image.fromarray(shown)
-        (picture.quantize(16) if kind == "palette" else picture).save(images / f"other_{colour}.png")
-    assert_skipped(extract(images), "other", "other_", "colour")
+        shown.save(images / f"mixed_{colour}.png")
+        shown.quantize(16).save(images / f"palette_{colour}.png")
+    found = extract(images)
+    for name in ("mixed", "palette"):
+        assert_skipped(found, name, f"{name}_", "colour")
 
 
 def test_a_missing_stain_says_how_to_make_do(extract: Extraction, images):
@@ -235,36 +248,28 @@ def test_a_missing_stain_says_how_to_make_do(extract: Extraction, images):
     assert extract(images).samples.loc["other", "cells"] == 4
 
 
-@pytest.mark.parametrize(
-    ("size", "unit"),
-    [
-        ("0.32", MICRO),
-        ("0.32", GREEK),
-        ("0.32", "um"),
-        ("0.32", "UM"),
-        ("0.32", "micron"),
-        ("0.32", "micrometer"),
-        ("3.2e-7", "m"),
-        ("3.2e-4", "mm"),
-        ("3.2e-5", "cm"),
-        ("320", "nm"),
-        ("3200", "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}"),
-        ("3200", "\N{ANGSTROM SIGN}"),
-    ],
-)
-def test_units_of_length_are_known_in_every_spelling(extract: Extraction, images, size, unit):
-    with_pixel_size(images, "other", f'PhysicalSizeX="{size}" PhysicalSizeXUnit="{unit}"')
-    assert extract(images).samples.loc["other", "pixel_size_um"] == pytest.approx(0.32)
+def test_units_of_length_are_known_in_every_spelling(extract: Extraction, images):
+    spellings = [
+        *(("0.32", unit) for unit in (MICRO, GREEK, "um", "UM", "micron", "micrometer")),
+        *(("3.2e-7", "m"), ("3.2e-4", "mm"), ("3.2e-5", "cm"), ("320", "nm")),
+        *(("3200", unit) for unit in ("\N{LATIN CAPITAL LETTER A WITH RING ABOVE}", "\N{ANGSTROM SIGN}")),
+    ]
+    for k, (size, unit) in enumerate(spellings):
+        with_pixel_size(images, f"p{k}", f'PhysicalSizeX="{size}" PhysicalSizeXUnit="{unit}"')
+    sizes = extract(images).samples["pixel_size_um"]
+    for k, (_, unit) in enumerate(spellings):
+        assert sizes[f"p{k}"] == pytest.approx(0.32), unit
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [b"microns", b"micron", b"um", b"\\u00B5m", MICRO.encode("latin-1"), MICRO.encode(), GREEK.encode()],
-)
-def test_units_of_imagej_are_known_in_every_spelling(extract: Extraction, images, unit):
-    description = b"ImageJ=1.53t\nimages=1\nunit=" + unit + b"\nloop=false\n"
-    write_tiff(images, "other", PLANES, description=description, resolution=(3.125, 3.125), metadata=None)
-    assert extract(images).samples.loc["other", "pixel_size_um"] == pytest.approx(0.32)
+def test_units_of_imagej_are_known_in_every_spelling(extract: Extraction, images):
+    micro = [MICRO.encode("latin-1"), MICRO.encode(), GREEK.encode()]
+    units = [b"microns", b"micron", b"um", b"\\u00B5m", *micro]
+    for k, unit in enumerate(units):
+        text = b"ImageJ=1.53t\nimages=1\nunit=" + unit + b"\nloop=false\n"
+        write_tiff(images, f"p{k}", PLANES, description=text, resolution=(3.125, 3.125), metadata=None)
+    sizes = extract(images).samples["pixel_size_um"]
+    for k, unit in enumerate(units):
+        assert sizes[f"p{k}"] == pytest.approx(0.32), unit
 
 
 def test_a_comma_in_a_pixel_size_does_not_make_a_file_unreadable(extract: Extraction, images):
@@ -302,43 +307,41 @@ def test_pixels_that_are_not_square_are_told(extract: Extraction, images):
     assert "0.64" in told(found, "other")
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"<html><body>not found</body></html>", ("web page",)),
-        (b"\n <!DOCTYPE html>\n<html></html>", ("web page",)),
-        (b"%PDF-1.7\n", ("PDF",)),
-        (b"", ("empty",)),
-        (b"PK\x03\x04" + bytes(60), ("zip",)),
-        (gzip.compress(b"a picture"), ("gzip",)),
-    ],
-    ids=["html", "doctype", "pdf", "empty", "zip", "gzip"],
-)
-@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
-def test_a_file_that_is_no_picture_is_named_for_what_it_is(
-    extract: Extraction, images, content, words, ending
-):
-    write_png(images, "other", PLANES)
-    (images / "other_green.png").unlink()
-    (images / f"other_green.{ending}").write_bytes(content)
+def test_files_that_are_no_pictures_are_named_for_what_they_are(extract: Extraction, images):
+    contents = {
+        "html": (b"<html><body>not found</body></html>", "web page"),
+        "doctype": (b"\n <!DOCTYPE html>\n<html></html>", "web page"),
+        "pdf": (b"%PDF-1.7\n", "pdf"),
+        "empty": (b"", "empty"),
+        "zip": (b"PK\x03\x04" + bytes(60), "zip"),
+        "gzip": (gzip.compress(b"a picture"), "gzip"),
+    }
+    for name, (content, _) in contents.items():
+        for ending in ("jpg", "png", "tif"):
+            write_png(images, f"{name}_{ending}", PLANES)
+            (images / f"{name}_{ending}_green.png").unlink()
+            (images / f"{name}_{ending}_green.{ending}").write_bytes(content)
     found = extract(images)
-    assert_skipped(found, "other", f"other_green.{ending}")
-    for word in words:
-        assert word.lower() in found.told("other").lower()
-    assert "BytesIO" not in found.told("other")
+    for name, (_, words) in contents.items():
+        for ending in ("jpg", "png", "tif"):
+            assert_skipped(found, f"{name}_{ending}", f"{name}_{ending}_green.{ending}")
+            assert words in found.told(f"{name}_{ending}").lower()
+            assert "BytesIO" not in found.told(f"{name}_{ending}")
 
 
-@pytest.mark.parametrize(
-    ("kind", "ending"), [("JPEG", "png"), ("PNG", "jpg"), ("PNG", "tif"), ("TIFF", "png")]
-)
-def test_a_picture_with_the_ending_of_another_kind_is_read_or_told(extract: Extraction, images, kind, ending):
-    for colour, plane in PLANES.items():
-        Image.fromarray(plane).save(images / f"other_{colour}.{ending}", format=kind)
+def test_pictures_with_the_ending_of_another_kind_are_read_or_told(extract: Extraction, images):
+    kinds = [("JPEG", "png"), ("PNG", "jpg"), ("PNG", "tif"), ("TIFF", "png")]
+    for k, (kind, ending) in enumerate(kinds):
+        for colour, plane in PLANES.items():
+            Image.fromarray(plane).save(images / f"p{k}_{colour}.{ending}", format=kind)
     found = extract(images)
-    if "other" in found.samples.index:
-        assert found.samples.loc["other", "cells"] == 4
-    else:
-        assert_skipped(found, "other", kind, f".{ending}")
+    assert found.ended.status == 0
+    for k, (kind, ending) in enumerate(kinds):
+        if f"p{k}" in found.samples.index:
+            assert found.samples.loc[f"p{k}", "cells"] == 4, kind
+        else:
+            assert kind in found.told(f"p{k}")
+            assert f".{ending}" in found.told(f"p{k}")
 
 
 def test_spaces_around_the_names_of_families_are_ignored(extract: Extraction, images):

@@ -21,6 +21,9 @@ from tests.conftest import CommandLine
 
 ROOT = Path(__file__).resolve().parents[2]
 WATERSHED = ["--segmenter", "watershed", "--families", "intensity", "--jobs", 1]
+EDGES = ["--segmenter", "watershed", "--families", "edges", "--jobs", 1]
+"""A family of few columns, which is written soon."""
+
 TABLES = ("samples.parquet", "features.parquet", "cells.parquet", "extraction.json", "problems.csv")
 
 
@@ -30,7 +33,7 @@ def measured(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("measured")
     for seed in range(2):
         write_png(root / "images", f"p{seed}", field(seed, side=88))
-    quietly("extract", "--images", root / "images", "--work", root / "work", *WATERSHED)
+    quietly("extract", "--images", root / "images", "--work", root / "work", *EDGES)
     return root
 
 
@@ -61,8 +64,8 @@ def state(command_line: CommandLine, work: Path) -> str:
 def test_files_of_other_programs_are_left_alone(extract: Extraction, measured, tmp_path, name):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / name).write_text("not ours", encoding="utf-8")
-    assert extract(measured / "images").ended.status == 0
-    again = extract(measured / "images")
+    assert extract(measured / "images", families="edges").ended.status == 0
+    again = extract(measured / "images", families="edges")
     assert again.ended.status == 0
     assert "up to date" in again.ended.output.lower()
     assert (tmp_path / "work" / name).read_text(encoding="utf-8") == "not ours"
@@ -96,12 +99,12 @@ def test_what_is_damaged_is_made_again(extract: Extraction, command_line, measur
         (folder / "features.parquet").unlink()
         (folder / "records" / "extract.json").unlink()
     state(command_line, folder)
-    assert extract(measured / "images", work=folder).ended.status == 0
+    assert extract(measured / "images", work=folder, families="edges").ended.status == 0
     assert_same_tables(folder, measured / "work")
     assert "done" in state(command_line, folder)
 
 
-@pytest.mark.parametrize("families", ["intensity", "intensity,radial"])
+@pytest.mark.parametrize("families", ["edges", "edges,intensity"])
 @pytest.mark.parametrize("kind", ["cut", "empty", "gone"])
 def test_a_label_image_that_is_lost_is_made_again(
     extract: Extraction, command_line, measured, folder, kind, families
@@ -118,7 +121,7 @@ def test_a_label_image_that_is_lost_is_made_again(
 def test_a_lost_folder_of_label_images_is_made_again(extract: Extraction, command_line, measured, folder):
     shutil.rmtree(folder / "masks")
     assert "stale" in state(command_line, folder)
-    assert extract(measured / "images", work=folder).ended.status == 0
+    assert extract(measured / "images", work=folder, families="edges").ended.status == 0
     assert_same_tables(folder, measured / "work")
     for path in (measured / "work" / "masks").iterdir():
         assert (folder / "masks" / path.name).read_bytes() == path.read_bytes()
@@ -211,7 +214,7 @@ def test_copied_pictures_are_not_measured_again(extract: Extraction, measured, f
     for path in (measured / "images").iterdir():
         (tmp_path / "copied").mkdir(exist_ok=True)
         shutil.copyfile(path, tmp_path / "copied" / path.name)
-    said = extract(tmp_path / "copied", work=folder).ended.output
+    said = extract(tmp_path / "copied", work=folder, families="edges").ended.output
     assert "2 measured now" not in said
     assert_same_tables(folder, measured / "work")
 
@@ -340,7 +343,7 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
 @pytest.mark.parametrize("small_disk", ["24k", "60k", "120k", "200k"], indirect=True)
 def test_a_full_disk_is_one_line_and_no_loss(command_line, measured, small_disk, tmp_path):
     work = small_disk / "work"
-    call = ["extract", "--images", measured / "images", "--work", work, *WATERSHED]
+    call = ["extract", "--images", measured / "images", "--work", work, *EDGES]
     ended = command_line(*call)
     assert ended.status == 2
     last = ended.errors.splitlines()[-1]
@@ -349,7 +352,7 @@ def test_a_full_disk_is_one_line_and_no_loss(command_line, measured, small_disk,
     assert str(small_disk) in last
     assert not list(small_disk.rglob("*.tmp"))
     moved = Path(shutil.copytree(work, tmp_path / "larger"))  # room was made
-    assert command_line(*call[:4], moved, *WATERSHED).status == 0
+    assert command_line(*call[:4], moved, *EDGES).status == 0
     assert_same_tables(moved, measured / "work")
 
 

@@ -90,6 +90,7 @@ def size_of(folder):
         ('PhysicalSizeX="-0.3"', None),
         ('PhysicalSizeX="0.32" PhysicalSizeY="0.32" PhysicalSizeYUnit="lightyear"', 0.32),
         ("PhysicalSizeX = '320' PhysicalSizeXUnit=\"&#110;m\"", 0.32),
+        ('PhysicalSizeY="0.32"', 0.32),
         ("", None),
     ],
 )
@@ -100,6 +101,12 @@ def test_an_ome_header_in_a_file_with_its_own_ending_is_read(tmp_path, attribute
 
 def test_a_header_of_pictures_with_several_sizes_states_none(tmp_path):
     ome(tmp_path, "a", 'PhysicalSizeX="0.3"/></Image><Image><Pixels PhysicalSizeX="0.1"')
+    assert size_of(tmp_path) is None
+
+
+def test_a_header_of_a_picture_of_another_size_states_none(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PLANE", np.arange(16, dtype=np.uint8).reshape(4, 4))
+    ome(tmp_path, "half", 'PhysicalSizeX="0.3" SignificantBits="3"')
     assert size_of(tmp_path) is None
 
 

@@ -167,6 +167,23 @@ def test_tables_alone_train_score_explain_and_predict_without_pictures(
     assert table["Cytosol"].corr(pd.read_parquet(tables / "one.parquet")["Cytosol"].set_axis(IDS)) > 0.5
 
 
+def test_a_picture_that_one_network_lacks_is_listed(tables: Path, command_line, tmp_path: Path) -> None:
+    pd.read_parquet(tables / "two.parquet")[1:].to_parquet(tmp_path / "two.parquet", index=False)
+    given = [
+        "--outputs",
+        tables / "one.parquet",
+        "--outputs",
+        tmp_path / "two.parquet",
+        "--work",
+        tmp_path / "w",
+    ]
+    model = ["--model", tables / "work" / "model", "--output", tmp_path / "p.csv"]
+    assert command_line("predict", *model, *given).status == 0
+    listed = pd.read_csv(tmp_path / "w" / "problems.csv")[["sample", "file", "reason"]]
+    assert listed.to_numpy().tolist() == [["p000", "two.parquet", "no prediction"]]
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 60
+
+
 def test_a_model_of_tables_alone_asks_for_its_tables(tables: Path, command_line, tmp_path: Path) -> None:
     model = ["--model", tables / "work" / "model", "--output", tmp_path / "p.csv"]
     ended = command_line("predict", *model, "--outputs", tables / "one.parquet")

@@ -95,6 +95,27 @@ def test_a_pixel_size_must_be_a_positive_number(tmp_path, text):
     assert "not a positive number" in problems[0].reason
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("pixel_size_nm", "pixel_size_um"), ("Pixel size", "pixel_size_um"), ("groups", "group")],
+)
+def test_sizes_and_groups_under_another_name_are_not_passed_over(tmp_path, name, meant):
+    table = write_table(
+        tmp_path / "s.csv", "x,a.png,b.png,c.png,d.png,1", header=f"Id,red,green,blue,yellow,{name}"
+    )
+    with pytest.raises(PipelineError, match=rf"s\.csv: column '{name}' would not be read; call it '{meant}'"):
+        find_samples(tmp_path, table)
+
+
+def test_a_path_too_long_for_the_system_is_a_problem_of_its_sample(tmp_path, write_sample):
+    write_sample(tmp_path, "good")
+    rows = [",".join([one, *(f"{one}_{colour}.png" for colour in COLOURS)]) for one in ("good", "bad")]
+    table = write_table(tmp_path / "s.csv", rows[0], rows[1].replace("bad_red", "a" * 300))
+    samples, problems = find_samples(tmp_path, table)
+    assert ([one.id for one in samples], [one.sample for one in problems]) == (["good"], ["bad"])
+    assert problems[0].reason == "cannot be looked for (File name too long)"
+
+
 def test_a_repeated_id_is_skipped_in_all_its_rows(tmp_path):
     rows = ("a,r.png,g.png,b.png,y.png", "a,r2.png,g.png,b.png,y.png", "b,r.png,g.png,b.png,y.png")
     samples, problems = find_samples(tmp_path, write_table(tmp_path / "samples.csv", *rows))

@@ -254,6 +254,11 @@ def test_limits_are_checked_before_anything_is_unpacked(tmp_path: Path, monkeypa
     monkeypatch.setenv(MAX_BYTES, "31000")
     with pytest.raises(PipelineError, match="in memory, the table holds 32,000 bytes"):
         read_embedding(tmp_path / "t.parquet")
+    long = pa.array(["x" * 1000] * 100)
+    for text in (long, long.dictionary_encode()):
+        pq.write_table(pa.table({"Id": text}), tmp_path / "t.parquet")
+        with pytest.raises(PipelineError, match="in memory, the text holds 100,000 bytes"):
+            read_table(tmp_path / "t.parquet", ("Id",))
     pq.write_table(pa.table({"Id": ["a"], "x": [[1.0]]}), tmp_path / "t.parquet")
     with pytest.raises(PipelineError, match="column 'x' holds lists; give one number per column"):
         read_embedding(tmp_path / "t.parquet")

@@ -159,6 +159,20 @@ def test_a_second_call_does_nothing_and_whatever_changes_makes_it_run(measured: 
     assert not predict(options).fresh
 
 
+def test_what_is_no_table_of_predictions_is_not_written_over(measured: Path) -> None:
+    asked = {"images": measured / "new", "model": measured / "work" / "model", "jobs": 1}
+    labels, folder = measured / "labels.csv", measured / "folder"
+    labels.write_text("Id,Target\np000,1\n")
+    folder.mkdir()
+    for path in (labels, folder, measured / "work" / "model" / "card.json"):
+        with pytest.raises(PipelineError, match=f"{path.name}: is there, but no table of predictions"):
+            predict(PredictOptions(output=path, work=measured / "w", **asked))
+    assert labels.read_text() == "Id,Target\np000,1\n"
+    for content in ("", "Id,locations\n", "Id,Predicted\n"):
+        labels.write_text(content)
+        assert predict(PredictOptions(output=labels, work=measured / f"w{len(content)}", **asked)).rows == 4
+
+
 def test_pictures_that_are_embedded_alone_are_looked_at_again(trained: Workspace, write_sample) -> None:
     root = trained.root.parent
     trained.features.unlink()
