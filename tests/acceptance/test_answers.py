@@ -14,7 +14,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train
 from tests.acceptance.conftest import Simulated
-from tests.acceptance.fields import COLOURS, field, write_png, write_tiff
+from tests.acceptance.fields import COLOURS, field, write_png, write_table, write_tiff
 from tests.conftest import CommandLine
 
 TOLD = {
@@ -111,3 +111,39 @@ def test_a_model_is_not_sure_of_some_of_its_own_pictures(model: Path) -> None:
     table = pd.read_parquet(model.parent / "out_of_fold.parquet").query("model == 'stack'")
     named = table.groupby("Id")["chosen"].any()
     assert 0.5 < named.mean() < 1
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_cells_are_found_at_another_magnification_with_and_without_a_pixel_size(
+    command_line: CommandLine, model: Path, tmp_path: Path, times: int
+) -> None:
+    for seed in range(2):
+        large = {c: plane.repeat(times, 0).repeat(times, 1) for c, plane in field(seed).items()}
+        write_png(tmp_path / "images", f"p{seed}", large)
+    rows = [[f"p{seed}", *(f"p{seed}_{c}.png" for c in COLOURS), 0.63 / times] for seed in range(2)]
+    table = write_table(tmp_path / "samples.csv", ["Id", *COLOURS, "pixel_size_um"], rows)
+    for name, more, told in (
+        ("plain", (), "no pixel size is stated; 0."),
+        ("stated", ("--samples", table), ""),
+    ):
+        predict(command_line, model, tmp_path / "images", tmp_path / f"{name}.csv", *more)
+        found = pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False)
+        assert found["cells"].to_list() == [4, 4]
+        assert found["reason"].str.contains(told, regex=False).all()
+        assert not found["reason"].str.contains("times as large").any()
+
+
+def test_the_pixel_size_of_training_need_not_be_stated(
+    command_line: CommandLine, model: Path, simulated: Simulated, tmp_path: Path
+) -> None:
+    samples = pd.read_csv(simulated.samples).iloc[::16]
+    (tmp_path / "images").mkdir()
+    for path in (path for one in samples["Id"] for path in simulated.images.glob(f"{one}_*.png")):
+        shutil.copy(path, tmp_path / "images")
+    samples.to_csv(tmp_path / "samples.csv", index=False)
+    predict(
+        command_line, model, tmp_path / "images", tmp_path / "a.csv", "--samples", tmp_path / "samples.csv"
+    )
+    predict(command_line, model, tmp_path / "images", tmp_path / "b.csv")
+    stated, plain = (pd.read_csv(tmp_path / f"{name}.csv").drop(columns="reason") for name in "ab")
+    pd.testing.assert_frame_equal(stated, plain)
