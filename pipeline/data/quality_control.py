@@ -7,8 +7,8 @@ brightest planes: a picture that can be answered has no doubt.
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from pipeline.data.masks import Segmentation
 from pipeline.data.samples import CHANNELS
@@ -92,11 +92,11 @@ def _is_uneven(nucleus: Plane, found: Segmentation) -> bool:
     inside, around = found.nuclei > 0, (found.cells > 0) & (found.nuclei == 0)
     if not around.any():
         return False
-    numbers = np.arange(1, found.count + 1)
-    spread = ndi.standard_deviation(nucleus, found.nuclei, numbers) / ndi.mean(nucleus, found.nuclei, numbers)
+    nuclei = pd.Series(nucleus[inside].astype(float)).groupby(found.nuclei[inside])  # labels may have gaps
+    spread = nuclei.std(ddof=0) / nuclei.mean().clip(lower=1e-6)
     dark = np.percentile(nucleus, 1)
     contrast = (nucleus[inside].mean() - dark) / max(nucleus[around].mean() - dark, 1e-6)
-    return bool(np.median(spread) > UNEVEN and contrast < CONTRAST)
+    return bool(spread.median() > UNEVEN and contrast < CONTRAST)
 
 
 def has_signal(plane: Plane) -> bool:

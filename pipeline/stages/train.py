@@ -202,13 +202,13 @@ def _fit(
 def _tuning(options: TrainOptions, data: Dataset, work: Workspace, note: Callable[[str], None]) -> Tuning:
     storage = None
     if options.trials and set(data.blocks) != {OUTPUTS}:  # learners of all locations are not tuned
-        _begin_studies(work)
+        begin_studies(work)
         url = URL.create("sqlite", database=str(work.tuning.resolve()))
         storage = optuna.storages.RDBStorage(url.render_as_string())
     return Tuning(options.trials, options.tune_by, options.timeout, storage, note)
 
 
-def _begin_studies(work: Workspace) -> None:
+def begin_studies(work: Workspace) -> None:
     """Keep the studies of a finished training only; others may be damaged, and need no fit that is kept."""
     digest = work.tuning_digest.read_bytes() if work.tuning_digest.is_file() else b""
     if not work.tuning.is_file() or file_digest(work.tuning).encode() != digest:

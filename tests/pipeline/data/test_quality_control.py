@@ -77,3 +77,12 @@ def test_a_protein_fainter_than_the_noise_of_its_pixels_is_a_signal(pixels: Pixe
     assert neighbour_correlation(larger + noise) < 0.1
     assert has_signal(larger + noise)
     assert not has_signal(noise)
+
+
+def test_an_uneven_nucleus_is_told_whatever_its_number(pixels: Pixels, found: Segmentation) -> None:
+    spots = np.random.default_rng(2).random((SIDE, SIDE)) > 0.97
+    nucleus = gaussian((spots & (found.cells > 0)).astype(np.float32), 1).astype(np.float32)
+    for number in (1, 7):  # a person's labels have gaps
+        numbered = Segmentation(found.cells * number, found.nuclei * number)
+        assert doubt(without(pixels, "nucleus", nucleus), numbered).startswith("what was taken for nuclei")
+        assert doubt(pixels, numbered) == ""

@@ -15,11 +15,12 @@ import pytest
 
 from models.bundle import load_model
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.evaluate import Evaluate, count_ungrouped, read_predictions
 from pipeline.stages.options import EvaluateOptions, TrainOptions
-from pipeline.stages.train import Train
+from pipeline.stages.train import Train, begin_studies
 from tests.pipeline.workfolder import make_workfolder, write_embedding
 
 TABLES = ("folds.parquet", "out_of_fold.parquet", "model/manifest.json")
@@ -177,3 +178,32 @@ def test_without_features_it_says_to_extract(tmp_path: Path) -> None:
 def test_a_model_is_not_stale_when_only_the_number_of_jobs_differs(trained: Workspace) -> None:
     record = json.loads(trained.record("train").read_text())
     assert "option jobs" not in record["inputs"]
+
+
+def test_a_named_model_stands_beside_the_first_which_is_not_replaced_unasked(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    execute(Train(), options(work), SilentProgress())
+    before = content(work)
+    with pytest.raises(
+        PipelineError, match=r"model: was trained with seed 0; give --name NAME .*--overwrite"
+    ):
+        execute(Train(), options(work, seed=1), SilentProgress())
+    assert content(work) == before
+    assert execute(Train(), options(work, seed=1, name="other"), SilentProgress()).fresh
+    assert content(work) == before
+    other = content(Workspace(work.root / "models" / "other"))
+    assert other != before
+    assert execute(Train(), options(work, seed=1, overwrite=True), SilentProgress()).fresh
+    assert content(work) == other
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_studies_are_kept_where_they_are_as_a_finished_training_left_them(tmp_path: Path, kept: bool) -> None:
+    work = Workspace(tmp_path)
+    work.tuning.write_bytes(b"studies")
+    work.tuning_digest.write_text(file_digest(work.tuning))
+    if not kept:
+        work.tuning.write_bytes(b"studiez")
+    begin_studies(work)
+    assert work.tuning.exists() == kept
+    assert not work.tuning_digest.exists(), "until this training has finished"
