@@ -37,6 +37,9 @@ _OTHERS = {
 }
 """How files begin, in lower case where they are text, that are no pictures or of no type that is read."""
 
+_MOST_SCANS = 200
+"""Scans of a JPEG: each of a few bytes goes over the whole picture, and ten are usual."""
+
 _TYPES = "a PNG, TIFF or JPEG"
 _OWN = {"red": [0], "green": [1], "blue": [2], "yellow": [0, 1]}
 """Samples of red, green, blue that show a stain in its colour."""
@@ -112,6 +115,8 @@ def _read_png(content: bytes) -> Stored:
 def _read_jpeg(content: bytes) -> Stored:
     from PIL.JpegImagePlugin import JpegImageFile
 
+    if content.count(b"\xff\xda") > _MOST_SCANS:
+        raise UnreadableError(f"the JPEG has more than {_MOST_SCANS} scans", "save the picture again")
     with JpegImageFile(io.BytesIO(content)) as picture:
         check_pixels(picture.width, picture.height)
         if picture.mode not in {"L", "RGB"}:

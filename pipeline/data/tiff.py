@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 _MOST_PAGES = 500
+_MOST_SEGMENTS = 100_000
 _BOUNDED = {1, 5, 8, 32773, 32946, 34925, 50000}
 """Compressions that unpack to no more than is asked: none, LZW, deflate, PackBits, LZMA, zstd."""
 _GREY = "save the picture as 8- or 16-bit grey"
@@ -129,6 +130,9 @@ def _check_segments(page: "TiffPage", size: int) -> None:
     """Refuse strips and tiles that are not all there, or larger than a picture may be."""
     if page.is_tiled:
         check_pixels(page.tilewidth, page.tilelength)
+    if len(page.databytecounts) > _MOST_SEGMENTS:
+        reason = f"the picture is cut into more than {_MOST_SEGMENTS:,} strips or tiles"
+        raise UnreadableError(reason, "save the picture again")
     counts, ends = page.databytecounts, np.add(page.dataoffsets, page.databytecounts, dtype=float)
     if len(counts) != np.prod(page.chunked) or min(counts) < 1 or sum(counts) > size or ends.max() > size:
         raise UnreadableError(

@@ -143,6 +143,14 @@ def test_a_jpeg_in_the_colour_of_its_stain_gives_that_colour(tmp_path, colour, b
     np.testing.assert_allclose(plane_of(tmp_path / "a.jpg", colour), own, atol=1e-6)
 
 
+def many_scans(path):
+    """Write a progressive JPEG whose last scan is there again and again."""
+    Image.new("L", (64, 64)).save(path, "JPEG", progressive=True)
+    content = path.read_bytes()
+    last = content[content.rfind(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + 200 * last + b"\xff\xd9")
+
+
 REFUSED = {
     "is empty": lambda path: path.write_bytes(b""),
     "is empty ": lambda path: path.write_bytes(b"\0" * 5000),
@@ -176,6 +184,10 @@ REFUSED = {
         path, np.stack([PLANE] * 4, -1), photometric="separated"
     ),
     "compressed by JPEG": lambda path: tiff(path, compression="jpeg"),
+    "the JPEG has more than 200 scans": many_scans,
+    "cut into more than 100,000 strips": lambda path: tifffile.imwrite(
+        path, np.zeros((100_001, 1), np.uint8), rowsperstrip=1, metadata=None, photometric="minisblack"
+    ),
     "colours are stored as CMYK": lambda path: Image.new("CMYK", (9, 9)).save(path, "JPEG"),
 }  # fmt: skip
 
