@@ -4,7 +4,7 @@ Every limit lies beyond all simulated pictures and all real ones that were tried
 brightest planes: a picture that can be answered has no doubt.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from pipeline.data.samples import CHANNELS
 
 Plane = NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same picture is judged otherwise than before."""
 
 SMALLEST_SIDE = 32
@@ -73,11 +73,7 @@ def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator
         if float((plane >= 1).mean()) >= SATURATED:
             share = (plane >= 1).mean()
             yield f"{share:.0%} of {channel} are at the largest value; expose less, or invert the picture"
-    for channel in ("protein", "nucleus"):
-        if float((planes[channel] != planes[channel].min()).mean()) <= FLAT:
-            yield f"{channel} is black or flat; export the channel again"
-        elif not has_signal(planes[channel]):
-            yield f"{channel} is noise without a signal; check the staining, and which file is which channel"
+    yield from _doubtful_channels(planes)
     if found is not None and found.count and _is_uneven(planes["nucleus"], found):
         yield (
             "what was taken for nuclei is stained unevenly, and so is what lies around; check the outlines, "
@@ -85,6 +81,18 @@ def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator
         )
     if found is not None and not found.count:
         yield "no cell was found; check that cells are in focus, and which file is which channel"
+
+
+def _doubtful_channels(planes: Mapping[str, Plane]) -> Iterator[str]:
+    """Say which of the channels that decide show nothing, or what another one shows."""
+    for channel in ("protein", "nucleus"):
+        if float((planes[channel] != planes[channel].min()).mean()) <= FLAT:
+            yield f"{channel} is black or flat; export the channel again"
+        elif not has_signal(planes[channel]):
+            yield f"{channel} is noise without a signal; check the staining, and which file is which channel"
+    for channel in ("microtubules", "nucleus", "er"):
+        if np.array_equal(planes["protein"], planes[channel]):
+            yield f"protein and {channel} are the same picture; check which file is which channel"
 
 
 def _is_uneven(nucleus: Plane, found: Segmentation) -> bool:

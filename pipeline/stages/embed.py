@@ -283,4 +283,6 @@ def _training(given: str | None) -> tuple[TrainedOn, str]:
     if given == "none":
         return (), "stated by the user: on none of these pictures"
     ids = tuple(sorted(set(read_table(Path(given), ("Id",))["Id"])))
+    if not ids:
+        raise PipelineError(f"{given}: lists no pictures; give --trained-on none where the network saw none")
     return ids, f"stated by the user in {Path(given).name}"

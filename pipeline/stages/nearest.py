@@ -14,6 +14,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_labels
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples
+from pipeline.data.tables import match, unsaid
 from pipeline.networks.leak_guard import TableCard, read_named
 from pipeline.stages.options import NearestOptions
 from pipeline.stages.overlay import RGB, composite, contact_sheet, fit, write_png
@@ -49,6 +50,7 @@ def nearest(options: NearestOptions) -> Nearest:
     asked = known if options.query is None else _comparable(options.query)
     _check(options, known, asked)
     targets = read_labels(options.labels).targets
+    match(options.labels, targets.index, known.index, unsaid)
     rows = known.loc[known.index.intersection(targets.index).difference([options.id])]
     groups = _groups(options.work)
     own = groups.get(options.id)

@@ -86,3 +86,9 @@ def test_an_uneven_nucleus_is_told_whatever_its_number(pixels: Pixels, found: Se
         numbered = Segmentation(found.cells * number, found.nuclei * number)
         assert doubt(without(pixels, "nucleus", nucleus), numbered).startswith("what was taken for nuclei")
         assert doubt(pixels, numbered) == ""
+
+
+@pytest.mark.parametrize("channel", ["microtubules", "nucleus", "er"])
+def test_one_picture_under_two_names_is_told(pixels: Pixels, found: Segmentation, channel: str) -> None:
+    twice = without(pixels, "protein", pixels[CHANNELS.index(channel)])
+    assert doubt(twice, found).startswith(f"protein and {channel} are the same picture")

@@ -248,6 +248,9 @@ def test_a_ready_table_gets_a_card_and_loses_what_is_constant(tmp_path: Path) ->
     assert done.summary.constant == ["cnn__my_net__e0001"]
     assert card(done).trained_on == ("b",)
     assert card(run(tmp_path, table=table, trained_on="none")).trained_on == ()
+    (tmp_path / "seen.csv").write_text("Id\n")
+    with pytest.raises(PipelineError, match=r"seen\.csv: lists no pictures; give --trained-on none"):
+        run(tmp_path, table=table, trained_on=str(tmp_path / "seen.csv"))
 
 
 @pytest.mark.parametrize(

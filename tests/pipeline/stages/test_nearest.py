@@ -58,6 +58,12 @@ def test_a_new_picture_comes_from_a_table_of_its_own(options: NearestOptions, tm
     assert found.table["locations"].item() == "Cytosol"
 
 
+def test_labels_of_other_ids_are_told(options: NearestOptions) -> None:
+    options.labels.write_text("Id,Target\na.png,0\nb.png,0\n")
+    with pytest.raises(PipelineError, match=r"labels\.csv: none of its 2 ids .* has 'a\.png', where .* 'a'"):
+        nearest(options)
+
+
 def test_a_picture_like_the_mean_of_all_is_like_none() -> None:
     rows = pd.DataFrame(DIRECTIONS, index=IDS, columns=["x", "y"])
     assert similarities(rows, rows.mean()).eq(0).all()
