@@ -86,8 +86,8 @@ class Sample:
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
     """Return, by Id, `CONTENT_DIGITS` of the content of each sample's files, and as many of the rest.
 
-    The rest are `READING`, their paths and the pixel size. Paths are those below the folder of pictures. A picture that was copied or touched keeps its digest; the
-    work folder keeps them (`see`).
+    The rest are `READING`, their paths below the folder of pictures, and the pixel size. A picture that was
+    copied or touched keeps its digest; the work folder keeps them (`see`).
     """
     listed = list(samples)
     content = see(
