@@ -41,7 +41,7 @@ def read_probabilities(paths: Sequence[Path]) -> pd.DataFrame:
     paths : sequence of Path
         Each a table with ``Id`` and either one column per location (by name or class index) of
         probabilities or of 0 and 1, or a column ``Target`` or ``Predicted`` of label sets, which may be
-        empty.
+        empty. Whole rows or columns of probabilities may be empty: the network says nothing there.
 
     Returns
     -------
@@ -131,5 +131,13 @@ def _by_location(path: Path) -> pd.DataFrame:
     if missing:
         raise PipelineError(
             f"{path}: no column of {', '.join(missing[:5])}; give one per location, {len(LOCATIONS)} in all"
+        )
+    unsaid = table.isna()
+    lone = np.argwhere((unsaid & ~unsaid.all() & ~unsaid.all(axis=1).to_numpy()[:, None]).to_numpy())
+    if len(lone):
+        row, column = lone[0]
+        raise PipelineError(
+            f"{path}: Id '{table.index[row]}' has no number in column '{table.columns[column]}'; fill it in, "
+            "or leave out the row"
         )
     return table[[found[token] for token in tokens]].set_axis(list(LOCATIONS), axis=1)

@@ -28,6 +28,9 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """File types that are read, in any case."""
 
+READING = 1
+"""Raise it when the same files are read as another picture than before."""
+
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
 
@@ -83,10 +86,8 @@ class Sample:
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
     """Return, by Id, `CONTENT_DIGITS` of the content of each sample's files, and as many of the rest.
 
-    The rest are their paths and the pixel size.
-
-    Paths are those below the folder of pictures. A picture that was copied or touched keeps its digest; the
-    work folder keeps them (`see`).
+    The rest are `READING`, their paths below the folder of pictures, and the pixel size. A picture that was
+    copied or touched keeps its digest; the work folder keeps them (`see`).
     """
     listed = list(samples)
     content = see(
@@ -94,7 +95,7 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
     )
     return {
         one.id: text_digest([content[name] for name in one.files])[:CONTENT_DIGITS]
-        + text_digest([list(one.files), one.pixel_size_um])[:CONTENT_DIGITS]
+        + text_digest([READING, list(one.files), one.pixel_size_um])[:CONTENT_DIGITS]
         for one in listed
     }
 

@@ -54,13 +54,22 @@ def test_missing_probabilities_are_missing_and_ids_stay_text(tmp_path: Path, not
     table = probabilities(0).iloc[:4].assign(Id=["NA", "None", "007", " 1e5 "])
     lines = table.to_csv(index=False).splitlines()
     lines[2] = f"None{f',{nothing}' * 28}"
-    lines[3] = ",".join([*lines[3].split(",")[:-1], nothing])
     (tmp_path / "net.csv").write_text("\n".join(lines) + "\n")
     read = read_outputs([tmp_path / "net.csv"])
     assert read.index.tolist() == ["007", "1e5", "NA", "None"]
     assert read.loc["None"].isna().all()
-    assert read.loc["007"].isna().tolist() == [False] * 27 + [True]
-    assert read.loc[["1e5", "NA"]].notna().all(axis=None)
+    assert read.loc[["1e5", "NA", "007"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("nothing", ["NA", "", "nan"])
+def test_one_missing_probability_is_an_error_with_its_picture_and_location(
+    tmp_path: Path, nothing: str
+) -> None:
+    lines = probabilities(0).iloc[:4].assign(Id=list("abcd")).to_csv(index=False).splitlines()
+    lines[3] = ",".join([*lines[3].split(",")[:-1], nothing])
+    (tmp_path / "net.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(PipelineError, match=r"net\.csv: Id 'c' has no number in column 'Rods & rings'"):
+        read_outputs([tmp_path / "net.csv"])
 
 
 def test_missing_probabilities_of_a_table_of_text_are_missing(tmp_path: Path) -> None:
