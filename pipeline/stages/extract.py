@@ -392,6 +392,12 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     seen = hash_parts(work).read(keys, hash_parts(work).index())
     table["hash"], table["doubt"] = seen["hash"].to_numpy(), seen["doubt"].to_numpy()
     write_table(work.samples, table)
+    lacking = int(table["pixel_size_um"].isna().sum())
+    if 0 < lacking < len(table):
+        progress.note(
+            f"{lacking:,} of {counted(len(table), 'picture')} state no pixel size: lengths are in pixels there, "
+            "in µm in the others; state pixel_size_um for all"
+        )
     with_cells = {sample: keys[sample] for sample in good["Id"][good["cells"] > 0]}
     with progress.track("Writing tables", len(keys) + len(with_cells)) as advance:
         cells = _join(plan, work, "cells", with_cells, advance)

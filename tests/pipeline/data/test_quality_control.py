@@ -54,6 +54,15 @@ def test_black_flat_and_noisy_channels_are_told(pixels: Pixels, found: Segmentat
     assert doubt(without(pixels, channel, noise), found).startswith(f"{channel} is noise without a signal;")
 
 
+def test_a_nucleus_channel_that_shows_no_nuclei_is_told(pixels: Pixels, found: Segmentation) -> None:
+    rng = np.random.default_rng(3)
+    spots = gaussian((rng.random((SIDE, SIDE)) < 0.01) * (found.cells > 0) * 20.0, 1)
+    told = doubt(without(pixels, "nucleus", np.clip(spots, 0, 1)), found)
+    assert told.startswith("what was taken for nuclei is stained unevenly, and so is what lies around;")
+    everywhere = Segmentation(found.nuclei, found.nuclei)  # no cell around them to compare with
+    assert doubt(without(pixels, "nucleus", np.clip(spots, 0, 1)), everywhere) == ""
+
+
 def test_offset_saturation_small_and_empty_pictures_are_told(pixels: Pixels, found: Segmentation) -> None:
     assert "microtubules is at 5" in doubt(pixels / 16 + 0.5, found)
     assert "(offset); subtract the offset" in doubt(pixels / 16 + 0.5, found)
