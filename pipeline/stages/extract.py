@@ -395,8 +395,8 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     lacking = int(table["pixel_size_um"].isna().sum())
     if 0 < lacking < len(table):
         progress.note(
-            f"{lacking:,} of {counted(len(table), 'picture')} state no pixel size: lengths are in pixels there, "
-            "in µm in the others; state pixel_size_um for all"
+            f"{lacking:,} of {counted(len(table), 'picture')} state no pixel size: lengths are in pixels "
+            "there, in µm in the others; state pixel_size_um for all"
         )
     with_cells = {sample: keys[sample] for sample in good["Id"][good["cells"] > 0]}
     with progress.track("Writing tables", len(keys) + len(with_cells)) as advance:
