@@ -25,7 +25,7 @@ def tables(tmp_path: Path) -> list[str]:
     for name, shift in (("bold", 2), ("shy", 5)):
         values = expit(4 * truth - shift + rng.normal(0, 1.5, truth.shape))
         table = pd.DataFrame(values, columns=list(LOCATIONS)).assign(Id=ids)
-        table.loc[3 : 5 if name == "shy" else 2, "Cytosol"] = np.nan
+        table.loc[3 : 5 if name == "shy" else 2, list(LOCATIONS)] = np.nan
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     networks = [str(tmp_path / f"{name}.csv") for name in ("bold", "shy")]
     return ["--labels", str(tmp_path / "labels.csv"), "--tables", *networks]

@@ -42,7 +42,7 @@ def memory(tmp_path: Path) -> tuple[Workspace, Path]:
 def scored(work: Workspace, embeddings: tuple[Path, ...] = (), *, accept_leak: bool = False):
     """Train and return the stack's macro-F1 and the protocol that is printed with it."""
     labels = work.root.parent / "labels.csv"
-    settings = {"trials": 0, "folds": 3, "jobs": 1, "accept_leak": accept_leak}
+    settings = {"trials": 0, "folds": 3, "jobs": 1, "accept_leak": accept_leak, "overwrite": True}
     given = TrainOptions(work=work.root, labels=labels, embeddings=embeddings, **settings)
     execute(Train(), given, SilentProgress())
     scores = execute(Evaluate(), EvaluateOptions(work=work.root, draws=100), SilentProgress())
