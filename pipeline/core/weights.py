@@ -1,6 +1,6 @@
 """Files of weights, and the card beside each: what they are, of what, how good, their digest."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,8 +80,8 @@ def read_card(file: Path, kind: type[Card]) -> Card | None:
         raise PipelineError(f"{path}: damaged card; restore it, or make {file.name} again") from error
 
 
-def check_digest(path: Path, expected: str) -> str:
-    """Return the sha256 of a file of weights.
+def check_digest(path: Path, expected: str, digest: Callable[[Path], str] = file_digest) -> str:
+    """Return the sha256 of a file of weights, or what `digest` makes of it.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def check_digest(path: Path, expected: str) -> str:
     """
     if not path.is_file():
         raise PipelineError(f"{path}: missing weights; restore the file from where it came")
-    found = file_digest(path)
+    found = digest(path)
     if found != expected:
         raise PipelineError(
             f"{path}: sha256 {found[:12]}… is not the card's {expected[:12]}…: damaged or changed; "

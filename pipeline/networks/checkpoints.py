@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import file_digest
 from pipeline.core.weights import SHIPPED, WeightsCard, check_digest, load_state, read_state
 from pipeline.networks.architectures import build_network, forward
-from pipeline.networks.onnx import Forward, open_onnx
+from pipeline.networks.onnx import Forward, onnx_digest, open_onnx
 from pipeline.networks.preprocessing import Embedder, Planes, Preprocessing
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def weights_path(embedder: Embedder) -> Path:
         raise PipelineError(
             f"{path}: the weights of '{embedder.name}' are not there; give --weights {embedder.name}=FILE"
         )
-    check_digest(path, embedder.sha256)
+    check_digest(path, embedder.sha256, onnx_digest if embedder.kind == "onnx" else file_digest)
     return path
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_digest
+from pipeline.core.files import file_digest, text_digest
 from pipeline.data.locations import LOCATIONS
 from pipeline.networks.preprocessing import Embedder, Planes, Preprocessing
 
@@ -67,13 +67,38 @@ def describe_onnx(path: Path, name: str) -> Embedder:
         kind="onnx",
         network=path.name,
         weights=path.resolve(),
-        sha256=file_digest(path),
+        sha256=onnx_digest(path),
         preprocessing=Preprocessing.model_validate(said.model_dump(include=set(Preprocessing.model_fields))),
         outputs=said.locations if said.outputs else (),
         embedding=said.embedding,
         logits=said.outputs,
         probabilities=said.outputs_are == "probabilities",
     )
+
+
+def onnx_digest(path: Path) -> str:
+    """Return the digest of an ONNX file and of the files beside it that hold its weights, if there are any.
+
+    Raises
+    ------
+    PipelineError
+        If one of these is missing, or lies elsewhere.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        tensors = onnx.load(path, load_external_data=False).graph.initializer
+    except DecodeError:  # `open_onnx` says so
+        return file_digest(path)
+    entries = [entry for tensor in tensors for entry in tensor.external_data]
+    names = sorted({entry.value for entry in entries if entry.key == "location"})
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts or not (path.parent / name).is_file():
+            raise PipelineError(f"{path}: its weights '{name}' are not beside it; copy them there")
+    if not names:
+        return file_digest(path)
+    return text_digest([file_digest(path), {name: file_digest(path.parent / name) for name in names}])
 
 
 def _check(path: Path, said: OnnxDescription) -> None:

@@ -29,7 +29,7 @@ from pipeline.networks.architectures import ARCHITECTURES, architecture
 from pipeline.networks.checkpoints import UNKNOWN, CnnCard, TrainedOn, load_network
 from pipeline.networks.inference import VERSION, block_name, embed_pictures, picture_keys
 from pipeline.networks.leak_guard import TableCard, write_embeddings
-from pipeline.networks.onnx import describe_onnx
+from pipeline.networks.onnx import describe_onnx, onnx_digest
 from pipeline.networks.preprocessing import Embedder, Preprocessing
 from pipeline.stages.options import EmbedOptions
 
@@ -89,6 +89,8 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
         stated = None if options.trained_on in (None, "none") else Path(str(options.trained_on))
         beside = [card_path(source), source.with_suffix(".toml"), *([] if stated is None else [stated])]
         found = {path.name: file_digest(path) for path in (source, *beside) if path.is_file()}
+        if options.onnx is not None and options.onnx.is_file():
+            found[source.name] = onnx_digest(source)
         if options.table is None and options.images is not None:
             samples, problems = find_samples(options.images, options.samples)
             found |= picture_inputs(samples, problems, Workspace(options.work))

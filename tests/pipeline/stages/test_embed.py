@@ -14,13 +14,14 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.store import Parts
-from pipeline.core.weights import SHIPPED, read_card, write_card
+from pipeline.core.weights import SHIPPED, check_digest, read_card, write_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, write_mask
 from pipeline.networks.architectures import build_network
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.inference import cell_crops, summarised
 from pipeline.networks.leak_guard import TableCard, card_of
+from pipeline.networks.onnx import onnx_digest
 from pipeline.networks.preprocessing import Preprocessing, prepare
 from pipeline.stages.embed import Embed, EmbedSummary
 from pipeline.stages.options import EmbedOptions
@@ -120,6 +121,26 @@ def test_files_that_are_no_networks_are_refused(pictures: Path) -> None:
         run(pictures, checkpoint=pictures / "c.pth", network="resnet18")
     with pytest.raises(PipelineError, match="no card beside it; name its network as --network: densenet121"):
         run(pictures, checkpoint=pictures / "c.pth")
+
+
+def test_weights_beside_an_onnx_file_belong_to_it(pictures: Path) -> None:
+    path, beside = pictures / "net.onnx", pictures / "net.weights"
+    write_onnx(path, weights=beside.name)
+    first = run(pictures, onnx=path)
+    assert not run(pictures, onnx=path).summary.fresh
+    graph = path.read_bytes()
+    beside.unlink()
+    write_onnx(path, chances=(0.5, 0.2), weights=beside.name)
+    assert path.read_bytes() == graph
+    before = pd.read_parquet(first.path)
+    again = run(pictures, onnx=path)
+    assert again.summary.fresh
+    assert not pd.read_parquet(again.path).equals(before)
+    with pytest.raises(PipelineError, match=r"net.onnx: sha256 .* is not the card's"):
+        check_digest(path, card(first).embedder.sha256[::-1], onnx_digest)
+    beside.unlink()
+    with pytest.raises(PipelineError, match=r"its weights 'net.weights' are not beside it; copy them there"):
+        run(pictures, onnx=path)
 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(pictures: Path) -> None:
