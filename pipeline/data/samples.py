@@ -1,7 +1,6 @@
 """Find the samples of a folder, or read them from a table."""
 
 import functools
-import hashlib
 import math
 import os
 import re
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.files import check_readable, text_digest
+from pipeline.core.files import check_readable, file_digest, text_digest
 from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
@@ -102,8 +101,7 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     check_readable(path)
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(path)
 
 
 def picture_inputs(samples: Sequence[Sample], problems: Iterable[Problem], work: Workspace) -> dict[str, str]:
