@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
-from pipeline.data.picture_files import read_plane
-from pipeline.data.pixel_sizes import Sides, agreed_size
 from pipeline.data.samples import CHANNELS, COLOURS, MAKE_DO, Sample
+from pipeline.formats.picture_files import read_plane
+from pipeline.formats.pixel_sizes import Sides, agreed_size
 
 
 @dataclass(frozen=True)

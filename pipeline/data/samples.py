@@ -14,9 +14,9 @@ from pipeline.core.files import check_readable, file_digest, text_digest
 from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
-from pipeline.data.pixel_sizes import check_plausible
 from pipeline.data.table_files import MISSING, load
 from pipeline.data.tables import read_table, unmatched
+from pipeline.formats.pixel_sizes import check_plausible
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""

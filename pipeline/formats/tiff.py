@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.files import UnreadableError, check_pixels
-from pipeline.data.pixel_sizes import Sides, micrometres
+from pipeline.formats.pixel_sizes import Sides, micrometres
 
 if TYPE_CHECKING:
     from tifffile import TiffPage

@@ -7,8 +7,8 @@ import tifffile
 from pipeline.core.errors import SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.data.pictures import read_picture
-from pipeline.data.pixel_sizes import agreed_size, micrometres
 from pipeline.data.samples import Sample, find_samples
+from pipeline.formats.pixel_sizes import agreed_size, micrometres
 
 COLOURS = ("red", "green", "blue", "yellow")
 PLANE = np.arange(64, dtype=np.uint8).reshape(8, 8)

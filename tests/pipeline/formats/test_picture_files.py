@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from pipeline.core.files import MAX_PIXELS, UnreadableError
-from pipeline.data.picture_files import read_plane
+from pipeline.formats.picture_files import read_plane
 
 PLANE = np.random.default_rng(0).integers(0, 200, (24, 32)).astype(np.uint8)
 PLANE[4:20, 6:26] += 50

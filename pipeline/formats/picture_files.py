@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import RUN_AGAIN
 from pipeline.core.files import MAX_PIXELS, UnreadableError, check_pixels, check_readable, max_pixels
-from pipeline.data.pixel_sizes import Sides
-from pipeline.data.tiff import Stored, read_tiff
+from pipeline.formats.pixel_sizes import Sides
+from pipeline.formats.tiff import Stored, read_tiff
 
 _DAMAGED = (
     OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, SyntaxError,

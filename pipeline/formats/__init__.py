@@ -1,0 +1,1 @@
+"""Files of pictures: from what microscopes and other programs write to planes of numbers."""
