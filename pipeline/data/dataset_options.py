@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
 
@@ -22,7 +22,34 @@ Samples = Annotated[
     ),
 ]
 Work = Annotated[Path, Field(description="Folder of everything that is computed.")]
-Labels = Annotated[Path, Field(description="csv table Id,Target: class indices 0-27 separated by spaces.")]
+Labels = Annotated[
+    Path, Field(description="csv table Id,Target: names of locations, or class indices separated by spaces.")
+]
+READY_LISTS = ("kaggle2018", "hpa2021", "subcell")
+"""Lists of locations that ship with the project."""
+
+
+def _placed(name: str) -> str:
+    """Say from wherever one looks where a file lies; a list that ships has a name."""
+    return name if name in READY_LISTS else os.path.abspath(name)  # noqa: PTH100 - links are kept as given
+
+
+Locations = Annotated[
+    str,
+    AfterValidator(_placed),
+    Field(
+        description="Locations to tell apart: kaggle2018 (28), hpa2021 (19), subcell (31), or a csv or TOML "
+        "file of your own: name, and optionally index, go_id, parent, merge_into."
+    ),
+]
+LabelsAs = Annotated[
+    str | None,
+    AfterValidator(lambda name: name and _placed(name)),
+    Field(
+        description="List that the labels are written in, where it is not --locations; found from the names "
+        "unless given."
+    ),
+]
 Embeddings = Annotated[
     tuple[Path, ...], Field(description="Table of embeddings the model was trained with; repeatable.")
 ]
@@ -68,6 +95,8 @@ class FoldOptions(Options):
 
     labels: Labels
     work: Work
+    locations: Locations = "kaggle2018"
+    labels_as: LabelsAs = None
     groups: Path | None = Field(
         None,
         description="csv table Id,group: pictures of one antibody (protein, plate) that no fold may "
