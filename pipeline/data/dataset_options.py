@@ -11,6 +11,8 @@ from pipeline.core.stage import Options, Shown
 LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
 
+LISTS = "Which locations are told apart"
+
 Images = Annotated[
     Path, Field(description="Folder of pictures: `<Id>_{red,green,blue,yellow}.png` (or .tif, .tiff, .jpg).")
 ]
@@ -37,6 +39,7 @@ def _placed(name: str) -> str:
 Locations = Annotated[
     str,
     AfterValidator(_placed),
+    Shown(panel=LISTS),
     Field(
         description="Locations to tell apart: kaggle2018 (28), hpa2021 (19), subcell (31), or a csv or TOML "
         "file of your own: name, and optionally index, go_id, parent, merge_into."
@@ -45,6 +48,7 @@ Locations = Annotated[
 LabelsAs = Annotated[
     str | None,
     AfterValidator(lambda name: name and _placed(name)),
+    Shown(panel=LISTS),
     Field(
         description="List that the labels are written in, where it is not --locations; found from the names "
         "unless given."
@@ -90,13 +94,18 @@ class Scale(BaseModel):
     pixel_size_um: float | None
 
 
-class FoldOptions(Options):
+class LocationOptions(Options):
+    """What is told apart, and what labels are written in."""
+
+    locations: Locations = READY_LISTS[0]
+    labels_as: LabelsAs = None
+
+
+class FoldOptions(LocationOptions):
     """Which pictures share a fold: what `train` and `train-cnn` have to be given alike."""
 
     labels: Labels
     work: Work
-    locations: Locations = "kaggle2018"
-    labels_as: LabelsAs = None
     groups: Path | None = Field(
         None,
         description="csv table Id,group: pictures of one antibody (protein, plate) that no fold may "

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError, check_readable, text_digest
 from pipeline.core.names import near, slug, unknown
-from pipeline.data.dataset_options import READY_LISTS
-from pipeline.data.tables import read_table
+from pipeline.data.dataset_options import READY_LISTS, LocationOptions
+from pipeline.data.table_files import as_text, load
 
 _FOLDER = Path(__file__).resolve().parents[2] / "data" / "locations"
 
@@ -159,6 +159,18 @@ class LocationList:
         return {row.go_id: row for row in self.rows if known[row.go_id] == 1}
 
 
+def open_lists(options: LocationOptions) -> tuple[LocationList, LocationList | None]:
+    """Return the list that a command tells apart, and the one that labels are said to be written in."""
+    return open_list(options.locations), None if options.labels_as is None else open_list(options.labels_as)
+
+
+def list_inputs(options: LocationOptions) -> dict[str, str]:
+    """Return the fingerprints of the lists of a stage, by what they are; none where it has the first one."""
+    locations, written = open_lists(options)
+    own = {} if locations == KAGGLE2018 else {f"locations {locations.name}": locations.digest}
+    return own if written is None else {**own, f"list of the labels {written.name}": written.digest}
+
+
 def of_card(card: Mapping[str, Any]) -> LocationList:
     """Return the list that a model was trained with, as its card has it; those of older versions had one.
 
@@ -201,12 +213,13 @@ def _ready(name: str) -> LocationList:
 
 def _table_rows(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a table; empty cells say nothing."""
-    table = read_table(path, ("name",), tuple(Location.model_fields), others=True)
-    return [
-        {str(column): cell for column, cell in row.items() if cell}
-        for row in table.to_dict("records")
-        if any(row.values())
-    ]
+    found, _ = load(path, ("name",), numbers=False)
+    wanted = [name for name in found if name and name.casefold() not in Location.model_fields]
+    _, columns = load(path, (*Location.model_fields, *wanted), numbers=False)
+    if "name" not in columns:
+        raise PipelineError(f"{path}: no column name (found: {', '.join(found)[:300]}); add or rename it")
+    rows = zip(*(as_text(values).to_pylist() for values in columns.values()), strict=True)
+    return [{name: cell for name, cell in zip(columns, row, strict=True) if cell} for row in rows if any(row)]
 
 
 def _toml_rows(path: Path) -> list[dict[str, Any]]:
