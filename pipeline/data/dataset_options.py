@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
+from pipeline.data.layouts import GivenLayout
 
 LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
@@ -22,6 +23,14 @@ Samples = Annotated[
         description="Table for any other naming: Id, one path per channel (microtubules, protein, "
         "nucleus, er), and optionally pixel_size_um and group."
     ),
+]
+PictureLayout = Annotated[
+    GivenLayout,
+    Field(
+        description="TOML file that says which channel of the files shows what, and how values are read; "
+        "see docs/own-microscope.md."
+    ),
+    Shown(text=True),
 ]
 Work = Annotated[Path, Field(description="Folder of everything that is computed.")]
 Labels = Annotated[
@@ -99,6 +108,14 @@ class LocationOptions(Options):
 
     locations: Locations = READY_LISTS[0]
     labels_as: LabelsAs = None
+
+
+class PictureOptions(Options):
+    """Which pictures a command looks at, and how they are read."""
+
+    images: Path | None = Field(None, description="Folder of pictures.")
+    samples: Samples = None
+    layout: PictureLayout = None
 
 
 class FoldOptions(LocationOptions):
