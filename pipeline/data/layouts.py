@@ -1,9 +1,9 @@
 """The layout of a data set: which channel of its files shows what, and how values are read."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,10 @@ from pipeline.formats.sources import Projection, Reading
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
+
+Channel = Literal["microtubules", "protein", "nucleus", "er"]
+Marker = Literal["microtubules", "nucleus", "er"]
+ProteinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")]
 
 FileChannel = str | int
 """A channel as files call it: a name or a colour, or an index from 0."""
@@ -23,7 +27,14 @@ class Layout(BaseModel):
     Attributes
     ----------
     channels : mapping of str to str or int
-        Channel of `CHANNELS` to what files call it.
+        Channel of `CHANNELS` to what files call it. Where any is named, the others are not used.
+    proteins : mapping of str to str or int
+        Several proteins of one field to what files call their channels: each is a sample of its own,
+        ``<Id>_<name>``, with the markers of the field.
+    absent : tuple of str
+        Channels that were not recorded, or are not to be used.
+    optional : tuple of str
+        Channels that some of the samples lack.
     projection : str or None
         What becomes of z-stacks: max, mean or focus.
     range : tuple of float or None
@@ -34,10 +45,24 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channels: Mapping[str, FileChannel] = Field(default_factory=dict)
+    channels: Mapping[Channel, FileChannel] = Field(default_factory=dict)
+    proteins: Mapping[ProteinName, FileChannel] = Field(default_factory=dict)
+    absent: tuple[Marker, ...] = ()
+    optional: tuple[Literal["microtubules", "er"], ...] = ()
     projection: Projection | None = None
     range: tuple[float, float] | None = None
     pixel_size_um: float | None = None
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The channels that are used, where files hold them."""
+        named = {*self.channels, *(["protein"] if self.proteins else [])} or set(CHANNELS)
+        return tuple(name for name in CHANNELS if name in named and name not in self.absent)
+
+    def needed(self, recorded: Iterable[str]) -> tuple[str, ...]:
+        """Return the channels that every sample must have, where these are recorded of any."""
+        some = {"protein", *recorded, *self.channels}
+        return tuple(name for name in self.used if name in some and name not in self.optional)
 
     @property
     def reading(self) -> Reading:

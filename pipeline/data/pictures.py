@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.data.layouts import CHANNELS
-from pipeline.data.samples import COLOURS, MAKE_DO, Sample
+from pipeline.data.samples import COLOURS, Sample, make_do
 from pipeline.formats.picture_files import read_plane
 from pipeline.formats.pixel_sizes import Sides, agreed_size
 
@@ -83,7 +83,9 @@ def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], Sides]:
     try:
         return read_plane(sample.source(channel), COLOURS[channel], sample.reading)
     except FileNotFoundError as error:
-        raise _error(sample, channel, f"no {COLOURS[channel]} ({channel}) picture", MAKE_DO) from error
+        raise _error(
+            sample, channel, f"no {COLOURS[channel]} ({channel}) picture", make_do([channel])
+        ) from error
     except UnreadableError as error:
         raise _error(sample, channel, error.reason, error.remedy) from error
     except MemoryError as error:

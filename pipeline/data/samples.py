@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import check_readable, file_digest, text_digest
-from pipeline.core.names import is_safe_id, slug
+from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
@@ -45,11 +45,14 @@ _NAME = re.compile(
 _OTHER_COLOURS = re.compile(rf"(?:_{_COLOUR})+$", re.IGNORECASE)
 """How ids end that are taken from names like ``<Id>_blue_red_green.jpg``: pictures of several stains."""
 
-MAKE_DO = (
-    "add the file or leave the sample out; for a stain that was never taken, save a black picture of the "
-    "same size under its name, and train on such pictures only"
-)
-"""The remedy where the picture of a channel is missing."""
+
+def make_do(channels: Sequence[str]) -> str:
+    """Return the remedy where pictures of some channels are missing."""
+    remedy = "add the file or leave the sample out"
+    if not set(channels) <= {"microtubules", "er"}:
+        return remedy
+    listed = ", ".join(f'"{channel}"' for channel in channels)
+    return f"{remedy}; where some were not stained for it, write optional = [{listed}] in a layout"
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,17 @@ class Sample:
     def paths(self) -> tuple[Path, ...]:
         """All its files, each once, in the order of channels."""
         return tuple(dict.fromkeys(path for one in self.sources if one is not None for path in one.files))
+
+    def with_channels(self, channels: Iterable[str]) -> "Sample":
+        """Return the sample without the channels that are not among these."""
+        kept = set(channels)
+        pairs = zip(CHANNELS, self.sources, strict=True)
+        return replace(self, sources=tuple(one if name in kept else None for name, one in pairs))
+
+    def of_protein(self, name: str) -> "Sample":
+        """Return the sample as that of one of several proteins of its field."""
+        known = dict(self.metadata) | {f"{METADATA}Protein": name}
+        return replace(self, id=f"{self.id}_{name}", metadata=tuple(known.items()))
 
     def source(self, channel: str) -> Source:
         """Return where a channel that was recorded lies."""
@@ -179,7 +193,11 @@ def find_samples(
     """
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
-    samples, problems = _from_folder(images) if table is None else _from_table(images, table)
+    layout = layout or Layout()
+    found = _from_folder(images) if table is None else _from_table(images, table, layout)
+    samples, problems = found[0], [*found[1]]
+    samples, incomplete = _complete(samples, layout)
+    problems += incomplete
     outside = _outside(images, samples)
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
@@ -191,8 +209,45 @@ def find_samples(
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         raise PipelineError(f"no usable sample in {where}{first}{meant}")
     ordered = sorted(samples, key=lambda sample: sample.id)
-    reading = (layout or Layout()).reading
-    return [replace(sample, folder=images, reading=reading) for sample in ordered], problems
+    return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems
+
+
+def _complete(samples: Iterable[Sample], layout: Layout) -> tuple[list[Sample], list[Problem]]:
+    """Take the channels that are used, and part the samples that lack one which they must have.
+
+    This decides, for all commands, which channels a set of samples has: what none of them shows is absent,
+    what some show is needed of all unless the layout calls it optional.
+    """
+    used = [sample.with_channels(layout.used) for sample in samples]
+    recorded = {channel for one in used for channel in one.channels}
+    needed = layout.needed(recorded)
+    kept, problems = [], []
+    for sample in used:
+        lacking = [channel for channel in needed if channel not in sample.channels]
+        if lacking:
+            problems.append(_incomplete(sample, lacking, recorded))
+        else:
+            kept.append(sample)
+    return kept, problems
+
+
+def _incomplete(sample: Sample, lacking: Sequence[str], recorded: set[str]) -> Problem:
+    names = ", ".join(f"{sample.id}_{COLOURS[channel]}{sample.paths[0].suffix}" for channel in lacking)
+    others = ", which others have" if recorded.issuperset(lacking) else ""
+    return Problem(sample.id, names, f"no picture of {' and '.join(lacking)}{others}", make_do(lacking))
+
+
+def told_absent(samples: Sequence[Sample]) -> list[str]:
+    """Say, in a line each, which channels no sample shows, and which some lack."""
+    lines = []
+    for channel in CHANNELS:
+        lack = sum(channel not in sample.channels for sample in samples)
+        if lack == len(samples):
+            lines.append(f"no picture of {channel}: its columns are empty")
+        elif lack:
+            of = f"{lack:,} of {counted(len(samples), 'sample')} have"
+            lines.append(f"{of} no picture of {channel}: its columns are empty there")
+    return lines
 
 
 def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
@@ -222,22 +277,12 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
         others = _OTHER_COLOURS.search(sample_id)
         if others and len(channels) <= others[0].count("_"):
             continue
-        problem = _check(sample_id, images, channels)
-        if problem:
-            problems.append(problem)
+        if not is_safe_id(sample_id):
+            problems.append(Problem(sample_id, next(iter(channels.values())).name, *_UNSAFE))
         elif sample_id not in ambiguous:
-            samples.append(Sample(sample_id, tuple(Source((channels[name],)) for name in CHANNELS)))
+            sources = (Source((channels[name],)) if name in channels else None for name in CHANNELS)
+            samples.append(Sample(sample_id, tuple(sources)))
     return samples, problems
-
-
-def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Problem | None:
-    if not is_safe_id(sample_id):
-        return Problem(sample_id, next(iter(channels.values())).name, *_UNSAFE)
-    missing = [channel for channel in CHANNELS if channel not in channels]
-    if missing:
-        names = ", ".join(f"{sample_id}_{COLOURS[channel]}.png" for channel in missing)
-        return Problem(sample_id, names, f"missing in {images}", MAKE_DO)
-    return None
 
 
 def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
@@ -257,23 +302,24 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     return problems
 
 
-def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
+def _from_table(images: Path, path: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
     table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"), others=True)
-    further = _further(path, table.columns)
-    columns = _channel_columns(path, table.columns)
+    columns = _channel_columns(path, table.columns, layout)
+    taken = {column for one in columns.values() for column in one.values()}
+    further = _further(path, [name for name in table.columns if name not in taken])
     repeated = table["Id"].duplicated(keep=False)
     problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
     samples = []
     for row in table[~repeated].to_dict("records"):
         texts = {str(key): str(value) for key, value in row.items()}
+        kept = tuple((name, texts[column]) for column, name in further.items())
         try:
-            sample = _from_row(images, texts, columns)
+            for protein, of_channel in columns.items():
+                sample = replace(_from_row(images, texts, of_channel), metadata=kept)
+                samples.append(sample.of_protein(protein) if protein else sample)
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
             problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
-        else:
-            kept = tuple((name, texts[column]) for column, name in further.items())
-            samples.append(replace(sample, metadata=kept))
     return samples, problems
 
 
@@ -307,29 +353,37 @@ def _twice(names: Iterable[str]) -> str:
     return next(name for name, count in Counter(names).items() if count > 1)
 
 
-def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
-    """Map each channel to its column: its name or its colour."""
-    columns = {}
+def _channel_columns(path: Path, found: Iterable[str], layout: Layout) -> dict[str, dict[str, str]]:
+    """Map each channel that has one to its column: by protein, or by "" where the layout names none."""
+    columns: dict[str, str] = {}
+    known = set(found)
     for channel, colour in COLOURS.items():
-        named = {channel, colour} & set(found)
-        if len(named) != 1:
-            raise PipelineError(
-                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it"
-            )
-        columns[channel] = named.pop()
-    return columns
+        named = [name for name in (channel, colour) if name in known]
+        if len(named) > 1:
+            raise PipelineError(f"{path}: '{channel}' and '{colour}' are of one channel; keep one column")
+        columns |= {channel: named[0]} if named else {}
+    proteins = {name: str(column) for name, column in layout.proteins.items()} or {
+        "": columns.get("protein", "")
+    }
+    for name, column in proteins.items():
+        if column not in known:
+            wanted = f"'{column}' of {name}" if name else "'protein' or 'green'"
+            raise PipelineError(f"{path}: needs one column {wanted}; give that channel's paths in it")
+    return {name: columns | {"protein": column} for name, column in proteins.items()}
 
 
 def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> Sample:
+    """Make a sample of a row; a channel without a column, or with an empty field, was not recorded."""
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(_UNSAFE))
-    paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
-    if twice := [path.name for path in paths if paths.count(path) > 1]:
+    given = {channel: row[column] for channel, column in columns.items() if row[column] not in MISSING}
+    paths = {channel: _inside(images, name) for channel, name in given.items()}
+    if twice := [path.name for path in paths.values() if list(paths.values()).count(path) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
-    sources = tuple(Source((path,)) for path in paths)
+    sources = tuple(Source((paths[channel],)) if channel in paths else None for channel in CHANNELS)
     return Sample(sample_id, sources, size, None if group in MISSING else group)
 
 
@@ -338,8 +392,6 @@ def _inside(images: Path, name: str) -> Path:
     relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:
         raise ValueError(f"path {name!r} holds a NUL character; give the path of a file")
-    if name in MISSING:
-        raise ValueError("a channel has no path; fill in the path of every channel")
     for folder in (images.absolute(), images.resolve()):
         if relative.is_relative_to(folder.as_posix()):
             relative = relative.relative_to(folder.as_posix())

@@ -20,10 +20,11 @@ from pipeline.core.workers import share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION
+from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
-from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
-from pipeline.segmentation import Segmenter, make_segmenter
+from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of, told_absent
+from pipeline.segmentation import Segmenter, make_segmenter, told_cells
 from pipeline.stages.feature_tables import write_measured, write_samples
 from pipeline.stages.measuring import (
     MASK_DIGITS,
@@ -86,6 +87,10 @@ class Extraction(BaseModel):
         Version of every feature family.
     scale : Scale or None
         How large nuclei and cells were expected; None in models of older versions.
+    channels : tuple of str
+        Those that pictures show; columns of the others are empty.
+    layout : Layout or None
+        What the user said of the files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +100,8 @@ class Extraction(BaseModel):
     settings: dict[str, SegmenterOption]
     families: dict[str, int]
     scale: Scale | None = None
+    channels: tuple[str, ...] = CHANNELS
+    layout: Layout | None = None
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -116,6 +123,26 @@ class Extraction(BaseModel):
                     f"the model was trained on family {family} version {version}, this program computes "
                     f"{today}; extract and train again"
                 )
+
+    def fitting_layout(self, given: Layout | None) -> Layout:
+        """Return how other pictures are read so that they compare: their layout, or else that of training.
+
+        Channels that training did not have are not used.
+
+        Raises
+        ------
+        PipelineError
+            If z-stacks are to become another kind of picture than in training.
+        """
+        trained, here = self.layout or Layout(), given or self.layout or Layout()
+        if trained.projection is not None and here.projection not in (None, trained.projection):
+            raise PipelineError(
+                f"the model was trained on z-stacks of projection '{trained.projection}', the layout says "
+                f"'{here.projection}'; write projection = \"{trained.projection}\", or train again"
+            )
+        unused = [name for name in CHANNELS if name not in self.channels]
+        changes = {"projection": here.projection or trained.projection, "absent": (*here.absent, *unused)}
+        return here.model_copy(update=changes)
 
     def repeat_segmenter(self, options: dict[str, SegmenterOption]) -> Segmenter:
         """Return the same segmenter, with some options (where weights lie now) replaced.
@@ -239,6 +266,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         work = Workspace(options.work)
         plan = _plan(options, progress)
+        for line in (*told_absent(plan.samples), *told_cells({one.channels for one in plan.samples})):
+            progress.note(line)
         damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
         if damaged:
             some = f"{counted(len(damaged), 'damaged label image')}, such as {work.mask(damaged[0]).name}"
@@ -301,6 +330,11 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
     samples, problems = samples_of(options)
     work = Workspace(options.work)
+    if any("nucleus" not in sample.channels for sample in samples):
+        raise PipelineError(
+            f"{options.images}: no picture of nucleus, around which cells are found; add the files, or name "
+            "their channel in a layout"
+        )
     pictures = fingerprints(samples, work)
     segmenter, scale, sizes, told = fitted_segmenter(options, samples, pictures, progress)
     settings = dict(segmenter.settings())
@@ -308,7 +342,13 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     # where networks run is a matter of this machine, not of how the pictures were measured
     asked = {name: value for name, value in options.segmenter_options.items() if name != "device"}
     extraction = Extraction(
-        segmenter=segmenter.name, options=asked | fitted, settings=settings, families=families, scale=scale
+        segmenter=segmenter.name,
+        options=asked | fitted,
+        settings=settings,
+        families=families,
+        scale=scale,
+        channels=tuple(name for name in CHANNELS if any(name in one.channels for one in samples)),
+        layout=options.layout,
     )
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]

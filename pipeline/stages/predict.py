@@ -81,7 +81,9 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     def inputs(self, options: PredictOptions) -> dict[str, str]:
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         _check_work(options)
-        extraction = _extract_options(options, read_card(options.model))
+        card = read_card(options.model)
+        options = _as_trained(options, card)
+        extraction = _extract_options(options, card)
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
@@ -125,6 +127,9 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
+        for line in _told_unused(options, model.card):
+            progress.note(line)
+        options = _as_trained(options, model.card)
         given = _read_given(options, model, progress.note)
         extraction = _extract_options(options, model.card)
         measured = None if extraction is None else execute(Extract(), extraction, progress)
@@ -212,14 +217,41 @@ def _check(folder: Path) -> None:
         )
 
 
+def _trained(options: PredictOptions, card: Mapping[str, Any]) -> Extraction:
+    """Return how the training pictures were measured."""
+    try:
+        return Extraction.model_validate(card["extraction"])
+    except (ValidationError, TypeError) as error:
+        raise _not_a_card(options.model / "card.json", error) from error
+
+
+def _as_trained(options: PredictOptions, card: Mapping[str, Any]) -> PredictOptions:
+    """Return the options with the layout by which pictures compare with those of training."""
+    if card.get("extraction") is None:
+        return options
+    layout = _trained(options, card).fitting_layout(options.layout)
+    return options.model_copy(update={"layout": layout})
+
+
+def _told_unused(options: PredictOptions, card: Mapping[str, Any]) -> list[str]:
+    """Say which channels of the pictures are not used, as the model was trained without them."""
+    if card.get("extraction") is None or options.images is None:
+        return []
+    there = {channel for sample in samples_of(options)[0] for channel in sample.channels}
+    known = _trained(options, card).channels
+    return [
+        f"{channel} is not used: the model was trained without it" for channel in sorted(there - {*known})
+    ]
+
+
 def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
     """Repeat what was done to the training pictures; None for a model of tables alone."""
     if card.get("extraction") is None:
         return None
     if options.images is None:
         raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
+    trained = _trained(options, card)
     try:
-        trained = Extraction.model_validate(card["extraction"])
         trained.check_families()
         trained.repeat_segmenter(options.segmenter_options)
         asked = trained.options | options.segmenter_options
@@ -344,7 +376,8 @@ def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
     found: dict[str, str] = {}
     for sample in samples_of(options)[0] if options.images else ():
         with suppress(SampleError):  # is listed by what embeds it
-            found[sample.id] = doubt(read_picture(sample).pixels)
+            picture = read_picture(sample)
+            found[sample.id] = doubt(picture.pixels, channels=picture.channels)
     return pd.DataFrame({"cells": pd.NA, "doubt": pd.Series(found, dtype=object)})
 
 
