@@ -13,6 +13,9 @@ from pipeline.formats.sources import Projection, Reading
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
 
+COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
+"""The Human Protein Atlas' colour, and file ending, of each channel."""
+
 FileChannel = str | int
 """A channel as files call it: a name or a colour, or an index from 0."""
 
@@ -22,6 +25,9 @@ class Layout(BaseModel):
 
     Attributes
     ----------
+    files : str or None
+        How files are named: a preset, or a regular expression over their paths below the folder of pictures
+        with named groups (Id, channel, z, time, well, ...).
     channels : mapping of str to str or int
         Channel of `CHANNELS` to what files call it.
     projection : str or None
@@ -34,6 +40,7 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    files: str | None = None
     channels: Mapping[str, FileChannel] = Field(default_factory=dict)
     projection: Projection | None = None
     range: tuple[float, float] | None = None
