@@ -277,7 +277,7 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(UNSAFE))
-    paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
+    paths = tuple(inside(images, row[columns[channel]]) for channel in CHANNELS)
     if twice := [path.name for path in paths if paths.count(path) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
@@ -286,7 +286,7 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     return Sample(sample_id, sources, size, None if group in MISSING else group)
 
 
-def _inside(images: Path, name: str) -> Path:
+def inside(images: Path, name: str) -> Path:
     """Return the path of a file in the folder of pictures; backslashes, as in Windows, are slashes."""
     relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:
