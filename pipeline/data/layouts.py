@@ -75,6 +75,39 @@ def read_layout(path: Path) -> Layout:
         raise PipelineError(f"{path}: {where}: {first['msg']}; a layout has: {known}") from error
 
 
+def with_given(layout: Layout | None, **given: object) -> Layout:
+    """Return a layout in which what is given on the command line replaces what it says; None is not given.
+
+    Raises
+    ------
+    PipelineError
+        If the values are none that a layout can have.
+    """
+    said = {name: value for name, value in given.items() if value not in (None, {}, "")}
+    try:
+        return Layout.model_validate((layout or Layout()).model_dump() | said)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise PipelineError(f"{first['loc'][0]} {first['input']}: {first['msg']}") from error
+
+
+def parse_channels(given: object) -> object:
+    """Read ``protein=GFP`` texts into a mapping; a number is an index.
+
+    Raises
+    ------
+    PipelineError
+        If a text names no channel, or not what files call it.
+    """
+    if not isinstance(given, list | tuple):
+        return given
+    pairs = [[part.strip() for part in str(text).partition("=")[::2]] for text in given]
+    for text, (ours, theirs) in zip(given, pairs, strict=True):
+        if not ours or not theirs:
+            raise PipelineError(f"--channel {text}: give CHANNEL=NAME, such as protein=GFP or nucleus=0")
+    return {ours: int(theirs) if theirs.isdecimal() else theirs for ours, theirs in pairs}
+
+
 def _as_layout(given: object) -> object:
     return read_layout(Path(given)) if isinstance(given, str | Path) else given
 

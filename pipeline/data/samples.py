@@ -135,7 +135,7 @@ def samples_of(options: PictureOptions) -> tuple[list[Sample], list[Problem]]:
     """
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")
-    return find_samples(options.images, options.samples, options.layout or Layout())
+    return find_samples(options.images, options.samples, options.layout_in_use)
 
 
 def find_samples(

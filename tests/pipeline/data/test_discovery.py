@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.core.errors import PipelineError
+from pipeline.data.dataset_options import PictureOptions
 from pipeline.data.discovery import discover
 from pipeline.data.layouts import Layout
 
@@ -138,3 +139,27 @@ def test_planes_twice_and_missing_are_problems(tmp_path):
     found, problems = discover(tmp_path, Layout(files="opera-phenix", channels=FOUR))
     assert "1 z plane of protein, 2 of nucleus" in {problem.reason for problem in problems}
     assert list(found) == ["x_A01_01_1"]
+
+
+def test_options_are_put_into_the_layout(tmp_path):
+    path = tmp_path / "layout.toml"
+    path.write_text('projection = "mean"\npixel_size_um = 0.2\n[channels]\nprotein = "GFP"\nnucleus = 0\n')
+    given = {"images": tmp_path, "layout": path, "channels": ["protein=RFP"], "pixel_size": 0.1}
+    assert PictureOptions.model_validate(given).layout_in_use == Layout(
+        projection="mean", pixel_size_um=0.1, channels={"protein": "RFP", "nucleus": 0}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nothing = 1", "nothing: Extra inputs are not permitted; a layout has: files, channels"),
+        ("channels = 3", "channels: Input should be a valid dictionary"),
+        ("channels", "no TOML"),
+    ],
+)
+def test_a_layout_that_says_something_else_is_refused(tmp_path, text, told):
+    path = tmp_path / "layout.toml"
+    path.write_text(text)
+    with pytest.raises(PipelineError, match=told):
+        PictureOptions.model_validate({"images": tmp_path, "layout": path})
