@@ -12,8 +12,7 @@ from pipeline.core.files import write_text
 from pipeline.core.names import counted
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
-from pipeline.data.layouts import CHANNELS
-from pipeline.data.samples import COLOURS
+from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.exchange import kaggle, protein_atlas
 from pipeline.exchange.fetching import Fetcher, NotServedError
 from pipeline.exchange.protein_atlas import Field, Gene
