@@ -7,7 +7,6 @@ import pandas as pd
 
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
-from pipeline.data.samples import CHANNELS
 from pipeline.exchange import open_in_napari
 
 SCRIPT = "open_in_napari.py"
@@ -24,7 +23,7 @@ def write_napari(folder: Path, picture: Picture, segmentation: Segmentation, cel
     import tifffile
 
     folder.mkdir(parents=True)
-    for channel in CHANNELS:
+    for channel in picture.channels:
         tifffile.imwrite(folder / f"{channel}.tif", picture.plane(channel), compression="zlib")
     for name, labels in (("cells", segmentation.cells), ("nuclei", segmentation.nuclei)):
         tifffile.imwrite(folder / f"{name}.tif", labels, compression="zlib")

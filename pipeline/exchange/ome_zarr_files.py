@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
-from pipeline.data.samples import CHANNELS
 from pipeline.exchange.required import required
 
 VERSION = "0.4"
@@ -50,7 +49,7 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     root.attrs.update(
         {
             "multiscales": _levels(root, np.asarray(picture.pixels), ("c", "y", "x"), size),
-            "omero": {"version": VERSION, "channels": [_shown(picture, channel) for channel in CHANNELS]},
+            "omero": {"version": VERSION, "channels": [_shown(picture, channel) for channel in picture.channels]},
         }
     )
     labels = root.create_group("labels")
