@@ -16,7 +16,9 @@ from typer.exceptions import TyperException
 from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
+from pipeline.commands.download import download
 from pipeline.commands.evaluate import evaluate
+from pipeline.commands.exports import export
 from pipeline.commands.features import features
 from pipeline.commands.importances import importances
 from pipeline.commands.looking import baseline, nearest, overlay, status
@@ -41,9 +43,10 @@ app = typer.Typer(
 )
 
 PANELS = {
-    "Getting started": (demo, simulate),
+    "Getting started": (demo, simulate, download),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
+    "For other programs": (export,),
     "Your own networks": (train_cnn, train_segmenter),
 }
 for panel, commands in PANELS.items():

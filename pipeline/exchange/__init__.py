@@ -1,1 +1,1 @@
-"""What other programs write and read: tables of layouts, masks, downloads and exports."""
+"""What other programs write and read: tables, downloads, exports."""

@@ -22,10 +22,10 @@ MISSING = "is_missing"
 def write_anndata(path: Path, profiles: Profiles, about: Mapping[str, Any], advance: Advance) -> int:
     """Write one h5ad file.
 
-    ``X`` holds the features, without gaps: where a number is missing it is the median of the feature, and the
-    layer ``is_missing`` says so. Features without any number, those of channels that were never taken, are left
-    out. ``obs`` are the keys of the rows, ``var`` what the columns are called here; ``obsm["spatial"]`` holds the
-    centres of cells in pixels, ``obsm["X_<name>"]`` the embeddings of pictures.
+    ``X`` holds the features, without gaps: where a number is missing it is the median of the feature, and
+    the layer ``is_missing`` says so. Features without any number, those of channels that were never taken,
+    are left out. ``obs`` are the keys of the rows, ``var`` what the columns are called here;
+    ``obsm["spatial"]`` holds the centres of cells in pixels, ``obsm["X_<name>"]`` the embeddings of pictures.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def write_anndata(path: Path, profiles: Profiles, about: Mapping[str, Any], adva
         medians = kept["median"].to_numpy(np.float32)
         keys, places, start = [], [], 0
         for block in profiles.blocks():
-            here = block.values[kept.index].to_numpy()
+            here = block.features[kept.index].to_numpy()
             gaps = ~np.isfinite(here)
             end = start + len(here)
             values[start:end] = np.where(gaps, medians, here)
@@ -66,7 +66,7 @@ def write_anndata(path: Path, profiles: Profiles, about: Mapping[str, Any], adva
             start = end
             advance(len(here))
         write(file, "obs", _observations(pd.concat(keys, ignore_index=True), profiles.per))
-        write(file, "var", kept)
+        write(file, "var", _plain(kept))
         write(file, "obsm", _matrices(profiles, pd.concat(keys)["Metadata_Id"], pd.concat(places)))
         write(file, "uns", dict(about))
         for empty in ("varm", "obsp", "varp"):
@@ -96,9 +96,14 @@ def _observations(keys: pd.DataFrame, per: str) -> pd.DataFrame:
     names = keys["Metadata_Id"].astype(str)
     if per == "cell":
         names += "_" + keys["Metadata_ObjectNumber"].astype(str)
-    for name in keys.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in keys.dtypes]]:
-        keys[name] = pd.Categorical(keys[name].astype(object))
-    return keys.set_axis(pd.Index(names.astype(object), name=None))
+    return _plain(keys.set_axis(names.to_numpy()))
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without arrays of text of Arrow, which AnnData does not write, but as categories."""
+    texts = [name for name, kind in table.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
+    categories = {name: pd.Categorical(table[name].astype(object)) for name in texts}
+    return table.assign(**categories).set_axis(pd.Index(table.index, dtype=object, name=None))
 
 
 def _matrices(profiles: Profiles, ids: pd.Series, places: pd.DataFrame) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from features.naming import Column, parse
 COMPARTMENTS = {"cell": "Cells", "nucleus": "Nuclei", "cytoplasm": "Cytoplasm"}
 """Objects of CellProfiler by our regions; other parts of a cell count as its."""
 
-_OF_PICTURES = ("field", "foreground", "picture")
+OF_PICTURES = ("field", "foreground", "picture")
+"""Regions that are measured once a picture."""
 
 GROUPS = {
     "colocalization": "Correlation",
@@ -99,7 +100,7 @@ def exported(name: str) -> str:
 
 
 def _exported(column: Column) -> str:
-    owner = "Image" if column.region in _OF_PICTURES else COMPARTMENTS.get(column.region, "Cells")
+    owner = "Image" if column.region in OF_PICTURES else COMPARTMENTS.get(column.region, "Cells")
     if _is_cellprofilers(column):
         words = [CELLPROFILER[column.family, column.output].format(*column.channels)]
     else:
@@ -128,8 +129,8 @@ def name_table(columns: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index ``name`` (theirs); columns ``column`` (ours), ``region, family, output, channels, statistic`` and
-        ``is_cellprofilers``: whether CellProfiler measures the same.
+        Index ``name`` (theirs); columns ``column`` (ours), ``region, family, output, channels,
+        statistic``, and ``is_cellprofilers``: whether CellProfiler measures the same.
 
     Raises
     ------
@@ -154,5 +155,7 @@ def name_table(columns: Iterable[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows).set_index("name")
     twice = table.index[table.index.duplicated()]
     if len(twice):
-        raise ValueError(f"two columns would be called '{twice[0]}': {', '.join(table.loc[twice[0], 'column'])}")
+        raise ValueError(
+            f"two columns would be called '{twice[0]}': " + ", ".join(table.loc[twice[0], "column"])
+        )
     return table

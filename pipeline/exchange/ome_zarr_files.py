@@ -29,9 +29,9 @@ COLOURS = {"microtubules": "FF0000", "protein": "00FF00", "nucleus": "0000FF", "
 def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cells: pd.DataFrame) -> None:
     """Write one picture, and its label images below ``labels``.
 
-    The picture has the axes c, y, x, its pixels are as they were measured (float32 in [0, 1]); every level is half
-    as large as the one before. Label images are not interpolated, and carry what is known of each cell as
-    properties; a number that is missing there was not measured.
+    The picture has the axes c, y, x, its pixels are as they were measured (float32 in [0, 1]); every level is
+    half as large as the one before. Label images are not interpolated, and carry what is known of each cell
+    as properties; a number that is missing there was not measured.
 
     Parameters
     ----------
@@ -49,14 +49,18 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     root.attrs.update(
         {
             "multiscales": _levels(root, np.asarray(picture.pixels), ("c", "y", "x"), size),
-            "omero": {"version": VERSION, "channels": [_shown(picture, channel) for channel in picture.channels]},
+            "omero": {
+                "version": VERSION,
+                "channels": [_shown(picture, channel) for channel in picture.channels],
+            },
         }
     )
     labels = root.create_group("labels")
     labels.attrs["labels"] = ["cells", "nuclei"]
-    properties = [_property(int(label), row) for label, row in cells.iterrows()]  # type: ignore[call-overload]
     for name, image in (("cells", segmentation.cells), ("nuclei", segmentation.nuclei)):
         group = labels.create_group(name)
+        known = cells if name == "cells" else cells.filter(regex="^(Metadata|Nuclei)_")
+        properties = [_property(int(label), row) for label, row in known.iterrows()]  # type: ignore[call-overload]
         about = {"version": VERSION, "properties": properties, "source": {"image": "../../"}}
         multiscales = _levels(group, image, ("y", "x"), size, name)
         group.attrs.update({"multiscales": multiscales, "image-label": about})
@@ -67,18 +71,22 @@ def _levels(
 ) -> list[dict[str, Any]]:
     """Write a pyramid and return what describes it; labels are taken every other one, pixels averaged."""
     halve = _averaged if "c" in axes else _every_other
-    datasets = []
+    datasets: list[dict[str, Any]] = []
     while True:
         level = len(datasets)
         array = group.create_array(
             str(level),
             shape=image.shape,
             dtype=image.dtype,
-            chunks=tuple(1 if axis == "c" else min(CHUNK, side) for axis, side in zip(axes, image.shape, strict=True)),
+            chunks=tuple(
+                1 if axis == "c" else min(CHUNK, side) for axis, side in zip(axes, image.shape, strict=True)
+            ),
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
         array[:] = image
-        datasets.append({"path": str(level), "coordinateTransformations": _placed(axes, size or 1.0, 2**level)})
+        datasets.append(
+            {"path": str(level), "coordinateTransformations": _placed(axes, size or 1.0, 2**level)}
+        )
         if max(image.shape) <= SMALLEST or min(image.shape[-2:]) < 2:
             break
         image = halve(image)

@@ -2,8 +2,8 @@
 
     python open_in_napari.py [ID ...]
 
-needs napari (https://napari.org), and nothing of the program that wrote this folder. Hover over a cell to read
-its numbers; "Layers > Visualize > Features table widget" lists all of them.
+needs napari (https://napari.org), and nothing of the program that wrote this folder. Hover over a cell to
+read its numbers; "Layers > Visualize > Features table widget" lists all of them.
 """
 
 import sys
@@ -25,8 +25,8 @@ def layers(folder: Path) -> list[Layer]:
     Parameters
     ----------
     folder : Path
-        Holds ``cells.tif``, ``nuclei.tif``, ``features.csv``, whose column ``index`` is the label of the cell in
-        both, and ``<channel>.tif``.
+        Holds ``cells.tif``, ``nuclei.tif``, ``features.csv``, whose column ``index`` is the label of the cell
+        in both, and ``<channel>.tif``.
 
     Returns
     -------
@@ -34,7 +34,8 @@ def layers(folder: Path) -> list[Layer]:
         A layer for every channel, and one each for cells and nuclei, with the table of features.
     """
     table = pd.read_csv(folder / "features.csv")
-    size = table["Metadata_pixel_size_um"].dropna()[:1].tolist() or [1.0]
+    sizes = table.get("Metadata_pixel_size_um", pd.Series(dtype=float))
+    size = sizes.dropna()[:1].tolist() or [1.0]
     shown: list[Layer] = []
     for channel, colour in COLOURS.items():
         path = folder / f"{channel}.tif"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -13,17 +14,14 @@ from pipeline.core.stage import Advance
 from pipeline.exchange.column_names import COMPARTMENTS
 from pipeline.exchange.profiles import Block, Profiles
 
-NAMES = "columns.csv"
-"""The table that says which of our columns each one is."""
-
 Append = Callable[[pd.DataFrame], None]
 
 
 def write_cytotable(path: Path, profiles: Profiles, advance: Advance) -> None:
     """Write one parquet file as CytoTable joins CellProfiler's tables: ``Metadata_*``, then the features."""
-    with _appending(path) as append:
+    with _appending(path, _parquet) as append:
         for block in profiles.blocks():
-            append(pd.concat([_joined_keys(block, profiles), block.places, block.values], axis=1))
+            append(pd.concat([_joined_keys(block, profiles), block.places, block.features], axis=1))
             advance(len(block.keys))
 
 
@@ -32,8 +30,8 @@ def _joined_keys(block: Block, profiles: Profiles) -> pd.DataFrame:
     if profiles.per == "picture":
         return block.keys
     number = block.keys["Metadata_ObjectNumber"]
-    parents = {f"Metadata_Cytoplasm_Parent_{name}": number for name in ("Cells", "Nuclei")}
-    return block.keys.assign(**parents)
+    related = ("Cells_Parent_Nuclei", "Cytoplasm_Parent_Cells", "Cytoplasm_Parent_Nuclei")
+    return block.keys.assign(**{f"Metadata_{name}": number for name in related})
 
 
 def write_cellprofiler(folder: Path, profiles: Profiles, pictures: Profiles, advance: Advance) -> None:
@@ -46,14 +44,15 @@ def write_cellprofiler(folder: Path, profiles: Profiles, pictures: Profiles, adv
     pictures : Profiles
         Features of whole pictures and, unless cells are written, those of their cells summarised.
     """
-    with _appending(folder / "Image.csv") as append:
+    with _appending(folder / "Image.csv", pyarrow.csv.CSVWriter) as append:
         for block in pictures.blocks():
             append(_image_rows(block, pictures))
     if profiles.per == "picture":
         return
     with ExitStack() as files:
         tables = {
-            name: files.enter_context(_appending(folder / f"{name}.csv")) for name in COMPARTMENTS.values()
+            name: files.enter_context(_appending(folder / f"{name}.csv", pyarrow.csv.CSVWriter))
+            for name in COMPARTMENTS.values()
         }
         for block in profiles.blocks():
             for name, append in tables.items():
@@ -63,51 +62,47 @@ def write_cellprofiler(folder: Path, profiles: Profiles, pictures: Profiles, adv
 
 def _image_rows(block: Block, pictures: Profiles) -> pd.DataFrame:
     """Return rows of ``Image.csv``, where names do not begin with ``Image_``."""
-    number, rest = block.keys["Metadata_ImageNumber"], block.keys.drop(columns="Metadata_ImageNumber")
-    masks = {
-        "FileName_Masks": rest["Metadata_Id"] + ".tif",
-        "PathName_Masks": str(pictures.work.masks.absolute()),
-    }
-    values = block.values.rename(columns=lambda name: name.removeprefix("Image_"))
-    return pd.concat([number.rename("ImageNumber"), rest.assign(**masks), values], axis=1)
+    keys = block.keys.rename(columns={"Metadata_ImageNumber": "ImageNumber"})
+    keys["FileName_Masks"] = keys["Metadata_Id"] + ".tif"
+    keys["PathName_Masks"] = str(pictures.work.masks.absolute())
+    rest = keys.columns.drop("ImageNumber")
+    features = block.features.rename(columns=lambda name: name.removeprefix("Image_"))
+    return pd.concat([keys[["ImageNumber", *rest]], features], axis=1)
 
 
 def _object_rows(name: str, block: Block) -> pd.DataFrame:
-    """Return rows of one table of objects; those that a cell does not have are left out."""
+    """Return rows of one table of objects; what a cell does not have is there without numbers."""
     prefix = f"{name}_"
     number = block.keys["Metadata_ObjectNumber"]
     keys = {"ImageNumber": block.keys["Metadata_ImageNumber"], "ObjectNumber": number}
-    if name == "Cells":
-        keys["Metadata_TouchesBorder"] = block.keys["Metadata_TouchesBorder"].astype(int)
+    keys["Number_Object_Number"] = number
     parents = {"Cells": ("Nuclei",), "Nuclei": (), "Cytoplasm": ("Cells", "Nuclei")}
     keys |= {f"Parent_{parent}": number for parent in parents[name]}
     measured = [
-        table[[column for column in table if column.startswith(prefix)]].rename(
+        table.loc[:, table.columns.str.startswith(prefix)].rename(
             columns=lambda column: column.removeprefix(prefix)
         )
-        for table in (block.places, block.values)
+        for table in (block.places, block.features)
     ]
-    return pd.concat([pd.DataFrame(keys), *measured], axis=1)[measured[0].notna().all(axis=1)]
+    return pd.concat([pd.DataFrame(keys), *measured], axis=1)
 
 
 @contextmanager
-def _appending(path: Path) -> Iterator[Append]:
-    """Give what writes one block of rows after another into a csv or parquet file."""
+def _appending(path: Path, open_file: Callable[[Path, pa.Schema], Any]) -> Iterator[Append]:
+    """Give what writes one block of rows after another into a file."""
     with ExitStack() as stack:
-        opened: list[tuple[pa.Schema, pyarrow.csv.CSVWriter | pq.ParquetWriter]] = []
+        opened: list[tuple[pa.Schema, Any]] = []
 
         def append(rows: pd.DataFrame) -> None:
             if not opened:
                 schema = pa.Schema.from_pandas(rows, preserve_index=False).remove_metadata()
-                opened.append((schema, stack.enter_context(_writer(path, schema))))
+                opened.append((schema, stack.enter_context(open_file(path, schema))))
             schema, writer = opened[0]
             writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
 
         yield append
 
 
-def _writer(path: Path, schema: pa.Schema) -> pyarrow.csv.CSVWriter | pq.ParquetWriter:
-    if path.suffix == ".csv":
-        return pyarrow.csv.CSVWriter(path, schema)
-    texts = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)
+def _parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    keys = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=keys)

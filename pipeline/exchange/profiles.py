@@ -1,9 +1,9 @@
 """What a work folder knows of its cells or of its pictures, for other programs; read a block at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -39,14 +39,14 @@ class Block(NamedTuple):
     keys : DataFrame
         ``Metadata_*``, also ``Metadata_ImageNumber`` and, of cells, ``Metadata_ObjectNumber``.
     places : DataFrame of float64
-        Of cells, ``<Cells, Nuclei, Cytoplasm>_Location_Center_<X, Y>`` in pixels from the middle of the first one;
-        NaN where a cell has no such part.
-    values : DataFrame of float32
+        Of cells, ``<Cells, Nuclei, Cytoplasm>_Location_Center_<X, Y>`` in pixels from the middle of the first
+        one; NaN where a cell has no such part.
+    features : DataFrame of float32
     """
 
     keys: pd.DataFrame
     places: pd.DataFrame
-    values: pd.DataFrame
+    features: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,10 @@ class Profiles:
         """Number of cells or pictures."""
         return int(pq.read_metadata(self.path).num_rows)
 
+    def only(self, part: str, values: Sequence[str]) -> Self:
+        """Return those features whose names have one of some values in one part; see `name_table`."""
+        return replace(self, names=self.names[self.names[part].isin(values)])
+
     def blocks(self) -> Iterator[Block]:
         """Read the rows in their order, as many at a time as keep the memory flat."""
         columns = [*self._keys, *self.names["column"]]
@@ -92,6 +96,16 @@ class Profiles:
                     places = centres.of(rows)
                 yield Block(keys, places, values)
 
+    def by_picture(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Read all that is known of the cells of each picture that has any, by their labels."""
+        left = pd.DataFrame()
+        for block in self.blocks():
+            rows = pd.concat([left, pd.concat(block, axis=1)], ignore_index=True)
+            last = rows["Metadata_Id"].iloc[-1]
+            left = rows[rows["Metadata_Id"] == last]
+            yield from _parted(rows[rows["Metadata_Id"] != last])
+        yield from _parted(left)
+
     def columns(self) -> Iterator[pd.DataFrame]:
         """Read the features some columns at a time, all rows of them."""
         most = max(1, CELLS_AT_ONCE // max(1, self.rows))
@@ -102,6 +116,11 @@ class Profiles:
     @property
     def _keys(self) -> list[str]:
         return ["Id", "label", "touches_border"] if self.per == "cell" else ["Id"]
+
+
+def _parted(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for sample, cells in rows.groupby("Metadata_Id", sort=False) if len(rows) else ():
+        yield str(sample), cells.set_index("Metadata_ObjectNumber")
 
 
 class _Centres:
@@ -140,19 +159,19 @@ class _Centres:
         return table[np.bincount(mask.cells.ravel(), minlength=most) > 0]
 
 
-def centres_of(labels: NDArray[np.integer[Any]], most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def centres_of(
+    labels: NDArray[np.integer[Any]], most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the column and the row of the centre of every label below `most`; NaN where there is none."""
     flat = labels.ravel()
     rows, columns = np.divmod(np.arange(flat.size), labels.shape[1])
     sizes = np.bincount(flat, minlength=most)[:most].astype(float)
     sizes[sizes == 0] = np.nan
-    return tuple(np.bincount(flat, where, most)[:most] / sizes for where in (columns, rows))  # type: ignore[return-value]
+    return np.bincount(flat, columns, most)[:most] / sizes, np.bincount(flat, rows, most)[:most] / sizes
 
 
-def open_profiles(
-    work: Workspace, per: Per, families: Sequence[str] | None, pictures: pd.DataFrame
-) -> Profiles:
-    """Look at what a work folder holds of some families of features, of all if None.
+def open_profiles(work: Workspace, per: Per, families: Sequence[str], pictures: pd.DataFrame) -> Profiles:
+    """Look at what a work folder holds of some families of features, of all where none is named.
 
     Raises
     ------
@@ -161,7 +180,7 @@ def open_profiles(
     """
     path = work.cells if per == "cell" else work.features
     columns = [name for name in pq.read_schema(path).names if is_feature(name)]
-    if families is not None:
+    if families:
         measured = dict.fromkeys(parse(name).family for name in columns)
         for family in families:
             if family not in measured:
@@ -173,8 +192,8 @@ def open_profiles(
 def read_pictures(work: Workspace, labels: Path | None, predictions: Path | None, note: Note) -> pd.DataFrame:
     """Read what is known of the pictures: columns ``Metadata_*`` by ``Id``.
 
-    Pictures without a plate are of the plate ``unknown``, and those without a well are each a well of their own,
-    which is said.
+    Pictures without a plate are of the plate ``unknown``, and those without a well are each a well of their
+    own, which is said.
 
     Raises
     ------
@@ -198,12 +217,14 @@ def read_pictures(work: Workspace, labels: Path | None, predictions: Path | None
     said = [name for name in (PLATE, WELL) if name not in table]
     if said:
         note(
-            f"{work.samples.name} has no {' and no '.join(said)}: pictures are given the plate 'unknown', and "
-            "their own Id as well; write the columns into samples.csv, and extract again"
+            f"{work.samples} has no {' and no '.join(said)}: the plate is 'unknown' then, and each picture "
+            "a well of its own, by its Id; give the columns in samples.csv, and extract again"
         )
     plate = table.get(PLATE, pd.Series("unknown", table.index))
     well = table.get(WELL, table.index.to_series())
-    return pd.concat([plate.rename(PLATE), well.rename(WELL), rest, numbers.rename("Metadata_ImageNumber")], axis=1)
+    return pd.concat(
+        [plate.rename(PLATE), well.rename(WELL), rest, numbers.rename("Metadata_ImageNumber")], axis=1
+    )
 
 
 def _metadata(name: str) -> str:
