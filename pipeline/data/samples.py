@@ -290,13 +290,13 @@ def _further(path: Path, found: Iterable[str]) -> dict[str, str]:
             raise PipelineError(
                 f"{path}: column '{alike[0]}' would not be read; call it '{option}', or otherwise"
             )
-    kept = {name: _metadata_name(name) for name in names}
+    kept = {name: metadata_name(name) for name in names}
     if len(set(kept.values())) < len(kept):
         raise PipelineError(f"{path}: two columns would be '{_twice(kept.values())}'; rename one of them")
     return kept
 
 
-def _metadata_name(column: str) -> str:
+def metadata_name(column: str) -> str:
     """Return the name that a further column is kept under: ``Metadata_Plate`` of "plate", for example."""
     bare = re.sub(r"(?i)^metadata[_ ]+", "", column)
     words = re.sub(r"\W+", "_", bare).strip("_") or "Column"
@@ -324,7 +324,7 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(_UNSAFE))
-    paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
+    paths = tuple(inside(images, row[columns[channel]]) for channel in CHANNELS)
     if twice := [path.name for path in paths if paths.count(path) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
@@ -333,7 +333,7 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     return Sample(sample_id, sources, size, None if group in MISSING else group)
 
 
-def _inside(images: Path, name: str) -> Path:
+def inside(images: Path, name: str) -> Path:
     """Return the path of a file in the folder of pictures; backslashes, as in Windows, are slashes."""
     relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:

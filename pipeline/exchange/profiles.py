@@ -15,9 +15,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.labels import read_labels
 from pipeline.data.masks import read_mask
-from pipeline.data.tables import Note, match, read_column
+from pipeline.data.tables import Note, match
 from pipeline.exchange.column_names import COMPARTMENTS, is_feature, name_table
 
 Per = Literal["cell", "picture"]
@@ -189,29 +188,32 @@ def open_profiles(work: Workspace, per: Per, families: Sequence[str], pictures: 
     return Profiles(work, per, pictures, name_table(columns))
 
 
-def read_pictures(work: Workspace, labels: Path | None, predictions: Path | None, note: Note) -> pd.DataFrame:
+def read_pictures(
+    work: Workspace, given: Sequence[tuple[Path, "pd.Series[str]"]], note: Note
+) -> pd.DataFrame:
     """Read what is known of the pictures: columns ``Metadata_*`` by ``Id``.
 
     Pictures without a plate are of the plate ``unknown``, and those without a well are each a well of their
     own, which is said.
 
+    Parameters
+    ----------
+    work : Workspace
+    given : sequence of (Path, Series)
+        Further columns by ``Id``, with the files that they are of.
+    note : callable
+
     Raises
     ------
     PipelineError
-        If a table cannot be read, or is of other pictures.
+        If a file knows none of the pictures.
     """
     table = read_made(work.samples).set_index("Id").sort_index()
     table = table.drop(columns=[name for name in _OF_FILES if name in table])
     table = table.rename(columns=_metadata)
-    if labels is not None:
-        targets = read_labels(labels).targets
-        match(labels, targets.index, table.index, note)
-        named = targets.apply(lambda row: "; ".join(targets.columns[row]), axis=1)
-        table["Metadata_Labels"] = named.reindex(table.index).astype("str")
-    if predictions is not None:
-        found = {name: read_column(predictions, name) for name in ("locations", "status")}
-        match(predictions, found["locations"].index, table.index, note)
-        table["Metadata_Predicted"], table["Metadata_Status"] = found["locations"], found["status"]
+    for path, texts in given:
+        match(path, texts.index, table.index, note)
+        table[str(texts.name)] = texts.reindex(table.index).astype("str")
     numbers = pd.Series(range(1, len(table) + 1), table.index)
     rest = table.drop(columns=[PLATE, WELL, "Metadata_ImageNumber"], errors="ignore")
     said = [name for name in (PLATE, WELL) if name not in table]

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError, check_bytes, write_text
 from pipeline.core.names import slug, unknown
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import KAGGLE2018
 from pipeline.data.tables import read_table
 
 if TYPE_CHECKING:
@@ -226,10 +226,9 @@ def of_cell_lines(fields: Sequence[Field], names: Sequence[str]) -> list[Field]:
 
 def targets(field: Field, genes: dict[str, Gene]) -> tuple[list[str], list[str]]:
     """Return the locations of a field's genes that the 28 have, and the others."""
-    by_slug = {slug(name): name for name in LOCATIONS}
     listed = dict.fromkeys(name for gene in field.genes if gene in genes for name in genes[gene].locations)
-    ours = [by_slug[slug(name)] for name in listed if slug(name) in by_slug]
-    return ours, [name for name in listed if slug(name) not in by_slug]
+    rows = {name: KAGGLE2018.row(name) for name in listed}
+    return [row.name for row in rows.values() if row], [name for name, row in rows.items() if row is None]
 
 
 class _Bounded:

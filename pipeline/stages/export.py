@@ -25,9 +25,12 @@ from pipeline.core.stage import (
     read_record,
 )
 from pipeline.core.workspace import Workspace
+from pipeline.data.labels import read_labels
+from pipeline.data.locations import open_list
 from pipeline.data.masks import mask_origins, read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, picture_inputs, samples_of
+from pipeline.data.tables import Note, read_column
 from pipeline.exchange.anndata_file import write_anndata
 from pipeline.exchange.column_names import OF_PICTURES
 from pipeline.exchange.napari_folder import write_napari, write_script
@@ -135,7 +138,7 @@ class Export(Stage[ExportOptions, ExportSummary]):
         """
         work = Workspace(options.work)
         _check_masks(work)
-        pictures = read_pictures(work, options.labels, options.predictions, progress.note)
+        pictures = read_pictures(work, _given(options, progress.note), progress.note)
         profiles = open_profiles(work, options.per, options.families, pictures)
         if options.format in WITH_PICTURES:
             profiles = profiles if options.families else profiles.only("family", IN_PICTURES)
@@ -171,6 +174,19 @@ def _check_masks(work: Workspace) -> None:
             raise PipelineError(
                 f"{work.mask(sample)}: not the label image that was measured; run extract again"
             )
+
+
+def _given(options: ExportOptions, note: Note) -> list[tuple[Path, "pd.Series[str]"]]:
+    """Return labels and predictions that are given, as columns of text."""
+    found = []
+    if options.labels is not None:
+        targets = read_labels(options.labels, open_list(options.locations), note=note).targets
+        names = targets.apply(lambda row: "; ".join(targets.columns[row]), axis=1)
+        found.append((options.labels, names.rename("Metadata_Labels")))
+    if options.predictions is not None:
+        for column, name in (("locations", "Metadata_Predicted"), ("status", "Metadata_Status")):
+            found.append((options.predictions, read_column(options.predictions, column).rename(name)))
+    return found
 
 
 def _samples(options: ExportOptions) -> tuple[list[Sample], list[Problem]]:
