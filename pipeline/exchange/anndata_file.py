@@ -102,7 +102,7 @@ def _observations(keys: pd.DataFrame, per: str) -> pd.DataFrame:
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table without arrays of text of Arrow, which AnnData does not write, but as categories."""
     texts = [name for name, kind in table.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
-    categories = {name: pd.Categorical(table[name].astype(object)) for name in texts}
+    categories = {str(name): pd.Categorical(table[name].astype(object)) for name in texts}
     return table.assign(**categories).set_axis(pd.Index(table.index, dtype=object, name=None))
 
 

@@ -21,7 +21,7 @@ from pipeline.exchange.column_names import COMPARTMENTS, is_feature, name_table
 
 Per = Literal["cell", "picture"]
 
-CELLS_AT_ONCE = 2**22
+NUMBERS_AT_ONCE = 2**22
 """Numbers that are in memory at a time, of whatever a table holds."""
 
 PLATE, WELL = "Metadata_Plate", "Metadata_Well"
@@ -84,7 +84,7 @@ class Profiles:
         columns = [*self._keys, *self.names["column"]]
         centres = _Centres(self.work)
         with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(max(1, CELLS_AT_ONCE // len(columns)), columns=columns):
+            for batch in file.iter_batches(max(1, NUMBERS_AT_ONCE // len(columns)), columns=columns):
                 rows = batch.to_pandas()
                 values = rows[self.names["column"]].set_axis(self.names.index, axis=1).astype(np.float32)
                 keys = self.pictures.loc[rows["Id"]].reset_index(names="Metadata_Id")
@@ -107,7 +107,7 @@ class Profiles:
 
     def columns(self) -> Iterator[pd.DataFrame]:
         """Read the features some columns at a time, all rows of them."""
-        most = max(1, CELLS_AT_ONCE // max(1, self.rows))
+        most = max(1, NUMBERS_AT_ONCE // max(1, self.rows))
         for start in range(0, len(self.names), most):
             part = self.names.iloc[start : start + most]
             yield read_made(self.path, list(part["column"])).set_axis(part.index, axis=1)
@@ -188,9 +188,7 @@ def open_profiles(work: Workspace, per: Per, families: Sequence[str], pictures: 
     return Profiles(work, per, pictures, name_table(columns))
 
 
-def read_pictures(
-    work: Workspace, given: Sequence[tuple[Path, "pd.Series[str]"]], note: Note
-) -> pd.DataFrame:
+def read_pictures(work: Workspace, given: Sequence[tuple[Path, pd.DataFrame]], note: Note) -> pd.DataFrame:
     """Read what is known of the pictures: columns ``Metadata_*`` by ``Id``.
 
     Pictures without a plate are of the plate ``unknown``, and those without a well are each a well of their
@@ -199,8 +197,8 @@ def read_pictures(
     Parameters
     ----------
     work : Workspace
-    given : sequence of (Path, Series)
-        Further columns by ``Id``, with the files that they are of.
+    given : sequence of (Path, DataFrame)
+        Further columns of text by ``Id``, with the files that they are of.
     note : callable
 
     Raises
@@ -213,7 +211,7 @@ def read_pictures(
     table = table.rename(columns=_metadata)
     for path, texts in given:
         match(path, texts.index, table.index, note)
-        table[str(texts.name)] = texts.reindex(table.index).astype("str")
+        table = table.join(texts.astype("str"))
     numbers = pd.Series(range(1, len(table) + 1), table.index)
     rest = table.drop(columns=[PLATE, WELL, "Metadata_ImageNumber"], errors="ignore")
     said = [name for name in (PLATE, WELL) if name not in table]

@@ -176,16 +176,17 @@ def _check_masks(work: Workspace) -> None:
             )
 
 
-def _given(options: ExportOptions, note: Note) -> list[tuple[Path, "pd.Series[str]"]]:
+def _given(options: ExportOptions, note: Note) -> list[tuple[Path, pd.DataFrame]]:
     """Return labels and predictions that are given, as columns of text."""
     found = []
     if options.labels is not None:
         targets = read_labels(options.labels, open_list(options.locations), note=note).targets
         names = targets.apply(lambda row: "; ".join(targets.columns[row]), axis=1)
-        found.append((options.labels, names.rename("Metadata_Labels")))
+        found.append((options.labels, names.to_frame("Metadata_Labels")))
     if options.predictions is not None:
-        for column, name in (("locations", "Metadata_Predicted"), ("status", "Metadata_Status")):
-            found.append((options.predictions, read_column(options.predictions, column).rename(name)))
+        columns = {"locations": "Metadata_Predicted", "status": "Metadata_Status"}
+        texts = {name: read_column(options.predictions, column) for column, name in columns.items()}
+        found.append((options.predictions, pd.DataFrame(texts)))
     return found
 
 
