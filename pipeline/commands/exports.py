@@ -11,7 +11,7 @@ OPENED_BY = {
     "anndata": "adata = anndata.read_h5ad('{out}'); scanpy.pp.scale(adata); scanpy.pp.pca(adata)",
     "cellprofiler": "CellProfiler Analyst, CytoTable (preset cellprofiler_csv), or any spreadsheet: {out}",
     "cytotable": "profiles = pandas.read_parquet('{out}'); pycytominer.normalize(profiles)",
-    "omezarr": "napari --plugin napari-ome-zarr {out}/<Id>.ome.zarr, or Fiji, QuPath, vizarr",
+    "omezarr": "napari {out}/<Id>.ome.zarr (with the plugin napari-ome-zarr), or Fiji, QuPath, vizarr",
     "napari": "python {out}/open_in_napari.py <Id>",
 }
 
