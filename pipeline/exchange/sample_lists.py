@@ -14,8 +14,8 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted, slug, unknown
-from pipeline.data.layouts import CHANNELS
-from pipeline.data.samples import COLOURS, METADATA, metadata_name
+from pipeline.data.discovery import METADATA, metadata_name
+from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.data.tables import read_table
 
 NAMES = {
