@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.sources import Projection, Reading
@@ -13,12 +13,19 @@ from pipeline.formats.sources import Projection, Reading
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
 
-Channel = Literal["microtubules", "protein", "nucleus", "er"]
+COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
+"""The Human Protein Atlas' colour, and file ending, of each channel."""
 Marker = Literal["microtubules", "nucleus", "er"]
-ProteinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")]
+ProteinName = Annotated[
+    str, Field(pattern=r"^(?!(microtubules|protein|nucleus|er)$)[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")
+]
 
 FileChannel = str | int
 """A channel as files call it: a name or a colour, or an index from 0."""
+
+
+NAMING = {"files", "channels", "proteins"}
+"""What a layout says of the names of files and channels."""
 
 
 class Layout(BaseModel):
@@ -26,6 +33,9 @@ class Layout(BaseModel):
 
     Attributes
     ----------
+    files : str or None
+        How files are named: a preset, or a regular expression over their paths below the folder of pictures
+        with named groups (Id, channel, z, time, well, ...).
     channels : mapping of str to str or int
         Channel of `CHANNELS` to what files call it. Where any is named, the others are not used.
     proteins : mapping of str to str or int
@@ -45,13 +55,40 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channels: Mapping[Channel, FileChannel] = Field(default_factory=dict)
+    files: str | None = None
+    channels: Mapping[str, FileChannel] = Field(default_factory=dict)
     proteins: Mapping[ProteinName, FileChannel] = Field(default_factory=dict)
     absent: tuple[Marker, ...] = ()
     optional: tuple[Literal["microtubules", "er"], ...] = ()
     projection: Projection | None = None
     range: tuple[float, float] | None = None
     pixel_size_um: float | None = None
+
+    @field_validator("channels")
+    @classmethod
+    def _known(cls, channels: Mapping[str, FileChannel]) -> Mapping[str, FileChannel]:
+        for name in channels:
+            if name not in CHANNELS:
+                raise ValueError(
+                    f"'{name}' is none of {', '.join(CHANNELS)}; more proteins go under proteins"
+                )
+        return channels
+
+    @property
+    def file_channels(self) -> dict[str, FileChannel]:
+        """What files call their channels, by ours and by protein."""
+        return {**self.channels, **self.proteins}
+
+    def in_place_of(self, trained: "Layout") -> "Layout":
+        """Return the layout of a training, in which this one's sayings replace what it says.
+
+        Who says how files are named says all about that.
+        """
+        said = self.model_dump(exclude_defaults=True)
+        kept = trained.model_dump(exclude_defaults=True)
+        if said.keys() & NAMING:
+            kept = {name: value for name, value in kept.items() if name not in NAMING}
+        return Layout.model_validate(kept | said)
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -91,6 +128,39 @@ def read_layout(path: Path) -> Layout:
         where = ".".join(map(str, first["loc"]))
         known = ", ".join(Layout.model_fields)
         raise PipelineError(f"{path}: {where}: {first['msg']}; a layout has: {known}") from error
+
+
+def with_given(layout: Layout | None, **given: object) -> Layout:
+    """Return a layout in which what is given on the command line replaces what it says; None is not given.
+
+    Raises
+    ------
+    PipelineError
+        If the values are none that a layout can have.
+    """
+    said = {name: value for name, value in given.items() if value not in (None, {}, "")}
+    try:
+        return Layout.model_validate((layout or Layout()).model_dump() | said)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise PipelineError(f"{first['loc'][0]} {first['input']}: {first['msg']}") from error
+
+
+def parse_channels(given: object) -> object:
+    """Read ``protein=GFP`` texts into a mapping; a number is an index.
+
+    Raises
+    ------
+    PipelineError
+        If a text names no channel, or not what files call it.
+    """
+    if not isinstance(given, list | tuple):
+        return given
+    pairs = [[part.strip() for part in str(text).partition("=")[::2]] for text in given]
+    for text, (ours, theirs) in zip(given, pairs, strict=True):
+        if not ours or not theirs:
+            raise PipelineError(f"--channel {text}: give CHANNEL=NAME, such as protein=GFP or nucleus=0")
+    return {ours: int(theirs) if theirs.isdecimal() else theirs for ours, theirs in pairs}
 
 
 def _as_layout(given: object) -> object:

@@ -3,8 +3,7 @@
 import functools
 import math
 import os
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,35 +14,18 @@ from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.layouts import CHANNELS, Layout
+from pipeline.data.discovery import METADATA, SUFFIXES, UNSAFE, discover, metadata_name
+from pipeline.data.layouts import CHANNELS, COLOURS, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
 from pipeline.formats.pixel_sizes import check_plausible
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
-COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
-"""The Human Protein Atlas' colour, and file ending, of each channel."""
-
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
-"""File types that are read, in any case."""
-
 READING = 1
 """Raise it when the same files are read as another picture than before."""
 
-METADATA = "Metadata_"
-"""How the names of columns begin that say what a picture is of, and are no features."""
-
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
-
-_UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
-_CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
-_COLOUR = f"(?:{'|'.join(COLOURS.values())})"
-_NAME = re.compile(
-    rf"(?P<id>.+)_(?P<colour>{_COLOUR})(?:\.ome)?(?:{'|'.join(map(re.escape, SUFFIXES))})", re.IGNORECASE
-)
-_OTHER_COLOURS = re.compile(rf"(?:_{_COLOUR})+$", re.IGNORECASE)
-"""How ids end that are taken from names like ``<Id>_blue_red_green.jpg``: pictures of several stains."""
 
 
 def make_do(channels: Sequence[str]) -> str:
@@ -167,7 +149,7 @@ def samples_of(options: PictureOptions) -> tuple[list[Sample], list[Problem]]:
     """
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")
-    return find_samples(options.images, options.samples, options.layout or Layout())
+    return find_samples(options.images, options.samples, options.layout_in_use)
 
 
 def find_samples(
@@ -194,7 +176,7 @@ def find_samples(
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
     layout = layout or Layout()
-    found = _from_folder(images) if table is None else _from_table(images, table, layout)
+    found = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
     samples, problems = found[0], [*found[1]]
     samples, incomplete = _complete(samples, layout)
     problems += incomplete
@@ -250,38 +232,22 @@ def told_absent(samples: Sequence[Sample]) -> list[str]:
     return lines
 
 
-def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
-    files: dict[str, dict[str, Path]] = defaultdict(dict)
-    problems = []
-    with os.scandir(images) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    for name in names:
-        path = images / name
-        match = _NAME.fullmatch(name)
-        if match is None:
-            continue
-        if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
-            problems.append(Problem(shown, shown, "its name is not UTF-8", "rename the file"))
-            continue
-        channel = _CHANNEL_OF[match["colour"].lower()]
-        if channel in files[match["id"]]:
-            other = files[match["id"]][channel].name
-            problems.append(
-                Problem(match["id"], name, f"second {channel} picture beside {other}", "keep one")
-            )
-        else:
-            files[match["id"]][channel] = path
-    ambiguous = {problem.sample for problem in problems}
+def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
+    discovered, problems = discover(images, layout)
     samples = []
-    for sample_id, channels in files.items():
-        others = _OTHER_COLOURS.search(sample_id)
-        if others and len(channels) <= others[0].count("_"):
-            continue
+    for sample_id, found in discovered.items():
         if not is_safe_id(sample_id):
-            problems.append(Problem(sample_id, next(iter(channels.values())).name, *_UNSAFE))
-        elif sample_id not in ambiguous:
-            sources = (Source((channels[name],)) if name in channels else None for name in CHANNELS)
-            samples.append(Sample(sample_id, tuple(sources)))
+            file = next(iter(found.sources.values())).path.name
+            problems.append(Problem(sample_id, file, *UNSAFE))
+            continue
+        known = tuple(sorted(found.metadata.items()))
+        for protein in layout.proteins or ("",):
+            of_channel = found.sources | (
+                {"protein": found.sources[protein]} if protein in found.sources else {}
+            )
+            sources = tuple(map(of_channel.get, CHANNELS))
+            sample = Sample(sample_id, sources, metadata=known)
+            samples.append(sample.of_protein(protein) if protein else sample)
     return samples, problems
 
 
@@ -336,17 +302,10 @@ def _further(path: Path, found: Iterable[str]) -> dict[str, str]:
             raise PipelineError(
                 f"{path}: column '{alike[0]}' would not be read; call it '{option}', or otherwise"
             )
-    kept = {name: _metadata_name(name) for name in names}
+    kept = {name: metadata_name(name) for name in names}
     if len(set(kept.values())) < len(kept):
         raise PipelineError(f"{path}: two columns would be '{_twice(kept.values())}'; rename one of them")
     return kept
-
-
-def _metadata_name(column: str) -> str:
-    """Return the name that a further column is kept under: ``Metadata_Plate`` of "plate", for example."""
-    bare = re.sub(r"(?i)^metadata[_ ]+", "", column)
-    words = re.sub(r"\W+", "_", bare).strip("_") or "Column"
-    return f"{METADATA}{words[0].upper()}{words[1:]}"
 
 
 def _twice(names: Iterable[str]) -> str:
@@ -376,9 +335,9 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     """Make a sample of a row; a channel without a column, or with an empty field, was not recorded."""
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
-        raise ValueError("; ".join(_UNSAFE))
+        raise ValueError("; ".join(UNSAFE))
     given = {channel: row[column] for channel, column in columns.items() if row[column] not in MISSING}
-    paths = {channel: _inside(images, name) for channel, name in given.items()}
+    paths = {channel: inside(images, name) for channel, name in given.items()}
     if twice := [path.name for path in paths.values() if list(paths.values()).count(path) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
@@ -387,7 +346,7 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     return Sample(sample_id, sources, size, None if group in MISSING else group)
 
 
-def _inside(images: Path, name: str) -> Path:
+def inside(images: Path, name: str) -> Path:
     """Return the path of a file in the folder of pictures; backslashes, as in Windows, are slashes."""
     relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:

@@ -89,7 +89,7 @@ class Extraction(BaseModel):
         How large nuclei and cells were expected; None in models of older versions.
     channels : tuple of str
         Those that pictures show; columns of the others are empty.
-    layout : Layout or None
+    layout : Layout
         What the user said of the files.
     """
 
@@ -101,7 +101,7 @@ class Extraction(BaseModel):
     families: dict[str, int]
     scale: Scale | None = None
     channels: tuple[str, ...] = CHANNELS
-    layout: Layout | None = None
+    layout: Layout = Layout()
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -124,8 +124,8 @@ class Extraction(BaseModel):
                     f"{today}; extract and train again"
                 )
 
-    def fitting_layout(self, given: Layout | None) -> Layout:
-        """Return how other pictures are read so that they compare: their layout, or else that of training.
+    def fitting_layout(self, given: Layout) -> Layout:
+        """Return how other pictures are read so that they compare: as in training, but for what is given.
 
         Channels that training did not have are not used.
 
@@ -134,15 +134,15 @@ class Extraction(BaseModel):
         PipelineError
             If z-stacks are to become another kind of picture than in training.
         """
-        trained, here = self.layout or Layout(), given or self.layout or Layout()
-        if trained.projection is not None and here.projection not in (None, trained.projection):
+        trained = self.layout
+        here = given.in_place_of(trained)
+        if trained.projection not in (None, here.projection):
             raise PipelineError(
                 f"the model was trained on z-stacks of projection '{trained.projection}', the layout says "
                 f"'{here.projection}'; write projection = \"{trained.projection}\", or train again"
             )
-        unused = [name for name in CHANNELS if name not in self.channels]
-        changes = {"projection": here.projection or trained.projection, "absent": (*here.absent, *unused)}
-        return here.model_copy(update=changes)
+        unused = [name for name in CHANNELS if name not in {*self.channels, *here.absent}]
+        return here.model_copy(update={"absent": (*here.absent, *unused)})
 
     def repeat_segmenter(self, options: dict[str, SegmenterOption]) -> Segmenter:
         """Return the same segmenter, with some options (where weights lie now) replaced.
@@ -348,7 +348,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         families=families,
         scale=scale,
         channels=tuple(name for name in CHANNELS if any(name in one.channels for one in samples)),
-        layout=options.layout,
+        layout=options.layout_in_use,
     )
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]

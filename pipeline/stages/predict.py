@@ -229,8 +229,10 @@ def _as_trained(options: PredictOptions, card: Mapping[str, Any]) -> PredictOpti
     """Return the options with the layout by which pictures compare with those of training."""
     if card.get("extraction") is None:
         return options
-    layout = _trained(options, card).fitting_layout(options.layout)
-    return options.model_copy(update={"layout": layout})
+    layout = _trained(options, card).fitting_layout(options.layout_in_use)
+    return options.model_copy(
+        update={"layout": layout, "channels": {}, "projection": None, "pixel_size": None}
+    )
 
 
 def _told_unused(options: PredictOptions, card: Mapping[str, Any]) -> list[str]:
@@ -262,7 +264,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 **asked,
                 "images": options.images,
                 "samples": options.samples,
-                "layout": options.layout,
+                "layout": options.layout_in_use,
                 "work": options.work,
                 "segmenter": trained.segmenter,
                 "families": tuple(trained.families),
