@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.sources import Projection, Reading
@@ -16,9 +24,7 @@ CHANNELS = ("microtubules", "protein", "nucleus", "er")
 COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
 """The Human Protein Atlas' colour, and file ending, of each channel."""
 Marker = Literal["microtubules", "nucleus", "er"]
-ProteinName = Annotated[
-    str, Field(pattern=r"^(?!(microtubules|protein|nucleus|er)$)[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")
-]
+ProteinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")]
 
 FileChannel = str | int
 """A channel as files call it: a name or a colour, or an index from 0."""
@@ -73,6 +79,16 @@ class Layout(BaseModel):
                     f"'{name}' is none of {', '.join(CHANNELS)}; more proteins go under proteins"
                 )
         return channels
+
+    @field_validator("proteins")
+    @classmethod
+    def _other(cls, proteins: Mapping[str, FileChannel], info: ValidationInfo) -> Mapping[str, FileChannel]:
+        for name in proteins:
+            if name in CHANNELS:
+                raise ValueError(f"'{name}' is a channel; give the protein another name")
+        if proteins and "protein" in info.data.get("channels", {}):
+            raise ValueError("channels has a protein, too; name all proteins under proteins")
+        return proteins
 
     @property
     def file_channels(self) -> dict[str, FileChannel]:
