@@ -107,6 +107,8 @@ def _read(options: ImportOptions) -> Listed:
     if options.kind == "cellmaps":
         return sample_lists.read_cellmaps(options.source)
     labels = options.labels or options.source / "train.csv"
+    if not labels.is_file():
+        raise PipelineError(f"{labels}: no such file; give the competition's train.csv as --labels")
     return sample_lists.read_kaggle(options.source, labels, open_list(_LISTS[options.kind]).names)
 
 
