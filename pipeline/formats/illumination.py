@@ -1,8 +1,8 @@
-"""Uneven illumination: the smooth surface of brightness that pictures of one microscope share, and its removal.
+"""Uneven illumination: the smooth surface of brightness that pictures of a microscope share, and its removal.
 
-The surface is estimated from the pictures themselves. Where cells lie is chance, so only what is brighter than
-the mean of its picture counts, on a logarithmic scale on which illumination adds to what the cells are; what
-the pictures share is the illumination. It is shrunk towards an even one by as much as the pictures disagree.
+The surface is estimated from the pictures themselves. Where cells lie is chance, so only what is brighter
+than the mean of its picture counts, on a logarithmic scale on which illumination adds to what the cells are;
+what the pictures share is the illumination. It is shrunk towards an even one by as much as they disagree.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SIDE = 64
 """Squares of a picture's side whose mean brightness is looked at."""
 
 _TERMS = ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0))
-"""Degrees in height and width of the polynomials: light that falls off as a Gaussian does, about any centre."""
+"""Degrees in height and width of the polynomials: light that falls off as a Gaussian, about any centre."""
 
 _ROUNDS = 4
 """How often bright squares are chosen anew in pictures without the illumination found so far."""
@@ -53,23 +53,19 @@ class Illumination(NamedTuple):
 
     def surface(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Return the relative brightness, mean 1, of every pixel of a picture."""
-        height, width = (_legendre(side) for side in shape)
+        height, width = map(_legendre, shape)
         pairs = zip(self.coefficients, _TERMS, strict=True)
-        logarithm = sum(weight * np.outer(height[down], width[across]) for weight, (down, across) in pairs)
-        surface = np.exp(logarithm)
+        parts = [weight * np.outer(height[down], width[across]) for weight, (down, across) in pairs]
+        surface = np.exp(np.sum(parts, axis=0))
         return np.asarray(surface / surface.mean(), np.float32)
-
-    @property
-    def evenness(self) -> float:
-        """Brightness of the darkest place over that of the brightest, from 0 to 1."""
-        surface = self.surface((SIDE, SIDE))
-        return float(surface.min() / surface.max())
 
     def removed(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a plane as under even illumination; what was at the largest value, 1, stays there."""
         if not any(self.coefficients):
             return plane
-        light = (plane - np.float32(self.dark)) / self.surface(plane.shape) + np.float32(self.dark)
+        light = (plane - np.float32(self.dark)) / self.surface((plane.shape[0], plane.shape[1])) + np.float32(
+            self.dark
+        )
         return np.where(plane >= 1, np.float32(1), np.clip(light, 0, 1))
 
 
@@ -100,10 +96,10 @@ def shared_illumination(shrunk: Sequence[NDArray[np.float32]], dark: float) -> I
     return Illumination(dark, tuple(_shrunk(found, disagreement).tolist()))
 
 
-def corners(shrunk: NDArray[np.float32]) -> float:
-    """Return how bright the corners of one picture are over its centre; NaN where it shows too little.
+def evenness(shrunk: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the brightness of a picture's corners over its centre, and of its dark side over the bright one.
 
-    Where its cells lie counts too: a single picture is a weak witness.
+    NaN where it shows too little. Where its cells lie counts too: a single picture is a weak witness.
     """
     light = np.float64(shrunk.ravel()[None])
     light -= light.min()
@@ -111,10 +107,11 @@ def corners(shrunk: NDArray[np.float32]) -> float:
     for _ in range(_ROUNDS):
         curvature, slope = _pictures(light, found)
         if not len(slope):
-            return float("nan")
+            return float("nan"), float("nan")
         found = np.linalg.solve(curvature[0] + _RIDGE * np.eye(len(found)), slope[0])
     surface = Illumination(0.0, tuple(found)).surface((SIDE, SIDE))
-    return float(surface[[0, 0, -1, -1], [0, -1, 0, -1]].mean() / surface[SIDE // 2, SIDE // 2])
+    corners = surface[[0, 0, -1, -1], [0, -1, 0, -1]].mean() / surface[SIDE // 2, SIDE // 2]
+    return float(corners), float(np.exp(-2 * np.hypot(*found[:2])))
 
 
 def _pictures(light: Numbers, found: Numbers) -> tuple[Numbers, Numbers]:
@@ -147,8 +144,8 @@ def _shrunk(found: Numbers, disagreement: Numbers) -> Numbers:
 
 def _legendre(side: int) -> Numbers:
     """Return the Legendre polynomials over a side in pixels, shape (degrees, side)."""
-    places = (np.arange(side) + 0.5) / side * 2 - 1
-    return np.polynomial.legendre.legvander(places, 2).T
+    place = (np.arange(side) + 0.5) / side * 2 - 1
+    return np.stack([np.ones(side), place, (3 * place**2 - 1) / 2])
 
 
 @cache
