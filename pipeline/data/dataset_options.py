@@ -1,16 +1,20 @@
 """Options that many commands share, and those that say what a data set is made of. Imports nothing heavy."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
-from pipeline.data.layouts import GivenLayout
+from pipeline.data.layouts import FileChannel, GivenLayout, Layout, parse_channels, with_given
+from pipeline.formats.sources import Projection
 
 LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
+
+LISTS = "Which locations are told apart"
 
 Images = Annotated[
     Path, Field(description="Folder of pictures: `<Id>_{red,green,blue,yellow}.png` (or .tif, .tiff, .jpg).")
@@ -31,7 +35,36 @@ PictureLayout = Annotated[
     Shown(text=True),
 ]
 Work = Annotated[Path, Field(description="Folder of everything that is computed.")]
-Labels = Annotated[Path, Field(description="csv table Id,Target: class indices 0-27 separated by spaces.")]
+Labels = Annotated[
+    Path, Field(description="csv table Id,Target: names of locations, or class indices separated by spaces.")
+]
+READY_LISTS = ("kaggle2018", "hpa2021", "subcell")
+"""Lists of locations that ship with the project."""
+
+
+def _placed(name: str) -> str:
+    """Say from wherever one looks where a file lies; a list that ships has a name."""
+    return name if name in READY_LISTS else os.path.abspath(name)  # noqa: PTH100 - links are kept as given
+
+
+Locations = Annotated[
+    str,
+    AfterValidator(_placed),
+    Shown(panel=LISTS),
+    Field(
+        description="Locations to tell apart: kaggle2018 (28), hpa2021 (19), subcell (31), or a csv or TOML "
+        "file of your own: name, and optionally index, go_id, parent, merge_into."
+    ),
+]
+LabelsAs = Annotated[
+    str | None,
+    AfterValidator(lambda name: name and _placed(name)),
+    Shown(panel=LISTS),
+    Field(
+        description="List that the labels are written in, where it is not --locations; found from the names "
+        "unless given."
+    ),
+]
 Embeddings = Annotated[
     tuple[Path, ...], Field(description="Table of embeddings the model was trained with; repeatable.")
 ]
@@ -72,15 +105,43 @@ class Scale(BaseModel):
     pixel_size_um: float | None
 
 
+class LocationOptions(Options):
+    """What is told apart, and what labels are written in."""
+
+    locations: Locations = READY_LISTS[0]
+    labels_as: LabelsAs = None
+
+
 class PictureOptions(Options):
     """Which pictures a command looks at, and how they are read."""
 
     images: Path | None = Field(None, description="Folder of pictures.")
     samples: Samples = None
     layout: PictureLayout = None
+    channels: Annotated[
+        Mapping[str, FileChannel], BeforeValidator(parse_channels), Shown(flag="--channel")
+    ] = Field(
+        default_factory=dict,
+        description="CHANNEL=NAME, such as protein=GFP or nucleus=0: what files call a channel, by name or "
+        "index; repeatable.",
+    )
+    projection: Projection | None = Field(None, description="What becomes of z-stacks; recorded.")
+    pixel_size: float | None = Field(
+        None, gt=0, description="Micrometres per pixel of pictures that state none."
+    )
+
+    @property
+    def layout_in_use(self) -> Layout:
+        """The layout, with what is given beside it."""
+        return with_given(
+            self.layout,
+            channels={**(self.layout.channels if self.layout else {}), **self.channels},
+            projection=self.projection,
+            pixel_size_um=self.pixel_size,
+        )
 
 
-class FoldOptions(Options):
+class FoldOptions(LocationOptions):
     """Which pictures share a fold: what `train` and `train-cnn` have to be given alike."""
 
     labels: Labels

@@ -30,7 +30,7 @@ from pipeline.core.stage import (
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.dataset_options import Scale
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import picture_inputs, samples_of
@@ -143,8 +143,10 @@ class Predict(Stage[PredictOptions, PredictSummary]):
                 for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
             ]
         with replacing(options.output) as temporary:
-            write = _write_kaggle if options.format == "kaggle" else _write_csv
-            write(temporary, answers, prediction.probability)
+            if options.format == "kaggle":
+                _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
+            else:
+                _write_csv(temporary, answers, prediction.probability)
         without = answers[answers["status"].isin((NO_ANSWER, SKIPPED))]
         counts = answers["status"].value_counts()
         return PredictSummary(
@@ -232,7 +234,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 **asked,
                 "images": options.images,
                 "samples": options.samples,
-                "layout": options.layout,
+                "layout": options.layout_in_use,
                 "work": options.work,
                 "segmenter": trained.segmenter,
                 "families": tuple(trained.families),
@@ -388,7 +390,9 @@ def _write_csv(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> 
     table.to_csv(path, index_label="Id", lineterminator="\n")
 
 
-def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:
+def _write_kaggle(
+    path: Path, answers: pd.DataFrame, probability: pd.DataFrame, indices: Mapping[str, int]
+) -> None:
     """Write what the competition accepts: Id and class indices separated by spaces, a row for every Id.
 
     It has no "not sure": where nothing is chosen, the most probable location is written. Where there is
@@ -400,4 +404,4 @@ def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) 
         writer.writerow(["Id", "Predicted"])
         for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):
             named = [str(most_probable[sample])] if status == NOT_SURE else names
-            writer.writerow([sample, " ".join(map(str, sorted(map(LOCATIONS.index, named))))])
+            writer.writerow([sample, " ".join(map(str, sorted(indices[name] for name in named)))])
