@@ -117,7 +117,7 @@ def _wanted(
     fields = protein_atlas.of_cell_lines(protein_atlas.merged(listed), options.cell_line)[: options.most]
     if not fields:
         raise PipelineError(
-            f"download hpa: no picture of {counted(len(chosen), 'gene')}, of human cells with the usual markers, "
+            f"download hpa: no picture of {counted(len(chosen), 'gene')}, of human cells with usual markers, "
             "is all that is asked for; ask for less at once"
         )
     return fields, genes
