@@ -9,7 +9,7 @@ from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.samples import COLOURS, MAKE_DO, Sample
-from pipeline.formats.picture_files import read_plane
+from pipeline.formats.planes import read_plane
 from pipeline.formats.pixel_sizes import Sides, agreed_size
 
 
