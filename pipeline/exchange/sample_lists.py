@@ -14,8 +14,8 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted, slug, unknown
-from pipeline.data.layouts import CHANNELS
-from pipeline.data.samples import COLOURS, METADATA, metadata_name
+from pipeline.data.discovery import METADATA, metadata_name
+from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.data.tables import read_table
 
 NAMES = {
@@ -66,9 +66,7 @@ def read_cellprofiler(path: Path, chosen: Mapping[str, Sequence[str]], telling: 
     if not names:
         raise PipelineError(f"{path}: no column FileName_… or URL_…; give a csv for CellProfiler's LoadData")
     columns = {part: column for column, part in parts.items()}
-    further = table[[column for column in table if column not in parts]].rename(
-        columns=lambda name: metadata_name(re.sub("^Image_(?=Metadata_)", "", name))
-    )
+    further = _further(path, table[[column for column in table if column not in parts]])
     further.insert(0, "Id", _ids(path, further, telling))
     channels = _channels(path, names, chosen)
     paths = {name: _paths(table, name, columns) for name in names}
@@ -176,12 +174,12 @@ def read_subcell(path: Path) -> Listed:
     marker = {"microtubules": "r_image", "er": "y_image", "nucleus": "b_image"}
     proteins = [name for name in images if name not in marker.values()]
     channels = {channel: [name] if name in table else [] for channel, name in marker.items()}
-    further = table.drop(columns=images).rename(columns=metadata_name)
+    further = _further(path, table.drop(columns=images))
     folder = table["output_folder"] + "/" if "output_folder" in table else ""
     names = table["output_prefix"] if table["output_prefix"].is_unique else folder + table["output_prefix"]
     further.insert(0, "Id", names.map(lambda name: _UNSAFE.sub("_", name).strip("_.+=-")))
     made = _per_protein(further, {**channels, "protein": proteins}, {name: table[name] for name in images})
-    return Listed(made, [f"{counted(int(off.sum()), 'row')} that begin with #: left out"] * bool(off.any()))
+    return Listed(made, [f"Rows that begin with #, left out: {int(off.sum()):,}"] * bool(off.any()))
 
 
 def read_folder(root: Path) -> pd.DataFrame:
@@ -258,9 +256,7 @@ def _joined(samples: pd.DataFrame, table: pd.DataFrame, path: Path, notes: list[
     twice = table["Id"][table["Id"].duplicated()]
     if len(twice):
         raise PipelineError(f"{path}: '{twice.iloc[0]}' occurs twice with other values; keep one row")
-    keyed = table.set_index("Id").rename(
-        columns=lambda name: name if name == "Target" else metadata_name(name)
-    )
+    keyed = _further(path, table.set_index("Id"))
     here = samples["Id"].isin(keyed.index)
     notes.append(f"{path.name}: {int(here.sum()):,} of {counted(len(samples), 'picture')} have a row there")
     if not here.any():
@@ -270,8 +266,22 @@ def _joined(samples: pd.DataFrame, table: pd.DataFrame, path: Path, notes: list[
     return samples.join(keyed, on="Id").fillna("")
 
 
+def _further(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Call columns that are kept ``Metadata_…``."""
+    names = {name: metadata_name(re.sub("^Image_(?=Metadata_)", "", name)) for name in map(str, table)}
+    names |= {"Target": "Target"} if "Target" in names else {}
+    if twice := [name for name, kept in names.items() if list(names.values()).count(kept) > 1]:
+        raise PipelineError(
+            f"{path}: columns '{twice[0]}' and '{twice[1]}' would both be '{names[twice[0]]}'; rename one"
+        )
+    return table.rename(columns=names)
+
+
 def _read(path: Path, *needed: str) -> pd.DataFrame:
-    """Read all columns of a table as text."""
+    """Read all columns of a table as text; CellProfiler's manual has spaces before quotation marks."""
     if not path.is_file():
         raise PipelineError(f"{path}: no such file; give the table of the other program")
-    return read_table(path, needed, others=True)
+    table = read_table(path, needed, others=True)
+    if table.empty:
+        raise PipelineError(f"{path}: has no row; give the table of the other program")
+    return table.rename(columns=lambda name: name.strip('"')).map(lambda text: text.strip('"'))

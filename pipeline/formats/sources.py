@@ -58,6 +58,8 @@ class Reading:
         The value that is white in files of floating-point numbers; None where it is not known.
     trained : bool
         Whether `whole` and `real` are those of the pictures that a model was trained on.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres, of pictures that state none.
     """
 
     projection: Projection | None = None
@@ -65,6 +67,7 @@ class Reading:
     whole: int = 65535
     real: int | None = None
     trained: bool = False
+    pixel_size_um: float | None = None
 
 
 AS_STORED = Reading()

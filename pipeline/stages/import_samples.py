@@ -10,9 +10,10 @@ from pipeline.core.files import replacing, text_digest
 from pipeline.core.names import counted, is_safe_id, unknown
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
+from pipeline.data.discovery import METADATA
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.locations import open_list
-from pipeline.data.samples import METADATA, inside
+from pipeline.data.samples import inside
 from pipeline.exchange import sample_lists
 from pipeline.exchange.sample_lists import Listed
 from pipeline.stages.exchange_options import ImportOptions

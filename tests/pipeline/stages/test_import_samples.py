@@ -114,6 +114,18 @@ def test_each_of_several_proteins_is_a_sample(plate, tmp_path):
     assert done.notes[0].startswith("Channels: microtubules = none; protein = OrigAGP, OrigTubulin; ")
 
 
+def test_the_example_of_cellprofilers_manual_is_read(plate, tmp_path):
+    """It has spaces between a comma and a quotation mark."""
+    path = plate / "load_data.csv"
+    path.write_text(
+        '"Image_FileName_FITC", "Image_PathName_FITC", "Metadata_Plate", "Titration_NaCl_uM"\n'
+        '"A01_green.png", "P 1", "P-12345", 750\n"A02_green.png", "P 1", "P-12346", 2750\n'
+    )
+    assert run(tmp_path, "cellprofiler", path, channel=["protein=FITC"]).samples == 2
+    row = samples(tmp_path).loc["P-12346"]
+    assert row[["protein", "Metadata_Titration_NaCl_uM"]].tolist() == ["P 1/A02_green.png", "2750"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "channel", "message"),
     [
@@ -132,6 +144,13 @@ def test_each_of_several_proteins_is_a_sample(plate, tmp_path):
             "do not tell the rows apart; name the columns that do",
         ),
         ("FileName_", "File_", [], "no column FileName_… or URL_…"),
+        (
+            "dose µM",
+            "plate",
+            ["protein=OrigAGP"],
+            "'Metadata_Plate' and 'plate' would both be 'Metadata_Plate'",
+        ),
+        (load_data().partition("\n")[2], "", ["protein=OrigAGP"], "has no row"),
     ],
 )
 def test_what_is_not_clear_is_asked_for(plate, tmp_path, old, new, channel, message):
@@ -160,7 +179,7 @@ def test_rows_that_leave_the_root_lack_a_file_or_occur_twice_are_problems(plate,
     path.write_text("\n".join(rows))
     done = run(tmp_path, "subcell", path)
     assert samples(tmp_path).index.tolist() == ["a"]
-    assert done.notes == ["1 row that begin with #: left out"]
+    assert done.notes == ["Rows that begin with #, left out: 1"]
     reasons = {one.sample: one.reason for one in done.problems}
     assert reasons["b"] == "path '../secret.png' leaves the folder of pictures"
     assert reasons["c"] == "path '/etc/passwd.png' leaves the folder of pictures"
