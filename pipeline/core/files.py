@@ -20,7 +20,7 @@ MAX_BYTES = "HPA_MAX_BYTES"
 
 
 MAX_PIXELS = "HPA_MAX_PIXELS"
-"""Environment variable: the pixels that a plane may have; 17 million, 4096 × 4096, unless set (2 GB of memory)."""
+"""Environment variable: the pixels that a plane may have; 17 million unless set (2 GB of memory)."""
 
 
 class UnreadableError(ValueError):

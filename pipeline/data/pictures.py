@@ -12,7 +12,7 @@ from pipeline.core.files import UnreadableError
 from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.data.samples import MAKE_DO, Sample
 from pipeline.formats.pixel_sizes import agreed_size
-from pipeline.formats.planes import Plane, PlaneReader
+from pipeline.formats.plane_reader import Plane, PlaneReader
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def without_scale_bar(
     if not white.any():
         return plane, ""
     labels, _ = label(white)
-    notes = []
+    notes: list[str] = []
     for number, (rows, columns) in enumerate(find_objects(labels), start=1):
         high, wide = rows.stop - rows.start, columns.stop - columns.start
         filled = np.count_nonzero(labels[rows, columns] == number) / (high * wide)

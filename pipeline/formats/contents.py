@@ -83,9 +83,7 @@ class Contents:
             return self.look(0)
         if asked is None:
             remedy = "make each a sample in samples.csv, by its name or number in a column 'scene'"
-            raise UnreadableError(
-                f"the file holds {len(self.scenes)} scenes{_listed(self.scenes)}", remedy
-            )
+            raise UnreadableError(f"the file holds {len(self.scenes)} scenes{_listed(self.scenes)}", remedy)
         return self.look(_place("scene", asked, self.scenes))
 
 
@@ -136,7 +134,9 @@ def _place(what: str, asked: str | int, names: Sequence[str]) -> int:
         if len(found) == 1:
             return found[0]
         if found:
-            raise UnreadableError(f"{len(found)} of its {what}s are called '{asked}'", "give the number, from 0")
+            raise UnreadableError(
+                f"{len(found)} of its {what}s are called '{asked}'", "give the number, from 0"
+            )
         index = int(asked) if asked.strip().isdecimal() else -1
     else:
         index = asked

@@ -134,7 +134,9 @@ def _check(array: "zarr.Array[Any]", sizes: Mapping[str, int]) -> None:
         raise UnreadableError(f"pixels are {array.dtype}", "save the picture as 8- or 16-bit grey")
     if math.prod(array.chunks) > _BLOCKS * max_pixels():
         raise UnreadableError(f"its chunks are of {array.chunks} pixels", "export it with smaller chunks")
-    unknown = sorted({name.removeprefix("numcodecs.") for name in _codecs(array.metadata.to_dict())} - _CODECS)
+    unknown = sorted(
+        {name.removeprefix("numcodecs.") for name in _codecs(array.metadata.to_dict())} - _CODECS
+    )
     if unknown:
         raise UnreadableError(f"compressed by {unknown[0]}", "export it with blosc, zstd or gzip")
 

@@ -81,7 +81,7 @@ def open_picture(path: Path) -> Contents:
             content = _small(path)
             with damage_told(name):
                 scene = look(content)
-            return Contents(name, ("",), lambda _: scene)
+            return Contents(name, ("",), [scene].__getitem__)
     raise _no_picture(path, start)
 
 
@@ -95,7 +95,11 @@ def damage_told(name: str) -> Iterator[None]:
     except UnreadableError:
         raise
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError):
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and not isinstance(error, FileNotFoundError)
+        ):
             raise
         reason = f"unreadable or truncated {name}"
         raise UnreadableError(reason, "copy or export the file again") from error
@@ -120,7 +124,7 @@ def _unpacked(path: Path) -> io.FileIO:
     with gzip.open(path) as packed:
         if not packed.peek(4).startswith(_TIFF):
             raise UnreadableError("holds a gzip archive of no TIFF", f"save the picture as {_READ}")
-        plain: io.FileIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]  # unbuffered
+        plain: io.FileIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with its reader
         while block := packed.read(2**20):
             plain.write(block)
             check_bytes(plain.tell(), "unpacked, the file")

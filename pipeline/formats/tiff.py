@@ -15,7 +15,7 @@ from pipeline.formats.contents import COLOURS, Contents, Scene
 from pipeline.formats.tiff_headers import MOST_PAGES, Arrangement, Place, arrangements, stated, unknown_pages
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile, TiffPage
+    from tifffile import TiffPage
 
 Plane = NDArray[np.generic]
 
@@ -228,7 +228,8 @@ def _as_brightness(page: "TiffPage", values: Plane, is_alone: bool) -> Plane:
             return np.asarray((palette >> 8).astype(np.uint8)[values])
         return np.asarray(palette[values])
     if page.photometric == 0 and 262 in page.tags:  # 0 is also what a missing tag reads as
-        return np.subtract(_top(page, stated(page)[0], is_alone), values, dtype=values.dtype)
+        top = _top(page, stated(page)[0], is_alone) or 65535
+        return np.subtract(top, values, dtype=values.dtype)
     return values
 
 

@@ -215,7 +215,7 @@ def _ome_places(image: _Image, blocks: list[dict[str, str]], most: int) -> dict[
 
 
 def _without_gaps(places: dict[Place, int]) -> tuple[dict[Place, int], list[int]]:
-    """Number time points, channels and depths from 0 as far as the file has them; return its channels too."""
+    """Return places numbered from 0 as far as the file has them, and the numbers of its channels."""
     axes = [sorted({place[axis] for place in places}) for axis in range(3)]
     ranks = [{value: rank for rank, value in enumerate(values)} for values in axes]
     kept = {(ranks[0][t], ranks[1][c], ranks[2][z]): page for (t, c, z), page in places.items()}
@@ -297,9 +297,7 @@ def _of_imagej(pages: "Sequence[TiffPage]") -> Arrangement | None:
         return unknown_pages(count, is_packed, bits, sides)
     order = product(*(range(size) for size in sizes))
     places = {(time, channel, z): plane for plane, (time, z, channel) in enumerate(order)}
-    return Arrangement(
-        places, "", _imagej_names(pages[0], sizes[2]), sizes[1], bits, sides, is_packed
-    )
+    return Arrangement(places, "", _imagej_names(pages[0], sizes[2]), sizes[1], bits, sides, is_packed)
 
 
 def _imagej_names(page: "TiffPage", channels: int) -> tuple[str, ...]:
@@ -330,7 +328,9 @@ def _resolved(page: "TiffPage", code: int, unit: str) -> float | None:
 def _metaseries_sides(page: "TiffPage") -> Sides:
     """Return the size of a pixel in the header of MetaMorph, which ImageXpress writes too."""
     found = dict(
-        re.findall(r'<prop id="(spatial-calibration-[a-z]+)"[^<>]{0,80}\bvalue="([^"<>]{0,40})"', page.description)
+        re.findall(
+            r'<prop id="(spatial-calibration-[a-z]+)"[^<>]{0,80}\bvalue="([^"<>]{0,40})"', page.description
+        )
     )
     if found.get("spatial-calibration-state", "on") == "off":
         return None, None

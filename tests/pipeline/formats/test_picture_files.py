@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from pipeline.core.files import MAX_PIXELS, UnreadableError
-from pipeline.formats.planes import read_plane
+from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Source
 
 PLANE = np.random.default_rng(0).integers(0, 200, (24, 32)).astype(np.uint8)
@@ -177,12 +177,18 @@ REFUSED = {
     ),
     "holds 4 pictures (0, 1, 2, 3)": lambda path: tiff(path, np.stack([PLANE] * 4)),
     "holds 0 pictures": lambda path: with_pages(path, (PLANE, {"subfiletype": 1})),
-    "holds 5 pictures (0, 1, 2, 3, 4)": lambda path: tiff(path, np.stack([PLANE] * 5), metadata={}, truncate=True),
-    "holds 4 channels (0, 1, 2, 3)": lambda path: tiff(path, np.stack([PLANE] * 4, -1), planarconfig="contig"),
+    "holds 5 pictures (0, 1, 2, 3, 4)": lambda path: tiff(
+        path, np.stack([PLANE] * 5), metadata={}, truncate=True
+    ),
+    "holds 4 channels (0, 1, 2, 3)": lambda path: tiff(
+        path, np.stack([PLANE] * 4, -1), planarconfig="contig"
+    ),
     "holds 3 channels (0, 1, 2)": lambda path: tiff(path, np.stack([PLANE] * 3, -1), planarconfig="contig"),
     "floating-point values whose range is not known": lambda path: tiff(path, EXPECTED),
     "holds the value -1": lambda path: tiff(path, PLANE.astype(np.int16) - 1 - PLANE.min()),
-    "holds the value 65536, but at most 65535": lambda path: tiff(path, PLANE.astype(np.uint32) - PLANE.max() + 65536),
+    "holds the value 65536, but at most 65535": lambda path: tiff(
+        path, PLANE.astype(np.uint32) - PLANE.max() + 65536
+    ),
     "pixels are complex64": lambda path: tiff(path, PLANE.astype(np.complex64)),
     "colours are stored as SEPARATED": lambda path: tiff(
         path, np.stack([PLANE] * 4, -1), photometric="separated"

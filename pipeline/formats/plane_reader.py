@@ -128,24 +128,22 @@ class _Stack:
         if self.projection == "focus":
             return next(values for z, values in enumerate(self.planes()) if z == sharpest)
         kind = self.first.dtype if self.projection == "max" else np.dtype(np.float64)
-        total: Values | None = None
-        for values in self.planes():
-            if total is not None and values.shape != total.shape:
+        planes = self.planes()
+        total = next(planes).astype(kind)
+        for values in planes:
+            if values.shape != total.shape:
                 raise UnreadableError("the planes of its z-stack are of several sizes", "export it again")
-            if total is None:
-                total = values.astype(kind)
-            elif self.projection == "max":
+            if self.projection == "max":
                 np.maximum(total, values, out=total)
             else:
                 np.add(total, values, out=total)
-        assert total is not None
         return total if self.projection == "max" else np.divide(total, self.depth, out=total)
 
 
 def read_plane(
     source: Source, colour: str, reading: Reading = AS_STORED
 ) -> tuple[NDArray[np.float32], Sides]:
-    """Read one grey plane, and the width and height of a pixel where the file states them; as `PlaneReader`."""
+    """Read one grey plane, and the sides of a pixel where the file states them; see `PlaneReader`."""
     with PlaneReader(reading) as reader:
         reader.weigh(source)
         plane = reader.plane(source, colour)
@@ -184,7 +182,7 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
 
 def _grey(values: Values, stack: _Stack, source: Source, colour: str) -> tuple[Values, str]:
     """Return the plane of a grey picture, of a colour that is asked for, or of one in its stain's colour."""
-    top = float(stack.first.top or np.iinfo(stack.first.dtype).max)
+    top = float(stack.first.top or 65535)
     if values.shape[-1] in {2, 4}:
         if (values[..., -1] != top).any():
             raise UnreadableError("some pixels are transparent", _SPLIT)
