@@ -16,8 +16,10 @@ from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
-from pipeline.data.labels import read_labels
+from pipeline.data.labels import Labels, read_labels
+from pipeline.data.locations import LocationList, open_lists
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, of_network, read_outputs
+from pipeline.data.samples import METADATA
 from pipeline.data.tables import Note, embedding_name, match, read_embedding, unmatched
 
 FEATURES = "features"
@@ -35,7 +37,10 @@ class Dataset:
     ----------
     blocks : dict of str to DataFrame
         Features, if any; by file name, embeddings; networks' predictions of the trained locations.
-    targets : DataFrame of bool, all 28 locations
+    targets : DataFrame of bool, all locations
+    locations : LocationList
+    labels : Labels
+        As they were read.
     ungrouped : int or None
         Pictures whose group was not found, None where no groups were given; theirs is the picture and its
         near-duplicates.
@@ -51,6 +56,8 @@ class Dataset:
 
     blocks: Mapping[str, pd.DataFrame]
     targets: pd.DataFrame
+    locations: LocationList
+    labels: Labels
     groups: pd.Series
     ungrouped: int | None
     copies: int
@@ -82,8 +89,9 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
         If a table cannot be used, no picture has both numbers and a label, or no location can be
         cross-validated.
     """
-    work, known = Workspace(options.work), read_labels(options.labels)
-    tables, columns = _read_tables(options, work)
+    work, (locations, written) = Workspace(options.work), open_lists(options)
+    known = read_labels(options.labels, locations, written, note)
+    tables, columns = _read_tables(options, work, locations)
     main = work.features.name if FEATURES in tables else "the tables"
     pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
     ids = pictures.intersection(known.targets.index).sort_values()
@@ -112,6 +120,8 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     return Dataset(
         blocks=blocks,
         targets=targets,
+        locations=locations,
+        labels=known,
         groups=grouping.groups,
         ungrouped=len(alone) if len(grouping.found) else None,
         copies=grouping.copies,
@@ -129,7 +139,7 @@ def uses_features(options: DatasetOptions) -> bool:
 
 
 def _read_tables(
-    options: DatasetOptions, work: Workspace
+    options: DatasetOptions, work: Workspace, locations: LocationList
 ) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, str]]]:
     """Read features, where there are any, embeddings with their columns, and networks' predictions."""
     tables, columns = {}, {}
@@ -141,7 +151,7 @@ def _read_tables(
             raise PipelineError(f"{path}: another block is called '{name}' already; rename the file")
         tables[name], columns[name] = read_embedding(path)
     if options.outputs:
-        tables[OUTPUTS] = read_outputs(options.outputs)
+        tables[OUTPUTS] = read_outputs(options.outputs, locations)
     return tables, columns
 
 
@@ -152,7 +162,7 @@ def _all_ids(tables: Mapping[str, pd.DataFrame]) -> pd.Index:
 
 
 def read_features(work: Workspace) -> pd.DataFrame:
-    """Read the features of pictures, index ``Id``.
+    """Read the features of pictures, index ``Id``, without what is only known of them.
 
     Raises
     ------
@@ -161,7 +171,8 @@ def read_features(work: Workspace) -> pd.DataFrame:
     """
     if not work.features.is_file():
         raise PipelineError(f"{work.features}: no features there; run extract with --work {work.root} first")
-    return read_made(work.features).set_index("Id")
+    table = read_made(work.features).set_index("Id")
+    return table.loc[:, ~table.columns.str.startswith(METADATA)]
 
 
 def _random_fold(

@@ -20,7 +20,7 @@ from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made, table_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
-from pipeline.data.locations import find_location
+from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.networks.leak_guard import read_given
 from pipeline.stages.options import ImportancesOptions
 from pipeline.stages.predict import open_model
@@ -105,13 +105,18 @@ def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def of_location(
-    shares: pd.DataFrame, location: str, by: str, top: int, left_out: Mapping[str, str] | None = None
+    shares: pd.DataFrame,
+    location: str,
+    by: str,
+    top: int,
+    left_out: Mapping[str, str] | None = None,
+    locations: LocationList = KAGGLE2018,
 ) -> pd.Series:
     """Return the `top` largest shares, as `grouped`, of one location, given by name or class index.
 
     One that has no model is refused, saying why where `left_out` does.
     """
-    name = find_location(location)
+    name = locations.find(location)
     if name not in shares.columns:
         reason = (left_out or {}).get(name, "train says why")
         raise PipelineError(f"no model for {name} ({reason}); there is one for: {', '.join(shares.columns)}")

@@ -30,10 +30,10 @@ from pipeline.core.stage import (
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.dataset_options import Scale
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
 from pipeline.data.quality_control import doubt
-from pipeline.data.samples import find_samples, picture_inputs
+from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
@@ -135,11 +135,14 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         prediction = model.predict(table)
         seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
+        answers = answers.join(_metadata(options))
         if measured and measured.told:
             answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
         with replacing(options.output) as temporary:
-            write = _write_kaggle if options.format == "kaggle" else _write_csv
-            write(temporary, answers, prediction.probability)
+            if options.format == "kaggle":
+                _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
+            else:
+                _write_csv(temporary, answers, prediction.probability)
         without = answers[answers["status"].isin((NO_ANSWER, SKIPPED))]
         counts = answers["status"].value_counts()
         return PredictSummary(
@@ -227,6 +230,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 **asked,
                 "images": options.images,
                 "samples": options.samples,
+                "layout": options.layout,
                 "work": options.work,
                 "segmenter": trained.segmenter,
                 "families": tuple(trained.families),
@@ -242,7 +246,7 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     """Return the fingerprint of pictures that are embedded but not measured, if there are any."""
     if options.images is None:
         return {}
-    return picture_inputs(*find_samples(options.images, options.samples), Workspace(options.work))
+    return picture_inputs(*samples_of(options), Workspace(options.work))
 
 
 def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
@@ -252,7 +256,7 @@ def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path,
     if options.images is None:
         pictures = _all_ids(tables.values())
     else:
-        pictures = pd.Index([sample.id for sample in find_samples(options.images, options.samples)[0]])
+        pictures = pd.Index([sample.id for sample in samples_of(options)[0]])
     for path, table in tables.items():
         match(path, table.index, pictures, note)
     return tables
@@ -322,7 +326,7 @@ def _embedded(
         return [], []
     if options.images is None:
         raise PipelineError(f"{options.model}: embeds pictures by '{next(iter(embedders))}'; give --images")
-    samples, problems = find_samples(options.images, options.samples)
+    samples, problems = samples_of(options)
     work, jobs, tables = Workspace(options.work), options.jobs, []
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
@@ -338,10 +342,16 @@ def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
         table = read_made(Workspace(options.work).samples, ["Id", "cells", "doubt"])
         return table.set_index("Id")
     found: dict[str, str] = {}
-    for sample in find_samples(options.images, options.samples)[0] if options.images else ():
+    for sample in samples_of(options)[0] if options.images else ():
         with suppress(SampleError):  # is listed by what embeds it
             found[sample.id] = doubt(read_picture(sample).pixels)
     return pd.DataFrame({"cells": pd.NA, "doubt": pd.Series(found, dtype=object)})
+
+
+def _metadata(options: PredictOptions) -> pd.DataFrame:
+    """Return what is known of every picture, by Id; no columns where nothing is."""
+    known = {one.id: dict(one.metadata) for one in (samples_of(options)[0] if options.images else ())}
+    return pd.DataFrame.from_dict(known, orient="index", dtype="str").sort_index(axis=1)
 
 
 def _answers(chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]) -> pd.DataFrame:
@@ -376,7 +386,9 @@ def _write_csv(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> 
     table.to_csv(path, index_label="Id", lineterminator="\n")
 
 
-def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:
+def _write_kaggle(
+    path: Path, answers: pd.DataFrame, probability: pd.DataFrame, indices: Mapping[str, int]
+) -> None:
     """Write what the competition accepts: Id and class indices separated by spaces, a row for every Id.
 
     It has no "not sure": where nothing is chosen, the most probable location is written. Where there is
@@ -388,4 +400,4 @@ def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) 
         writer.writerow(["Id", "Predicted"])
         for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):
             named = [str(most_probable[sample])] if status == NOT_SURE else names
-            writer.writerow([sample, " ".join(map(str, sorted(map(LOCATIONS.index, named))))])
+            writer.writerow([sample, " ".join(map(str, sorted(indices[name] for name in named)))])

@@ -16,7 +16,9 @@ from pipeline.core.weights import card_path
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
-from pipeline.data.samples import Sample, find_samples, fingerprints
+from pipeline.data.dataset_options import FoldOptions
+from pipeline.data.locations import list_inputs
+from pipeline.data.samples import Sample, fingerprints, samples_of
 from pipeline.networks.architectures import CnnHyperparameters, architecture
 from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
@@ -71,13 +73,14 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         for path in files.values():
             if not path.is_file():
                 raise PipelineError(f"{path}: no such file; check the path, and that extract has run")
-        samples, _ = find_samples(options.images, options.samples)
+        samples, _ = samples_of(options)
         return {
             **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
             "pictures": text_digest(list(fingerprints(samples, work).values())),
             "extracted pictures": text_digest(sorted(read_features(work).index)),
             "version of networks": str(VERSION),
             **option_inputs(options, "folds", *CnnHyperparameters.model_fields),
+            **list_inputs(options),
         }
 
     def outputs(self, options: TrainCnnOptions) -> tuple[Path, ...]:
@@ -119,8 +122,8 @@ def _check(options: TrainCnnOptions) -> None:
 
 def _read(options: TrainCnnOptions, progress: Progress) -> Dataset:
     """Read labels and folds as `train` does."""
-    names = ("work", "labels", "groups", "folds", "seed")
-    return read_dataset(TrainOptions(**{name: getattr(options, name) for name in names}), progress.note)
+    asked = options.model_dump(include=set(FoldOptions.model_fields))
+    return read_dataset(TrainOptions.model_validate(asked), progress.note)
 
 
 def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -> TrainingRun:
@@ -147,7 +150,7 @@ def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -
 
 def _samples(options: TrainCnnOptions, data: Dataset) -> list[Sample]:
     """Return the samples of the data set in its order."""
-    found, _ = find_samples(options.images, options.samples)
+    found, _ = samples_of(options)
     known = {sample.id: sample for sample in found}
     absent = [sample for sample in data.targets.index if sample not in known]
     if absent:
