@@ -1,7 +1,7 @@
 """The label image in Cellpose's ``_seg.npy``, a pickle: read without making any object that it names.
 
-Inert stand-ins take the place of NumPy's arrays, nothing is imported, and any other name is refused. The array
-that is wanted is put together here, from its bytes.
+Inert stand-ins take the place of NumPy's arrays, nothing is imported, and any other name is refused.
+The array that is wanted is put together here, from its bytes.
 """
 
 import io

@@ -13,7 +13,7 @@ from pipeline.core.errors import RUN_AGAIN, PipelineError, Problem, SampleError
 from pipeline.core.files import UnreadableError, check_readable, file_digest, text_digest
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
-from pipeline.data.samples import CHANNELS, Sample
+from pipeline.data.samples import Sample
 from pipeline.exchange.mask_files import (
     OUTLINES,
     PLANES,
@@ -114,8 +114,9 @@ def _owners(samples: Iterable[Sample]) -> dict[str, tuple[str, str]]:
     owners: dict[str, tuple[str, str]] = {}
     for sample in samples:
         stems: dict[str, set[str]] = defaultdict(set)
-        for channel, path in zip(CHANNELS, sample.paths, strict=True):
-            stems[_stem(path)].add(channel)
+        for channel in sample.channels:
+            for path in sample.source(channel).files:
+                stems[_stem(path)].add(channel)
         for stem, channels in stems.items():
             told = "nuclei" if channels == {"nucleus"} else ""
             owners[stem] = ("", "") if stem in owners else (sample.id, told)
