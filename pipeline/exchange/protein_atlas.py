@@ -9,6 +9,7 @@ addresses of its pictures), ``download/proteinatlas.xml.gz`` (the same of all ge
 import gzip
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError, check_bytes, write_text
 from pipeline.core.names import slug, unknown
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import KAGGLE2018
 from pipeline.data.tables import read_table
 
 if TYPE_CHECKING:
@@ -35,16 +36,17 @@ PIXEL_UM = 0.08
 WHOLE = 300
 """From so many genes on, the XML of all genes is fetched instead of one by one."""
 
-SUPPLEMENT = {"red": "microtubules", "green": "antibody", "blue": "nucleus"}
-"""What the colours of a usual picture show, as the XML says."""
+MARKERS = {"red": "microtubules", "blue": "nucleus"}
+"""What colours show in a usual picture, as the XML says; cilia and sperm are stained otherwise."""
 
 _LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
 _ADDRESS = re.compile(
-    r"https?://\S+/(?P<antibody>\d{1,7})/"
-    r"(?P<field>(?P<plate>[A-Za-z0-9]{1,20})_(?P<well>[A-Z]\d{1,2})_(?P<site>\d{1,4})(?:_[A-Za-z0-9]{1,30})?)"
-    r"_blue_red_green\.jpg"
+    r"https?://\S+/(\d{1,7})/([A-Za-z0-9]{1,20}_[A-Z]\d{1,2}_\d{1,4}(?:_[A-Za-z0-9]{1,30})?)_blue_red_green\.jpg"
 )
 _GENE = re.compile(r"ENSG\d{11}")
+_XML = (b"<", b"\xef\xbb\xbf<", b"\x1f\x8b")
+"""How XML begins, as it is or packed: a server may pack and unpack it on the way."""
+
 _ENTRY_BYTES = 2**28
 """Bytes of XML that one gene may have."""
 
@@ -60,7 +62,7 @@ class Field:
     number : str
         Its number in addresses, such as 4109.
     name : str
-        ``<plate>_<well>_<site>``, as in the addresses; some have a further part.
+        ``<plate>_<well>_<site>``, as in addresses; some have a further part.
     cell_line : str
     genes : tuple of str
         Ensembl ids: an antibody may bind the products of several.
@@ -69,9 +71,6 @@ class Field:
     antibody: str
     number: str
     name: str
-    plate: str
-    well: str
-    site: str
     cell_line: str
     genes: tuple[str, ...]
 
@@ -80,7 +79,7 @@ class Field:
         """Id of the sample."""
         return f"{self.number}_{self.name}"
 
-    def address(self, pictures: str, colour: str) -> str:
+    def url(self, pictures: str, colour: str) -> str:
         """Return where the picture of one colour is."""
         return f"{pictures.rstrip('/')}/{self.number}/{self.name}_{colour}.jpg"
 
@@ -167,7 +166,7 @@ def read_antibodies(fetcher: "Fetcher", site: str, names: Sequence[str]) -> dict
 
 def _unpacked(fetcher: "Fetcher", site: str, name: str) -> Path:
     """Fetch a zipped table and unpack it beside the archive."""
-    url = f"{site.rstrip('/')}/download/{name}.tsv.zip"
+    url = f"{site}/download/{name}.tsv.zip"
     packed = fetcher.get(url, f"tables/{name}.tsv.zip", b"PK")
     path = packed.with_suffix("")
     try:
@@ -186,13 +185,13 @@ def read_fields(fetcher: "Fetcher", site: str, genes: Sequence[str]) -> Iterator
     """Yield, gene by gene, the fields that HPA shows of it; of all genes at once where there are many."""
     if len(genes) < WHOLE:
         for gene in genes:
-            url = f"{site.rstrip('/')}/{gene}.xml"
-            for _, fields in _entries(fetcher.get(url, f"tables/{gene}.xml", b"<")):
-                yield fields
+            url = f"{site}/{gene}.xml"
+            for found, fields in _entries(fetcher.get(url, f"tables/{gene}.xml", *_XML)):
+                yield fields if found == gene else []
         return
-    url = f"{site.rstrip('/')}/download/proteinatlas.xml.gz"
+    url = f"{site}/download/proteinatlas.xml.gz"
     wanted = set(genes)
-    for gene, fields in _entries(fetcher.get(url, "tables/proteinatlas.xml.gz", b"\x1f\x8b")):
+    for gene, fields in _entries(fetcher.get(url, "tables/proteinatlas.xml.gz", *_XML)):
         if gene in wanted:
             yield fields
 
@@ -226,10 +225,9 @@ def of_cell_lines(fields: Sequence[Field], names: Sequence[str]) -> list[Field]:
 
 def targets(field: Field, genes: dict[str, Gene]) -> tuple[list[str], list[str]]:
     """Return the locations of a field's genes that the 28 have, and the others."""
-    by_slug = {slug(name): name for name in LOCATIONS}
     listed = dict.fromkeys(name for gene in field.genes if gene in genes for name in genes[gene].locations)
-    ours = [by_slug[slug(name)] for name in listed if slug(name) in by_slug]
-    return ours, [name for name in listed if slug(name) not in by_slug]
+    rows = {name: KAGGLE2018.row(name) for name in listed}
+    return [row.name for row in rows.values() if row], [name for name, row in rows.items() if row is None]
 
 
 class _Bounded:
@@ -254,12 +252,13 @@ def _entries(path: Path) -> Iterator[tuple[str, list[Field]]]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, iterparse
 
-    opened: Any = gzip.open if path.suffix == ".gz" else Path.open
+    with path.open("rb") as start:
+        opened: Any = gzip.open if start.read(2) == _XML[-1] else Path.open
     try:
         with opened(path, "rb") as file:
             stream = _Bounded(file)
             root = None
-            for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
+            for event, element in iterparse(stream, events=("start", "end")):
                 root = element if root is None else root
                 if event == "end" and element.tag == "entry":
                     identifier = element.find("identifier")
@@ -267,17 +266,17 @@ def _entries(path: Path) -> Iterator[tuple[str, list[Field]]]:
                     yield gene, list(_fields(element, gene))
                     root.clear()
                     stream.entry_ended()
-    except (ParseError, DefusedXmlException, UnreadableError, EOFError, gzip.BadGzipFile) as error:
+    except (ParseError, DefusedXmlException, UnreadableError, EOFError, OSError, zlib.error) as error:
         reason = str(error).partition("\n")[0]
         raise PipelineError(f"{path}: not XML of HPA ({reason}); remove it and run again") from error
 
 
 def _fields(entry: Any, gene: str) -> Iterator[Field]:
-    """Yield the fields of human cells in which the colours show the usual structures."""
+    """Yield the fields of human cells with the usual markers."""
     if not _GENE.fullmatch(gene):
         return
     for antibody in entry.iter("antibody"):
-        for assay in antibody.iterfind("cellExpression/subAssay"):
+        for assay in antibody.iterfind(".//cellExpression/subAssay"):
             if assay.get("type") != "human":
                 continue
             for data in assay.iterfind("data"):
@@ -286,14 +285,11 @@ def _fields(entry: Any, gene: str) -> Iterator[Field]:
                     address = _ADDRESS.fullmatch((image.findtext("imageUrl") or "").strip())
                     if address is None or not _is_usual(image):
                         continue
-                    parts = address.groupdict()
-                    yield Field(
-                        antibody.get("id", ""), parts["antibody"], parts["field"], parts["plate"],
-                        parts["well"], parts["site"], line, (gene,),
-                    )  # fmt: skip
+                    number, name = address.groups()
+                    yield Field(antibody.get("id", ""), number, name, line, (gene,))
 
 
 def _is_usual(image: Any) -> bool:
-    """Return whether the colours, as far as they are explained, show what they usually do."""
+    """Return whether the markers, as far as they are named, are the usual ones."""
     shown = {one.get("color", ""): (one.text or "").strip().lower() for one in image.iterfind("channel")}
-    return all(shown.get(colour, usual) == usual for colour, usual in SUPPLEMENT.items())
+    return all(shown.get(colour, usual) == usual for colour, usual in MARKERS.items())

@@ -1,15 +1,17 @@
 """Options of the commands for what other programs write and read. Imports nothing heavy."""
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown
+from pipeline.data.dataset_options import READY_LISTS, Locations, PictureOptions, Work
+from pipeline.data.layouts import CHANNELS
+from pipeline.stages.options import Words
 
-GIVEN = "Masks made elsewhere, instead of segmenting"
 WHICH = "Which pictures of the Human Protein Atlas (hpa); several kinds narrow the choice"
 WHERE = "Where from"
 
@@ -58,50 +60,77 @@ class DownloadOptions(Options):
     )
 
 
-DISTANCE = re.compile(r"(?P<length>\d+(?:\.\d+)?) ?(?P<unit>um|µm|px)")
-"""How far cells reach beyond nuclei: a length with its unit."""
+def _channels(given: object) -> object:
+    """Read ``CHANNEL=NAME`` texts into a mapping; a channel may have several names."""
+    if not isinstance(given, list | tuple):
+        return given
+    found: dict[str, list[str]] = {}
+    for text in given:
+        channel, _, name = str(text).partition("=")
+        if channel not in CHANNELS or not name:
+            raise PipelineError(f"--channel {text}: give CHANNEL=NAME; channels: {', '.join(CHANNELS)}")
+        found.setdefault(channel, []).append(name)
+    return found
 
 
-def _lack(given: str) -> str:
-    if given not in ("segment", "none") and not DISTANCE.fullmatch(given):
-        raise PipelineError(f"--masks-lack {given}: give segment, none, or a distance such as 5um or 20px")
-    return given
+class ImportOptions(Options):
+    """Options of `import`."""
 
-
-class MaskOptions(Options):
-    """Masks that are taken instead of segmenting."""
-
-    masks: Annotated[Path | None, Shown(panel=GIVEN)] = Field(
-        None,
-        description="Folder of masks: `<Id>_cells.tif` and `<Id>_nuclei.tif` (or .png, .npy), `<Id>.tif` of "
-        "both, Cellpose's `<picture>_cp_masks.png` or `<picture>_seg.npy`, QuPath's `<Id>.geojson`, ImageJ's "
-        "`<Id>_RoiSet.zip`; see docs/own-microscope.md.",
+    kind: Annotated[
+        Literal["cellprofiler", "subcell", "cellmaps", "kaggle-2018", "kaggle-2021"], Shown(argument="KIND")
+    ] = Field(
+        description="cellprofiler: a csv for LoadData, or Image.csv; subcell: path_list.csv of "
+        "SubCellPortable; cellmaps: its folder of red/, green/, blue/, yellow/; kaggle-2018, kaggle-2021: a "
+        "folder of pictures with train.csv."
     )
-    masks_of: Annotated[Literal["cells", "nuclei"], Shown(panel=GIVEN)] = Field(
-        "cells", description="What masks show whose names do not say."
+    source: Annotated[Path, Shown(argument="FROM")] = Field(description="The table, or the folder.")
+    out: Path = Field(description="Folder to write samples.csv and labels.csv into.")
+    root: Annotated[Path | None, Shown(default="where FROM is")] = Field(
+        None, description="Folder that holds all pictures; no path may leave it."
     )
-    masks_hold: Annotated[Literal["labels", "pieces"] | None, Shown(panel=GIVEN)] = Field(
-        None,
-        description="labels: each number is an object; pieces: each connected piece is one (binary masks). "
-        "Unless given, labels, and what looks binary is refused.",
+    was: str = Field(
+        "", description="What the table calls --root, if it was made on another machine: 'D:\\plates\\7'."
+    )
+    channel: Annotated[Mapping[str, list[str]], BeforeValidator(_channels)] = Field(
+        default_factory=dict,
+        description="CHANNEL=NAME: which image of CellProfiler shows microtubules, protein, nucleus or er; "
+        "repeatable. Each of several proteins becomes a sample.",
+    )
+    id: tuple[str, ...] = Field(
+        (),
+        description="Column that makes up the ids of CellProfiler's rows, repeatable; plate, well and site "
+        "unless given.",
+    )
+    group: str | None = Field(
+        None, description="Column whose values become groups, which no fold splits: an antibody, a plate."
+    )
+    labels: Annotated[Path | None, Shown(default="FROM/train.csv")] = Field(
+        None, description="Labels of a competition, with class indices."
     )
 
 
-class MaskUse(MaskOptions):
-    """What becomes of masks of cells alone, or of nuclei alone."""
+class ExportOptions(PictureOptions):
+    """Options of `export`."""
 
-    masks_lack: Annotated[str, AfterValidator(_lack), Shown(panel=GIVEN)] = Field(
-        "segment",
-        description="Where masks are of cells or of nuclei alone. segment: the segmenter finds nuclei in the "
-        "cells, or cells around the nuclei; none: cells have no nucleus, or each nucleus is taken as its "
-        "cell; 5um or 20px: nuclei grown by so much are the cells.",
+    format: Annotated[
+        Literal["anndata", "cellprofiler", "cytotable", "omezarr", "napari"], Shown(argument="FORMAT")
+    ] = Field(description="What to write.")
+    work: Work
+    out: Path = Field(description="anndata and cytotable: the file to write; the others: the folder.")
+    per: Literal["cell", "picture"] = Field(
+        "cell", description="What a row is; of pictures, features are those of their cells summarised."
     )
-
-
-class MaskRecord(BaseModel):
-    """What a model remembers of given masks: what they lacked was done how, and what they showed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lack: str
-    show: tuple[str, ...]
+    families: Words = Field(
+        (),
+        description="Feature families to export, separated by commas; all unless given, and for omezarr and "
+        "napari morphology and intensity.",
+    )
+    labels: Path | None = Field(None, description="csv table Id,Target: adds the column Metadata_Labels.")
+    locations: Locations = READY_LISTS[0]
+    predictions: Path | None = Field(
+        None, description="Table that `predict` wrote: adds Metadata_Predicted and Metadata_Status."
+    )
+    ids: Annotated[tuple[str, ...], Shown(flag="--id")] = Field(
+        (), description="omezarr and napari: the picture to export; repeat it for more. All unless given."
+    )
+    overwrite: bool = Field(False, description="Replace what is there and is not this export.")

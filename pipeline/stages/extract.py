@@ -21,7 +21,10 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
+from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
+from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
+from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
 from pipeline.segmentation import Segmenter
 from pipeline.stages.extraction import Extraction
@@ -58,6 +61,8 @@ class ExtractSummary(Summary):
         Pictures of which a person edited the label image.
     problems : list of Problem
         Samples that were skipped.
+    flagged : dict of str to str
+        Pictures that a person should look at, with their flags.
     told : str
         What is to be known about the scale, or the masks, of pictures that are measured for a model.
     given : str
@@ -71,6 +76,7 @@ class ExtractSummary(Summary):
     measured: int
     edited: int
     problems: list[Problem]
+    flagged: dict[str, str]
     told: str = ""
     given: str = ""
     left_out: dict[str, int] = Field(default_factory=dict)
@@ -147,7 +153,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             **({} if given is None else {"given masks": given.digest}),
             "scale of the training": text_digest(options.model_dump()["trained"]),
             "perceptual hash": str(HASH_VERSION),
-            "quality control": str(DOUBT_VERSION),
+            "quality control": f"{DOUBT_VERSION}, {QUALITY_VERSION}, {FLAGS_VERSION}",
             **{f"family {family}": str(version) for family, version in families.items()},
         }
 
@@ -171,7 +177,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
         """Return the tables, and how they were measured; of label images, see `flaws`."""
         work = Workspace(options.work)
-        return work.features, work.cells, work.samples, work.extraction
+        return work.features, work.cells, work.samples, work.quality, work.extraction
 
     def flaws(self, options: ExtractOptions) -> list[str]:
         """Say which label image is not the one that was measured, the first; edited ones are inputs."""
@@ -375,6 +381,7 @@ def _summary(plan: _Plan, work: Workspace, measured: int) -> ExtractSummary:
         measured=measured,
         edited=int((samples["mask"] == "edited").sum()),
         problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
+        flagged=read_flags(work),
         told=plan.told,
         given="" if plan.given is None else plan.given.told(plan.extraction.segmenter),
         left_out=dict(sorted(left_out.items())),

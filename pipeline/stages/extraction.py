@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.data.dataset_options import Scale
 from pipeline.segmentation import Segmenter, make_segmenter
-from pipeline.stages.exchange_options import MaskRecord
+from pipeline.stages.mask_options import MaskRecord
 from pipeline.stages.options import SegmenterOption
 
 

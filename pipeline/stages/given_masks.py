@@ -22,7 +22,7 @@ from pipeline.exchange.mask_files import Layers, Values
 from pipeline.segmentation import Segmenter
 from pipeline.segmentation.completion import cells_found, cells_grown, nuclei_found, paired
 from pipeline.segmentation.label_images import median_diameter
-from pipeline.stages.exchange_options import DISTANCE, MaskRecord, MaskUse
+from pipeline.stages.mask_options import DISTANCE, MaskRecord, MaskUse
 
 VERSION = 1
 """Raise it when the same masks become other label images than before."""

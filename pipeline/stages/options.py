@@ -32,7 +32,7 @@ from pipeline.data.dataset_options import (
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
-from pipeline.stages.exchange_options import MaskOptions, MaskRecord, MaskUse
+from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
 
@@ -377,6 +377,9 @@ class OverlayOptions(PictureOptions):
     work: Work
     ids: Annotated[tuple[str, ...], Shown(flag="--id")] = Field(
         (), description="Sample to draw; repeat it for more. All unless given."
+    )
+    flagged: Annotated[bool, Shown(flag="--flagged")] = Field(
+        False, description="Draw only the samples that extract flagged: quality.parquet says why."
     )
     sheet: Path | None = Field(
         None, description="Write one contact sheet here (.png), not a picture per sample."

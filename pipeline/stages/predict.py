@@ -37,9 +37,9 @@ from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.exchange_options import MaskOptions
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.extraction import Extraction
+from pipeline.stages.mask_options import MaskOptions
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -138,8 +138,12 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
         answers = answers.join(_metadata(options))
-        if measured and measured.told:
-            answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
+        if measured:
+            warned = {sample: f"flagged: {flags}" for sample, flags in measured.flagged.items()}
+            answers["reason"] = [
+                "; ".join(filter(None, [why, warned.get(sample, ""), measured.told]))
+                for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
+            ]
         with replacing(options.output) as temporary:
             if options.format == "kaggle":
                 _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
@@ -239,7 +243,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 **asked,
                 "images": options.images,
                 "samples": options.samples,
-                "layout": options.layout,
+                "layout": options.layout_in_use,
                 "work": options.work,
                 "segmenter": trained.segmenter or ExtractOptions.model_fields["segmenter"].default,
                 **options.model_dump(include={*MaskOptions.model_fields}),
