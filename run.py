@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
+from pipeline.commands.download import download
 from pipeline.commands.evaluate import evaluate
 from pipeline.commands.features import features
 from pipeline.commands.importances import importances
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 
 PANELS = {
-    "Getting started": (demo, simulate),
+    "Getting started": (demo, simulate, download),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
     "Your own networks": (train_cnn, train_segmenter),

@@ -49,7 +49,7 @@ def changed(segmenter, picture):
 
 def given_and_covered(segmenter, picture):
     """Return the share of nuclei with a cell of the network, and of the foreground in its cells."""
-    nuclei, cells = segmenter.find(picture)
+    nuclei, cells = segmenter.nuclei_in(picture), segmenter.find_cells(picture)
     present = np.unique(nuclei[nuclei > 0])
     signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
     inside = foreground(signal, nuclei)

@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.core import TyperCommand
@@ -139,7 +139,10 @@ def _inner(annotation: Any) -> Any:
 
 def _item(kind: Any) -> Any:
     """Return the type of the items of a repeatable option."""
-    return Path if get_args(kind)[0] is Path else str
+    is_file = isinstance(kind, type) and issubclass(
+        kind, BaseModel
+    )  # a model is given as a file that holds it
+    return Path if is_file or get_args(kind)[:1] == (Path,) else str
 
 
 def _choices(kind: Any) -> tuple[str, ...]:

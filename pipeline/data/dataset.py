@@ -18,6 +18,7 @@ from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import read_labels
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, of_network, read_outputs
+from pipeline.data.samples import METADATA
 from pipeline.data.tables import Note, embedding_name, match, read_embedding, unmatched
 
 FEATURES = "features"
@@ -152,7 +153,7 @@ def _all_ids(tables: Mapping[str, pd.DataFrame]) -> pd.Index:
 
 
 def read_features(work: Workspace) -> pd.DataFrame:
-    """Read the features of pictures, index ``Id``.
+    """Read the features of pictures, index ``Id``, without what is only known of them.
 
     Raises
     ------
@@ -161,7 +162,8 @@ def read_features(work: Workspace) -> pd.DataFrame:
     """
     if not work.features.is_file():
         raise PipelineError(f"{work.features}: no features there; run extract with --work {work.root} first")
-    return read_made(work.features).set_index("Id")
+    table = read_made(work.features).set_index("Id")
+    return table.loc[:, ~table.columns.str.startswith(METADATA)]
 
 
 def _random_fold(

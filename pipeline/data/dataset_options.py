@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
+from pipeline.data.layouts import GivenLayout
 
 LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
@@ -20,6 +21,14 @@ Samples = Annotated[
         description="Table for any other naming: Id, one path per channel (microtubules, protein, "
         "nucleus, er), and optionally pixel_size_um and group."
     ),
+]
+PictureLayout = Annotated[
+    GivenLayout,
+    Field(
+        description="TOML file that says which channel of the files shows what, and how values are read; "
+        "see docs/own-microscope.md."
+    ),
+    Shown(text=True),
 ]
 Work = Annotated[Path, Field(description="Folder of everything that is computed.")]
 Labels = Annotated[Path, Field(description="csv table Id,Target: class indices 0-27 separated by spaces.")]
@@ -61,6 +70,14 @@ class Scale(BaseModel):
     nuclei_diameter: float
     cell_diameter: float | None
     pixel_size_um: float | None
+
+
+class PictureOptions(Options):
+    """Which pictures a command looks at, and how they are read."""
+
+    images: Path | None = Field(None, description="Folder of pictures.")
+    samples: Samples = None
+    layout: PictureLayout = None
 
 
 class FoldOptions(Options):

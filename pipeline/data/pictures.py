@@ -1,4 +1,4 @@
-"""Pictures of a sample, four planes of one field of view."""
+"""Pictures of a sample: the planes of one field of view, those that were recorded."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,29 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
-from pipeline.data.samples import CHANNELS, COLOURS, MAKE_DO, Sample
+from pipeline.data.layouts import CHANNELS
+from pipeline.data.samples import COLOURS, MAKE_DO, Sample
 from pipeline.formats.picture_files import read_plane
 from pipeline.formats.pixel_sizes import Sides, agreed_size
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The four planes of one field of view.
+    """The planes of one field of view.
 
     Attributes
     ----------
-    pixels : ndarray, shape (4, height, width), float32
+    pixels : ndarray, shape (channels, height, width), float32
         Intensities in [0, 1]: the stored value over the largest its file format can hold.
-        Planes are in the order of `CHANNELS`.
     pixel_size_um : float or None
         Side of a pixel in micrometres; None where unknown.
+    channels : tuple of str
+        What the planes show, in the order of `CHANNELS`; what was not recorded is not there.
     """
 
     pixels: NDArray[np.float32]
     pixel_size_um: float | None = None
+    channels: tuple[str, ...] = CHANNELS
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -34,12 +37,12 @@ class Picture:
         return self.pixels.shape[1], self.pixels.shape[2]
 
     def plane(self, channel: str) -> NDArray[np.float32]:
-        """Return one channel's plane, shape (height, width)."""
-        return np.asarray(self.pixels[CHANNELS.index(channel)])
+        """Return one recorded channel's plane, shape (height, width)."""
+        return np.asarray(self.pixels[self.channels.index(channel)])
 
 
 def read_picture(sample: Sample) -> Picture:
-    """Read the four planes of a sample at full depth.
+    """Read the planes of a sample at full depth.
 
     An 8-bit value is divided by 255, a 16-bit one by 65535, so that the same scene gives the same picture at
     either depth. The pixel size is the user's, else the one on which OME-TIFF or ImageJ TIFF files agree.
@@ -50,20 +53,21 @@ def read_picture(sample: Sample) -> Picture:
         If a file is missing, unreadable, not grey, of another size than the rest, all planes are flat, or the
         files state no one plausible pixel size.
     """
-    planes, sides = zip(*(_read(sample, channel) for channel in CHANNELS), strict=True)
+    channels = sample.channels
+    planes, sides = zip(*(_read(sample, channel) for channel in channels), strict=True)
     first = planes[0].shape
-    for channel, plane in zip(CHANNELS, planes, strict=True):
+    for channel, plane in zip(channels, planes, strict=True):
         if plane.shape != first:
-            reason = f"{_size(plane.shape)}, but {COLOURS[CHANNELS[0]]} is {_size(first)}"
+            reason = f"{_size(plane.shape)}, but {COLOURS[channels[0]]} is {_size(first)}"
             raise _error(sample, channel, reason, "export all channels at one size")
     if all(plane.min() == plane.max() for plane in planes):
         raise _error(sample, "protein", "the picture is empty (all channels flat)", "export it again")
-    names = [path.name for path in sample.paths]
+    names = [sample.source(channel).path.name for channel in channels]
     try:
         size = agreed_size(sample.pixel_size_um, dict(zip(names, sides, strict=True)))
     except UnreadableError as error:
-        raise _error(sample, CHANNELS[0], error.reason, error.remedy) from error
-    return Picture(np.stack(planes), size)
+        raise _error(sample, channels[0], error.reason, error.remedy) from error
+    return Picture(np.stack(planes), size, channels)
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -71,13 +75,13 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _error(sample: Sample, channel: str, reason: str, remedy: str) -> SampleError:
-    return SampleError(Problem(sample.id, sample.path(channel).name, reason, remedy))
+    return SampleError(Problem(sample.id, sample.source(channel).path.name, reason, remedy))
 
 
 def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], Sides]:
     """Read one channel; what is not the file's fault is a passing trouble."""
     try:
-        return read_plane(sample.path(channel), COLOURS[channel])
+        return read_plane(sample.source(channel), COLOURS[channel], sample.reading)
     except FileNotFoundError as error:
         raise _error(sample, channel, f"no {COLOURS[channel]} ({channel}) picture", MAKE_DO) from error
     except UnreadableError as error:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.masks import Segmentation
-from pipeline.data.samples import CHANNELS
 
 Plane = NDArray[np.float32]
 

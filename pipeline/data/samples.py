@@ -4,9 +4,9 @@ import functools
 import math
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
@@ -14,12 +14,12 @@ from pipeline.core.files import check_readable, file_digest, text_digest
 from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
-from pipeline.data.table_files import MISSING, load
+from pipeline.data.dataset_options import PictureOptions
+from pipeline.data.layouts import CHANNELS, Layout
+from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
 from pipeline.formats.pixel_sizes import check_plausible
-
-CHANNELS = ("microtubules", "protein", "nucleus", "er")
-"""Channels in the order of a picture's planes, named by what they show."""
+from pipeline.formats.sources import AS_STORED, Reading, Source
 
 COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
 """The Human Protein Atlas' colour, and file ending, of each channel."""
@@ -29,6 +29,9 @@ SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 READING = 1
 """Raise it when the same files are read as another picture than before."""
+
+METADATA = "Metadata_"
+"""How the names of columns begin that say what a picture is of, and are no features."""
 
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
@@ -51,35 +54,61 @@ MAKE_DO = (
 
 @dataclass(frozen=True)
 class Sample:
-    """Four pictures of the same cells.
+    """One protein in one field of view, with the markers that were stained beside it.
 
     Attributes
     ----------
     id : str, safe as a file name
-    paths : tuple of Path
-        One file per channel, in the order of `CHANNELS`.
+    sources : tuple of Source or None
+        Where each channel lies, in the order of `CHANNELS`; None where it was not recorded.
     pixel_size_um : float or None
         Side of a pixel in micrometres, where the user gave it.
     group : str or None
         Samples of one group (antibody, protein, duplicates) never straddle folds.
     folder : Path
-        The folder of pictures, which holds `paths`.
+        The folder of pictures, which holds all files.
+    reading : Reading
+        How values are read.
+    metadata : tuple of (str, str)
+        Further columns of the table of samples, as ``Metadata_<name>``, with their values.
     """
 
     id: str
-    paths: tuple[Path, ...]
+    sources: tuple[Source | None, ...]
     pixel_size_um: float | None = None
     group: str | None = None
     folder: Path = Path()
+    reading: Reading = AS_STORED
+    metadata: tuple[tuple[str, str], ...] = ()
 
-    def path(self, channel: str) -> Path:
-        """Return the file of one channel."""
-        return self.paths[CHANNELS.index(channel)]
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels that were recorded."""
+        return tuple(name for name, one in zip(CHANNELS, self.sources, strict=True) if one is not None)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All its files, each once, in the order of channels."""
+        return tuple(dict.fromkeys(path for one in self.sources if one is not None for path in one.files))
+
+    def source(self, channel: str) -> Source:
+        """Return where a channel that was recorded lies."""
+        source = self.sources[CHANNELS.index(channel)]
+        if source is None:
+            raise KeyError(channel)
+        return source
 
     @property
     def files(self) -> dict[str, Path]:
         """Its files by their paths below the folder of pictures."""
         return {path.relative_to(self.folder).as_posix(): path for path in self.paths}
+
+    @property
+    def taken(self) -> list[object]:
+        """What is read of which file, and how; empty where four files hold a plane each."""
+        selected = [None if one is None else (len(one.files), *one.selected) for one in self.sources]
+        plain = len(self.paths) == len(CHANNELS) and set(selected) == {(1, None, None, None)}
+        return [] if plain and self.reading == AS_STORED else [selected, astuple(self.reading)]
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
@@ -94,7 +123,7 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
     )
     return {
         one.id: text_digest([content[name] for name in one.files])[:CONTENT_DIGITS]
-        + text_digest([READING, list(one.files), one.pixel_size_um])[:CONTENT_DIGITS]
+        + text_digest([READING, list(one.files), one.pixel_size_um, *one.taken])[:CONTENT_DIGITS]
         for one in listed
     }
 
@@ -114,7 +143,22 @@ def picture_inputs(samples: Sequence[Sample], problems: Iterable[Problem], work:
     }
 
 
-def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample], list[Problem]]:
+def samples_of(options: PictureOptions) -> tuple[list[Sample], list[Problem]]:
+    """List the samples that the options of a command name; see `find_samples`.
+
+    Raises
+    ------
+    PipelineError
+        As `find_samples` does, and where no folder of pictures is given.
+    """
+    if options.images is None:
+        raise PipelineError("--images is missing; give the folder of pictures")
+    return find_samples(options.images, options.samples, options.layout or Layout())
+
+
+def find_samples(
+    images: Path, table: Path | None = None, layout: Layout | None = None
+) -> tuple[list[Sample], list[Problem]]:
     """List the samples of a folder, by name or as a table says, in the order of ids; and what is of no use.
 
     Parameters
@@ -123,7 +167,10 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
         Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .ome.tif, .ome.tiff, .jpg, .jpeg).
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
-        holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``.
+        holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``; what else it has is
+        kept as ``Metadata_<name>``.
+    layout : Layout, optional
+        Which channel of the files shows what, and how values are read.
 
     Raises
     ------
@@ -144,7 +191,8 @@ def find_samples(images: Path, table: Path | None = None) -> tuple[list[Sample],
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         raise PipelineError(f"no usable sample in {where}{first}{meant}")
     ordered = sorted(samples, key=lambda sample: sample.id)
-    return [replace(sample, folder=images) for sample in ordered], problems
+    reading = (layout or Layout()).reading
+    return [replace(sample, folder=images, reading=reading) for sample in ordered], problems
 
 
 def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
@@ -178,7 +226,7 @@ def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
         if problem:
             problems.append(problem)
         elif sample_id not in ambiguous:
-            samples.append(Sample(sample_id, tuple(channels[channel] for channel in CHANNELS)))
+            samples.append(Sample(sample_id, tuple(Source((channels[name],)) for name in CHANNELS)))
     return samples, problems
 
 
@@ -210,30 +258,53 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
 
 
 def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
-    table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"))
-    _check_optional(path, table.columns)
+    table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"), others=True)
+    further = _further(path, table.columns)
     columns = _channel_columns(path, table.columns)
     repeated = table["Id"].duplicated(keep=False)
     problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
     samples = []
     for row in table[~repeated].to_dict("records"):
+        texts = {str(key): str(value) for key, value in row.items()}
         try:
-            samples.append(_from_row(images, {str(key): str(value) for key, value in row.items()}, columns))
+            sample = _from_row(images, texts, columns)
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
             problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
+        else:
+            kept = tuple((name, texts[column]) for column, name in further.items())
+            samples.append(replace(sample, metadata=kept))
     return samples, problems
 
 
-def _check_optional(path: Path, read: Iterable[str]) -> None:
-    """Refuse a column of pixel sizes or groups under a name that would not be read."""
-    names, _ = load(path, (), numbers=False)
-    for option in {"pixel_size_um", "group"} - set(read):
+def _further(path: Path, found: Iterable[str]) -> dict[str, str]:
+    """Return the columns that are of no use here but kept, with the names that they are kept under.
+
+    A column of pixel sizes or groups under a name that would not be read is refused.
+    """
+    read = {"Id", *CHANNELS, *COLOURS.values(), "pixel_size_um", "group"}
+    names = [name for name in found if name not in read]
+    for option in {"pixel_size_um", "group"} - set(found):
         alike = [name for name in names if slug(name).startswith(option.partition("_")[0])]
         if alike:
             raise PipelineError(
                 f"{path}: column '{alike[0]}' would not be read; call it '{option}', or otherwise"
             )
+    kept = {name: _metadata_name(name) for name in names}
+    if len(set(kept.values())) < len(kept):
+        raise PipelineError(f"{path}: two columns would be '{_twice(kept.values())}'; rename one of them")
+    return kept
+
+
+def _metadata_name(column: str) -> str:
+    """Return the name that a further column is kept under: ``Metadata_Plate`` of "plate", for example."""
+    bare = re.sub(r"(?i)^metadata[_ ]+", "", column)
+    words = re.sub(r"\W+", "_", bare).strip("_") or "Column"
+    return f"{METADATA}{words[0].upper()}{words[1:]}"
+
+
+def _twice(names: Iterable[str]) -> str:
+    return next(name for name, count in Counter(names).items() if count > 1)
 
 
 def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
@@ -258,7 +329,8 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
-    return Sample(sample_id, paths, size, None if group in MISSING else group)
+    sources = tuple(Source((path,)) for path in paths)
+    return Sample(sample_id, sources, size, None if group in MISSING else group)
 
 
 def _inside(images: Path, name: str) -> Path:

@@ -25,7 +25,9 @@ def unsaid(_: str) -> None:
     """Take a note where nobody reads."""
 
 
-def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, columns: Sequence[str], optional: Sequence[str] = (), *, others: bool = False
+) -> pd.DataFrame:
     """Read named columns of a table as text without spaces around it; identical rows count once.
 
     Parameters
@@ -34,13 +36,20 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
         csv, separated by commas, semicolons or tabs, in UTF-8 or UTF-16; or parquet or npz.
     columns, optional : sequence of str
         Columns that have to be there, and that may; the table has them in any case and order.
+    others : bool
+        Whether to read all other columns that have a name too.
 
     Raises
     ------
     PipelineError
         If the file cannot be read, lacks one of the columns or has one twice.
     """
-    found, table = load(path, (*columns, *optional), numbers=False)
+    asked = (*columns, *optional)
+    found, table = load(path, asked, numbers=False)
+    if others:
+        known = {name.casefold() for name in asked}
+        rest = [name for name in found if name.casefold() not in known]
+        _, table = load(path, (*asked, *rest), numbers=False)
     missing = [name for name in columns if name not in table]
     if missing:
         raise PipelineError(

@@ -4,7 +4,6 @@ import io
 import struct
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import RUN_AGAIN
 from pipeline.core.files import MAX_PIXELS, UnreadableError, check_pixels, check_readable, max_pixels
 from pipeline.formats.pixel_sizes import Sides
+from pipeline.formats.sources import AS_STORED, Reading, Source
 from pipeline.formats.tiff import Stored, read_tiff
 
 _DAMAGED = (
@@ -40,6 +40,7 @@ _OTHERS = {
 _MOST_SCANS = 200
 """Scans of a JPEG: each of a few bytes goes over the whole picture, and ten are usual."""
 
+_SPLIT = "save each channel as its own grey picture"
 _TYPES = "a PNG, TIFF or JPEG"
 _OWN = {"red": [0], "green": [1], "blue": [2], "yellow": [0, 1]}
 """Samples of red, green, blue that show a stain in its colour."""
@@ -47,7 +48,9 @@ _KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 """Chunks of a PNG that decide the pixels; the others may hold packed text of any size."""
 
 
-def read_plane(path: Path, colour: str) -> tuple[NDArray[np.float32], Sides]:
+def read_plane(
+    source: Source, colour: str, reading: Reading = AS_STORED
+) -> tuple[NDArray[np.float32], Sides]:
     """Read one grey plane, and the width and height of a pixel where the file states them.
 
     The plane, shape (height, width), is the stored value over the largest that can be stored. `colour` is
@@ -60,6 +63,9 @@ def read_plane(path: Path, colour: str) -> tuple[NDArray[np.float32], Sides]:
     OSError
         If the system does not let the file be read.
     """
+    path = source.path
+    if source.selected != (None, None, None) or len(source.files) > 1 or reading != AS_STORED:
+        raise UnreadableError("a plane of several, or another range than the file's", _SPLIT)
     check_readable(path)
     if (size := path.stat().st_size) > 8 * max_pixels():
         reason = f"the file has {size:,} bytes, more than any picture of {max_pixels():,} pixels needs"

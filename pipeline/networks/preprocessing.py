@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.data.samples import CHANNELS
+from pipeline.data.layouts import CHANNELS
 
 Per = Literal["picture", "cell"]
 Planes = NDArray[np.float32]

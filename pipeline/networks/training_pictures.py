@@ -17,8 +17,9 @@ from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import text_digest, write_text
 from pipeline.core.stage import Progress
 from pipeline.core.workers import blocks_of
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.pictures import read_picture
-from pipeline.data.samples import CHANNELS, Sample
+from pipeline.data.samples import Sample
 from pipeline.networks.preprocessing import Planes, Preprocessing, prepare, squared
 
 Bytes = NDArray[np.uint8]

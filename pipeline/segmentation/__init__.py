@@ -6,6 +6,7 @@ from inspect import signature
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.names import unknown
@@ -13,6 +14,8 @@ from pipeline.data.dataset_options import Scale
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
+
+Labels = NDArray[np.int32]
 
 SEGMENTERS = ("watershed", "cellpose")
 """Names of the segmenters."""
@@ -44,6 +47,14 @@ class Segmenter(Protocol):
 
     def at(self, scale: Scale) -> Self:
         """Return the segmenter for pictures of this scale."""
+        ...
+
+    def nuclei_in(self, picture: Picture) -> Labels:
+        """Return a label image of the nuclei, without debris."""
+        ...
+
+    def cells_around(self, nuclei: Labels, picture: Picture) -> Labels:
+        """Return a label image of cells: every nucleus, whoever found it, is in the cell of its number."""
         ...
 
     def segment(self, picture: Picture) -> Segmentation:

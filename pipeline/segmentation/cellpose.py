@@ -113,21 +113,28 @@ class CellposeSegmenter:
 
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; empty where no nucleus is found."""
-        nuclei, cells = self.find(picture)
-        if not nuclei.any():
-            return match(nuclei, nuclei)
-        signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
-        return match(divide_cells(cells, nuclei, foreground(signal, nuclei)), nuclei)
+        nuclei = self.nuclei_in(picture)
+        return match(self.cells_around(nuclei, picture), nuclei)
 
-    def find(self, picture: Picture) -> tuple[Labels, Labels]:
-        """Return label images of nuclei without debris, and of cells, as the networks see them: unmatched."""
-        sizes = self.pixel_size_um, picture.pixel_size_um
-        factor = sizes[0] / sizes[1] if sizes[0] and sizes[1] else 1.0
-        diameter = factor * (self.nuclei_diameter or NUCLEUS)
+    def nuclei_in(self, picture: Picture) -> Labels:
+        """Return the nuclei that the network finds, without debris."""
+        diameter = self._factor(picture) * (self.nuclei_diameter or NUCLEUS)
         nuclei = find_objects(self.nuclei, network_planes("nuclei", picture), diameter, self.device)
-        nuclei = drop_debris(nuclei, picture.pixel_size_um)
+        return drop_debris(nuclei, picture.pixel_size_um)
+
+    def cells_around(self, nuclei: Labels, picture: Picture) -> Labels:
+        """Return the cells that the network finds, divided among nuclei."""
         if not nuclei.any():
-            return nuclei, np.zeros_like(nuclei)
-        diameter = factor * (self.cell_diameter or CELL)
-        cells = find_objects(self.cells, network_planes("cells", picture), diameter, self.device)
-        return nuclei, cells
+            return np.zeros_like(nuclei)
+        signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
+        return divide_cells(self.find_cells(picture), nuclei, foreground(signal, nuclei))
+
+    def find_cells(self, picture: Picture) -> Labels:
+        """Return the cells that the network finds, whatever nuclei are in them."""
+        diameter = self._factor(picture) * (self.cell_diameter or CELL)
+        return find_objects(self.cells, network_planes("cells", picture), diameter, self.device)
+
+    def _factor(self, picture: Picture) -> float:
+        """Return how many times as large as expected things are in a picture, by its pixel size."""
+        sizes = self.pixel_size_um, picture.pixel_size_um
+        return sizes[0] / sizes[1] if sizes[0] and sizes[1] else 1.0

@@ -70,10 +70,16 @@ class WatershedSegmenter:
 
     def segment(self, picture: Picture) -> Segmentation:
         """Segment one picture; empty where the nucleus plane holds no nucleus."""
-        nuclei = self.find_nuclei(picture.plane("nucleus"))
-        nuclei = drop_debris(nuclei, picture.pixel_size_um)
-        cells = self.grow_cells(nuclei, picture.plane("microtubules"), picture.plane("er"))
-        return match(cells, nuclei)
+        nuclei = self.nuclei_in(picture)
+        return match(self.cells_around(nuclei, picture), nuclei)
+
+    def nuclei_in(self, picture: Picture) -> Labels:
+        """Return the nuclei of the nucleus plane, without debris."""
+        return drop_debris(self.find_nuclei(picture.plane("nucleus")), picture.pixel_size_um)
+
+    def cells_around(self, nuclei: Labels, picture: Picture) -> Labels:
+        """Return cells grown from nuclei in microtubules and ER."""
+        return self.grow_cells(nuclei, picture.plane("microtubules"), picture.plane("er"))
 
     def find_nuclei(self, plane: Plane) -> Labels:
         """Return a label image of the nuclei of a nucleus plane."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.pictures import Picture
-from pipeline.data.samples import CHANNELS
 from pipeline.simulation import cytoplasm, cytoskeleton, nuclear
 from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, speckle
 from pipeline.simulation.outlines import draw_scene

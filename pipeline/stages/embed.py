@@ -13,7 +13,7 @@ from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.samples import find_samples, picture_inputs
+from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import (
     Note,
     embedding_columns,
@@ -92,7 +92,7 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
         if options.onnx is not None and options.onnx.is_file():
             found[source.name] = onnx_digest(source)
         if options.table is None and options.images is not None:
-            samples, problems = find_samples(options.images, options.samples)
+            samples, problems = samples_of(options)
             found |= picture_inputs(samples, problems, Workspace(options.work))
             if options.per == "cell":
                 found["cells"] = text_digest(picture_keys(options.per, samples, Workspace(options.work)))
@@ -157,8 +157,7 @@ def _network(options: EmbedOptions, path: Path) -> str:
 def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     """Embed pictures by a network."""
     pictures, words, embedder = _described(options)
-    assert options.images is not None  # noqa: S101 - narrows the type: `_source` sees to it
-    samples, problems = find_samples(options.images, options.samples)
+    samples, problems = samples_of(options)
     work = Workspace(options.work)
     device = check_device(options.device)
     table, more = embed_pictures(embedder, samples, work, options.jobs, progress, device)

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,17 +13,18 @@ from pydantic import BaseModel, ConfigDict
 
 import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
-from pipeline.core.files import text_digest, write_blocks, write_table, write_text
+from pipeline.core.files import text_digest, write_text
 from pipeline.core.names import counted, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
-from pipeline.core.workers import blocks_of, share_out, workers
+from pipeline.core.workers import share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
-from pipeline.data.samples import Sample, find_samples, fingerprints, picture_inputs
+from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
 from pipeline.segmentation import Segmenter, make_segmenter
+from pipeline.stages.feature_tables import write_measured, write_samples
 from pipeline.stages.measuring import (
     MASK_DIGITS,
     Chunk,
@@ -39,9 +40,6 @@ from pipeline.stages.measuring import (
 )
 from pipeline.stages.options import ExtractOptions, SegmenterOption
 
-_BLOCKS = {"cells": 256, "pictures": 4096}
-"""Samples in a block of a table: what is held in memory while it is written."""
-_CELL_KEYS = ["Id", "label", "touches_border"]
 _SIDE = 96
 """Side in pixels of the picture that loops are compiled with."""
 
@@ -183,7 +181,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         families = _versions(options)
         segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
-        samples, problems = find_samples(options.images, options.samples)
+        samples, problems = samples_of(options)
         work = Workspace(options.work)
         origins = mask_origins(work, [sample.id for sample in samples])
         return {
@@ -191,7 +189,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             "edited label images": text_digest(
                 {sample: one for sample, one in origins.items() if one.is_edited}
             ),
-            "groups of the samples": text_digest({sample.id: sample.group for sample in samples}),
+            "groups of the samples": text_digest(
+                {one.id: [one.group, *one.metadata] if one.metadata else one.group for one in samples}
+            ),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "scale of the training": text_digest(options.model_dump()["trained"]),
             "perceptual hash": str(HASH_VERSION),
@@ -299,7 +299,7 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
 
 def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
-    samples, problems = find_samples(options.images, options.samples)
+    samples, problems = samples_of(options)
     work = Workspace(options.work)
     pictures = fingerprints(samples, work)
     segmenter, scale, sizes, told = fitted_segmenter(options, samples, pictures, progress)
@@ -383,57 +383,12 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     good = rows[rows["reason"] == ""]
     if good.empty:
         raise PipelineError(f"no picture could be read; see {work.problems} for each one's reason and remedy")
-    groups = {sample.id: sample.group for sample in plan.samples}
-    table = good[["Id", "pixel_size_um", "height", "width", "cells"]].copy()
-    table["group"] = table["Id"].map(groups).astype("string")
     keys = {sample: tried[sample] for sample in good["Id"]}
-    table["mask"] = [masks[sample].state for sample in keys]
-    table["mask_digest"] = [masks[sample].digest[:MASK_DIGITS] for sample in keys]
-    seen = hash_parts(work).read(keys, hash_parts(work).index())
-    table["hash"], table["doubt"] = seen["hash"].to_numpy(), seen["doubt"].to_numpy()
-    write_table(work.samples, table)
-    lacking = int(table["pixel_size_um"].isna().sum())
-    if 0 < lacking < len(table):
-        progress.note(
-            f"{lacking:,} of {counted(len(table), 'picture')} state no pixel size: lengths are in pixels "
-            "there, in µm in the others; state pixel_size_um for all"
-        )
-    with_cells = {sample: keys[sample] for sample in good["Id"][good["cells"] > 0]}
-    with progress.track("Writing tables", len(keys) + len(with_cells)) as advance:
-        cells = _join(plan, work, "cells", with_cells, advance)
-        write_blocks(work.cells, cells if with_cells else [_no_cells(plan)])
-        write_blocks(work.features, _join(plan, work, "pictures", keys, advance))
+    known = {sample.id: sample for sample in plan.samples}
+    samples = [known[sample] for sample in keys]
+    write_samples(work, samples, good, keys, masks, progress)
+    write_measured(work, samples, good["cells"], keys, plan.families, progress)
     plan.extraction.write(work.extraction)
-
-
-def _no_cells(plan: _Plan) -> pd.DataFrame:
-    """Return the table of cells of pictures without any."""
-    table = pd.DataFrame(columns=[*_CELL_KEYS, *features.cell_columns(plan.families)], dtype="float32")
-    return table.astype({"Id": str, "label": "int64", "touches_border": bool})
-
-
-def _join(
-    plan: _Plan, work: Workspace, name: str, keys: Mapping[str, str], advance: Callable[[int], None]
-) -> Iterator[pd.DataFrame]:
-    """Put the families side by side, a block of samples at a time, in the order of the samples."""
-    parts = [family_parts(work, name, family) for family in plan.families]
-    order = ["Id", *features.picture_columns(plan.families)]
-    if name == "pictures":
-        parts.append(segmentation_parts(work))
-    else:
-        order = [*_CELL_KEYS, *features.cell_columns(plan.families)]
-    indices = [part.index() for part in parts]
-    for block in blocks_of(list(keys), _BLOCKS[name]):
-        wanted = {sample: keys[sample] for sample in block}
-        tables = [part.read(wanted, index) for part, index in zip(parts, indices, strict=True)]
-        rows = pd.concat(tables, axis=1)
-        shared = [column for column in _CELL_KEYS if column in tables[0]]
-        if any(not table[shared].equals(tables[0][shared]) for table in tables):
-            raise PipelineError(
-                f"{work.parts}: families' rows are of different cells; remove it, and run extract again"
-            )
-        yield rows.loc[:, ~rows.columns.duplicated()][order]
-        advance(len(block))
 
 
 def _summary(work: Workspace, measured: int, told: str) -> ExtractSummary:

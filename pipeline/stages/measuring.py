@@ -251,7 +251,7 @@ def _unexpected(sample: Sample, error: Exception) -> Problem:
     remedy = f"{RUN_AGAIN}; if it stays, leave the sample out and report this with its pictures"
     if isinstance(error, MemoryError):
         remedy = f"{RUN_AGAIN} with fewer --jobs or more memory"
-    return Problem(sample.id, sample.path("nucleus").name, f"cannot be measured ({detail})", remedy)
+    return Problem(sample.id, sample.paths[0].name, f"cannot be measured ({detail})", remedy)
 
 
 def _measure_picture(

@@ -13,7 +13,7 @@ from pipeline.core.weights import read_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_labels
 from pipeline.data.pictures import read_picture
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import Sample, find_samples, samples_of
 from pipeline.data.tables import match, unsaid
 from pipeline.networks.leak_guard import TableCard, read_named
 from pipeline.stages.options import NearestOptions
@@ -81,7 +81,7 @@ def _draw(options: NearestOptions, found: Nearest, path: Path) -> None:
     """Write the picture and those found side by side, each with its similarity and locations."""
     if options.images is None:
         raise PipelineError(f"{path}: give the folder of the labelled pictures as --images to draw them")
-    known, _ = find_samples(options.images, options.samples)
+    known, _ = samples_of(options)
     asked = known if options.query_images is None else find_samples(options.query_images, None)[0]
     rows = found.table[["similarity", "locations", "Id"]].itertuples(index=False)
     alike = [(f"{similarity:.2f} {names}", _tile(known, sample)) for similarity, names, sample in rows]

@@ -23,6 +23,8 @@ from pipeline.data.dataset_options import (
     Labels,
     Outputs,
     Overwrite,
+    PictureLayout,
+    PictureOptions,
     Samples,
     Scale,
     Training,
@@ -115,12 +117,11 @@ class SegmenterOptions(Options):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class ExtractOptions(SegmenterOptions):
+class ExtractOptions(PictureOptions, SegmenterOptions):
     """Options of `extract`."""
 
     images: Images
     work: Work
-    samples: Samples = None
     segmenter: str = Field(
         "cellpose",
         description="cellpose (its weights come with the project), or watershed, without a network.",
@@ -146,14 +147,13 @@ class ExtractOptions(SegmenterOptions):
     jobs: Jobs = PROCESSORS
 
 
-class EmbedOptions(Options):
+class EmbedOptions(PictureOptions):
     """Options of `embed`: one of `table`, `onnx`, `checkpoint` and the shipped network."""
 
     work: Work
     images: Path | None = Field(
         None, description="Folder of pictures, as for extract; not needed with --table."
     )
-    samples: Samples = None
     network: Annotated[str | None, Shown(panel=NETWORK)] = Field(
         None,
         description="builtin: the small network that comes with the project, trained on simulated "
@@ -255,7 +255,7 @@ class EvaluateOptions(Options):
     )
 
 
-class PredictOptions(SegmenterOptions):
+class PredictOptions(PictureOptions, SegmenterOptions):
     """Options of `predict`."""
 
     model: Path = Field(description="Folder of a trained model, such as WORK/model.")
@@ -264,7 +264,6 @@ class PredictOptions(SegmenterOptions):
         None,
         description="Folder of pictures, as for extract; not needed by a model of --outputs alone.",
     )
-    samples: Samples = None
     format: Literal["csv", "kaggle"] = Field(
         "csv",
         description="csv: names and probabilities; kaggle: Id,Predicted with class indices, the most "
@@ -333,7 +332,7 @@ class FeaturesOptions(Options):
     markdown: bool = Field(False, description="Print a Markdown table.")
 
 
-class NearestOptions(Options):
+class NearestOptions(PictureOptions):
     """Options of `nearest`."""
 
     id: str = Field(description="The picture to look up.")
@@ -359,17 +358,17 @@ class NearestOptions(Options):
         None, description="Folder of the labelled pictures."
     )
     samples: Annotated[Samples, Shown(panel=DRAWING)] = None
+    layout: Annotated[PictureLayout, Shown(panel=DRAWING, text=True)] = None
     query_images: Annotated[Path | None, Shown(panel=DRAWING)] = Field(
         None, description="Folder of the picture, if it is not in --images."
     )
 
 
-class OverlayOptions(Options):
+class OverlayOptions(PictureOptions):
     """What to draw, and where to."""
 
     images: Images
     work: Work
-    samples: Samples = None
     ids: Annotated[tuple[str, ...], Shown(flag="--id")] = Field(
         (), description="Sample to draw; repeat it for more. All unless given."
     )
@@ -387,11 +386,10 @@ class StatusOptions(Options):
     work: Work
 
 
-class TrainCnnOptions(CnnHyperparameters, FoldOptions):
+class TrainCnnOptions(CnnHyperparameters, PictureOptions, FoldOptions):
     """Options of `train-cnn`; labels, groups, folds and seed as for `train`."""
 
     images: Images
-    samples: Samples = None
     name: str = Field("cnn", description="Name of the table of embeddings, its columns and its networks.")
     device: Device = "cpu"
     jobs: Jobs = PROCESSORS

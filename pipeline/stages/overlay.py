@@ -14,7 +14,7 @@ from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import Sample, samples_of
 from pipeline.stages.options import OverlayOptions
 
 RGB = NDArray[np.uint8]
@@ -86,7 +86,7 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
 
 
 def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
-    found, _ = find_samples(options.images, options.samples)
+    found, _ = samples_of(options)
     known = {sample.id: sample for sample in found}
     for name in options.ids:
         if name not in known:

@@ -33,7 +33,7 @@ from pipeline.data.dataset_options import Scale
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import read_picture
 from pipeline.data.quality_control import doubt
-from pipeline.data.samples import find_samples, picture_inputs
+from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
@@ -135,6 +135,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         prediction = model.predict(table)
         seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
+        answers = answers.join(_metadata(options))
         if measured and measured.told:
             answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
         with replacing(options.output) as temporary:
@@ -227,6 +228,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 **asked,
                 "images": options.images,
                 "samples": options.samples,
+                "layout": options.layout,
                 "work": options.work,
                 "segmenter": trained.segmenter,
                 "families": tuple(trained.families),
@@ -242,7 +244,7 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     """Return the fingerprint of pictures that are embedded but not measured, if there are any."""
     if options.images is None:
         return {}
-    return picture_inputs(*find_samples(options.images, options.samples), Workspace(options.work))
+    return picture_inputs(*samples_of(options), Workspace(options.work))
 
 
 def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
@@ -252,7 +254,7 @@ def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path,
     if options.images is None:
         pictures = _all_ids(tables.values())
     else:
-        pictures = pd.Index([sample.id for sample in find_samples(options.images, options.samples)[0]])
+        pictures = pd.Index([sample.id for sample in samples_of(options)[0]])
     for path, table in tables.items():
         match(path, table.index, pictures, note)
     return tables
@@ -322,7 +324,7 @@ def _embedded(
         return [], []
     if options.images is None:
         raise PipelineError(f"{options.model}: embeds pictures by '{next(iter(embedders))}'; give --images")
-    samples, problems = find_samples(options.images, options.samples)
+    samples, problems = samples_of(options)
     work, jobs, tables = Workspace(options.work), options.jobs, []
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
@@ -338,10 +340,16 @@ def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
         table = read_made(Workspace(options.work).samples, ["Id", "cells", "doubt"])
         return table.set_index("Id")
     found: dict[str, str] = {}
-    for sample in find_samples(options.images, options.samples)[0] if options.images else ():
+    for sample in samples_of(options)[0] if options.images else ():
         with suppress(SampleError):  # is listed by what embeds it
             found[sample.id] = doubt(read_picture(sample).pixels)
     return pd.DataFrame({"cells": pd.NA, "doubt": pd.Series(found, dtype=object)})
+
+
+def _metadata(options: PredictOptions) -> pd.DataFrame:
+    """Return what is known of every picture, by Id; no columns where nothing is."""
+    known = {one.id: dict(one.metadata) for one in (samples_of(options)[0] if options.images else ())}
+    return pd.DataFrame.from_dict(known, orient="index", dtype="str").sort_index(axis=1)
 
 
 def _answers(chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]) -> pd.DataFrame:

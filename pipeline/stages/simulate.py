@@ -15,8 +15,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, write_text
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workers import map_chunks
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.locations import LOCATIONS, find_location
-from pipeline.data.samples import CHANNELS, COLOURS
+from pipeline.data.samples import COLOURS
 from pipeline.simulation.field import contact_sheet, simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
 from pipeline.stages.options import SimulateOptions

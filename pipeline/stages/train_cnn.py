@@ -16,7 +16,7 @@ from pipeline.core.weights import card_path
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
-from pipeline.data.samples import Sample, find_samples, fingerprints
+from pipeline.data.samples import Sample, fingerprints, samples_of
 from pipeline.networks.architectures import CnnHyperparameters, architecture
 from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
@@ -71,7 +71,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         for path in files.values():
             if not path.is_file():
                 raise PipelineError(f"{path}: no such file; check the path, and that extract has run")
-        samples, _ = find_samples(options.images, options.samples)
+        samples, _ = samples_of(options)
         return {
             **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
             "pictures": text_digest(list(fingerprints(samples, work).values())),
@@ -147,7 +147,7 @@ def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -
 
 def _samples(options: TrainCnnOptions, data: Dataset) -> list[Sample]:
     """Return the samples of the data set in its order."""
-    found, _ = find_samples(options.images, options.samples)
+    found, _ = samples_of(options)
     known = {sample.id: sample for sample in found}
     absent = [sample for sample in data.targets.index if sample not in known]
     if absent:

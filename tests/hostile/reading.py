@@ -17,9 +17,10 @@ def read_picture_file(path: Path) -> str:
     from pipeline.core.errors import SampleError
     from pipeline.data.pictures import read_picture
     from pipeline.data.samples import Sample
+    from pipeline.formats.sources import Source
 
     try:
-        read_picture(Sample("a", (path,) * 4))
+        read_picture(Sample("a", (Source((path,)),) * 4))
     except SampleError as error:
         return str(error)
     return ""

@@ -16,6 +16,7 @@ from pipeline.core.errors import Problem, read_problems
 from pipeline.core.files import UnreadableError
 from pipeline.core.workspace import Workspace
 from pipeline.formats.picture_files import read_plane
+from pipeline.formats.sources import Source
 from tests.hostile.pictures import BAD, FINE, PLANE, good_jpeg, good_png, good_tiff
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +127,7 @@ def test_a_file_cut_and_changed_anywhere_is_a_picture_or_refused_in_one_line(scr
         content = content[: int(length * len(content))]
     scratch.write_bytes(content)
     try:
-        plane, _ = read_plane(scratch, "green")
+        plane, _ = read_plane(Source((scratch,)), "green")
     except UnreadableError as error:
         told = [error.reason, error.remedy]
     else:

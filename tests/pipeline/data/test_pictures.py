@@ -1,6 +1,7 @@
 """Reading pictures: depth, pixel size, and every kind of damage."""
 
 import errno
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 from pipeline.core.errors import SampleError
 from pipeline.data import pictures
 from pipeline.data.pictures import read_picture
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import find_samples
+from pipeline.formats.sources import Source
 
 
 def only_sample(folder):
@@ -42,7 +44,7 @@ def test_an_ome_tiff_brings_its_pixel_size_unless_the_user_gave_one(tmp_path):
         tifffile.imwrite(tmp_path / f"a_{colour}.tif", plane, ome=True, metadata=metadata)
     sample = only_sample(tmp_path)
     assert read_picture(sample).pixel_size_um == pytest.approx(0.08)
-    assert read_picture(Sample(sample.id, sample.paths, pixel_size_um=0.5)).pixel_size_um == 0.5
+    assert read_picture(replace(sample, pixel_size_um=0.5)).pixel_size_um == 0.5
 
 
 def test_an_imagej_tiff_brings_its_pixel_size(tmp_path):
@@ -89,7 +91,7 @@ def cut(path):
 def test_a_damaged_channel_names_its_file_and_a_remedy(tmp_path, write_sample, damage, reason):
     write_sample(tmp_path, "a")
     sample = only_sample(tmp_path)
-    damage(sample.path("nucleus"))
+    damage(sample.source("nucleus").path)
     with pytest.raises(SampleError, match=reason) as caught:
         read_picture(sample)
     assert caught.value.problem.file == "a_blue.png"
@@ -137,7 +139,7 @@ def test_a_file_cut_or_altered_anywhere_is_a_picture_or_a_problem_never_a_crash(
         tifffile.imwrite(path, planes[2], compression="zlib")
     else:
         Image.fromarray(planes[2]).save(path)
-    sample = Sample("a", (*sample.paths[:2], path, sample.paths[3]))
+    sample = replace(sample, sources=(*sample.sources[:2], Source((path,)), sample.sources[3]))
     content = path.read_bytes()
     generator = np.random.default_rng(1)
     for _ in range(60):

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from skimage.filters import gaussian
 
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.masks import Segmentation
 from pipeline.data.quality_control import doubt, has_signal, neighbour_correlation
-from pipeline.data.samples import CHANNELS
 
 SIDE = 64
 Pixels = NDArray[np.float32]

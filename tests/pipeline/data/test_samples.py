@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.workspace import Workspace
-from pipeline.data.samples import CHANNELS, find_samples, fingerprints, is_safe_id
+from pipeline.data.layouts import CHANNELS
+from pipeline.data.samples import find_samples, fingerprints, is_safe_id
 
 
 def write_table(path: Path, *rows: str, header: str = "Id,red,green,blue,yellow") -> Path:
@@ -27,7 +28,7 @@ def test_a_kaggle_folder_gives_sorted_samples_with_channels_in_order(tmp_path, w
     assert [path.name for path in samples[0].paths] == [
         f"a_1_{colour}.png" for colour in ("red", "green", "blue", "yellow")
     ]
-    assert samples[0].path("er").name == "a_1_yellow.png"
+    assert samples[0].source("er").path.name == "a_1_yellow.png"
     assert problems == []
 
 
@@ -265,8 +266,8 @@ def test_tables_of_other_programs_are_read(tmp_path, write_sample):
         ("a", None, None),
         ("b", 0.32, "g"),
     ]
-    assert samples[0].path("er") == tmp_path / "a_yellow.png"
-    assert samples[1].path("er") == tmp_path / "sub" / "b_yellow.png"
+    assert samples[0].source("er").path == tmp_path / "a_yellow.png"
+    assert samples[1].source("er").path == tmp_path / "sub" / "b_yellow.png"
     assert [(one.sample, one.reason) for one in problems] == [
         ("twice", "'a_red.png' is given for several channels")
     ]

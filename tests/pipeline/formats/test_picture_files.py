@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.core.files import MAX_PIXELS, UnreadableError
 from pipeline.formats.picture_files import read_plane
+from pipeline.formats.sources import Source
 
 PLANE = np.random.default_rng(0).integers(0, 200, (24, 32)).astype(np.uint8)
 PLANE[4:20, 6:26] += 50
@@ -22,7 +23,7 @@ DEEP = PLANE.astype(np.uint16) * 257
 
 
 def plane_of(path: Path, colour: str = "green") -> np.ndarray:
-    return read_plane(path, colour)[0]
+    return read_plane(Source((path,)), colour)[0]
 
 
 def tiff(path: Path, values: np.ndarray = PLANE, **options) -> None:

@@ -1,5 +1,7 @@
 """Pixel sizes: every unit and spelling, and which of what is stated is believed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -7,7 +9,7 @@ import tifffile
 from pipeline.core.errors import SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.data.pictures import read_picture
-from pipeline.data.samples import Sample, find_samples
+from pipeline.data.samples import find_samples
 from pipeline.formats.pixel_sizes import agreed_size, micrometres
 
 COLOURS = ("red", "green", "blue", "yellow")
@@ -128,7 +130,7 @@ def test_imagej_states_a_resolution_and_a_unit_but_no_dots_per_inch(tmp_path):
     with pytest.raises(SampleError, match=r"pixels of a_red\.tif are 0\.32 µm wide and 1 µm high"):
         size_of(tmp_path)
     sample = find_samples(tmp_path)[0][0]
-    assert read_picture(Sample("a", sample.paths, pixel_size_um=0.5)).pixel_size_um == 0.5
+    assert read_picture(replace(sample, pixel_size_um=0.5)).pixel_size_um == 0.5
 
 
 def test_channels_that_disagree_name_two_files_and_both_sizes(tmp_path):

@@ -104,7 +104,7 @@ def test_a_segmenter_expects_what_the_pixel_size_of_each_picture_says(monkeypatc
     monkeypatch.setattr(cellpose, "find_objects", find)
     fitted = segmenter.at(Scale(nuclei_diameter=40.0, cell_diameter=90.0, pixel_size_um=0.1))
     for size in (None, 0.1, 0.025):
-        fitted.find(Picture(np.zeros((4, 300, 300), np.float32), size))
+        fitted.segment(Picture(np.zeros((4, 300, 300), np.float32), size))
     assert expected == [40, 90, 40, 90, 160, 360]
     assert fitted.settings()["pixel_size_um"] == 0.1
     assert "pixel_size_um" not in segmenter.at(TRAINED[False]).settings()

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.core.weights import SHIPPED
 from pipeline.data.dataset_options import Scale
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.pictures import Picture
-from pipeline.data.samples import CHANNELS
 from pipeline.segmentation import make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import average_precision

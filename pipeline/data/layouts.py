@@ -1,0 +1,76 @@
+"""The layout of a data set: which channel of its files shows what, and how values are read."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pipeline.core.errors import PipelineError
+from pipeline.formats.sources import Projection, Reading
+
+CHANNELS = ("microtubules", "protein", "nucleus", "er")
+"""Channels in the order of a picture's planes, named by what they show."""
+
+FileChannel = str | int
+"""A channel as files call it: a name or a colour, or an index from 0."""
+
+
+class Layout(BaseModel):
+    """What a TOML file (``--layout``) says of a data set; everything may be left out.
+
+    Attributes
+    ----------
+    channels : mapping of str to str or int
+        Channel of `CHANNELS` to what files call it.
+    projection : str or None
+        What becomes of z-stacks: max, mean or focus.
+    range : tuple of float or None
+        Values that are black and white.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres, of pictures that state none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: Mapping[str, FileChannel] = Field(default_factory=dict)
+    projection: Projection | None = None
+    range: tuple[float, float] | None = None
+    pixel_size_um: float | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How values are read."""
+        return Reading(self.projection, self.range)
+
+
+def read_layout(path: Path) -> Layout:
+    """Read a layout.
+
+    Raises
+    ------
+    PipelineError
+        If the file cannot be read or says what no layout can say.
+    """
+    try:
+        return Layout.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    except OSError as error:
+        raise PipelineError(
+            f"{path}: cannot be read ({error.strerror}); give a layout as --layout"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PipelineError(f"{path}: no TOML ({error}); correct it, or let inspect write one") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        known = ", ".join(Layout.model_fields)
+        raise PipelineError(f"{path}: {where}: {first['msg']}; a layout has: {known}") from error
+
+
+def _as_layout(given: object) -> object:
+    return read_layout(Path(given)) if isinstance(given, str | Path) else given
+
+
+GivenLayout = Annotated[Layout | None, BeforeValidator(_as_layout)]
+"""A layout, or the TOML file that holds it."""
