@@ -92,7 +92,7 @@ def compare(probability: pd.DataFrame, wells: pd.DataFrame, plan: Plan) -> pd.Da
     DataFrame
         One row per protein, condition and location: ``wells`` and ``wells_control`` (in plates that have both
         conditions), mean ``probability`` and ``probability_control``, their ``difference`` within plates with
-        its 95 % interval from ``low`` to ``high``, ``hedges_g`` (the difference in standard deviations between
+        its 95 % interval from ``low`` to ``high``, ``hedges_g`` (the difference in standard deviations of
         wells), ``p``, ``q`` (adjusted by Benjamini and Hochberg for all tests), ``changed`` (``q`` is at most
         the accepted rate) and ``reason``: why there was no test, or empty.
 
@@ -115,11 +115,11 @@ def compare(probability: pd.DataFrame, wells: pd.DataFrame, plan: Plan) -> pd.Da
             table.loc[one.tests, "p"] = one.exchanged(draws, plan.seed)
     table = pd.concat(tables, ignore_index=True)
     tests = table["reason"].eq("").to_numpy()
-    table.insert(table.columns.get_loc("reason"), "q", np.nan)
+    reason = table.pop("reason")
+    table["q"] = np.nan
     if tests.any():
         table.loc[tests, "q"] = false_discovery_control(table.loc[tests, "p"])
-    table.insert(table.columns.get_loc("reason"), "changed", (table["q"] <= plan.rate).to_numpy())
-    return table
+    return table.assign(changed=table["q"] <= plan.rate, reason=reason)
 
 
 def draws_for(tests: int, rate: float) -> int:
@@ -151,7 +151,7 @@ class _Contrast:
     @property
     def tests(self) -> Labels:
         """Which locations are tested."""
-        return self.reason == ""
+        return np.asarray(self.reason == "")
 
     def table(self, locations: list[str]) -> pd.DataFrame:
         """Return a row per location; p is that of Welch's test."""

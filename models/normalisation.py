@@ -109,8 +109,20 @@ class Sphering(_Columnwise):
     of Multivariate Analysis 88.
     """
 
+    FITTED = ("mean_", "spread_", "directions_", "gains_", "rest_")
+    """What a fitted one consists of."""
+
     def __init__(self, shrinkage: float | None = None) -> None:
         self.shrinkage = shrinkage
+
+    @classmethod
+    def of(cls, fitted: Mapping[str, Floats]) -> Self:
+        """Return a fitted one, given what it consists of."""
+        made = cls()
+        for name in cls.FITTED:
+            setattr(made, name, fitted[name])
+        made.n_features_in_ = len(fitted["mean_"])
+        return made
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Find the correlations of reference rows, at least two."""

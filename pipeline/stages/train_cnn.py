@@ -77,7 +77,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
             "pictures": text_digest(list(fingerprints(samples, work).values())),
             "extracted pictures": text_digest(sorted(read_features(work).index)),
             "version of networks": str(VERSION),
-            **option_inputs(options, "folds", *CnnHyperparameters.model_fields),
+            **option_inputs(options, "folds", "folds_by", *CnnHyperparameters.model_fields),
         }
 
     def outputs(self, options: TrainCnnOptions) -> tuple[Path, ...]:
@@ -119,7 +119,7 @@ def _check(options: TrainCnnOptions) -> None:
 
 def _read(options: TrainCnnOptions, progress: Progress) -> Dataset:
     """Read labels and folds as `train` does."""
-    names = ("work", "labels", "groups", "folds", "seed")
+    names = ("work", "labels", "groups", "folds", "folds_by", "seed")
     return read_dataset(TrainOptions(**{name: getattr(options, name) for name in names}), progress.note)
 
 
