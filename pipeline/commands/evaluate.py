@@ -23,6 +23,7 @@ LOCATIONS = {
     "support": "n",
     "binary_f1": "binary",
 }
+PARENTS = {name: title for name, title in LOCATIONS.items() if name != "binary_f1"}
 TOP_TWO = {"f1": "F1", "precision": "prec.", "recall": "recall", "always_f1": "F1 of always yes"}
 """Columns of the tables, and their titles."""
 
@@ -48,6 +49,9 @@ def evaluate(options: EvaluateOptions) -> None:
     if scores.top_two is not None:
         say("The two-location model")
         _print(scores.top_two, TOP_TWO)
+    if scores.of_parents is not None:
+        say("Parents, shown where any of their trained locations is")
+        _print(scores.of_parents, PARENTS)
     say()
     for name, score in scores.totals.items():
         say(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")

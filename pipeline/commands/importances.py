@@ -24,14 +24,14 @@ def importances(options: ImportancesOptions) -> None:
     Example: python run.py importances Nucleoplasm --work demo/work --plot nucleoplasm.png
     """
     from pipeline.core.stage import execute
-    from pipeline.data.locations import find_location
+    from pipeline.data.locations import of_card
     from pipeline.stages.importances import Importances, grouped, of_location, plot_shares, read_shares
     from pipeline.stages.predict import read_card
 
-    if options.location is not None:
-        find_location(options.location)
-    execute(Importances(), options, RichProgress())
     work = Workspace(options.work, options.name)
+    if options.location is not None and work.model.is_dir():
+        of_card(read_card(work.model)).find(options.location)  # before work that may take minutes
+    execute(Importances(), options, RichProgress())
     shares = read_shares(work)
     if options.location is None:
         table = grouped(shares, options.by or "family").head(options.top)
@@ -39,8 +39,10 @@ def importances(options: ImportancesOptions) -> None:
         _print_table(table)
     else:
         by = options.by or "feature"
-        left_out = read_card(work.model)["left_out"]
-        shown = values = of_location(shares, options.location, by, options.top, left_out)
+        card = read_card(work.model)
+        shown = values = of_location(
+            shares, options.location, by, options.top, card["left_out"], of_card(card)
+        )
         _print_location(values, explained=by == "feature")
     if options.plot is not None:
         plot_shares(shown, options.plot)

@@ -18,12 +18,14 @@ def baseline(options: BaselineOptions) -> None:
     from pipeline.stages.baseline import baseline as run
 
     found = run(options)
-    say(found.matched)
+    for line in found.said:
+        say(line)
     for name, row in found.annotators.iterrows():
         say(
             f"{name}: {counted(int(row['pictures']), 'picture')}, macro-F1 {row['macro_f1']:.3f} over "
             f"{counted(int(row['over']), 'location')} (undefined skipped), {row['macro_f1_all']:.3f} over "
-            f"all 28 (undefined 0), micro-F1 {row['micro_f1']:.3f}, exactly right {row['exact']:.0%}"
+            f"all {len(found.locations)} (undefined 0), micro-F1 {row['micro_f1']:.3f}, exactly right "
+            f"{row['exact']:.0%}"
         )
     rows = [
         (str(name), *("-" if value != value else f"{value:.3f}" for value in row))
@@ -54,6 +56,8 @@ def nearest(options: NearestOptions) -> None:
     from pipeline.stages.nearest import nearest as run
 
     found = run(options)
+    for line in found.said:
+        say(line)
     rows = [
         (row["Id"], row["locations"], row["group"], f"{row['similarity']:.3f}")
         for row in found.table.to_dict("records")

@@ -16,7 +16,8 @@ from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
-from pipeline.data.labels import read_labels
+from pipeline.data.labels import Labels, read_labels
+from pipeline.data.locations import LocationList, open_lists
 from pipeline.data.plates import normalised, whole_plates
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, of_network, read_outputs
 from pipeline.data.samples import METADATA
@@ -42,7 +43,10 @@ class Dataset:
     ----------
     blocks : dict of str to DataFrame
         Features, if any; by file name, embeddings; networks' predictions of the trained locations.
-    targets : DataFrame of bool, all 28 locations
+    targets : DataFrame of bool, all locations
+    locations : LocationList
+    labels : Labels
+        As they were read.
     ungrouped : int or None
         Pictures whose group was not found, None where no groups were given; theirs is the picture and its
         near-duplicates.
@@ -62,6 +66,8 @@ class Dataset:
 
     blocks: Mapping[str, pd.DataFrame]
     targets: pd.DataFrame
+    locations: LocationList
+    labels: Labels
     groups: pd.Series
     ungrouped: int | None
     copies: int
@@ -95,8 +101,9 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
         If a table cannot be used, no picture has both numbers and a label, or no location can be
         cross-validated.
     """
-    work, known = Workspace(options.work), read_labels(options.labels)
-    tables, columns = _read_tables(options, work)
+    work, (locations, written) = Workspace(options.work), open_lists(options)
+    known = read_labels(options.labels, locations, written, note)
+    tables, columns = _read_tables(options, work, locations)
     tables, reference, unplaced = _normalised(tables, options, work, note)
     main = work.features.name if FEATURES in tables else "the tables"
     pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
@@ -128,6 +135,8 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     return Dataset(
         blocks=blocks,
         targets=targets,
+        locations=locations,
+        labels=known,
         groups=grouping.groups,
         ungrouped=len(alone) if len(grouping.found) else None,
         copies=grouping.copies,
@@ -147,7 +156,7 @@ def uses_features(options: DatasetOptions) -> bool:
 
 
 def _read_tables(
-    options: DatasetOptions, work: Workspace
+    options: DatasetOptions, work: Workspace, locations: LocationList
 ) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, str]]]:
     """Read features, where there are any, embeddings with their columns, and networks' predictions."""
     tables, columns = {}, {}
@@ -159,7 +168,7 @@ def _read_tables(
             raise PipelineError(f"{path}: another block is called '{name}' already; rename the file")
         tables[name], columns[name] = read_embedding(path)
     if options.outputs:
-        tables[OUTPUTS] = read_outputs(options.outputs)
+        tables[OUTPUTS] = read_outputs(options.outputs, locations)
     return tables, columns
 
 

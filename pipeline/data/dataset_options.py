@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
 from pipeline.data.layouts import GivenLayout
 
 LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
+
+LISTS = "Which locations are told apart"
 
 Images = Annotated[
     Path, Field(description="Folder of pictures: `<Id>_{red,green,blue,yellow}.png` (or .tif, .tiff, .jpg).")
@@ -31,7 +33,36 @@ PictureLayout = Annotated[
     Shown(text=True),
 ]
 Work = Annotated[Path, Field(description="Folder of everything that is computed.")]
-Labels = Annotated[Path, Field(description="csv table Id,Target: class indices 0-27 separated by spaces.")]
+Labels = Annotated[
+    Path, Field(description="csv table Id,Target: names of locations, or class indices separated by spaces.")
+]
+READY_LISTS = ("kaggle2018", "hpa2021", "subcell")
+"""Lists of locations that ship with the project."""
+
+
+def _placed(name: str) -> str:
+    """Say from wherever one looks where a file lies; a list that ships has a name."""
+    return name if name in READY_LISTS else os.path.abspath(name)  # noqa: PTH100 - links are kept as given
+
+
+Locations = Annotated[
+    str,
+    AfterValidator(_placed),
+    Shown(panel=LISTS),
+    Field(
+        description="Locations to tell apart: kaggle2018 (28), hpa2021 (19), subcell (31), or a csv or TOML "
+        "file of your own: name, and optionally index, go_id, parent, merge_into."
+    ),
+]
+LabelsAs = Annotated[
+    str | None,
+    AfterValidator(lambda name: name and _placed(name)),
+    Shown(panel=LISTS),
+    Field(
+        description="List that the labels are written in, where it is not --locations; found from the names "
+        "unless given."
+    ),
+]
 Embeddings = Annotated[
     tuple[Path, ...], Field(description="Table of embeddings the model was trained with; repeatable.")
 ]
@@ -118,6 +149,13 @@ Minimum = Annotated[
 ]
 
 
+class LocationOptions(Options):
+    """What is told apart, and what labels are written in."""
+
+    locations: Locations = READY_LISTS[0]
+    labels_as: LabelsAs = None
+
+
 class PictureOptions(Options):
     """Which pictures a command looks at, and how they are read."""
 
@@ -126,7 +164,7 @@ class PictureOptions(Options):
     layout: PictureLayout = None
 
 
-class FoldOptions(Options):
+class FoldOptions(LocationOptions):
     """Which pictures share a fold: what `train` and `train-cnn` have to be given alike."""
 
     labels: Labels

@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, slug
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.labels import read_annotations
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import KAGGLE2018, Location, LocationList, open_lists
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import Note, match, read_column, read_table, unsaid
 
@@ -27,7 +27,7 @@ HPA_NAMES = {
     "nucleus": ("Nucleoplasm",),
     "vesicles": ("Peroxisomes", "Endosomes", "Lysosomes", "Lipid droplets"),
 }
-"""HPA's names of locations that the 28 do not have, and which of the 28 they may stand for."""
+"""HPA's names that not all lists have, and which locations they may stand for."""
 
 
 def read_filters(options: DatasetOptions, targets: pd.DataFrame, note: Note) -> dict[str, NDArray[np.bool_]]:
@@ -39,9 +39,10 @@ def read_filters(options: DatasetOptions, targets: pd.DataFrame, note: Note) -> 
         If a table cannot be used.
     """
     keep = {}
+    lists = open_lists(options)
     if options.select_agreement is not None:
         keep[AGREEMENT] = agreeing(
-            options.select_agreement, targets, note, with_label=options.agree_with == "label"
+            options.select_agreement, targets, note, lists, with_label=options.agree_with == "label"
         )
     if options.select_reliability is not None:
         if options.genes is None:
@@ -49,21 +50,26 @@ def read_filters(options: DatasetOptions, targets: pd.DataFrame, note: Note) -> 
                 f"{options.select_reliability}: is by gene; give the pictures' genes as --genes (Id,Gene)"
             )
         keep[RELIABILITY] = reliable(
-            options.select_reliability, options.genes, targets, options.reliability, note
+            options.select_reliability, options.genes, targets, options.reliability, note, lists[0]
         )
     return keep
 
 
 def agreeing(
-    path: Path, targets: pd.DataFrame, note: Note = unsaid, *, with_label: bool
+    path: Path,
+    targets: pd.DataFrame,
+    note: Note = unsaid,
+    lists: tuple[LocationList, LocationList | None] = (KAGGLE2018, None),
+    *,
+    with_label: bool,
 ) -> NDArray[np.bool_]:
     """Keep labels on which experts agree: their majority with the label, or all of them with each other.
 
     Labels of pictures that no expert saw are kept; so are, among annotators, those that one alone saw.
     """
-    everything = pd.DataFrame(False, index=targets.index, columns=list(LOCATIONS))
+    everything = pd.DataFrame(False, index=targets.index, columns=list(lists[0].names))
     everything[targets.columns] = targets
-    annotations, problems = read_annotations(path, targets.index, note)
+    annotations, problems = read_annotations(path, targets.index, note, *lists)
     if problems:
         first = f"{problems[0].sample}: {problems[0].reason}"
         note(f"Warning: {counted(len(problems), 'row')} of {path.name} not used; {first}")
@@ -76,7 +82,12 @@ def agreeing(
 
 
 def reliable(
-    table: Path, genes: Path, targets: pd.DataFrame, least: str, note: Note = unsaid
+    table: Path,
+    genes: Path,
+    targets: pd.DataFrame,
+    least: str,
+    note: Note = unsaid,
+    locations: LocationList = KAGGLE2018,
 ) -> NDArray[np.bool_]:
     """Keep labels that HPA's table supports.
 
@@ -84,7 +95,7 @@ def reliable(
     at level `least` or a better one, and one that is not labelled where the table does not have it at
     all. Labels of other pictures are kept.
     """
-    known = _levels(table)
+    known = _levels(table, locations)
     given = read_column(genes, "Gene")
     match(genes, given.index, targets.index, note)
     of_picture = given.reindex(targets.index)
@@ -109,7 +120,7 @@ def reliable(
     return keep
 
 
-def _levels(path: Path) -> dict[str, dict[str, int]]:
+def _levels(path: Path, locations: LocationList) -> dict[str, dict[str, int]]:
     """Read, by gene (id and name), every location's level as an index into `LEVELS`."""
     table = read_table(path, ("Gene", *LEVELS), ("Gene name",))
     twice = table["Gene"][table["Gene"].duplicated()]
@@ -119,7 +130,7 @@ def _levels(path: Path) -> dict[str, dict[str, int]]:
     for row in table.to_dict("records"):
         levels: dict[str, int] = {}
         for index, level in enumerate(LEVELS):
-            for location in _ours(str(row[level])):
+            for location in _ours(str(row[level]), locations):
                 levels.setdefault(location, index)
         for key in ("Gene", "Gene name"):
             if row.get(key):
@@ -127,13 +138,11 @@ def _levels(path: Path) -> dict[str, dict[str, int]]:
     return known
 
 
-def _ours(names: str) -> Iterator[str]:
-    """Yield the 28 locations that HPA's names, separated by semicolons or commas, stand for."""
-    by_slug = {slug(location): location for location in LOCATIONS}
+def _ours(names: str, locations: LocationList) -> Iterator[str]:
+    """Yield the locations that HPA's names, separated by semicolons or commas, stand for."""
     for name in re.split("[;,]", names):
-        yield from HPA_NAMES.get(slug(name), ())
-        if slug(name) in by_slug:
-            yield by_slug[slug(name)]
+        for one in (*HPA_NAMES.get(slug(name), ()), name.strip()):
+            yield from locations.trained_as(Location(name=one)) or ()
 
 
 def deletions(

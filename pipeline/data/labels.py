@@ -1,7 +1,8 @@
 """Labels, and experts' annotations: tables of class indices or names of locations."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,53 +10,108 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.names import counted, near, slug
-from pipeline.data.locations import LOCATIONS
-from pipeline.data.tables import Note, listed, read_table, unmatched
+from pipeline.core.names import counted
+from pipeline.data.dataset_options import READY_LISTS
+from pipeline.data.locations import KAGGLE2018, LocationList, open_list
+from pipeline.data.table_files import MISSING
+from pipeline.data.tables import Note, listed, read_table, unmatched, unsaid
 
-LABELS_REMEDY = "write class indices 0-27 separated by spaces"
 _TARGETS = ("Target", "Guess")
-_INDEX = {slug(name): index for index, name in enumerate(LOCATIONS)}
 
 
 class Labels(NamedTuple):
-    """Known locations of samples (index ``Id``, sorted; columns `LOCATIONS`), and rows that are of no use."""
+    """Known locations of samples, and rows that are of no use.
+
+    Attributes
+    ----------
+    targets : DataFrame of bool
+        Index ``Id``, sorted; a column per location.
+    problems : list of Problem
+    written : LocationList
+        The list that the table is written in.
+    lost : dict of str to int
+        Labels without a counterpart among the locations, and of how many samples.
+    """
 
     targets: pd.DataFrame
     problems: list[Problem]
+    written: LocationList = KAGGLE2018
+    lost: Mapping[str, int] = {}
 
 
-def parse_target(text: str) -> frozenset[int]:
-    """Parse class indices, or names of locations, separated by spaces, ``|``, ``;`` or commas.
+class Target(NamedTuple):
+    """What a cell of labels says: positions of locations, and labels that none of them stands for."""
+
+    columns: frozenset[int]
+    lost: frozenset[str] = frozenset()
+
+
+def parse_target(text: str, locations: LocationList, written: LocationList | None = None) -> Target:
+    """Parse class indices, or names, separated by spaces (indices only), ``|``, ``;`` or commas.
+
+    Parameters
+    ----------
+    text : str
+        Empty, or ``NaN`` and the like, where there is no location.
+    locations : LocationList
+        What is told apart.
+    written : LocationList, optional
+        What the labels are written in, where it is another list.
 
     Raises
     ------
     ValueError
-        If the text is empty, or holds what is neither a class 0-27 nor a location's name.
+        If a word is neither a class index nor a name.
     """
-    labels: set[int] = set()
-    for part in re.split(r"[|;,]", text):
-        words = [part.strip()] if slug(part) in _INDEX else part.split()
-        labels |= {_class(word) for word in words}
-    if not labels:
-        raise ValueError("no label")
-    return frozenset(labels)
+    spelt, columns, lost = written or locations, set(), set()
+    for word in _words(text, spelt):
+        row = spelt.row(word)
+        if row is None:
+            meant = " or ".join(spelt.near(word))
+            raise ValueError(f"label '{word}' is not one of {spelt.span}" + (f"; {meant}?" if meant else ""))
+        named = locations.trained_as(row)
+        columns |= {locations.columns[name] for name in named or ()}
+        lost |= {row.name} if named is None else set()
+    return Target(frozenset(columns), frozenset(lost))
 
 
-def _class(word: str) -> int:
-    """Return the class that a word stands for: an index, also as a column of floats has it, or a name."""
-    number = re.fullmatch(r"(\d{1,3})(\.0*)?", word)
-    index = _INDEX.get(slug(word), -1) if number is None else int(number[1])
-    if not 0 <= index < len(LOCATIONS):
-        meant = " or ".join(near(word, LOCATIONS))
-        raise ValueError(
-            f"label '{word}' is not one of 0-{len(LOCATIONS) - 1}" + (f"; {meant}?" if meant else "")
-        )
-    return index
+def _words(text: str, spelt: LocationList) -> list[str]:
+    """Split a cell into labels; names may hold spaces."""
+    if text in MISSING:
+        return []
+    parts = re.split(r"[|;,]", text)
+    return [word for part in parts for word in ([part.strip()] if spelt.row(part) else part.split())]
 
 
-def read_labels(path: Path) -> Labels:
-    """Read a label table, ``Id,Target``; rows that cannot be used become problems.
+def remedy(written: LocationList) -> str:
+    """Say what labels may be."""
+    return f"write names, or class indices {written.span} separated by spaces"
+
+
+def written_in(cells: Iterable[str], locations: LocationList) -> LocationList:
+    """Return the list that names are of: `locations`, or the first that ships and has all of them."""
+    rows = list(dict.fromkeys(cells))
+    if any(re.search(r"(?<!\w)\d+(?!\w)", text) for text in rows):
+        return locations
+    if all(locations.row(word) for text in rows for word in _words(text, locations)):
+        return locations
+    for known in map(open_list, READY_LISTS):
+        found = [known.row(word) for text in rows for word in _words(text, known)]
+        if all(row is not None and not row.merge_into for row in found):
+            return known
+    return locations
+
+
+def read_labels(
+    path: Path,
+    locations: LocationList = KAGGLE2018,
+    written: LocationList | None = None,
+    note: Note = unsaid,
+) -> Labels:
+    """Read a label table, ``Id,Target`` or ``ID,Label``; rows that cannot be used become problems.
+
+    Labels of another list become those of `locations` that stand for them; those that have no counterpart
+    there are noted.
 
     Raises
     ------
@@ -63,42 +119,89 @@ def read_labels(path: Path) -> Labels:
         If the file cannot be used at all, or not where a picture has several labels.
     """
     there = set(read_table(path, ("Id",), ("Target", "Label")).columns)
-    if "Label" in there and "Target" not in there:
-        raise PipelineError(
-            f"{path}: no column Target; Label is of the competition of 2021, whose 19 classes are numbered "
-            "otherwise than these 28: write the names of locations, or these class indices, as Target"
-        )
-    table = read_table(path, ("Id", "Target"))
+    column = "Label" if "Label" in there and "Target" not in there else "Target"
+    table = read_table(path, ("Id", column)).rename(columns={column: "Target"})
+    spelt = written or written_in(table["Target"], locations)
+    if column == "Label" and written is None:
+        _check_label(path, table["Target"], spelt)
     repeated = table["Id"].duplicated(keep=False)
     problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
-    rows: dict[str, frozenset[int]] = {}
+    rows: dict[str, Target] = {}
     wrong = []
     for sample, target in table.loc[~repeated, ["Id", "Target"]].itertuples(index=False):
-        wrong += _parsed(path, sample, target, rows)
+        wrong += _parsed(path, sample, target, rows, locations, spelt)
     several = table["Id"][table["Target"].str.contains(r"[^\w.]") & ~repeated]
-    if not rows or (len(several) > 1 and not several.isin(rows).any()):
-        first = f"'{wrong[0].sample}': {wrong[0].reason}" if wrong else "no usable row"
-        raise PipelineError(f"{path}: {len(wrong)} of {counted(len(table), 'row')}: {first}; {LABELS_REMEDY}")
-    return Labels(_table(rows), problems + wrong)
+    if not any(target.columns for target in rows.values()) or (
+        len(several) > 1 and not several.isin(rows).any()
+    ):
+        first = f"'{wrong[0].sample}': {wrong[0].reason}" if wrong else "none has a label"
+        raise PipelineError(f"{path}: {len(wrong)} of {counted(len(table), 'row')}: {first}; {remedy(spelt)}")
+    lost = Counter(name for target in rows.values() for name in sorted(target.lost))
+    wrong += _without_counterpart(path, rows, locations)
+    if spelt != locations:
+        note(f"{path.name} is written in {spelt.name}; its labels become those of {locations.name}")
+    if lost:
+        named = ", ".join(f"{name} ({number:,})" for name, number in lost.most_common())
+        note(f"Warning: {path.name}: labels with no counterpart in {locations.name} are left out: {named}")
+    if empty := sum(not target.columns for target in rows.values()):
+        note(f"{path.name}: {counted(empty, 'picture')} without a label, taken to show none of the locations")
+    return Labels(_table(rows, locations), problems + wrong, spelt, dict(lost))
 
 
-def _parsed(path: Path, sample: str, text: str, rows: dict[str, frozenset[int]]) -> list[Problem]:
-    """Add a sample's class indices to the rows, or return why not."""
+def _without_counterpart(path: Path, rows: dict[str, Target], locations: LocationList) -> list[Problem]:
+    """Take the rows out of whose labels none is left, and list them."""
+    empty = {sample: row.lost for sample, row in rows.items() if row.lost and not row.columns}
+    for sample in empty:
+        del rows[sample]
+    return [
+        Problem(
+            sample,
+            path.name,
+            f"no label has a counterpart in {locations.name}: {', '.join(sorted(lost))}",
+            "give a list with --locations that has it, or leave the picture out",
+        )
+        for sample, lost in empty.items()
+    ]
+
+
+def _check_label(path: Path, cells: pd.Series, spelt: LocationList) -> None:
+    """Refuse numbers of the competition of 2021 where another list that ships would be taken for theirs."""
+    if spelt.name in READY_LISTS and spelt.name != "hpa2021" and cells.str.contains(r"(?<!\w)\d").any():
+        raise PipelineError(
+            f"{path}: no column Target; Label is of the competition of 2021, whose 19 classes are numbered "
+            f"otherwise than those of {spelt.name}: give --labels-as hpa2021, or --locations hpa2021 to tell "
+            "those 19 apart, or call the column Target if it is not"
+        )
+
+
+def _parsed(
+    path: Path,
+    sample: str,
+    text: str,
+    rows: dict[str, Target],
+    locations: LocationList,
+    written: LocationList,
+) -> list[Problem]:
+    """Add what a sample's cell says to the rows, or return why not."""
     try:
-        rows[sample] = parse_target(text)
+        rows[sample] = parse_target(text, locations, written)
     except ValueError as error:
-        return [Problem(sample, path.name, str(error), LABELS_REMEDY)]
+        return [Problem(sample, path.name, str(error), remedy(written))]
     return []
 
 
-def _table(rows: Mapping[str, frozenset[int]]) -> pd.DataFrame:
-    ids = sorted(rows)
-    matrix = [np.isin(np.arange(len(LOCATIONS)), list(rows[sample])) for sample in ids]
-    return pd.DataFrame(np.stack(matrix), index=pd.Index(ids, name="Id"), columns=list(LOCATIONS))
+def _table(rows: Mapping[str, Target], locations: LocationList) -> pd.DataFrame:
+    ids, columns = sorted(rows), np.arange(len(locations.names))
+    matrix = [np.isin(columns, list(rows[sample].columns)) for sample in ids]
+    return pd.DataFrame(np.stack(matrix), index=pd.Index(ids, name="Id"), columns=list(locations.names))
 
 
 def read_annotations(
-    path: Path, known: pd.Index, note: Note
+    path: Path,
+    known: pd.Index,
+    note: Note,
+    locations: LocationList = KAGGLE2018,
+    written: LocationList | None = None,
 ) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     """Read annotations of the `known` pictures: by annotator pictures x locations, and rows of no use.
 
@@ -118,7 +221,8 @@ def read_annotations(
         raise PipelineError(f"{path}: {said}; its ids must be those of the labels")
     note(said)
     annotators = table["Annotator"] if "Annotator" in table.columns else pd.Series("experts", table.index)
-    rows: dict[str, dict[str, frozenset[int]]] = {}
+    spelt = written or written_in(table[column], locations)
+    rows: dict[str, dict[str, Target]] = {}
     problems: list[Problem] = []
     for sample, annotator, text in zip(table["Id"], annotators, table[column], strict=True):
         annotated = rows.setdefault(annotator, {})
@@ -126,9 +230,13 @@ def read_annotations(
             problems.append(Problem(sample, path.name, "no label", "add it to the labels, or leave it out"))
         elif sample in annotated:
             problems.append(Problem(sample, path.name, f"answered twice by {annotator}", "keep one row"))
+        elif text in MISSING:
+            problems.append(Problem(sample, path.name, "no label", remedy(spelt)))
         else:
-            problems += _parsed(path, sample, text, annotated)
-    usable = {name: _table(annotated) for name, annotated in rows.items() if annotated}
+            problems += _parsed(path, sample, text, annotated, locations, spelt)
+    for annotated in rows.values():
+        problems += _without_counterpart(path, annotated, locations)
+    usable = {name: _table(annotated, locations) for name, annotated in rows.items() if annotated}
     if not usable:
-        raise PipelineError(f"{path}: {problems[0].sample}: {problems[0].reason}; {LABELS_REMEDY}")
+        raise PipelineError(f"{path}: {problems[0].sample}: {problems[0].reason}; {remedy(spelt)}")
     return usable, problems

@@ -1,6 +1,7 @@
 """Features in units of their plate: which pictures are on which plate, and which are the reference."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from models.bundle import Model
 from models.normalisation import within_plates
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError, Problem
@@ -16,6 +18,7 @@ from pipeline.core.names import counted, unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Normalisation
+from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.samples import METADATA
 from pipeline.data.tables import Note, unmatched
 
@@ -76,10 +79,10 @@ def normalised(
     placed = plates.ne("").to_numpy()
     found = within_plates(table[placed], plates[placed], reference[placed], how.minimum)
     what = f"controls ({how.controls})" if column else "pictures"
+    remedy = f"give more {what} of it" + ("" if model else ", or a lower --minimum")
     problems = unmatched(table.index[~placed], "samples", f"no {how.by}", "fill it in and extract again")
     for plate, count in found.few.items():
         reason = f"{how.by} '{plate}' has {count} {what} to normalise by; {how.minimum} are needed"
-        remedy = f"give more {what} of it, or train with a lower --minimum"
         problems += unmatched(table.index[placed & plates.eq(plate).to_numpy()], "samples", reason, remedy)
     if found.table.empty:
         first = f"{problems[0].reason}; {problems[0].remedy}" if problems else "there are no pictures"
@@ -87,6 +90,22 @@ def normalised(
     _say(found.unknown, plates[found.table.index].nunique(), len(found.table), how, note)
     kept = table.index.isin(found.table.index)
     return Normalised(found.table, reference[kept], problems)
+
+
+def as_trained(
+    table: pd.DataFrame, model: Model, work: Workspace, note: Note, folder: Path
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Bring a table of a model's columns into units of plates, if it was trained so; see `normalised`.
+
+    New plates are normalised by their own pictures or controls, so that an answer depends on what is given
+    together with a picture.
+    """
+    if model.card.get("normalisation") is None:
+        return table, []
+    how = Normalisation.model_validate(model.card["normalisation"])
+    outputs = list(model.stack.blocks.get(OUTPUTS, ()))
+    found = normalised(table.drop(columns=outputs), work, how, note, str(folder))
+    return found.table.join(table[outputs])[list(table.columns)], found.problems
 
 
 def _say(lost: Mapping[str, int], plates: int, pictures: int, how: Normalisation, note: Note) -> None:

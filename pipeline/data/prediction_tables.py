@@ -10,9 +10,9 @@ import pandas as pd
 from models.base_learners.votes import scaled
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import near, slug
-from pipeline.data.labels import LABELS_REMEDY, parse_target
-from pipeline.data.locations import LOCATIONS
-from pipeline.data.table_files import MISSING, load
+from pipeline.data.labels import parse_target, remedy
+from pipeline.data.locations import KAGGLE2018, LocationList
+from pipeline.data.table_files import load
 from pipeline.data.tables import embedding_name, read_column, read_numbers
 
 OUTPUTS = "outputs"
@@ -21,7 +21,7 @@ OUTPUTS = "outputs"
 _SETS = ("Target", "Predicted")
 
 
-def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
+def read_outputs(paths: Sequence[Path], locations: LocationList = KAGGLE2018) -> pd.DataFrame:
     """Read networks' predictions as one table for base learners; see `read_probabilities`.
 
     Returns
@@ -29,11 +29,11 @@ def read_outputs(paths: Sequence[Path]) -> pd.DataFrame:
     DataFrame of float32
         Log-odds scaled to [0, 1]: 0 and 1 where the network is certain.
     """
-    table = read_probabilities(paths)
+    table = read_probabilities(paths, locations)
     return pd.DataFrame(scaled(table.to_numpy()), table.index, table.columns)
 
 
-def read_probabilities(paths: Sequence[Path]) -> pd.DataFrame:
+def read_probabilities(paths: Sequence[Path], locations: LocationList = KAGGLE2018) -> pd.DataFrame:
     """Read networks' predictions as one table, network by network.
 
     Parameters
@@ -42,6 +42,8 @@ def read_probabilities(paths: Sequence[Path]) -> pd.DataFrame:
         Each a table with ``Id`` and either one column per location (by name or class index) of
         probabilities or of 0 and 1, or a column ``Target`` or ``Predicted`` of label sets, which may be
         empty. Whole rows or columns of probabilities may be empty: the network says nothing there.
+    locations : LocationList
+        What the networks tell apart.
 
     Returns
     -------
@@ -59,7 +61,9 @@ def read_probabilities(paths: Sequence[Path]) -> pd.DataFrame:
         if names[number] in names[:number]:
             raise PipelineError(f"{path}: another network has the same file name; rename one")
     tables = [
-        _read(path).set_axis([output_column(name, location) for location in LOCATIONS], axis=1)
+        _read(path, locations).set_axis(
+            [output_column(name, location) for location in locations.names], axis=1
+        )
         for name, path in zip(names, paths, strict=True)
     ]
     return pd.concat(tables, axis=1).sort_index().rename_axis("Id").astype(np.float32)
@@ -86,51 +90,57 @@ def of_network(outputs: pd.DataFrame, path: Path) -> pd.DataFrame:
     return outputs.filter(regex=f"^cnn__{embedding_name(path)}__output_")
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, locations: LocationList) -> pd.DataFrame:
     names, found = load(path, _SETS, numbers=False)
-    others = {slug(name) for name in names} & {*map(slug, LOCATIONS), *map(str, range(len(LOCATIONS)))}
+    known = {*map(slug, locations.names), *map(str, locations.indices.values())}
+    others = {slug(name) for name in names} & known
     if len(found) > 1 or (found and others):
         both = f"{' and '.join(found)}{' and columns of locations' if others else ''}"
         raise PipelineError(f"{path}: holds {both}; leave only what the network predicted")
-    values = _unpacked(path, next(iter(found))) if found else _by_location(path)
+    values = _unpacked(path, next(iter(found)), locations) if found else _by_location(path, locations)
     wrong = np.argwhere(((values < 0) | (values > 1)).to_numpy())
     if len(wrong):
         row, column = wrong[0]
         raise PipelineError(
-            f"{path}: Id '{values.index[row]}' has {values.iloc[row, column]:g} for {LOCATIONS[column]}; "
-            "give probabilities from 0 to 1, or 0 and 1"
+            f"{path}: Id '{values.index[row]}' has {values.iloc[row, column]:g} for "
+            f"{values.columns[column]}; give probabilities from 0 to 1, or 0 and 1"
         )
     return values
 
 
-def _unpacked(path: Path, column: str) -> pd.DataFrame:
+def _unpacked(path: Path, column: str, locations: LocationList) -> pd.DataFrame:
     """Read sets of labels, which may be empty."""
     table = read_column(path, column)
-    values = np.zeros((len(table), len(LOCATIONS)), dtype=np.float32)
+    values = np.zeros((len(table), len(locations.names)), dtype=np.float32)
     for row, (sample, text) in enumerate(table.items()):
         try:
-            values[row, list(parse_target(text)) if text not in MISSING else []] = 1
+            values[row, list(parse_target(text, locations).columns)] = 1
         except ValueError as error:
-            raise PipelineError(f"{path}: Id '{sample}': {error}; {LABELS_REMEDY}, or nothing") from error
-    return pd.DataFrame(values, index=table.index, columns=list(LOCATIONS))
+            raise PipelineError(f"{path}: Id '{sample}': {error}; {remedy(locations)}, or nothing") from error
+    return pd.DataFrame(values, index=table.index, columns=list(locations.names))
 
 
-def _by_location(path: Path) -> pd.DataFrame:
+def _by_location(path: Path, locations: LocationList) -> pd.DataFrame:
     """Read numbers in columns of locations, by name or by class index."""
     table = read_numbers(path, unknown=True)
-    numbers = {str(number): location for number, location in enumerate(LOCATIONS)}
-    tokens = numbers if set(table.columns) <= numbers.keys() else {slug(name): name for name in LOCATIONS}
+    tokens = {str(number): name for name, number in locations.indices.items()}
+    if not set(table.columns) <= tokens.keys():
+        tokens = {slug(name): name for name in locations.names}
     found = {slug(name): name for name in table.columns}
     unknown = [name for token, name in found.items() if token not in tokens]
     missing = [name for token, name in tokens.items() if token not in found]
     if len(found) < table.shape[1]:
         raise PipelineError(f"{path}: two columns are of one location ({', '.join(table.columns)}); keep one")
     if unknown:
-        meant = " or ".join(near(unknown[0], LOCATIONS)) or f"a column {' or '.join(_SETS)} of label sets"
-        raise PipelineError(f"{path}: '{unknown[0]}' is no location nor a class index; did you mean {meant}?")
+        meant = " or ".join(near(unknown[0], locations.names))
+        meant = meant or f"a column {' or '.join(_SETS)} of label sets"
+        raise PipelineError(
+            f"{path}: '{unknown[0]}' is no location nor a class index; did you mean "
+            f"{meant}? Outputs of locations that {locations.name} lacks can be given as --embeddings"
+        )
     if missing:
         raise PipelineError(
-            f"{path}: no column of {', '.join(missing[:5])}; give one per location, {len(LOCATIONS)} in all"
+            f"{path}: no column of {', '.join(missing[:5])}; give one per location, {len(tokens)} in all"
         )
     unsaid = table.isna()
     lone = np.argwhere((unsaid & ~unsaid.all() & ~unsaid.all(axis=1).to_numpy()[:, None]).to_numpy())
@@ -140,4 +150,4 @@ def _by_location(path: Path) -> pd.DataFrame:
             f"{path}: Id '{table.index[row]}' has no number in column '{table.columns[column]}'; fill it in, "
             "or leave out the row"
         )
-    return table[[found[token] for token in tokens]].set_axis(list(LOCATIONS), axis=1)
+    return table[[found[token] for token in tokens]].set_axis(list(locations.names), axis=1)

@@ -16,6 +16,7 @@ from models.bundle import Model
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest, write_table
 from pipeline.core.weights import read_card, write_card
+from pipeline.data.locations import of_card
 from pipeline.data.prediction_tables import output_networks, read_outputs
 from pipeline.data.tables import (
     Note,
@@ -200,7 +201,7 @@ def read_given(
     networks = output_networks(model.columns)
     _check_tables(folder, "--outputs", outputs, networks, networks)
     tables = {path: _as_trained(folder, model, path, known[embedding_name(path)]) for path in embeddings}
-    return tables | {path: read_outputs([path]) for path in outputs}
+    return tables | {path: read_outputs([path], of_card(model.card)) for path in outputs}
 
 
 def _check_tables(

@@ -12,10 +12,11 @@ from models.stacking import STACK
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_annotations, read_labels
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import LocationList, of_card, open_lists
 from pipeline.stages.comparisons import Score
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions
+from pipeline.stages.predict import read_card
 
 MAJORITY, POOLED = "majority vote", "pooled"
 
@@ -37,14 +38,14 @@ class Baseline:
     ----------
     annotators : DataFrame
         One row per annotator, then majority vote and all pooled: ``pictures, macro_f1`` (undefined
-        skipped), ``over`` (locations that macro_f1 is over), ``macro_f1_all`` (all 28, undefined
+        skipped), ``over`` (locations that macro_f1 is over), ``macro_f1_all`` (all locations, undefined
         0), ``micro_f1, exact`` (share of pictures with exactly the labels).
     locations : DataFrame
         Per location: ``f1`` of the pooled answers, ``alpha_labels`` (Krippendorff's alpha between majority
         vote and labels), ``alpha_annotators`` (among annotators; NaN for one).
     comparison : Comparison or None
-    matched : str
-        How many of the answered pictures have labels.
+    said : list of str
+        How the tables were read, and how many of the answered pictures have labels.
     problems : list of Problem
         Answers that could not be used.
     """
@@ -52,25 +53,40 @@ class Baseline:
     annotators: pd.DataFrame
     locations: pd.DataFrame
     comparison: Comparison | None
-    matched: str
+    said: list[str]
     problems: list[Problem]
 
 
 def baseline(options: BaselineOptions) -> Baseline:
     """Score annotators against the labels; refuse tables of which no answered picture has a label."""
-    truth = read_labels(options.labels).targets
     said: list[str] = []
-    annotations, problems = read_annotations(options.answers, truth.index, said.append)
+    lists = _lists(options)
+    truth = read_labels(options.labels, *lists, said.append).targets
+    annotations, problems = read_annotations(options.answers, truth.index, said.append, *lists)
     vote = majority_vote(annotations)
     everything = pooled(annotations)
     named = {**annotations, MAJORITY: vote, POOLED: everything} if len(annotations) > 1 else annotations
     scores = pd.DataFrame({name: _scores(truth, answers) for name, answers in named.items()}).T
     f1 = count(truth.loc[everything.index].to_numpy(), everything.to_numpy()).f1(undefined=np.nan)
-    locations = pd.DataFrame({"f1": f1}, index=pd.Index(LOCATIONS, name="location"))
+    locations = pd.DataFrame({"f1": f1}, index=pd.Index(truth.columns, name="location"))
     locations["alpha_labels"] = agreement({"labels": truth.loc[vote.index], "vote": vote})
     locations["alpha_annotators"] = agreement(annotations)
     comparison = None if options.work is None else _compare(options, vote)
-    return Baseline(scores, locations, comparison, said[0], problems)
+    return Baseline(scores, locations, comparison, said, problems)
+
+
+def _lists(options: BaselineOptions) -> tuple[LocationList, LocationList | None]:
+    """Return what is told apart, which is what the model was trained with, and what labels are written in."""
+    locations, written = open_lists(options)
+    model = Workspace(options.work or Path()).model
+    if options.work is None or not model.is_dir():
+        return locations, written
+    known = of_card(read_card(model))
+    if "locations" in options.model_fields_set and known.names != locations.names:
+        raise PipelineError(
+            f"{model}: tells apart {known.name}, not {locations.name}; leave out --locations, or --work"
+        )
+    return known, written
 
 
 def _scores(truth: pd.DataFrame, answers: pd.DataFrame) -> dict[str, float]:

@@ -14,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import of_card
 from pipeline.stages.comparisons import (
     Ablation,
     OutOfFold,
@@ -50,6 +50,8 @@ class Scores(Summary):
         The four protocols side by side.
     selection : Selection or None
         What selecting labels changed.
+    parents : dict or None
+        Where the list of locations gives parents: a row for each, of its trained locations together.
     pair : dict or None
         The two-location model, its F1 beside predicting always.
     left_out : dict
@@ -65,6 +67,7 @@ class Scores(Summary):
     protocols: list[Protocol]
     selection: Selection | None
     pair: Rows | None
+    parents: Rows | None = None
     left_out: dict[str, str]
     ablation: tuple[Ablation, ...] = ()
 
@@ -77,6 +80,11 @@ class Scores(Summary):
     def top_two(self) -> pd.DataFrame | None:
         """The two-location model as a table."""
         return None if self.pair is None else pd.DataFrame.from_dict(self.pair, orient="index")
+
+    @property
+    def of_parents(self) -> pd.DataFrame | None:
+        """The parents as a table."""
+        return None if self.parents is None else pd.DataFrame.from_dict(self.parents, orient="index")
 
 
 class Evaluate(Stage[EvaluateOptions, Scores]):
@@ -143,19 +151,18 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
     """Score the predictions of all models, given the model's card; see `Scores`."""
     stack = predictions[STACK]
     truth, chosen = stack.truth.to_numpy(), stack.chosen.to_numpy()
-    resampled = resampled_counts(truth, chosen, stack.groups, draws=options.draws, seed=options.seed)
+    resampled = _resampled(stack, options)
     exact = count(truth, chosen)
-    table = per_location(stack.truth, stack.chosen, stack.probability)
-    bounds = np.quantile(resampled.f1(), [0.025, 0.975], axis=0)
-    table.insert(1, "low", bounds[0])
-    table.insert(2, "high", bounds[1])
+    table = _with_bounds(stack, resampled)
+    parents = of_parents(stack, of_card(card).parents)
     table["binary_f1"] = [_f1(predictions[name]) for name in table.index]
     trained = f"{len(table)} trained locations"
     always = all_positive_macro_f1(truth)
-    share = len(table) / len(LOCATIONS)
+    everywhere = len(of_card(card).names)
+    share = len(table) / everywhere
     baselines = {
         f"predicting every location, over {trained}": always,
-        f"predicting every location, over all {len(LOCATIONS)}": always * share,
+        f"predicting every location, over all {everywhere}": always * share,
         f"predicting at random by prevalence, over {trained}": float(truth.mean()),
     }
     draws, seed = options.draws, options.seed
@@ -164,20 +171,51 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
     return Scores(
         protocol=_protocol(stack, ungrouped),
         locations=_rows(table),
-        totals=_totals(exact, resampled, trained, sum(number > 0 for number in card["positives"].values()))
-        | _of_most_probable(stack, trained, options),
+        totals=_totals(exact, resampled, trained, card) | _of_most_probable(stack, trained, options),
         baselines=baselines,
         protocols=four,
         selection=selection(predictions, draws, seed),
         pair=_rows(_top_two(predictions[TOP_TWO])) if TOP_TWO in predictions else None,
+        parents=None if parents is None else _rows(_with_bounds(parents, _resampled(parents, options))),
         left_out=card["left_out"],
     )
 
 
-def _totals(exact: Counts, resampled: Counts, trained: str, occurring: int) -> dict[str, Score]:
-    """Return macro-F1 in its conventions, and micro-F1; `occurring` counts the locations in the labels."""
+def _with_bounds(predicted: OutOfFold, resampled: Counts) -> pd.DataFrame:
+    """Return the scores of each location, F1 with its interval."""
+    table = per_location(predicted.truth, predicted.chosen, predicted.probability)
+    bounds = np.quantile(resampled.f1(), [0.025, 0.975], axis=0)
+    table.insert(1, "low", bounds[0])
+    table.insert(2, "high", bounds[1])
+    return table
+
+
+def _resampled(predicted: OutOfFold, options: EvaluateOptions) -> Counts:
+    truth, chosen = predicted.truth.to_numpy(), predicted.chosen.to_numpy()
+    return resampled_counts(truth, chosen, predicted.groups, draws=options.draws, seed=options.seed)
+
+
+def of_parents(predicted: OutOfFold, parents: Mapping[str, str]) -> OutOfFold | None:
+    """Return what predictions say of parents: a picture shows one where it shows any of its locations.
+
+    The probability is the largest of its locations. None where no trained location has a parent.
+    """
+    known = [name for name in predicted.truth.columns if name in parents]
+    if not known:
+        return None
+    tables = [
+        table[known].T.groupby([parents[name] for name in known], sort=False).max().T
+        for table in (predicted.truth, predicted.chosen, predicted.probability)
+    ]
+    truth, chosen = (table.astype(bool) for table in tables[:2])
+    return OutOfFold(truth, tables[2], chosen, predicted.groups, predicted.folds)
+
+
+def _totals(exact: Counts, resampled: Counts, trained: str, card: Mapping[str, Any]) -> dict[str, Score]:
+    """Return macro-F1 in its conventions, and micro-F1."""
     macro, drawn = exact.macro_f1(), resampled.macro_f1()
-    trained_ones, everywhere = exact.hit.shape[-1], len(LOCATIONS)
+    trained_ones, everywhere = exact.hit.shape[-1], len(of_card(card).names)
+    occurring = sum(number > 0 for number in card["positives"].values())
     some, whole = trained_ones / occurring, trained_ones / everywhere
     return {
         f"macro-F1 over {trained}": _with_interval(macro, drawn),
@@ -268,8 +306,8 @@ def _rows(table: pd.DataFrame) -> Rows:
 
 def _as_json(scores: Scores) -> dict[str, Any]:
     """Return what is written for others to read: NaN, which JSON does not know, becomes null."""
-    content = scores.model_dump(exclude={"fresh", "locations", "pair", "baselines"})
-    tables = {"locations": scores.locations, "top_two": scores.pair}
+    content = scores.model_dump(exclude={"fresh", "locations", "pair", "parents", "baselines"})
+    tables = {"locations": scores.locations, "top_two": scores.pair, "parents": scores.parents}
     return content | {
         "baseline_macro_f1": scores.baselines,
         **{name: None if rows is None else _without_nan(rows) for name, rows in tables.items()},

@@ -12,6 +12,7 @@ from pipeline.core.stage import read_made
 from pipeline.core.weights import read_card
 from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_labels
+from pipeline.data.locations import open_lists
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, find_samples, samples_of
 from pipeline.data.tables import match, unsaid
@@ -35,10 +36,13 @@ class Nearest:
         1 is the same direction, 0 no more alike than two pictures by chance.
     votes : Series
         Share of the similarity that speaks for each location, largest first.
+    said : list of str
+        How the labels were read.
     """
 
     table: pd.DataFrame
     votes: pd.Series
+    said: list[str]
 
 
 def nearest(options: NearestOptions) -> Nearest:
@@ -49,7 +53,8 @@ def nearest(options: NearestOptions) -> Nearest:
     known = _comparable(options.embeddings)
     asked = known if options.query is None else _comparable(options.query)
     _check(options, known, asked)
-    targets = read_labels(options.labels).targets
+    said: list[str] = []
+    targets = read_labels(options.labels, *open_lists(options), said.append).targets
     match(options.labels, targets.index, known.index, unsaid)
     rows = known.loc[known.index.intersection(targets.index).difference([options.id])]
     groups = _groups(options.work)
@@ -71,7 +76,7 @@ def nearest(options: NearestOptions) -> Nearest:
             "group": [groups.get(sample, "") for sample in best.index],
         }
     )
-    found = Nearest(table, _votes(here, best))
+    found = Nearest(table, _votes(here, best), said)
     if options.sheet is not None:
         _draw(options, found, options.sheet)
     return found

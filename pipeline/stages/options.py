@@ -21,6 +21,7 @@ from pipeline.data.dataset_options import (
     Images,
     Jobs,
     Labels,
+    LocationOptions,
     Outputs,
     Overwrite,
     PictureLayout,
@@ -236,7 +237,8 @@ class TrainOptions(DatasetOptions):
     def settings(self) -> dict[str, object]:
         """Everything that changes the model and is not a path."""
         paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs", "name", "overwrite"}
-        return self.model_dump(exclude=paths | {"select_agreement", "select_reliability"})
+        lists = set(LocationOptions.model_fields)
+        return self.model_dump(exclude=paths | lists | {"select_agreement", "select_reliability"})
 
 
 class EvaluateOptions(Options):
@@ -312,7 +314,7 @@ class ImportancesOptions(Options):
     )
 
 
-class BaselineOptions(Options):
+class BaselineOptions(LocationOptions):
     """Options of `baseline`."""
 
     labels: Path = Field(description="csv table Id,Target: the truth.")
@@ -332,7 +334,7 @@ class FeaturesOptions(Options):
     markdown: bool = Field(False, description="Print a Markdown table.")
 
 
-class NearestOptions(PictureOptions):
+class NearestOptions(PictureOptions, LocationOptions):
     """Options of `nearest`."""
 
     id: str = Field(description="The picture to look up.")

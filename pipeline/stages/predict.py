@@ -30,8 +30,9 @@ from pipeline.core.stage import (
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.dataset_options import Scale
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
+from pipeline.data.plates import as_trained
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
@@ -139,8 +140,10 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         if measured and measured.told:
             answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
         with replacing(options.output) as temporary:
-            write = _write_kaggle if options.format == "kaggle" else _write_csv
-            write(temporary, answers, prediction.probability)
+            if options.format == "kaggle":
+                _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
+            else:
+                _write_csv(temporary, answers, prediction.probability)
         without = answers[answers["status"].isin((NO_ANSWER, SKIPPED))]
         counts = answers["status"].value_counts()
         return PredictSummary(
@@ -306,7 +309,9 @@ def _read_columns(
             f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
             "train again"
         )
-    return table[model.columns], problems
+    work = Workspace(options.work)
+    table, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
+    return table, [*problems, *unplaced]
 
 
 def _embedded(
@@ -384,7 +389,9 @@ def _write_csv(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> 
     table.to_csv(path, index_label="Id", lineterminator="\n")
 
 
-def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:
+def _write_kaggle(
+    path: Path, answers: pd.DataFrame, probability: pd.DataFrame, indices: Mapping[str, int]
+) -> None:
     """Write what the competition accepts: Id and class indices separated by spaces, a row for every Id.
 
     It has no "not sure": where nothing is chosen, the most probable location is written. Where there is
@@ -396,4 +403,4 @@ def _write_kaggle(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) 
         writer.writerow(["Id", "Predicted"])
         for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):
             named = [str(most_probable[sample])] if status == NOT_SURE else names
-            writer.writerow([sample, " ".join(map(str, sorted(map(LOCATIONS.index, named))))])
+            writer.writerow([sample, " ".join(map(str, sorted(indices[name] for name in named)))])

@@ -16,7 +16,7 @@ from pipeline.core.files import replacing, write_text
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workers import map_chunks
 from pipeline.data.layouts import CHANNELS
-from pipeline.data.locations import LOCATIONS, find_location
+from pipeline.data.locations import KAGGLE2018, LOCATIONS
 from pipeline.data.samples import COLOURS
 from pipeline.simulation.field import contact_sheet, simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
@@ -129,7 +129,7 @@ def chosen_locations(words: Sequence[str]) -> tuple[str, ...]:
     known = {"default": DEFAULT_LOCATIONS, "all": LOCATIONS}
     if len(words) == 1 and words[0].casefold() in known:
         return known[words[0].casefold()]
-    chosen = {find_location(name) for name in words}
+    chosen = {KAGGLE2018.find(name) for name in words}
     if len(chosen) < 2:
         raise PipelineError(f"locations '{', '.join(words)}': give at least two, or 'default' or 'all'")
     return tuple(name for name in LOCATIONS if name in chosen)

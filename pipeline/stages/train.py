@@ -25,7 +25,7 @@ from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import FEATURES, Dataset, read_dataset, uses_features
 from pipeline.data.label_filters import deletions, read_filters
-from pipeline.data.locations import TOP_TWO
+from pipeline.data.locations import TOP_TWO, list_inputs, of_card, open_list
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
@@ -85,7 +85,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
                 files[f"card of {path.name}"] = card_path(path)
         settings = {f"option {name}": str(value) for name, value in options.settings.items()}
         method = {"the method of training": str(VERSION)}
-        return file_inputs(files) | settings | method
+        return file_inputs(files) | list_inputs(options) | settings | method
 
     def outputs(self, options: TrainOptions) -> tuple[Path, ...]:
         """Return the model and what scores are made from."""
@@ -107,6 +107,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
         asked = json.loads(json.dumps(options.settings, default=str))
         before = {name: value for name, value in card["options"].items() if name in asked}
         others = [f"{name} {value}" for name, value in before.items() if asked[name] != value]
+        known = of_card(card)
+        if known.names != open_list(options.locations).names:
+            others.append(f"the locations of {known.name}")
         if set(card["blocks"]) != _blocks(options):
             others.append(f"the tables {', '.join(card['blocks'])}")
         if others and not options.overwrite:
@@ -314,7 +317,13 @@ def _card(options: TrainOptions, data: Dataset, work: Workspace) -> dict[str, An
         "blocks": {name: table.shape[1] for name, table in data.blocks.items()},
         "options": options.settings,
         "normalisation": None if options.normalisation is None else options.normalisation.model_dump(),
-        "labels": {"file": options.labels.name, "sha256": file_digest(options.labels)},
+        "location_list": data.locations.as_card(),
+        "labels": {
+            "file": options.labels.name,
+            "sha256": file_digest(options.labels),
+            "written_in": data.labels.written.name,
+            "without_counterpart": data.labels.lost,
+        },
         "extraction": _extraction(work) if FEATURES in data.blocks else None,
         "versions": {name: version(name) for name in CARD_VERSIONS} | {"python": platform.python_version()},
     }

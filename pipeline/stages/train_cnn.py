@@ -16,6 +16,8 @@ from pipeline.core.weights import card_path
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
+from pipeline.data.dataset_options import FoldOptions
+from pipeline.data.locations import list_inputs
 from pipeline.data.samples import Sample, fingerprints, samples_of
 from pipeline.networks.architectures import CnnHyperparameters, architecture
 from pipeline.networks.inference import block_name, embed_pictures
@@ -68,6 +70,8 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         _check(options)
         work = Workspace(options.work)
         files = {"labels": options.labels, "groups": options.groups or work.samples}
+        if options.folds_by:
+            files["plates"] = work.samples
         for path in files.values():
             if not path.is_file():
                 raise PipelineError(f"{path}: no such file; check the path, and that extract has run")
@@ -78,6 +82,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
             "extracted pictures": text_digest(sorted(read_features(work).index)),
             "version of networks": str(VERSION),
             **option_inputs(options, "folds", "folds_by", *CnnHyperparameters.model_fields),
+            **list_inputs(options),
         }
 
     def outputs(self, options: TrainCnnOptions) -> tuple[Path, ...]:
@@ -119,8 +124,8 @@ def _check(options: TrainCnnOptions) -> None:
 
 def _read(options: TrainCnnOptions, progress: Progress) -> Dataset:
     """Read labels and folds as `train` does."""
-    names = ("work", "labels", "groups", "folds", "folds_by", "seed")
-    return read_dataset(TrainOptions(**{name: getattr(options, name) for name in names}), progress.note)
+    asked = options.model_dump(include=set(FoldOptions.model_fields))
+    return read_dataset(TrainOptions.model_validate(asked), progress.note)
 
 
 def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -> TrainingRun:

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.data.labels import read_labels
-from pipeline.data.locations import LOCATIONS, find_location
+from pipeline.data.locations import KAGGLE2018, LOCATIONS
 
 
 def write(path, *rows, header="Id,Target"):
@@ -26,9 +26,8 @@ def test_targets_become_a_table_of_locations(tmp_path):
         ("x,28", "'28' is not one of 0-27"),
         ("x,-1", "'-1'"),
         ("x,0 two", "'two'"),
-        ("x,", "no label"),
         ("x,1.5", "'1.5'"),
-        ("x,cytosoll", "'cytosoll' is not one of 0-27; Cytosol"),
+        ("x,cytosoll", "'cytosoll' is not one of 0-27 of kaggle2018; Cytosol"),
     ],
 )
 def test_a_wrong_label_is_a_problem_of_its_row(tmp_path, row, reason):
@@ -57,10 +56,10 @@ def test_an_unusable_table_is_one_clear_error(tmp_path):
 
 
 def test_a_location_is_found_by_name_in_any_case_or_by_index():
-    assert find_location("golgi APPARATUS") == "Golgi apparatus"
-    assert find_location("25") == "Cytosol"
+    assert KAGGLE2018.find("golgi APPARATUS") == "Golgi apparatus"
+    assert KAGGLE2018.find("25") == "Cytosol"
     with pytest.raises(PipelineError, match="unknown location 'nucleolus'; known: Nucleoplasm, "):
-        find_location("nucleolus")
+        KAGGLE2018.find("nucleolus")
 
 
 def test_the_real_label_table_has_the_published_counts(real):

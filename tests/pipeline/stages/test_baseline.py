@@ -64,7 +64,7 @@ def test_agreement_is_1_where_all_say_the_same_and_undefined_where_nobody_answer
 def test_answers_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
     bad = ANSWERS + "z,Bob,1\nd,Bob,99\na,Ann,3\n"
     reasons = [problem.reason for problem in baseline(write(tmp_path, answers=bad)).problems]
-    assert reasons == ["no label", "label '99' is not one of 0-27", "answered twice by Ann"]
+    assert reasons == ["no label", "label '99' is not one of 0-27 of kaggle2018", "answered twice by Ann"]
 
 
 def test_tables_without_answers_are_refused(tmp_path: Path) -> None:
