@@ -23,6 +23,7 @@ from pipeline.commands.importances import importances
 from pipeline.commands.looking import baseline, nearest, overlay, status
 from pipeline.commands.main_job import extract, predict, train
 from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
+from pipeline.commands.plates import normalise
 from pipeline.core.errors import PipelineError
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ PANELS = {
     "Getting started": (demo, simulate, download),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
+    "Plates and conditions": (normalise,),
     "Your own networks": (train_cnn, train_segmenter),
 }
 for panel, commands in PANELS.items():

@@ -206,7 +206,7 @@ class DatasetOptions(FoldOptions):
     )
     normalise_method: Annotated[Method, Shown(panel=PLATES)] = "robust-z"
     controls: Annotated[Controls, Shown(panel=PLATES)] = None
-    minimum: Annotated[Minimum, Shown(panel=PLATES)] = 6
+    normalise_minimum: Annotated[Minimum, Shown(panel=PLATES)] = 6
     accept_leak: bool = Field(
         False,
         description="Stack embeddings although their networks saw these pictures in training; marks scores.",
@@ -237,7 +237,7 @@ class DatasetOptions(FoldOptions):
         """How features are normalised, if they are."""
         if self.normalise_by is None:
             return None
-        how = {"method": self.normalise_method, "controls": self.controls, "minimum": self.minimum}
+        how = {"method": self.normalise_method, "controls": self.controls, "minimum": self.normalise_minimum}
         return Normalisation(by=self.normalise_by, **how)
 
     @property

@@ -46,7 +46,9 @@ def read_metadata(work: Workspace, columns: Iterable[str], model: str = "") -> p
     for name in columns:
         if name not in known:
             needs = f"{model} was trained with features by '{name}': " if model else ""
-            raise PipelineError(f"{needs}{unknown('column', name, known)}; add it to the table for --samples")
+            raise PipelineError(
+                f"{needs}{unknown('column', name, known)}; add it to --samples and extract again"
+            )
     return table[list(dict.fromkeys(columns))].fillna("")
 
 
@@ -79,7 +81,7 @@ def normalised(
     placed = plates.ne("").to_numpy()
     found = within_plates(table[placed], plates[placed], reference[placed], how.minimum)
     what = f"controls ({how.controls})" if column else "pictures"
-    remedy = f"give more {what} of it" + ("" if model else ", or a lower --minimum")
+    remedy = f"give more {what} of it" + ("" if model else ", or lower the minimum")
     problems = unmatched(table.index[~placed], "samples", f"no {how.by}", "fill it in and extract again")
     for plate, count in found.few.items():
         reason = f"{how.by} '{plate}' has {count} {what} to normalise by; {how.minimum} are needed"

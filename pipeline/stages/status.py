@@ -15,6 +15,7 @@ from pipeline.stages.embed import Embed
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances
+from pipeline.stages.normalise import Normalise
 from pipeline.stages.predict import Predict
 from pipeline.stages.train import Train
 from pipeline.stages.train_cnn import TrainCnn
@@ -23,6 +24,7 @@ State = Literal["done", "stale", "missing"]
 
 STAGES: tuple[Stage[Any, Any], ...] = (
     Extract(),
+    Normalise(),
     TrainCnn(),
     Embed(),
     Train(),
