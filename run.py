@@ -13,17 +13,19 @@ if __name__ == "__main__":
 import typer
 from typer.exceptions import TyperException
 
+from pipeline.commands.batches import normalise
 from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
 from pipeline.commands.download import download
 from pipeline.commands.evaluate import evaluate
+from pipeline.commands.exports import export
 from pipeline.commands.features import features
+from pipeline.commands.import_samples import import_
 from pipeline.commands.importances import importances
 from pipeline.commands.looking import baseline, nearest, overlay, status
 from pipeline.commands.main_job import extract, predict, train
 from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
-from pipeline.commands.plates import normalise
 from pipeline.core.errors import PipelineError
 
 app = typer.Typer(
@@ -43,15 +45,18 @@ app = typer.Typer(
 )
 
 PANELS = {
-    "Getting started": (demo, simulate, download),
+    "Getting started": (demo, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
     "Plates and conditions": (normalise,),
+    "For other programs": (export,),
     "Your own networks": (train_cnn, train_segmenter),
 }
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(command.__name__.replace("_", "-"), cls=Command, rich_help_panel=panel)(command)
+        app.command(command.__name__.strip("_").replace("_", "-"), cls=Command, rich_help_panel=panel)(
+            command
+        )
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ def download(options: DownloadOptions) -> None:
     if options.dry_run:
         done = estimate(options, RichProgress())
         about = f"about {_bytes(done.size)}" if done.size else "of unknown size"
-        say(f"Would fetch {counted(done.files, 'file')} of {counted(done.pictures, 'picture')}, {about}")
+        say(f"Would fetch {counted(done.pictures, 'picture')} in four colours, {about}")
     else:
         done = execute(Download(), options, RichProgress())
-        what = f"{counted(done.pictures, 'picture')}, {counted(done.files, 'file')}, {_bytes(done.size)}"
+        what = f"{counted(done.pictures, 'picture')} in four colours, {_bytes(done.size)}"
         if done.fresh:
             written(options.out / "images", f"{what}; beside it samples.csv, labels.csv")
         else:

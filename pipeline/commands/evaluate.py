@@ -50,7 +50,7 @@ def evaluate(options: EvaluateOptions) -> None:
         say("The two-location model")
         _print(scores.top_two, TOP_TWO)
     if scores.of_parents is not None:
-        say("Parents, shown where any of their trained locations is")
+        say("\nParents, shown where any of their trained locations is")
         _print(scores.of_parents, PARENTS)
     say()
     for name, score in scores.totals.items():

@@ -1,13 +1,15 @@
 """Options that many commands share, and those that say what a data set is made of. Imports nothing heavy."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
-from pipeline.data.layouts import GivenLayout
+from pipeline.data.layouts import FileChannel, GivenLayout, Layout, parse_channels, with_given
+from pipeline.formats.sources import Projection
 
 LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
@@ -162,6 +164,27 @@ class PictureOptions(Options):
     images: Path | None = Field(None, description="Folder of pictures.")
     samples: Samples = None
     layout: PictureLayout = None
+    channels: Annotated[
+        Mapping[str, FileChannel], BeforeValidator(parse_channels), Shown(flag="--channel")
+    ] = Field(
+        default_factory=dict,
+        description="CHANNEL=NAME, such as protein=GFP or nucleus=0: what files call a channel, by name or "
+        "index; repeatable.",
+    )
+    projection: Projection | None = Field(None, description="What becomes of z-stacks; recorded.")
+    pixel_size: float | None = Field(
+        None, gt=0, description="Micrometres per pixel of pictures that state none."
+    )
+
+    @property
+    def layout_in_use(self) -> Layout:
+        """The layout, with what is given beside it."""
+        return with_given(
+            self.layout,
+            channels={**(self.layout.channels if self.layout else {}), **self.channels},
+            projection=self.projection,
+            pixel_size_um=self.pixel_size,
+        )
 
 
 class FoldOptions(LocationOptions):

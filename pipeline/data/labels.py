@@ -130,6 +130,8 @@ def read_labels(
     wrong = []
     for sample, target in table.loc[~repeated, ["Id", "Target"]].itertuples(index=False):
         wrong += _parsed(path, sample, target, rows, locations, spelt)
+    if written is None and len(wrong) >= max(2, len(table) / 100):
+        _check_list(path, table["Target"], locations, wrong)
     several = table["Id"][table["Target"].str.contains(r"[^\w.]") & ~repeated]
     if not any(target.columns for target in rows.values()) or (
         len(several) > 1 and not several.isin(rows).any()
@@ -148,6 +150,17 @@ def read_labels(
     return Labels(_table(rows, locations), problems + wrong, spelt, dict(lost))
 
 
+def _check_list(path: Path, cells: pd.Series, locations: LocationList, wrong: list[Problem]) -> None:
+    """Refuse labels of another list that ships, whose smaller numbers would be taken for other locations."""
+    for known in map(open_list, READY_LISTS):
+        if all(known.row(word) for text in dict.fromkeys(cells) for word in _words(text, known)):
+            raise PipelineError(
+                f"{path}: {len(wrong)} of {counted(len(cells), 'row')} are not of {locations.name} "
+                f"('{wrong[0].sample}': {wrong[0].reason}), but all are of {known.name}; give --labels-as "
+                f"{known.name}, or --locations {known.name} to tell its {len(known.names)} apart"
+            )
+
+
 def _without_counterpart(path: Path, rows: dict[str, Target], locations: LocationList) -> list[Problem]:
     """Take the rows out of whose labels none is left, and list them."""
     empty = {sample: row.lost for sample, row in rows.items() if row.lost and not row.columns}
@@ -158,7 +171,7 @@ def _without_counterpart(path: Path, rows: dict[str, Target], locations: Locatio
             sample,
             path.name,
             f"no label has a counterpart in {locations.name}: {', '.join(sorted(lost))}",
-            "give a list with --locations that has it, or leave the picture out",
+            "give --locations a list with a row of that name (merge_into none: no location), or leave it out",
         )
         for sample, lost in empty.items()
     ]

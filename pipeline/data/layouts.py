@@ -13,6 +13,9 @@ from pipeline.formats.sources import Projection, Reading
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
 
+COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
+"""The Human Protein Atlas' colour, and file ending, of each channel."""
+
 FileChannel = str | int
 """A channel as files call it: a name or a colour, or an index from 0."""
 
@@ -22,6 +25,9 @@ class Layout(BaseModel):
 
     Attributes
     ----------
+    files : str or None
+        How files are named: a preset, or a regular expression over their paths below the folder of pictures
+        with named groups (Id, channel, z, time, well, ...).
     channels : mapping of str to str or int
         Channel of `CHANNELS` to what files call it.
     projection : str or None
@@ -34,6 +40,7 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    files: str | None = None
     channels: Mapping[str, FileChannel] = Field(default_factory=dict)
     projection: Projection | None = None
     range: tuple[float, float] | None = None
@@ -66,6 +73,39 @@ def read_layout(path: Path) -> Layout:
         where = ".".join(map(str, first["loc"]))
         known = ", ".join(Layout.model_fields)
         raise PipelineError(f"{path}: {where}: {first['msg']}; a layout has: {known}") from error
+
+
+def with_given(layout: Layout | None, **given: object) -> Layout:
+    """Return a layout in which what is given on the command line replaces what it says; None is not given.
+
+    Raises
+    ------
+    PipelineError
+        If the values are none that a layout can have.
+    """
+    said = {name: value for name, value in given.items() if value not in (None, {}, "")}
+    try:
+        return Layout.model_validate((layout or Layout()).model_dump() | said)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise PipelineError(f"{first['loc'][0]} {first['input']}: {first['msg']}") from error
+
+
+def parse_channels(given: object) -> object:
+    """Read ``protein=GFP`` texts into a mapping; a number is an index.
+
+    Raises
+    ------
+    PipelineError
+        If a text names no channel, or not what files call it.
+    """
+    if not isinstance(given, list | tuple):
+        return given
+    pairs = [[part.strip() for part in str(text).partition("=")[::2]] for text in given]
+    for text, (ours, theirs) in zip(given, pairs, strict=True):
+        if not ours or not theirs:
+            raise PipelineError(f"--channel {text}: give CHANNEL=NAME, such as protein=GFP or nucleus=0")
+    return {ours: int(theirs) if theirs.isdecimal() else theirs for ours, theirs in pairs}
 
 
 def _as_layout(given: object) -> object:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
-from pipeline.data.layouts import CHANNELS
-from pipeline.data.samples import COLOURS, MAKE_DO, Sample
+from pipeline.data.layouts import CHANNELS, COLOURS
+from pipeline.data.samples import MAKE_DO, Sample
 from pipeline.formats.picture_files import read_plane
 from pipeline.formats.pixel_sizes import Sides, agreed_size
 

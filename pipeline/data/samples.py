@@ -3,8 +3,7 @@
 import functools
 import math
 import os
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,35 +14,18 @@ from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.layouts import CHANNELS, Layout
+from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, metadata_name
+from pipeline.data.layouts import CHANNELS, COLOURS, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
 from pipeline.formats.pixel_sizes import check_plausible
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
-COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
-"""The Human Protein Atlas' colour, and file ending, of each channel."""
-
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
-"""File types that are read, in any case."""
-
 READING = 1
 """Raise it when the same files are read as another picture than before."""
 
-METADATA = "Metadata_"
-"""How the names of columns begin that say what a picture is of, and are no features."""
-
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
-
-_UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
-_CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
-_COLOUR = f"(?:{'|'.join(COLOURS.values())})"
-_NAME = re.compile(
-    rf"(?P<id>.+)_(?P<colour>{_COLOUR})(?:\.ome)?(?:{'|'.join(map(re.escape, SUFFIXES))})", re.IGNORECASE
-)
-_OTHER_COLOURS = re.compile(rf"(?:_{_COLOUR})+$", re.IGNORECASE)
-"""How ids end that are taken from names like ``<Id>_blue_red_green.jpg``: pictures of several stains."""
 
 MAKE_DO = (
     "add the file or leave the sample out; for a stain that was never taken, save a black picture of the "
@@ -153,7 +135,7 @@ def samples_of(options: PictureOptions) -> tuple[list[Sample], list[Problem]]:
     """
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")
-    return find_samples(options.images, options.samples, options.layout or Layout())
+    return find_samples(options.images, options.samples, options.layout_in_use)
 
 
 def find_samples(
@@ -179,7 +161,8 @@ def find_samples(
     """
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
-    samples, problems = _from_folder(images) if table is None else _from_table(images, table)
+    layout = layout or Layout()
+    samples, problems = _from_folder(images, layout) if table is None else _from_table(images, table)
     outside = _outside(images, samples)
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
@@ -191,48 +174,25 @@ def find_samples(
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         raise PipelineError(f"no usable sample in {where}{first}{meant}")
     ordered = sorted(samples, key=lambda sample: sample.id)
-    reading = (layout or Layout()).reading
-    return [replace(sample, folder=images, reading=reading) for sample in ordered], problems
+    return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems
 
 
-def _from_folder(images: Path) -> tuple[list[Sample], list[Problem]]:
-    files: dict[str, dict[str, Path]] = defaultdict(dict)
-    problems = []
-    with os.scandir(images) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    for name in names:
-        path = images / name
-        match = _NAME.fullmatch(name)
-        if match is None:
-            continue
-        if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
-            problems.append(Problem(shown, shown, "its name is not UTF-8", "rename the file"))
-            continue
-        channel = _CHANNEL_OF[match["colour"].lower()]
-        if channel in files[match["id"]]:
-            other = files[match["id"]][channel].name
-            problems.append(
-                Problem(match["id"], name, f"second {channel} picture beside {other}", "keep one")
-            )
-        else:
-            files[match["id"]][channel] = path
-    ambiguous = {problem.sample for problem in problems}
+def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
+    discovered, problems = discover(images, layout)
     samples = []
-    for sample_id, channels in files.items():
-        others = _OTHER_COLOURS.search(sample_id)
-        if others and len(channels) <= others[0].count("_"):
-            continue
-        problem = _check(sample_id, images, channels)
+    for sample_id, found in discovered.items():
+        problem = _check(sample_id, images, found.sources)
         if problem:
             problems.append(problem)
-        elif sample_id not in ambiguous:
-            samples.append(Sample(sample_id, tuple(Source((channels[name],)) for name in CHANNELS)))
+        else:
+            sources = tuple(found.sources[channel] for channel in CHANNELS)
+            samples.append(Sample(sample_id, sources, metadata=tuple(sorted(found.metadata.items()))))
     return samples, problems
 
 
-def _check(sample_id: str, images: Path, channels: Mapping[str, Path]) -> Problem | None:
+def _check(sample_id: str, images: Path, channels: Mapping[str, Source]) -> Problem | None:
     if not is_safe_id(sample_id):
-        return Problem(sample_id, next(iter(channels.values())).name, *_UNSAFE)
+        return Problem(sample_id, next(iter(channels.values())).path.name, *UNSAFE)
     missing = [channel for channel in CHANNELS if channel not in channels]
     if missing:
         names = ", ".join(f"{sample_id}_{COLOURS[channel]}.png" for channel in missing)
@@ -290,17 +250,10 @@ def _further(path: Path, found: Iterable[str]) -> dict[str, str]:
             raise PipelineError(
                 f"{path}: column '{alike[0]}' would not be read; call it '{option}', or otherwise"
             )
-    kept = {name: _metadata_name(name) for name in names}
+    kept = {name: metadata_name(name) for name in names}
     if len(set(kept.values())) < len(kept):
         raise PipelineError(f"{path}: two columns would be '{_twice(kept.values())}'; rename one of them")
     return kept
-
-
-def _metadata_name(column: str) -> str:
-    """Return the name that a further column is kept under: ``Metadata_Plate`` of "plate", for example."""
-    bare = re.sub(r"(?i)^metadata[_ ]+", "", column)
-    words = re.sub(r"\W+", "_", bare).strip("_") or "Column"
-    return f"{METADATA}{words[0].upper()}{words[1:]}"
 
 
 def _twice(names: Iterable[str]) -> str:
@@ -323,8 +276,8 @@ def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
 def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> Sample:
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
-        raise ValueError("; ".join(_UNSAFE))
-    paths = tuple(_inside(images, row[columns[channel]]) for channel in CHANNELS)
+        raise ValueError("; ".join(UNSAFE))
+    paths = tuple(inside(images, row[columns[channel]]) for channel in CHANNELS)
     if twice := [path.name for path in paths if paths.count(path) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
@@ -333,7 +286,7 @@ def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) 
     return Sample(sample_id, sources, size, None if group in MISSING else group)
 
 
-def _inside(images: Path, name: str) -> Path:
+def inside(images: Path, name: str) -> Path:
     """Return the path of a file in the folder of pictures; backslashes, as in Windows, are slashes."""
     relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import UnreadableError, check_bytes, file_digest, sync
+from pipeline.core.files import UnreadableError, check_bytes, file_digest
 
 if TYPE_CHECKING:
     import requests
@@ -18,7 +18,7 @@ AGENT = "protein-locations/1.0 (research; one request at a time)"
 
 _BUSY = (429, 500, 502, 503, 504)
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
-_LINE = re.compile(r"(\S+) ([0-9a-f]{64})")
+_LINE = re.compile(r"^(\S+) ([0-9a-f]{64})$", re.MULTILINE)
 
 
 class NotServedError(Exception):
@@ -30,17 +30,10 @@ class NotServedError(Exception):
 
 
 class Fetcher:
-    """Fetch files into a folder, and remember their digests in its `REGISTRY`.
+    """Fetch files into a folder, and keep their digests in its `REGISTRY`.
 
-    A file that is there is not fetched again; one that was put there by hand counts. One that differs from
-    its digest is replaced.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it is not there.
-    pause : float
-        Seconds between two requests.
+    A file that is there is not fetched again; one that was put there by hand counts. One that is not what its
+    digest says is replaced.
 
     Raises
     ------
@@ -49,15 +42,15 @@ class Fetcher:
     """
 
     def __init__(self, folder: Path, pause: float) -> None:
-        self.folder, self.pause = folder, pause
+        self._folder, self._pause, self._last = folder, pause, -pause
         self._session = _session()
-        self._known = _read_registry(folder / REGISTRY)
-        self._last = -pause
-        for name in ("images", "tables"):
-            for left in (folder / name).glob("tmp????????"):  # as pooch names what a kill leaves
-                left.unlink()
+        registry = folder / REGISTRY
+        text = registry.read_text(encoding="utf-8", errors="replace") if registry.is_file() else ""
+        self._known = {match[1]: match[2] for match in _LINE.finditer(text)}
+        for left in folder.glob("*/tmp????????"):  # as pooch names what a kill leaves
+            left.unlink()
 
-    def get(self, url: str, name: str, begins: bytes) -> Path:
+    def get(self, url: str, name: str, *begins: bytes) -> Path:
         """Return the path of a file, fetched if need be.
 
         Parameters
@@ -65,8 +58,8 @@ class Fetcher:
         url : str
         name : str
             Its path in the folder.
-        begins : bytes
-            First bytes of every file of its type, so that no page of a portal takes its place.
+        *begins : bytes
+            How files of its type begin, so that no page of a portal takes its place.
 
         Raises
         ------
@@ -76,22 +69,31 @@ class Fetcher:
             If the server cannot be reached, or gives another file than the first time.
         """
         import pooch
-        from requests import RequestException
+        from requests import ConnectionError, RequestException, Timeout  # noqa: A004 - the library's name
 
         pooch.get_logger().setLevel("ERROR")
-        one = pooch.create(
-            self.folder, "", registry={name: self._known.get(name)}, urls={name: url}, retry_if_failed=2
-        )
+        known = {name: self._known.get(name)}
+        files = pooch.create(self._folder, "", registry=known, urls={name: url}, retry_if_failed=1)
         try:
-            path = Path(one.fetch(name, downloader=lambda _, file, __: self._download(url, file, begins)))
+            path = Path(files.fetch(name, downloader=lambda _, file, __: self._download(url, file, begins)))
         except RequestException as error:
-            raise NotServedError(f"the connection broke ({_why(error)})", passing=True) from error
+            if not isinstance(error, ConnectionError | Timeout):
+                raise NotServedError(f"the connection broke ({_why(error)})", passing=True) from error
+            raise PipelineError(
+                f"{url}: cannot be reached ({_why(error)}); run again when it can: what was fetched is kept; "
+                f"or fetch it on another machine and save it as {self._folder / name}"
+            ) from error
         except ValueError as error:
             raise PipelineError(
                 f"{url}: is another file than when it was first fetched; to take it, remove the line of "
-                f"{name} from {self.folder / REGISTRY}"
+                f"{name} from {self._folder / REGISTRY}"
             ) from error
-        self._remember(name, path)
+        if name not in self._known:
+            self._known[name] = file_digest(path)
+            with (self._folder / REGISTRY).open("a", encoding="utf-8") as stream:
+                stream.write(
+                    f"\n{name} {self._known[name]}"
+                )  # the line before may have been cut off by a kill
         return path
 
     def size(self, url: str) -> int | None:
@@ -106,55 +108,35 @@ class Fetcher:
         length = answer.headers.get("Content-Length", "")
         return int(length) if answer.ok and length.isdecimal() else None
 
-    def _download(self, url: str, file: str, begins: bytes) -> None:
-        """Write a file; what goes wrong on the way is tried again by pooch, what a server says is not."""
-        from requests import ConnectionError, Timeout  # noqa: A004 - as the library calls it
-
+    def _download(self, url: str, file: str, begins: tuple[bytes, ...]) -> None:
+        """Write a file; a connection that breaks is tried again by pooch, what a server says is not."""
         self._wait()
-        try:
-            with self._session.get(url, stream=True, timeout=_TIMEOUT) as answer:
-                if not answer.ok:
-                    raise NotServedError(
-                        f"the server says {answer.status_code} {answer.reason}",
-                        passing=answer.status_code in _BUSY,
-                    )
-                _write(answer, Path(file))
-        except (ConnectionError, Timeout) as error:
-            raise PipelineError(unreachable(url, self.folder, _why(error))) from error
-        except UnreadableError as error:
-            raise NotServedError(error.reason) from error
-        with Path(file).open("rb") as stream:
-            found = stream.read(len(begins))
-        if found != begins:
-            raise NotServedError(f"the server gives something else (it begins with {found!r})")
+        with (
+            self._session.get(url, stream=True, timeout=_TIMEOUT) as answer,
+            Path(file).open("w+b") as stream,
+        ):
+            if not answer.ok:
+                reason = f"the server says {answer.status_code} {answer.reason}"
+                raise NotServedError(reason, passing=answer.status_code in _BUSY)
+            for piece in answer.iter_content(2**16):
+                stream.write(piece)
+                try:
+                    check_bytes(stream.tell(), "what the server sends")
+                except UnreadableError as error:
+                    raise NotServedError(error.reason) from error
+            stream.seek(0)
+            start = stream.read(8)
+        if not start.startswith(begins):
+            raise NotServedError(f"the server gives something else (it begins with {start!r})")
 
     def _wait(self) -> None:
-        time.sleep(max(0.0, self._last + self.pause - time.monotonic()))
+        time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
         self._last = time.monotonic()
-
-    def _remember(self, name: str, path: Path) -> None:
-        if name not in self._known:
-            self._known[name] = file_digest(path)
-            with (self.folder / REGISTRY).open("a", encoding="utf-8") as stream:
-                stream.write(f"{name} {self._known[name]}\n")
-
-    def finish(self) -> None:
-        """Wait until the registry is on the disk."""
-        if (self.folder / REGISTRY).is_file():
-            sync(self.folder / REGISTRY)
-
-
-def unreachable(url: str, folder: Path, why: str) -> str:
-    """Say that a server cannot be reached, and what to do without it."""
-    return (
-        f"{url}: cannot be reached ({why}); check the connection and run again, what was fetched is kept; "
-        f"where there is no internet, fetch {folder} on another machine by the same command, and copy it here"
-    )
 
 
 def _session() -> "requests.Session":
     try:
-        import pooch  # noqa: F401 - brings requests
+        import pooch  # noqa: F401 - its absence is told at once
         import requests
         from urllib3.util import Retry
     except ImportError as error:
@@ -164,38 +146,14 @@ def _session() -> "requests.Session":
     session = requests.Session()
     session.headers["User-Agent"] = AGENT
     tries = Retry(
-        connect=1, read=2, status=5, other=1, redirect=5, status_forcelist=_BUSY, backoff_factor=1,
-        allowed_methods={"GET", "HEAD"}, raise_on_status=False,
-    )  # fmt: skip
+        connect=1, read=2, status=5, status_forcelist=_BUSY, backoff_factor=1, raise_on_status=False
+    )
     for scheme in ("http://", "https://"):
         session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=tries))
     return session
 
 
-def _write(answer: "requests.Response", file: Path) -> None:
-    """Write an answer piece by piece; refuse more bytes than a file may have."""
-    written = 0
-    with file.open("wb") as stream:
-        for piece in answer.iter_content(2**16):
-            written += len(piece)
-            check_bytes(written, "what the server sends")
-            stream.write(piece)
-
-
-def _read_registry(path: Path) -> dict[str, str | None]:
-    """Read the digests by name; a line that a kill cut off does not count, and ends before the next one."""
-    if not path.is_file():
-        return {}
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if text and not text.endswith("\n"):
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write("\n")
-    found = (_LINE.fullmatch(line) for line in text.splitlines())
-    return {match[1]: match[2] for match in found if match}
-
-
 def _why(error: BaseException) -> str:
     """Return the innermost words of an error of the network."""
-    text = str(error.args[0] if error.args else error)
-    inner = re.findall(r"(?:Errno -?\d+\] |: )([A-Z][\w ]+)", text)
+    inner = re.findall(r"(?:Errno -?\d+\] |: )([A-Z][\w ]+)", str(error))
     return inner[-1].strip() if inner else type(error).__name__

@@ -13,7 +13,6 @@ from pipeline.core.files import UnreadableError, check_bytes, replacing
 
 COMPETITION = "human-protein-atlas-image-classification"
 PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
-
 TRAINING_SET = (124_288, 14_000_000_000)
 """Its files, and about how many bytes they have."""
 
@@ -22,8 +21,7 @@ LICENCE = (
     f"{PAGE}/rules: look there before you pass anything on."
 )
 
-_PICTURE = re.compile(r"(?:.*/)?([A-Za-z0-9][A-Za-z0-9-]{0,99}_(?:red|green|blue|yellow)\.png)")
-_TRAINING = re.compile(r"(?:train/)?[^/]+|train\.csv")
+_PICTURE = re.compile(r"(?:train/)?([A-Za-z0-9][A-Za-z0-9-]{0,99}_(?:red|green|blue|yellow)\.png)")
 
 
 def fetch_archive(folder: Path) -> Path:
@@ -35,91 +33,56 @@ def fetch_archive(folder: Path) -> Path:
         If there is no such program, or it fails, with its last words.
     """
     path = folder / f"{COMPETITION}.zip"
-    by_hand = f"or fetch all files at {PAGE}/data and save the archive as {path}"
     if path.is_file():
         return path
-    program = shutil.which("kaggle")
-    if program is None:
-        raise PipelineError(
-            "kaggle: no such program; run: pip install kaggle, save your API token (kaggle.com, Settings) as "
-            f"~/.kaggle/kaggle.json, accept the rules at {PAGE}/rules, and run again; {by_hand}"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    incoming = folder / "incoming"  # what kaggle left half, it goes on with
-    words = [program, "competitions", "download", "-c", COMPETITION, "-p", str(incoming)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603 - fixed words
-    fetched = incoming / path.name
-    if done.returncode or not zipfile.is_zipfile(fetched):
-        said = (done.stdout.strip().splitlines() or ["nothing"])[-1][:300]
-        raise PipelineError(
-            f"kaggle: did not give {path.name} and said: {said}; check ~/.kaggle/kaggle.json, accept the "
-            f"rules at {PAGE}/rules, and run again; {by_hand}"
-        )
-    fetched.replace(path)
-    return path
+    program, incoming = shutil.which("kaggle"), folder / "incoming"  # what is half there, kaggle goes on with
+    said = "no such program; run: pip install kaggle"
+    if program is not None:
+        words = [program, "competitions", "download", "-c", COMPETITION, "-p", str(incoming)]
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603 - fixed words
+        if not done.returncode and zipfile.is_zipfile(incoming / path.name):
+            return (incoming / path.name).replace(path)
+        said = f"gave no archive and said: {(done.stdout.strip().splitlines() or ['nothing'])[-1][:300]}"
+    raise PipelineError(
+        f"kaggle: {said}; save your API token (kaggle.com, Settings) as ~/.kaggle/kaggle.json, accept the "
+        f"rules at {PAGE}/rules, and run again; or fetch all files at {PAGE}/data and save them as {path}"
+    )
 
 
-def unpack(archive: Path, images: Path) -> Iterator[int]:
-    """Write the training pictures of the archive into a folder, and yield the bytes of each.
+@contextmanager
+def opened(archive: Path) -> Iterator[tuple[bytes, zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """Give ``train.csv``, and the archive of the training pictures with their entries.
 
-    A picture that is there with the size it has in the archive is kept. The archive may hold ``train/`` or
-    ``train.zip``.
+    That is the archive itself, with a folder ``train``, or ``train.zip`` in it.
+
+    Raises
+    ------
+    PipelineError
+        If it cannot be read.
     """
-    with _training(archive) as packed:
-        for member in packed.infolist():
-            match = _PICTURE.fullmatch(member.filename)
-            if match is None or not _TRAINING.fullmatch(member.filename):
-                continue
-            path = images / match[1]
-            if not path.is_file() or path.stat().st_size != member.file_size:
-                check_bytes(member.file_size, member.filename)
-                with replacing(path, synced=False) as temporary:
-                    temporary.write_bytes(packed.read(member))
-            yield member.file_size
-
-
-def size(archive: Path) -> tuple[int, int]:
-    """Return how many files the training set has, and their bytes."""
-    with _training(archive) as packed:
-        sizes = [
-            one.file_size
-            for one in packed.infolist()
-            if _PICTURE.fullmatch(one.filename) and _TRAINING.fullmatch(one.filename)
-        ]
-    return len(sizes), sum(sizes)
-
-
-def read_training_labels(archive: Path) -> bytes:
-    """Return the content of ``train.csv``."""
-    with _opened(archive) as packed:
-        for name in ("train.csv", "train.csv.zip"):
-            if name in packed.namelist():
-                check_bytes(packed.getinfo(name).file_size, name)
-                if name == "train.csv":
-                    return packed.read(name)
-                with packed.open(name) as stream, zipfile.ZipFile(stream) as inner:
-                    return inner.read("train.csv")
-    raise PipelineError(f"{archive}: holds no train.csv; remove it and run again")
-
-
-@contextmanager
-def _training(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open what holds the training pictures: the archive itself, or ``train.zip`` in it."""
-    with _opened(archive) as packed:
-        if "train.zip" in packed.namelist():
-            with packed.open("train.zip") as stream, zipfile.ZipFile(stream) as inner:
-                yield inner
-        else:
-            yield packed
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open an archive; what is wrong with it is one line."""
     try:
         with zipfile.ZipFile(archive) as packed:
-            yield packed
-    except (zipfile.BadZipFile, EOFError, UnreadableError) as error:
+            check_bytes(packed.getinfo("train.csv").file_size, "train.csv")
+            labels = packed.read("train.csv")
+            if "train.zip" not in packed.namelist():
+                yield labels, packed, _pictures(packed)
+                return
+            with packed.open("train.zip") as stream, zipfile.ZipFile(stream) as inner:
+                yield labels, inner, _pictures(inner)
+    except (zipfile.BadZipFile, EOFError, KeyError, UnreadableError) as error:
         raise PipelineError(
-            f"{archive}: not a readable archive ({error}); remove it and run again"
+            f"{archive}: not the competition's archive ({error}); remove it and run again"
         ) from error
+
+
+def _pictures(packed: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [one for one in packed.infolist() if _PICTURE.fullmatch(one.filename)]
+
+
+def unpack(packed: zipfile.ZipFile, picture: zipfile.ZipInfo, images: Path) -> None:
+    """Write a picture of the archive into a folder; one that is there with its size is kept."""
+    path = images / picture.filename.rpartition("/")[2]
+    if not path.is_file() or path.stat().st_size != picture.file_size:
+        check_bytes(picture.file_size, picture.filename)
+        with replacing(path, synced=False) as temporary:
+            temporary.write_bytes(packed.read(picture))

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError, check_bytes, write_text
 from pipeline.core.names import slug, unknown
-from pipeline.data.locations import LOCATIONS
+from pipeline.data.locations import KAGGLE2018
 from pipeline.data.tables import read_table
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ SUPPLEMENT = {"red": "microtubules", "green": "antibody", "blue": "nucleus"}
 
 _LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
 _ADDRESS = re.compile(
-    r"https?://\S+/(?P<antibody>\d{1,7})/"
-    r"(?P<field>(?P<plate>[A-Za-z0-9]{1,20})_(?P<well>[A-Z]\d{1,2})_(?P<site>\d{1,4})(?:_[A-Za-z0-9]{1,30})?)"
-    r"_blue_red_green\.jpg"
+    r"https?://\S+/(\d{1,7})/([A-Za-z0-9]{1,20}_[A-Z]\d{1,2}_\d{1,4}(?:_[A-Za-z0-9]{1,30})?)_blue_red_green\.jpg"
 )
 _GENE = re.compile(r"ENSG\d{11}")
+_XML = (b"<", b"\xef\xbb\xbf<", b"\x1f\x8b")
+"""How XML begins, as it is or packed: a server may pack and unpack it on the way."""
+
 _ENTRY_BYTES = 2**28
 """Bytes of XML that one gene may have."""
 
@@ -60,7 +61,7 @@ class Field:
     number : str
         Its number in addresses, such as 4109.
     name : str
-        ``<plate>_<well>_<site>``, as in the addresses; some have a further part.
+        ``<plate>_<well>_<site>``, as in addresses; some have a further part.
     cell_line : str
     genes : tuple of str
         Ensembl ids: an antibody may bind the products of several.
@@ -69,9 +70,6 @@ class Field:
     antibody: str
     number: str
     name: str
-    plate: str
-    well: str
-    site: str
     cell_line: str
     genes: tuple[str, ...]
 
@@ -80,7 +78,7 @@ class Field:
         """Id of the sample."""
         return f"{self.number}_{self.name}"
 
-    def address(self, pictures: str, colour: str) -> str:
+    def url(self, pictures: str, colour: str) -> str:
         """Return where the picture of one colour is."""
         return f"{pictures.rstrip('/')}/{self.number}/{self.name}_{colour}.jpg"
 
@@ -167,7 +165,7 @@ def read_antibodies(fetcher: "Fetcher", site: str, names: Sequence[str]) -> dict
 
 def _unpacked(fetcher: "Fetcher", site: str, name: str) -> Path:
     """Fetch a zipped table and unpack it beside the archive."""
-    url = f"{site.rstrip('/')}/download/{name}.tsv.zip"
+    url = f"{site}/download/{name}.tsv.zip"
     packed = fetcher.get(url, f"tables/{name}.tsv.zip", b"PK")
     path = packed.with_suffix("")
     try:
@@ -186,13 +184,13 @@ def read_fields(fetcher: "Fetcher", site: str, genes: Sequence[str]) -> Iterator
     """Yield, gene by gene, the fields that HPA shows of it; of all genes at once where there are many."""
     if len(genes) < WHOLE:
         for gene in genes:
-            url = f"{site.rstrip('/')}/{gene}.xml"
-            for _, fields in _entries(fetcher.get(url, f"tables/{gene}.xml", b"<")):
-                yield fields
+            url = f"{site}/{gene}.xml"
+            for found, fields in _entries(fetcher.get(url, f"tables/{gene}.xml", *_XML)):
+                yield fields if found == gene else []
         return
-    url = f"{site.rstrip('/')}/download/proteinatlas.xml.gz"
+    url = f"{site}/download/proteinatlas.xml.gz"
     wanted = set(genes)
-    for gene, fields in _entries(fetcher.get(url, "tables/proteinatlas.xml.gz", b"\x1f\x8b")):
+    for gene, fields in _entries(fetcher.get(url, "tables/proteinatlas.xml.gz", *_XML)):
         if gene in wanted:
             yield fields
 
@@ -226,10 +224,9 @@ def of_cell_lines(fields: Sequence[Field], names: Sequence[str]) -> list[Field]:
 
 def targets(field: Field, genes: dict[str, Gene]) -> tuple[list[str], list[str]]:
     """Return the locations of a field's genes that the 28 have, and the others."""
-    by_slug = {slug(name): name for name in LOCATIONS}
     listed = dict.fromkeys(name for gene in field.genes if gene in genes for name in genes[gene].locations)
-    ours = [by_slug[slug(name)] for name in listed if slug(name) in by_slug]
-    return ours, [name for name in listed if slug(name) not in by_slug]
+    rows = {name: KAGGLE2018.row(name) for name in listed}
+    return [row.name for row in rows.values() if row], [name for name, row in rows.items() if row is None]
 
 
 class _Bounded:
@@ -254,7 +251,8 @@ def _entries(path: Path) -> Iterator[tuple[str, list[Field]]]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, iterparse
 
-    opened: Any = gzip.open if path.suffix == ".gz" else Path.open
+    with path.open("rb") as start:
+        opened: Any = gzip.open if start.read(2) == _XML[-1] else Path.open
     try:
         with opened(path, "rb") as file:
             stream = _Bounded(file)
@@ -286,11 +284,8 @@ def _fields(entry: Any, gene: str) -> Iterator[Field]:
                     address = _ADDRESS.fullmatch((image.findtext("imageUrl") or "").strip())
                     if address is None or not _is_usual(image):
                         continue
-                    parts = address.groupdict()
-                    yield Field(
-                        antibody.get("id", ""), parts["antibody"], parts["field"], parts["plate"],
-                        parts["well"], parts["site"], line, (gene,),
-                    )  # fmt: skip
+                    number, name = address.groups()
+                    yield Field(antibody.get("id", ""), number, name, line, (gene,))
 
 
 def _is_usual(image: Any) -> bool:

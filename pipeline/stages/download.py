@@ -1,8 +1,8 @@
 """The stage `download`: pictures and labels of others into a folder that `extract` and `train` read."""
 
-import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,38 +12,34 @@ from pipeline.core.files import write_text
 from pipeline.core.names import counted
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
-from pipeline.data.layouts import CHANNELS
-from pipeline.data.samples import COLOURS
+from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.exchange import kaggle, protein_atlas
 from pipeline.exchange.fetching import Fetcher, NotServedError
 from pipeline.exchange.protein_atlas import Field, Gene
 from pipeline.stages.exchange_options import DownloadOptions
 
 _ASKED = ("gene", "antibody", "cell_line", "location", "everything")
-_METADATA = tuple(
-    f"Metadata_{name}" for name in ("Plate", "Well", "Site", "CellLine", "Antibody", "Gene", "GeneName")
-)
 _TRIED = 8
 """Pictures whose size is asked for to estimate that of all."""
 
 
 class DownloadSummary(Summary):
-    """What the folder holds.
+    """What the folder holds, or would hold.
 
     Attributes
     ----------
     pictures, labelled : int
         Samples of four pictures, and those with a label.
-    files, size : int
-        Files of pictures and their bytes; estimated where nothing was fetched.
+    size : int
+        Bytes of the pictures; estimated where nothing was fetched, and 0 where that cannot be.
     unnamed : dict
-        Locations of HPA's that the 28 do not have, and of how many pictures.
+        Locations of HPA's that the 28 do not have, and of how many samples.
     licence : str
+    problems : list of Problem
     """
 
     pictures: int
     labelled: int
-    files: int
     size: int
     unnamed: dict[str, int]
     licence: str
@@ -65,9 +61,8 @@ class Download(Stage[DownloadOptions, DownloadSummary]):
                 "download hpa: nothing asked for; give --gene, --antibody, --cell-line, --location or --all"
             )
         if options.source != "hpa" and asked:
-            raise PipelineError(
-                f"download {options.source}: --{asked[0].replace('_', '-')} is for hpa; leave it out"
-            )
+            flag = asked[0].replace("_", "-").replace("everything", "all")
+            raise PipelineError(f"download {options.source}: --{flag} is for hpa; leave it out")
         return option_inputs(options, "source", *_ASKED, "most", "site", "pictures")
 
     def outputs(self, options: DownloadOptions) -> tuple[Path, ...]:
@@ -80,8 +75,7 @@ class Download(Stage[DownloadOptions, DownloadSummary]):
 
     def run(self, options: DownloadOptions, progress: Progress) -> DownloadSummary:
         """Fetch what is not there yet, and write the tables."""
-        fetched = _from_kaggle if options.source == "kaggle-2018" else _from_hpa
-        done = fetched(options, progress)
+        done = (_from_hpa if options.source == "hpa" else _from_kaggle)(options, progress)
         write_text(options.out / "LICENCE.txt", done.licence + "\n")
         write_problems(Workspace(options.out).problems, self.name, done.problems)
         return done
@@ -91,41 +85,33 @@ def estimate(options: DownloadOptions, progress: Progress) -> DownloadSummary:
     """Say what would be fetched: of hpa from its lists, and the size of some pictures."""
     Download().inputs(options)
     if options.source == "kaggle-2018":
-        archive = options.out / f"{kaggle.COMPETITION}.zip"
-        files, size = kaggle.size(archive) if archive.is_file() else kaggle.TRAINING_SET
-        return _of_kaggle(files, size)
+        return _of_kaggle(*kaggle.TRAINING_SET)
     fetcher = Fetcher(options.out, options.pause)
     fields, genes = _wanted(fetcher, options, progress)
-    tried = fields[:: max(1, len(fields) // _TRIED)][:_TRIED]
-    colours = [list(COLOURS.values())[number % 4] for number in range(len(tried))]
-    sizes = [
-        fetcher.size(field.address(options.pictures, colour))
-        for field, colour in zip(tried, colours, strict=True)
-    ]
-    known = [size for size in sizes if size is not None]
-    size = round(sum(known) / len(known) * 4 * len(fields)) if known else 0
-    return _summary(fields, genes, size, [])
+    tried = fields[:: -(-len(fields) // _TRIED)]
+    urls = [one.url(options.pictures, list(COLOURS.values())[row % 4]) for row, one in enumerate(tried)]
+    sizes = [size for size in map(fetcher.size, urls) if size is not None]
+    return _of_hpa(fields, genes, round(sum(sizes) / max(1, len(sizes)) * 4 * len(fields)), [])
 
 
 def _wanted(
     fetcher: Fetcher, options: DownloadOptions, progress: Progress
 ) -> tuple[list[Field], dict[str, Gene]]:
     """Return the fields that are asked for, in the order of ids, and all genes."""
+    site = options.site.rstrip("/")
     try:
-        genes = protein_atlas.read_genes(fetcher, options.site)
+        genes = protein_atlas.read_genes(fetcher, site)
         antibodies = (
-            protein_atlas.read_antibodies(fetcher, options.site, options.antibody) if options.antibody else {}
+            protein_atlas.read_antibodies(fetcher, site, options.antibody) if options.antibody else {}
         )
         chosen = protein_atlas.choose_genes(genes, options.gene, options.location, antibodies)
         listed: list[Field] = []
         with progress.track("Reading what HPA shows of genes", len(chosen)) as advance:
-            for fields in protein_atlas.read_fields(fetcher, options.site, chosen):
+            for fields in protein_atlas.read_fields(fetcher, site, chosen):
                 listed += [one for one in fields if not antibodies or one.antibody.upper() in antibodies]
                 advance(1)
     except NotServedError as error:
-        raise PipelineError(
-            f"{options.site}: {error}; look whether the site has moved, and give its address as --site"
-        ) from error
+        raise PipelineError(f"{site}: {error}; if the site has moved, give its address as --site") from error
     fields = protein_atlas.of_cell_lines(protein_atlas.merged(listed), options.cell_line)[: options.most]
     if not fields:
         raise PipelineError(
@@ -142,43 +128,30 @@ def _from_hpa(options: DownloadOptions, progress: Progress) -> DownloadSummary:
     complete, size = [], 0
     with progress.track("Fetching pictures", 4 * len(fields)) as advance:
         for field in fields:
-            got, trouble = _fetch(fetcher, field, options.pictures)
-            problems += trouble
-            complete += [] if trouble else [field]
-            size += sum(path.stat().st_size for path in got)
+            try:
+                for colour in COLOURS.values():
+                    url = field.url(options.pictures, colour)
+                    size += fetcher.get(url, f"images/{field.id}_{colour}.jpg", b"\xff\xd8").stat().st_size
+                complete.append(field)
+            except NotServedError as error:
+                remedy = "run again later" if error.passing else "leave it out"
+                problems.append(Problem(field.id, url, str(error), remedy))
             advance(4)
-    fetcher.finish()
     if not complete:
-        first = problems[0]
-        raise PipelineError(f"{first.file}: {first.reason}; {first.remedy}")
+        raise PipelineError(f"{problems[0].file}: {problems[0].reason}; give the right address as --pictures")
     _write_hpa_tables(options.out, complete, genes)
-    return _summary(complete, genes, size, problems)
+    return _of_hpa(complete, genes, size, problems)
 
 
-def _fetch(fetcher: Fetcher, field: Field, pictures: str) -> tuple[list[Path], list[Problem]]:
-    """Fetch the four pictures of a field, or say of the first that cannot be had why."""
-    got = []
-    for colour in COLOURS.values():
-        url = field.address(pictures, colour)
-        try:
-            got.append(fetcher.get(url, f"images/{field.id}_{colour}.jpg", b"\xff\xd8"))
-        except NotServedError as error:
-            remedy = "run again later" if error.passing else "leave it out, or fetch it by hand and run again"
-            return got, [Problem(field.id, url, str(error), remedy)]
-    return got, []
-
-
-def _summary(
+def _of_hpa(
     fields: Sequence[Field], genes: dict[str, Gene], size: int, problems: list[Problem]
 ) -> DownloadSummary:
     named = [protein_atlas.targets(field, genes) for field in fields]
-    others = pd.Series([name for _, rest in named for name in rest], dtype=object).value_counts()
     return DownloadSummary(
         pictures=len(fields),
         labelled=sum(bool(ours) for ours, _ in named),
-        files=4 * len(fields),
         size=size,
-        unnamed={str(name): int(number) for name, number in others.items()},
+        unnamed=dict(Counter(name for _, others in named for name in others).most_common()),
         licence=protein_atlas.LICENCE,
         problems=problems,
     )
@@ -187,56 +160,55 @@ def _summary(
 def _write_hpa_tables(out: Path, fields: Sequence[Field], genes: dict[str, Gene]) -> None:
     samples, labels = [], []
     for field in fields:
-        of = [genes[gene] for gene in field.genes if gene in genes]
-        names = ";".join(gene.name for gene in of)
-        files = [f"{field.id}_{COLOURS[channel]}.jpg" for channel in CHANNELS]
+        of = [genes[gene] for gene in field.genes]
+        plate, well, site = field.name.split("_")[:3]
         samples.append(
-            [
-                *(
-                    field.id,
-                    *files,
-                    protein_atlas.PIXEL_UM,
-                    field.antibody,
-                    field.plate,
-                    field.well,
-                    field.site,
-                ),
-                *(field.cell_line, field.antibody, ";".join(field.genes), names),
-            ]
+            {
+                "Id": field.id,
+                **{channel: f"{field.id}_{COLOURS[channel]}.jpg" for channel in CHANNELS},
+                "pixel_size_um": protein_atlas.PIXEL_UM,
+                "group": field.antibody,
+                "Metadata_Plate": plate,
+                "Metadata_Well": well,
+                "Metadata_Site": site,
+                "Metadata_CellLine": field.cell_line,
+                "Metadata_Antibody": field.antibody,
+                "Metadata_Gene": ";".join(field.genes),
+                "Metadata_GeneName": ";".join(gene.name for gene in of),
+            }
         )
         ours, others = protein_atlas.targets(field, genes)
         if ours:
             levels = ";".join(gene.reliability for gene in of)
             labels.append([field.id, "|".join(ours), levels, of[0].id, "|".join(others)])
-    _write(out / "samples.csv", ["Id", *CHANNELS, "pixel_size_um", "group", *_METADATA], samples)
-    _write(out / "labels.csv", ["Id", "Target", "Reliability", "Gene", "Others"], labels)
+    _write(out / "samples.csv", pd.DataFrame(samples))
+    _write(
+        out / "labels.csv", pd.DataFrame(labels, columns=["Id", "Target", "Reliability", "Gene", "Others"])
+    )
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())
+def _write(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def _from_kaggle(options: DownloadOptions, progress: Progress) -> DownloadSummary:
     progress.note("kaggle fetches the archive (14 GB) unless it is there; this may take hours")
     archive = kaggle.fetch_archive(options.out)
-    files, size = kaggle.size(archive)
-    with progress.track("Unpacking pictures", files) as advance:
-        for _ in kaggle.unpack(archive, options.out / "images"):
+    with (
+        kaggle.opened(archive) as (labels, packed, pictures),
+        progress.track("Unpacking pictures", len(pictures)) as advance,
+    ):
+        for picture in pictures:
+            kaggle.unpack(packed, picture, options.out / "images")
             advance(1)
-    labels = options.out / "labels.csv"
-    write_text(labels, kaggle.read_training_labels(archive).decode("utf-8-sig"))
-    ids = pd.read_csv(labels, dtype=str)["Id"].tolist()
-    rows = [[one, *(f"{one}_{COLOURS[channel]}.png" for channel in CHANNELS)] for one in ids]
-    _write(options.out / "samples.csv", ["Id", *CHANNELS], rows)
-    return _of_kaggle(files, size)
+    table = pd.read_csv(io.BytesIO(labels), dtype=str, encoding="utf-8-sig")
+    _write(options.out / "labels.csv", table)
+    names = {channel: table["Id"] + f"_{COLOURS[channel]}.png" for channel in CHANNELS}
+    _write(options.out / "samples.csv", table[["Id"]].assign(**names))
+    return _of_kaggle(len(pictures), sum(picture.file_size for picture in pictures))
 
 
 def _of_kaggle(files: int, size: int) -> DownloadSummary:
     return DownloadSummary(
-        pictures=files // 4, labelled=files // 4, files=files, size=size,
-        unnamed={}, licence=kaggle.LICENCE, problems=[],
-    )  # fmt: skip
+        pictures=files // 4, labelled=files // 4, size=size, unnamed={}, licence=kaggle.LICENCE, problems=[]
+    )

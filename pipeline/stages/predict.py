@@ -231,7 +231,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 **asked,
                 "images": options.images,
                 "samples": options.samples,
-                "layout": options.layout,
+                "layout": options.layout_in_use,
                 "work": options.work,
                 "segmenter": trained.segmenter,
                 "families": tuple(trained.families),

@@ -15,9 +15,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, write_text
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workers import map_chunks
-from pipeline.data.layouts import CHANNELS
+from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.data.locations import KAGGLE2018, LOCATIONS
-from pipeline.data.samples import COLOURS
 from pipeline.simulation.field import contact_sheet, simulate_picture
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Protein, proteins
 from pipeline.stages.options import SimulateOptions

@@ -13,6 +13,7 @@ from pipeline.core.stage import Record, Stage, read_record, stale
 from pipeline.core.workspace import Workspace
 from pipeline.stages.embed import Embed
 from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.export import Export
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances
 from pipeline.stages.normalise import Normalise
@@ -31,6 +32,7 @@ STAGES: tuple[Stage[Any, Any], ...] = (
     Evaluate(),
     Importances(),
     Predict(),
+    Export(),
 )
 """The stages that leave a record in a work folder, in the order in which they run."""
 

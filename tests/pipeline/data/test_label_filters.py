@@ -11,6 +11,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.label_filters import agreeing, reliable
+from pipeline.data.locations import open_list
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train
@@ -167,3 +168,12 @@ def test_reliability_needs_genes(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(PipelineError, match=r"is by gene; give the pictures' genes as --genes"):
         execute(Train(), options, SilentProgress())
+
+
+def test_names_of_the_table_are_those_of_another_list_too(tables: tuple[Path, Path]) -> None:
+    """``Nucleus`` is the Nucleoplasm of the 19, ``Vesicles`` their class of many kinds of them."""
+    names = ["Nucleoplasm", "Golgi apparatus", "Vesicles and punctate cytosolic patterns"]
+    rows = [[True, False, False], [False, True, False], [True, True, True]]
+    targets = pd.DataFrame(rows, index=pd.Index(["a", "b", "c"], name="Id"), columns=names)
+    keep = reliable(*tables, targets, "Approved", locations=open_list("hpa2021"))
+    assert keep.tolist() == [[True, False, True], [False, False, True], [False, True, True]]

@@ -99,6 +99,17 @@ def test_the_list_that_names_are_of_is_found_and_told_but_numbers_are_those_aske
     assert "label 'Vesicles' is not one of 0-27 of kaggle2018" in mixed.problems[0].reason
 
 
+@pytest.mark.parametrize(
+    "locations", [HPA2021, LocationList("own", HPA2021.rows[:3])], ids=["hpa2021", "own"]
+)
+def test_numbers_of_a_longer_list_are_not_taken_for_those_of_a_shorter_one(tmp_path, locations):
+    table = labels(tmp_path, "a,0 25", "b,0 2", "c,27", *(f"d{k},1" for k in range(9)))
+    message = rf"2 of 12 rows are not of {locations.name} \('a': .*all are of kaggle2018; give --labels-as"
+    with pytest.raises(PipelineError, match=message):
+        read_labels(table, locations)
+    assert read_labels(table, locations, KAGGLE2018).targets.loc["a", "Nucleoplasm"]
+
+
 @pytest.mark.parametrize("empty", ["", " ", "NaN", "nan", "None"])
 def test_an_empty_cell_is_a_picture_that_shows_none_of_the_locations(tmp_path, empty):
     said: list[str] = []

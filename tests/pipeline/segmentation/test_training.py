@@ -213,8 +213,8 @@ def test_unknown_objects_and_file_types_are_told(tmp_path):
 
 
 def test_cells_are_read_from_four_channels_and_label_images_of_two_pages(tmp_path):
+    from pipeline.data.layouts import COLOURS
     from pipeline.data.masks import Segmentation, write_mask
-    from pipeline.data.samples import COLOURS
 
     rng = np.random.default_rng(0)
     images = {colour: rng.integers(0, 255, (20, 30)).astype(np.uint8) for colour in COLOURS.values()}

@@ -5,9 +5,9 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress
 from pipeline.core.workspace import Workspace
+from pipeline.data.layouts import COLOURS
 from pipeline.data.masks import Segmentation, write_mask
 from pipeline.data.pictures import Picture
-from pipeline.data.samples import COLOURS
 from pipeline.stages.overlay import OverlayOptions, composite, contact_sheet, draw_outlines, overlay
 
 
