@@ -41,6 +41,12 @@ def extract(options: ExtractOptions) -> None:
     if summary.problems:
         say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
         some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in summary.problems])
+    if summary.flagged:
+        say(
+            f"{len(summary.flagged):,} of {pictures} flagged, to be looked at "
+            f"(overlay --flagged draws them): {work.quality}"
+        )
+        some([f"{sample}: {flags}" for sample, flags in summary.flagged.items()])
     following(f"train --labels LABELS --work {options.work}")
     if summary.problems and options.strict:
         raise typer.Exit(1)

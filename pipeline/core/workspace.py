@@ -38,6 +38,8 @@ class Workspace:
 
     samples = _Below("samples.parquet")
     """Samples that `extract` accepted: Id, pixel size, group and size of the picture."""
+    quality = _Below("quality.parquet")
+    """One row per picture: its quality in numbers, and the flags of those that a person should look at."""
     problems = _Below("problems.csv")
     """Samples that a stage skipped, with file, reason and remedy."""
     extraction = _Below("extraction.json")

@@ -21,7 +21,10 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
+from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
+from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
+from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.feature_tables import write_measured, write_samples
@@ -55,6 +58,8 @@ class ExtractSummary(Summary):
         Pictures of which a person edited the label image.
     problems : list of Problem
         Samples that were skipped.
+    flagged : dict of str to str
+        Pictures that a person should look at, with their flags.
     told : str
         What is to be known about the scale of pictures that are measured for a model.
     """
@@ -64,6 +69,7 @@ class ExtractSummary(Summary):
     measured: int
     edited: int
     problems: list[Problem]
+    flagged: dict[str, str]
     told: str = ""
 
     def again(self) -> Self:
@@ -195,7 +201,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "scale of the training": text_digest(options.model_dump()["trained"]),
             "perceptual hash": str(HASH_VERSION),
-            "quality control": str(DOUBT_VERSION),
+            "quality control": f"{DOUBT_VERSION}, {QUALITY_VERSION}, {FLAGS_VERSION}",
             **{f"family {family}": str(version) for family, version in families.items()},
         }
 
@@ -217,7 +223,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
         """Return the tables, and how they were measured; of label images, see `flaws`."""
         work = Workspace(options.work)
-        return work.features, work.cells, work.samples, work.extraction
+        return work.features, work.cells, work.samples, work.quality, work.extraction
 
     def flaws(self, options: ExtractOptions) -> list[str]:
         """Say which label image is not the one that was measured, the first; edited ones are inputs."""
@@ -399,5 +405,6 @@ def _summary(work: Workspace, measured: int, told: str) -> ExtractSummary:
         measured=measured,
         edited=int((samples["mask"] == "edited").sum()),
         problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
+        flagged=read_flags(work),
         told=told,
     )

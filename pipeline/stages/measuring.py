@@ -22,6 +22,8 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.groups import HASH_VERSION, perceptual_hash
 from pipeline.data.masks import Segmentation, mask_origins, read_matched_mask, write_mask
+from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
+from pipeline.data.picture_quality import quality
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_control import doubt
@@ -142,8 +144,8 @@ def family_parts(work: Workspace, table: str, family: str) -> Parts:
 
 
 def hash_parts(work: Workspace) -> Parts:
-    """Parts with the perceptual hash of every picture, and what is wrong with it."""
-    return Parts(work.parts / f"hashes-v{HASH_VERSION}-doubts-v{DOUBT_VERSION}")
+    """Parts with the perceptual hash of every picture, what is wrong with it, and its quality in numbers."""
+    return Parts(work.parts / f"hashes-v{HASH_VERSION}-doubts-v{DOUBT_VERSION}-quality-v{QUALITY_VERSION}")
 
 
 def mask_key(pictures: str, made_by: str) -> str:
@@ -204,7 +206,7 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
         for family in chunk.families:
             _write_family(work, family, usable)
         if not chunk.hashed:
-            hashes = [row.keyed | {"hash": row.hash, "doubt": row.doubt} for row in usable]
+            hashes = [row.keyed | {"hash": row.hash, "doubt": row.doubt} | row.quality for row in usable]
             hash_parts(work).write(pd.DataFrame(hashes))
     if rows and not chunk.listed:
         summaries = [row.keyed | row.summary | _counts(row) for row in rows]
@@ -223,6 +225,7 @@ class _Measured:
     picture: dict[str, dict[str, float]] = field(default_factory=dict)
     hash: str = ""
     doubt: str = ""
+    quality: dict[str, np.float32] = field(default_factory=dict)
 
 
 def _measure(sample: Sample, pictures: str, mask: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
@@ -264,7 +267,7 @@ def _measure_picture(
     whole = features.measure_field(picture.pixels, pixel_size_um=size, families=families)
     numbers |= {family: numbers[family] | row for family, row in whole.items()}
     summary = _summary(picture, found.count)
-    seen = perceptual_hash(picture.pixels), doubt(picture.pixels, found)
+    seen = perceptual_hash(picture.pixels), doubt(picture.pixels, found), quality(picture, found)
     return _Measured(keyed, summary, cells, cut, numbers, *seen)
 
 

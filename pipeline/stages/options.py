@@ -374,6 +374,9 @@ class OverlayOptions(PictureOptions):
     ids: Annotated[tuple[str, ...], Shown(flag="--id")] = Field(
         (), description="Sample to draw; repeat it for more. All unless given."
     )
+    flagged: Annotated[bool, Shown(flag="--flagged")] = Field(
+        False, description="Draw only the samples that extract flagged: quality.parquet says why."
+    )
     sheet: Path | None = Field(
         None, description="Write one contact sheet here (.png), not a picture per sample."
     )

@@ -137,8 +137,12 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
         answers = answers.join(_metadata(options))
-        if measured and measured.told:
-            answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
+        if measured:
+            warned = {sample: f"flagged: {flags}" for sample, flags in measured.flagged.items()}
+            answers["reason"] = [
+                "; ".join(filter(None, [why, warned.get(sample, ""), measured.told]))
+                for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
+            ]
         with replacing(options.output) as temporary:
             if options.format == "kaggle":
                 _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
