@@ -60,6 +60,8 @@ class Workspace:
     """One row per cell: Id, label, touches_border and the features of cells."""
     features = _Below("features.parquet")
     """One row per picture: Id and its features."""
+    features_normalised = _Below("features_normalised.parquet")
+    """The same in units of the plates, for the user."""
     embeddings = _Below("embeddings")
     """Folder of embedding tables, ``<name>.parquet``."""
     models = _Below("models")

@@ -32,6 +32,7 @@ from pipeline.data.dataset import read_features
 from pipeline.data.dataset_options import Scale
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
+from pipeline.data.plates import as_trained
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
@@ -324,7 +325,9 @@ def _read_columns(
             f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
             "train again"
         )
-    return table[model.columns], problems
+    work = Workspace(options.work)
+    table, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
+    return table, [*problems, *unplaced]
 
 
 def _embedded(
