@@ -32,6 +32,7 @@ TELLING = ("Plate", "Well", "Site", "ImageNumber")
 _IMAGE = re.compile(r"(?:Image_)?(FileName|PathName|URL|Frame|Series)_(.+)")
 _COLOURED = re.compile(rf"(.+?)_?_({'|'.join(COLOURS.values())})\.\w+", re.IGNORECASE)
 _FOLDERS = ("", "train", "images", *COLOURS.values())
+_PLANES = ("Frame", "Series")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+=-]+")
 
 
@@ -69,22 +70,36 @@ def read_cellprofiler(path: Path, chosen: Mapping[str, Sequence[str]], telling: 
     further = _further(path, table[[column for column in table if column not in parts]])
     further.insert(0, "Id", _ids(path, further, telling))
     channels = _channels(path, names, chosen)
-    paths = {name: _paths(table, name, columns) for name in names}
+    paths = {name: _paths(path, table, name, columns) for name in names}
     return Listed(_per_protein(further, channels, paths), _told(channels, names))
 
 
-def _paths(table: pd.DataFrame, name: str, columns: Mapping[tuple[str, str], str]) -> "pd.Series[str]":
-    """Return the paths of one image; addresses of files are paths, others stay as they are."""
+def _paths(
+    path: Path, table: pd.DataFrame, name: str, columns: Mapping[tuple[str, str], str]
+) -> "pd.Series[str]":
+    """Return the paths of one image, with ``#<frame>`` where files hold several.
+
+    Addresses of files are paths, others stay as they are.
+    """
+    planes = {kind: [column for (_, one), column in columns.items() if one == kind] for kind in _PLANES}
+    filled = {kind: table[found].isin(["", "0"]).all(axis=None) for kind, found in planes.items()}
+    if not filled["Series"]:
+        raise PipelineError(f"{path}: a file of several series is not read; save each as a file of its own")
 
     def of(kind: str) -> "pd.Series[str]":
         column = columns.get((name, kind))
         return pd.Series("", table.index, dtype=object) if column is None else table[column]
 
     file, folder = of("FileName"), of("PathName")
-    local = of("URL").map(lambda url: unquote(urlsplit(url).path) if url.startswith("file:") else url)
-    joined = file.where(folder == "", folder + "/" + file).where(file != "", local)
-    frame = of("Frame").where(of("Series").isin(["", "0"]), "series " + of("Series"))
-    return joined + frame.map(lambda text: "" if text in ("", "0") else f"#{text}")
+    joined = file.where(folder == "", folder + "/" + file).where(file != "", of("URL").map(_local))
+    frame = of("Frame")
+    return joined if filled["Frame"] else joined + ("#" + frame).where((frame != "") & (joined != ""), "")
+
+
+def _local(url: str) -> str:
+    """Return the path that an address of a file means; other addresses stay."""
+    path = re.sub("^/(?=[A-Za-z]:)", "", unquote(urlsplit(url).path))  # of Windows
+    return path if url.startswith("file:") else url
 
 
 def _ids(path: Path, further: pd.DataFrame, telling: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The stage `import`: lists of samples of other programs become ``samples.csv`` and ``labels.csv``."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -106,6 +107,8 @@ def _read(options: ImportOptions) -> Listed:
     if options.kind == "cellmaps":
         return sample_lists.read_cellmaps(options.source)
     labels = options.labels or options.source / "train.csv"
+    if not labels.is_file():
+        raise PipelineError(f"{labels}: no such file; give the competition's train.csv as --labels")
     return sample_lists.read_kaggle(options.source, labels, open_list(_LISTS[options.kind]).names)
 
 
@@ -147,7 +150,9 @@ def _placed(row: Mapping[str, str], options: ImportOptions, twice: set[str]) -> 
     root, old = _root(options), options.was.replace("\\", "/").rstrip("/") + "/"
     placed = {}
     for channel in CHANNELS:
-        given = row[channel].replace("\\", "/")
+        text = row[channel].replace("\\", "/")
+        plane = "".join(re.findall(r"#\d+$", text))
+        given = text.removesuffix(plane)
         if not given:
             continue
         if "://" in given:
@@ -157,7 +162,7 @@ def _placed(row: Mapping[str, str], options: ImportOptions, twice: set[str]) -> 
             raise ValueError(f"'{given}' is a link that leaves {root}; copy the file there")
         if not path.is_file():
             raise ValueError(f"'{given}' is not in {root}; add the file, or give another --root or --was")
-        placed[channel] = path.relative_to(root).as_posix()
+        placed[channel] = path.relative_to(root).as_posix() + plane
     return placed
 
 

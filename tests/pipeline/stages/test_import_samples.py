@@ -100,6 +100,23 @@ def test_addresses_of_files_are_paths_and_those_of_the_net_are_not(plate, tmp_pa
     assert done.problems[0].reason == "'https://somewhere/A02_green.png' is on the net"
 
 
+def test_frames_of_a_file_are_planes_and_series_are_refused(plate, tmp_path):
+    path = plate / "load_data.csv"
+    text = (
+        "ImageNumber,FileName_DNA,Frame_DNA,Series_DNA,FileName_protein,Frame_protein,Series_protein\n"
+        "1,P 1/A01_red.png,0,0,P 1/A01_red.png,1,0\n"
+    )
+    path.write_text(text)
+    run(tmp_path, "cellprofiler", path)
+    assert samples(tmp_path).loc["1", ["nucleus", "protein"]].tolist() == [
+        "P 1/A01_red.png#0",
+        "P 1/A01_red.png#1",
+    ]
+    path.write_text(text.replace(",1,0\n", ",1,3\n"))
+    with pytest.raises(PipelineError, match="a file of several series is not read; save each as a file"):
+        run(tmp_path, "cellprofiler", path)
+
+
 def test_each_of_several_proteins_is_a_sample(plate, tmp_path):
     path = plate / "load_data.csv"
     path.write_text(load_data())
