@@ -15,7 +15,7 @@ $(VENV)/.run: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements.txt requirements_dev.txt | $(BIN)/python
+$(VENV)/.dev: $(wildcard requirements*.txt) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements_dev.txt
 	@touch $@ $(VENV)/.run
 

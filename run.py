@@ -13,11 +13,13 @@ if __name__ == "__main__":
 import typer
 from typer.exceptions import TyperException
 
+from pipeline.commands.batches import normalise
 from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
 from pipeline.commands.download import download
 from pipeline.commands.evaluate import evaluate
+from pipeline.commands.exports import export
 from pipeline.commands.features import features
 from pipeline.commands.import_samples import import_
 from pipeline.commands.importances import importances
@@ -46,6 +48,8 @@ PANELS = {
     "Getting started": (demo, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
+    "Plates and conditions": (normalise,),
+    "For other programs": (export,),
     "Your own networks": (train_cnn, train_segmenter),
 }
 for panel, commands in PANELS.items():

@@ -8,7 +8,9 @@ from pydantic import BeforeValidator, Field
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown
+from pipeline.data.dataset_options import READY_LISTS, Locations, PictureOptions, Work
 from pipeline.data.layouts import CHANNELS
+from pipeline.stages.options import Words
 
 WHICH = "Which pictures of the Human Protein Atlas (hpa); several kinds narrow the choice"
 WHERE = "Where from"
@@ -105,3 +107,30 @@ class ImportOptions(Options):
     labels: Annotated[Path | None, Shown(default="FROM/train.csv")] = Field(
         None, description="Labels of a competition, with class indices."
     )
+
+
+class ExportOptions(PictureOptions):
+    """Options of `export`."""
+
+    format: Annotated[
+        Literal["anndata", "cellprofiler", "cytotable", "omezarr", "napari"], Shown(argument="FORMAT")
+    ] = Field(description="What to write.")
+    work: Work
+    out: Path = Field(description="anndata and cytotable: the file to write; the others: the folder.")
+    per: Literal["cell", "picture"] = Field(
+        "cell", description="What a row is; of pictures, features are those of their cells summarised."
+    )
+    families: Words = Field(
+        (),
+        description="Feature families to export, separated by commas; all unless given, and for omezarr and "
+        "napari morphology and intensity.",
+    )
+    labels: Path | None = Field(None, description="csv table Id,Target: adds the column Metadata_Labels.")
+    locations: Locations = READY_LISTS[0]
+    predictions: Path | None = Field(
+        None, description="Table that `predict` wrote: adds Metadata_Predicted and Metadata_Status."
+    )
+    ids: Annotated[tuple[str, ...], Shown(flag="--id")] = Field(
+        (), description="omezarr and napari: the picture to export; repeat it for more. All unless given."
+    )
+    overwrite: bool = Field(False, description="Replace what is there and is not this export.")

@@ -13,8 +13,10 @@ from pipeline.core.stage import Record, Stage, read_record, stale
 from pipeline.core.workspace import Workspace
 from pipeline.stages.embed import Embed
 from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.export import Export
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances
+from pipeline.stages.normalise import Normalise
 from pipeline.stages.predict import Predict
 from pipeline.stages.train import Train
 from pipeline.stages.train_cnn import TrainCnn
@@ -23,12 +25,14 @@ State = Literal["done", "stale", "missing"]
 
 STAGES: tuple[Stage[Any, Any], ...] = (
     Extract(),
+    Normalise(),
     TrainCnn(),
     Embed(),
     Train(),
     Evaluate(),
     Importances(),
     Predict(),
+    Export(),
 )
 """The stages that leave a record in a work folder, in the order in which they run."""
 

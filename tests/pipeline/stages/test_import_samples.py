@@ -100,6 +100,23 @@ def test_addresses_of_files_are_paths_and_those_of_the_net_are_not(plate, tmp_pa
     assert done.problems[0].reason == "'https://somewhere/A02_green.png' is on the net"
 
 
+def test_frames_of_a_file_are_planes_and_series_are_refused(plate, tmp_path):
+    path = plate / "load_data.csv"
+    text = (
+        "ImageNumber,FileName_DNA,Frame_DNA,Series_DNA,FileName_protein,Frame_protein,Series_protein\n"
+        "1,P 1/A01_red.png,0,0,P 1/A01_red.png,1,0\n"
+    )
+    path.write_text(text)
+    run(tmp_path, "cellprofiler", path)
+    assert samples(tmp_path).loc["1", ["nucleus", "protein"]].tolist() == [
+        "P 1/A01_red.png#0",
+        "P 1/A01_red.png#1",
+    ]
+    path.write_text(text.replace(",1,0\n", ",1,3\n"))
+    with pytest.raises(PipelineError, match="a file of several series is not read; save each as a file"):
+        run(tmp_path, "cellprofiler", path)
+
+
 def test_each_of_several_proteins_is_a_sample(plate, tmp_path):
     path = plate / "load_data.csv"
     path.write_text(load_data())
@@ -112,6 +129,18 @@ def test_each_of_several_proteins_is_a_sample(plate, tmp_path):
     }
     assert set(samples(tmp_path)["microtubules"]) == {""}
     assert done.notes[0].startswith("Channels: microtubules = none; protein = OrigAGP, OrigTubulin; ")
+
+
+def test_the_example_of_cellprofilers_manual_is_read(plate, tmp_path):
+    """It has spaces between a comma and a quotation mark."""
+    path = plate / "load_data.csv"
+    path.write_text(
+        '"Image_FileName_FITC", "Image_PathName_FITC", "Metadata_Plate", "Titration_NaCl_uM"\n'
+        '"A01_green.png", "P 1", "P-12345", 750\n"A02_green.png", "P 1", "P-12346", 2750\n'
+    )
+    assert run(tmp_path, "cellprofiler", path, channel=["protein=FITC"]).samples == 2
+    row = samples(tmp_path).loc["P-12346"]
+    assert row[["protein", "Metadata_Titration_NaCl_uM"]].tolist() == ["P 1/A02_green.png", "2750"]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +161,13 @@ def test_each_of_several_proteins_is_a_sample(plate, tmp_path):
             "do not tell the rows apart; name the columns that do",
         ),
         ("FileName_", "File_", [], "no column FileName_… or URL_…"),
+        (
+            "dose µM",
+            "plate",
+            ["protein=OrigAGP"],
+            "'Metadata_Plate' and 'plate' would both be 'Metadata_Plate'",
+        ),
+        (load_data().partition("\n")[2], "", ["protein=OrigAGP"], "has no row"),
     ],
 )
 def test_what_is_not_clear_is_asked_for(plate, tmp_path, old, new, channel, message):
@@ -160,7 +196,7 @@ def test_rows_that_leave_the_root_lack_a_file_or_occur_twice_are_problems(plate,
     path.write_text("\n".join(rows))
     done = run(tmp_path, "subcell", path)
     assert samples(tmp_path).index.tolist() == ["a"]
-    assert done.notes == ["1 row that begin with #: left out"]
+    assert done.notes == ["Rows that begin with #, left out: 1"]
     reasons = {one.sample: one.reason for one in done.problems}
     assert reasons["b"] == "path '../secret.png' leaves the folder of pictures"
     assert reasons["c"] == "path '/etc/passwd.png' leaves the folder of pictures"
@@ -221,7 +257,7 @@ def test_without_a_table_the_pictures_are_all_there_is(cellmaps, tmp_path):
     done = run(tmp_path, "cellmaps", cellmaps)
     assert done.samples == 2
     assert samples(tmp_path)["microtubules"].tolist() == ["", "red/7_C5_2_red.png"]
-    assert done.notes[0].startswith("No samples.csv or samplescopy.csv")
+    assert done.notes[0].startswith("Pictures without further columns: no samples.csv or ")
 
 
 def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sample):
@@ -229,9 +265,10 @@ def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sam
         write_sample(tmp_path / "kaggle" / "train", name)
     labels = tmp_path / "kaggle" / "train.csv"
     labels.write_text("Id,Target\na,8 0\nb,16.0\nc,\n")
-    assert run(tmp_path, "kaggle-2018", tmp_path / "kaggle").labelled == 2
+    assert run(tmp_path, "kaggle-2018", tmp_path / "kaggle").labelled == 3
     found = read_labels(tmp_path / "out" / "labels.csv").targets
     assert found.columns[found.loc["a"]].tolist() == ["Nucleoplasm", "Peroxisomes"]
+    assert not found.loc["c"].any(), "it is known to be in none"
     labels.write_text("ID,Label\r\na,8|0\r\nb,16\r\nc,18\r\n")
     done = run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
     assert (done.labelled, done.notes) == (3, ["train.csv: 3 of 3 pictures have a row there"])
@@ -239,10 +276,14 @@ def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sam
     named = {name: found.columns[found.loc[name]].tolist() for name in found.index}
     assert named == {"a": ["Nucleoplasm", "Intermediate filaments"], "b": ["Cytosol"], "c": ["Negative"]}
     labels.write_text("ID,Label\na,27\n")
-    with pytest.raises(PipelineError, match="class '27' is not one of 0-18; is it of the other competition"):
+    with pytest.raises(PipelineError, match="label '27' is not one of 0-18 of hpa2021; is it of the other"):
         run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
+    shutil.copy(tmp_path / "kaggle" / "train" / "a_red.png", tmp_path / "kaggle" / "a_red.png")
+    with pytest.raises(PipelineError, match=r"a_red\.png and train/a_red\.png are one picture"):
+        run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
+    (tmp_path / "kaggle" / "a_red.png").unlink()
     labels.write_text("ID,Label\nz,1\n")
-    with pytest.raises(PipelineError, match="has none of the pictures; one is 'a', a row 'z'"):
+    with pytest.raises(PipelineError, match="has no picture; one is 'a', a row 'z'"):
         run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
 
 

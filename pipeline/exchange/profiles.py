@@ -1,0 +1,233 @@
+"""What a work folder knows of its cells or of its pictures, for other programs; read a block at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from features.naming import parse
+from pipeline.core.errors import PipelineError
+from pipeline.core.names import unknown
+from pipeline.core.stage import read_made
+from pipeline.core.workspace import Workspace
+from pipeline.data.masks import read_mask
+from pipeline.data.tables import Note, match
+from pipeline.exchange.column_names import COMPARTMENTS, is_feature, name_table
+
+Per = Literal["cell", "picture"]
+
+NUMBERS_AT_ONCE = 2**22
+"""Numbers that are in memory at a time, of whatever a table holds."""
+
+PLATE, WELL = "Metadata_Plate", "Metadata_Well"
+
+_OF_FILES = ("cells", "mask", "mask_digest", "hash")
+"""Columns of samples that say nothing to other programs."""
+
+
+class Block(NamedTuple):
+    """Some rows: what they are of, where the cells lie, and their features.
+
+    Attributes
+    ----------
+    keys : DataFrame
+        ``Metadata_*``, also ``Metadata_ImageNumber`` and, of cells, ``Metadata_ObjectNumber``.
+    places : DataFrame of float64
+        Of cells, ``<Cells, Nuclei, Cytoplasm>_Location_Center_<X, Y>`` in pixels from the middle of the first
+        one; NaN where a cell has no such part.
+    features : DataFrame of float32
+    """
+
+    keys: pd.DataFrame
+    places: pd.DataFrame
+    features: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The cells or the pictures of a work folder.
+
+    Attributes
+    ----------
+    pictures : DataFrame
+        Index ``Id``; what is known of the pictures, as ``Metadata_*``.
+    names : DataFrame
+        What the columns are called; see `name_table`.
+    """
+
+    work: Workspace
+    per: Per
+    pictures: pd.DataFrame
+    names: pd.DataFrame
+
+    @property
+    def path(self) -> Path:
+        """The table of the rows."""
+        return self.work.cells if self.per == "cell" else self.work.features
+
+    @property
+    def rows(self) -> int:
+        """Number of cells or pictures."""
+        return int(pq.read_metadata(self.path).num_rows)
+
+    def only(self, part: str, values: Sequence[str]) -> Self:
+        """Return those features whose names have one of some values in one part; see `name_table`."""
+        return replace(self, names=self.names[self.names[part].isin(values)])
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the rows in their order, as many at a time as keep the memory flat."""
+        columns = [*self._keys, *self.names["column"]]
+        centres = _Centres(self.work)
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(max(1, NUMBERS_AT_ONCE // len(columns)), columns=columns):
+                rows = batch.to_pandas()
+                values = rows[self.names["column"]].set_axis(self.names.index, axis=1).astype(np.float32)
+                keys = self.pictures.loc[rows["Id"]].reset_index(names="Metadata_Id")
+                places = pd.DataFrame(index=keys.index)
+                if self.per == "cell":
+                    keys["Metadata_ObjectNumber"] = rows["label"]
+                    keys["Metadata_TouchesBorder"] = rows["touches_border"]
+                    places = centres.of(rows)
+                yield Block(keys, places, values)
+
+    def by_picture(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Read all that is known of the cells of each picture that has any, by their labels."""
+        left = pd.DataFrame()
+        for block in self.blocks():
+            rows = pd.concat([left, pd.concat(block, axis=1)], ignore_index=True)
+            last = rows["Metadata_Id"].iloc[-1]
+            left = rows[rows["Metadata_Id"] == last]
+            yield from _parted(rows[rows["Metadata_Id"] != last])
+        yield from _parted(left)
+
+    def columns(self) -> Iterator[pd.DataFrame]:
+        """Read the features some columns at a time, all rows of them."""
+        most = max(1, NUMBERS_AT_ONCE // max(1, self.rows))
+        for start in range(0, len(self.names), most):
+            part = self.names.iloc[start : start + most]
+            yield read_made(self.path, list(part["column"])).set_axis(part.index, axis=1)
+
+    @property
+    def _keys(self) -> list[str]:
+        return ["Id", "label", "touches_border"] if self.per == "cell" else ["Id"]
+
+
+def _parted(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for sample, cells in rows.groupby("Metadata_Id", sort=False) if len(rows) else ():
+        yield str(sample), cells.set_index("Metadata_ObjectNumber")
+
+
+class _Centres:
+    """Centres of the cells of pictures, from their label images; a block may end within a picture."""
+
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+        self._last: tuple[str, pd.DataFrame] = ("", pd.DataFrame())
+
+    def of(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the centres of some cells, in their order."""
+        found = []
+        for sample, labels in rows.groupby("Id", sort=False)["label"]:
+            if sample != self._last[0]:
+                self._last = str(sample), self._read(str(sample))
+            known = self._last[1]
+            if not labels.isin(known.index).all():
+                raise PipelineError(
+                    f"{self._work.mask(str(sample))}: lacks cells that were measured; run extract again"
+                )
+            found.append(known.loc[labels])
+        return pd.concat(found, ignore_index=True) if found else self._read("")
+
+    def _read(self, sample: str) -> pd.DataFrame:
+        mask = read_mask(self._work.mask(sample))
+        outside = np.where(mask.nuclei > 0, 0, mask.cells)
+        parts = zip(COMPARTMENTS.values(), (mask.cells, mask.nuclei, outside), strict=True)
+        most = int(mask.cells.max(initial=0)) + 1
+        table = pd.DataFrame(
+            {
+                f"{name}_Location_Center_{axis}": values
+                for name, labels in parts
+                for axis, values in zip("XY", centres_of(labels, most), strict=True)
+            }
+        )
+        return table[np.bincount(mask.cells.ravel(), minlength=most) > 0]
+
+
+def centres_of(
+    labels: NDArray[np.integer[Any]], most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the column and the row of the centre of every label below `most`; NaN where there is none."""
+    flat = labels.ravel()
+    rows, columns = np.divmod(np.arange(flat.size), labels.shape[1])
+    sizes = np.bincount(flat, minlength=most)[:most].astype(float)
+    sizes[sizes == 0] = np.nan
+    return np.bincount(flat, columns, most)[:most] / sizes, np.bincount(flat, rows, most)[:most] / sizes
+
+
+def open_profiles(work: Workspace, per: Per, families: Sequence[str], pictures: pd.DataFrame) -> Profiles:
+    """Look at what a work folder holds of some families of features, of all where none is named.
+
+    Raises
+    ------
+    PipelineError
+        If a family was not measured.
+    """
+    path = work.cells if per == "cell" else work.features
+    columns = [name for name in pq.read_schema(path).names if is_feature(name)]
+    if families:
+        measured = dict.fromkeys(parse(name).family for name in columns)
+        for family in families:
+            if family not in measured:
+                raise PipelineError(f"{path}: {unknown('family', family, measured)}")
+        columns = [name for name in columns if parse(name).family in families]
+    return Profiles(work, per, pictures, name_table(columns))
+
+
+def read_pictures(work: Workspace, given: Sequence[tuple[Path, pd.DataFrame]], note: Note) -> pd.DataFrame:
+    """Read what is known of the pictures: columns ``Metadata_*`` by ``Id``.
+
+    Pictures without a plate are of the plate ``unknown``, and those without a well are each a well of their
+    own, which is said.
+
+    Parameters
+    ----------
+    work : Workspace
+    given : sequence of (Path, DataFrame)
+        Further columns of text by ``Id``, with the files that they are of.
+    note : callable
+
+    Raises
+    ------
+    PipelineError
+        If a file knows none of the pictures.
+    """
+    table = read_made(work.samples).set_index("Id").sort_index()
+    table = table.drop(columns=[name for name in _OF_FILES if name in table])
+    table = table.rename(columns=_metadata)
+    for path, texts in given:
+        match(path, texts.index, table.index, note)
+        table = table.join(texts.astype("str"))
+    numbers = pd.Series(range(1, len(table) + 1), table.index)
+    rest = table.drop(columns=[PLATE, WELL, "Metadata_ImageNumber"], errors="ignore")
+    said = [name for name in (PLATE, WELL) if name not in table]
+    if said:
+        note(
+            f"{work.samples} has no {' and no '.join(said)}: the plate is 'unknown' then, and each picture "
+            "a well of its own, by its Id; give the columns in samples.csv, and extract again"
+        )
+    plate = table.get(PLATE, pd.Series("unknown", table.index))
+    well = table.get(WELL, table.index.to_series())
+    return pd.concat(
+        [plate.rename(PLATE), well.rename(WELL), rest, numbers.rename("Metadata_ImageNumber")], axis=1
+    )
+
+
+def _metadata(name: str) -> str:
+    """Return the name of what is known of a picture; plate and well as other programs look for them."""
+    full = name if name.startswith("Metadata_") else f"Metadata_{name}"
+    return next((known for known in (PLATE, WELL) if known.casefold() == full.casefold()), full)
