@@ -14,6 +14,7 @@ from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample, samples_of
 from pipeline.stages.options import OverlayOptions
 
@@ -97,6 +98,11 @@ def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
     chosen = options.ids or tuple(name for name in known if work.mask(name).is_file())
     if not chosen:
         raise PipelineError(f"{work.masks}: holds no label image of {options.images}; run extract first")
+    if options.flagged:
+        flagged = read_flags(work)
+        chosen = tuple(name for name in chosen if name in flagged)
+        if not chosen:
+            raise PipelineError(f"{work.quality}: none of these samples is flagged; leave out --flagged")
     return [known[name] for name in chosen]
 
 
