@@ -45,7 +45,8 @@ def read_picture(sample: Sample) -> Picture:
     """Read the planes of a sample at full depth.
 
     An 8-bit value is divided by 255, a 16-bit one by 65535, so that the same scene gives the same picture at
-    either depth. The pixel size is the user's, else the one on which OME-TIFF or ImageJ TIFF files agree.
+    either depth. Uneven illumination that is known is removed. The pixel size is the user's, else the one on
+    which OME-TIFF or ImageJ TIFF files agree.
 
     Raises
     ------
@@ -67,7 +68,12 @@ def read_picture(sample: Sample) -> Picture:
         size = agreed_size(sample.pixel_size_um, dict(zip(names, sides, strict=True)))
     except UnreadableError as error:
         raise _error(sample, channels[0], error.reason, error.remedy) from error
-    return Picture(np.stack(planes), size, channels)
+    lights = dict(sample.illumination)
+    even = [
+        lights[name].removed(one) if name in lights else one
+        for name, one in zip(channels, planes, strict=True)
+    ]
+    return Picture(np.stack(even), size, channels)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -19,6 +19,7 @@ from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
+from pipeline.data.flat_fields import remove_illumination, with_flat_fields
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
@@ -26,6 +27,7 @@ from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
+from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.feature_tables import write_measured, write_samples
 from pipeline.stages.measuring import (
@@ -92,6 +94,8 @@ class Extraction(BaseModel):
         Version of every feature family.
     scale : Scale or None
         How large nuclei and cells were expected; None in models of older versions.
+    flat_field : bool
+        Whether uneven illumination was removed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +105,7 @@ class Extraction(BaseModel):
     settings: dict[str, SegmenterOption]
     families: dict[str, int]
     scale: Scale | None = None
+    flat_field: bool = False
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -200,6 +205,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             ),
             "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
             "scale of the training": text_digest(options.model_dump()["trained"]),
+            "flat-field correction": FLAT_FIELD_VERSION * options.flat_field,
             "perceptual hash": str(HASH_VERSION),
             "quality control": f"{DOUBT_VERSION}, {QUALITY_VERSION}, {FLAGS_VERSION}",
             **{f"family {family}": str(version) for family, version in families.items()},
@@ -214,6 +220,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             lost.insert(0, f"the pictures of {record.options['images']}")
         elif record.inputs.get("segmenter") != now["segmenter"]:
             lost.insert(0, "the cells")
+        elif record.inputs.get("flat-field correction", "") != now["flat-field correction"]:
+            lost.insert(0, "their illumination")
         if lost:
             raise PipelineError(
                 f"{options.work}: holds a model, and the features it was trained on would lose {lost[0]}; "
@@ -223,7 +231,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
         """Return the tables, and how they were measured; of label images, see `flaws`."""
         work = Workspace(options.work)
-        return work.features, work.cells, work.samples, work.quality, work.extraction
+        corrected = (work.flat_field,) if options.flat_field else ()
+        return work.features, work.cells, work.samples, work.quality, work.extraction, *corrected
 
     def flaws(self, options: ExtractOptions) -> list[str]:
         """Say which label image is not the one that was measured, the first; edited ones are inputs."""
@@ -307,6 +316,14 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
     samples, problems = samples_of(options)
     work = Workspace(options.work)
+    uncorrected = ""
+    if options.flat_field:
+        uncorrected = remove_illumination(
+            samples, work, options.jobs, progress, new=options.trained is not None
+        )
+    else:
+        work.flat_field.unlink(missing_ok=True)
+    samples = with_flat_fields(samples, work)
     pictures = fingerprints(samples, work)
     segmenter, scale, sizes, told = fitted_segmenter(options, samples, pictures, progress)
     settings = dict(segmenter.settings())
@@ -314,8 +331,14 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     # where networks run is a matter of this machine, not of how the pictures were measured
     asked = {name: value for name, value in options.segmenter_options.items() if name != "device"}
     extraction = Extraction(
-        segmenter=segmenter.name, options=asked | fitted, settings=settings, families=families, scale=scale
+        segmenter=segmenter.name,
+        options=asked | fitted,
+        settings=settings,
+        families=families,
+        scale=scale,
+        flat_field=options.flat_field,
     )
+    told = "; ".join(filter(None, [told, uncorrected]))
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
     return _Plan(samples, problems + refused, segmenter, extraction, sizes, told, sizes.keyed(pictures))
