@@ -123,7 +123,7 @@ class Fetcher:
                 try:
                     check_bytes(stream.tell(), "what the server sends")
                 except UnreadableError as error:
-                    raise NotServedError(error.reason) from error
+                    raise NotServedError(str(error)) from error
             stream.seek(0)
             start = stream.read(8)
         if not start.startswith(begins):

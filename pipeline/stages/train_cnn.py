@@ -71,6 +71,8 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         _check(options)
         work = Workspace(options.work)
         files = {"labels": options.labels, "groups": options.groups or work.samples}
+        if options.folds_by:
+            files["plates"] = work.samples
         for path in files.values():
             if not path.is_file():
                 raise PipelineError(f"{path}: no such file; check the path, and that extract has run")
@@ -80,7 +82,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
             "pictures": text_digest(list(fingerprints(samples, work).values())),
             "extracted pictures": text_digest(sorted(read_features(work).index)),
             "version of networks": str(VERSION),
-            **option_inputs(options, "folds", *CnnHyperparameters.model_fields),
+            **option_inputs(options, "folds", "folds_by", *CnnHyperparameters.model_fields),
             **list_inputs(options),
         }
 

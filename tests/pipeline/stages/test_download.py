@@ -1,5 +1,6 @@
 """The stage `download`: against a server on this machine with the Human Protein Atlas' layout."""
 
+import gzip
 import io
 import os
 import sys
@@ -93,6 +94,11 @@ def test_of_many_genes_one_file_is_fetched(server, tmp_path, monkeypatch):
     assert download(server, tmp_path, everything=True).pictures == 4
     assert server.asked["GET /download/proteinatlas.xml.gz"] == 1
     assert not server.asked["GET /ENSG00000134057.xml"]
+
+
+def test_xml_that_arrives_packed_is_read(server, tmp_path):
+    server.files["/ENSG00000000003.xml"] = gzip.compress(document(TSPAN6))
+    assert download(server, tmp_path, gene=["TSPAN6"]).pictures == 1
 
 
 def test_other_stains_and_other_animals_are_left_out(server, tmp_path):
@@ -205,6 +211,7 @@ def test_names_from_the_net_do_not_leave_the_folder(server, tmp_path):
             "not XML of HPA",
         ),
         ("/ENSG00000000003.xml", document(TSPAN6)[:-30], "not XML of HPA"),
+        ("/ENSG00000000003.xml", gzip.compress(document(TSPAN6))[:-30] + bytes(30), "not XML of HPA"),
         ("/download/subcellular_location.tsv.zip", zipped("other.tsv", ""), "not HPA's table"),
         ("/download/subcellular_location.tsv.zip", b"PK not a zip", "not HPA's table"),
     ],
@@ -230,7 +237,10 @@ def test_one_gene_of_endless_xml_is_not_read_to_its_end(server, tmp_path, monkey
         ({"location": ["Nucleoplasma"]}, "unknown location 'Nucleoplasma'.*did you mean Nucleoplasm"),
         ({"antibody": ["HPA1"]}, "unknown antibody 'HPA1'; known: CAB000115, HPA030741, HPA004109"),
         ({"gene": ["CCNB1"], "cell_line": ["HeLa"]}, "unknown cell line 'HeLa'; known: A-431, U-2 OS"),
-        ({"gene": ["CCNB1"], "antibody": ["HPA004109"]}, "no picture of 0 genes is all that is asked for"),
+        (
+            {"gene": ["CCNB1"], "antibody": ["HPA004109"]},
+            "no picture of 0 genes, of human cells",
+        ),
     ],
 )
 def test_what_there_is_not_is_said_with_what_there_is(server, tmp_path, choice, message):
