@@ -292,7 +292,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     )
     others = ""
     if given is not None and options.trained is not None and options.trained_masks is None:
-        others = "masks are given, the model was trained on cells found by itself"
+        others = f"masks were given, but the model was trained on cells found by {options.segmenter}"
     told = "; ".join(filter(None, [told, others, uneven]))
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
