@@ -23,9 +23,13 @@ from models.base_learners.logistic import Linear
 from models.cross_fitting import FittedLearner
 from models.hyperparameters import JOINT_KINDS
 from models.meta_learner import FittedMetaLearner, MetaLearner
+from models.normalisation import Sphering
 from models.stacking import Prediction, StackModel
 
-FORMAT = 4
+FORMAT = 5
+_READ = (4, FORMAT)
+"""Formats that are read; 4 knows no sphering."""
+
 _MANIFEST = "manifest.json"
 _SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors"}
 """Of base learners; the others are JSON."""
@@ -78,6 +82,7 @@ def save_model(model: StackModel, folder: Path, card: Mapping[str, Any]) -> None
         "sources": list(model.sources),
         "learners": [{"source": m.source, "locations": list(m.locations)} for m in model.learners],
         "meta_learners": [asdict(fitted.meta) for fitted in model.meta_learners.values()],
+        "sphered": list(model.spherings),
     }
     (folder / "model.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -115,7 +120,11 @@ def _loaded(files: Mapping[str, Path]) -> Model:
             for number, meta in enumerate(described["meta_learners"])
         }
         kept = [arrays[f"kept_{number}"] for number in range(len(described["learners"]))]
-    bare = StackModel(tuple(described["locations"]), blocks, sources, [], metas)
+        spherings = {
+            name: Sphering.of({one: arrays[f"{one}{number}"] for one in Sphering.FITTED})
+            for number, name in enumerate(described.get("sphered", ()))
+        }
+    bare = StackModel(tuple(described["locations"]), blocks, sources, [], metas, spherings)
     learners = []
     for fitted, some in zip(described["learners"], kept, strict=True):
         source, locations = fitted["source"], tuple(fitted["locations"])
@@ -137,7 +146,7 @@ def _check(folder: Path) -> dict[str, str]:
         version, digests = manifest["format"], dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a model's manifest; train the model again") from error
-    if version != FORMAT:
+    if version not in _READ:
         raise ValueError(
             f"{folder}: model format {version} is not known (this version reads {FORMAT}); train it again"
         )
@@ -168,6 +177,8 @@ def _arrays(model: StackModel) -> dict[str, Any]:
         arrays[f"bias_{number}"] = np.array([linear.bias for linear in fitted.linear])
         arrays[f"weights_{number}"] = np.stack([linear.weights for linear in fitted.linear])
         arrays[f"thresholds_{number}"] = fitted.thresholds
+    for number, sphering in enumerate(model.spherings.values()):
+        arrays |= {f"{one}{number}": getattr(sphering, one) for one in Sphering.FITTED}
     return arrays
 
 

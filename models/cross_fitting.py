@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -23,10 +23,14 @@ from threadpoolctl import threadpool_limits
 from models.base_learners import LEARNERS, BaseLearner
 from models.feature_selection import centred_ranks, class_weights, columns_by_separation
 from models.hyperparameters import JOINT_KINDS, AnyHyperparameters, Hyperparameters
+from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
+_KEPT = 16
+"""Sphered blocks that are kept in memory: those of all pairs of five folds, and more."""
+
 Source = tuple[int, str]
 """A block's number and the kind of base learner trained on it."""
 
@@ -72,7 +76,8 @@ class Block:
     """Columns that base learners of some kinds see together: features, an embedding, or networks' outputs.
 
     Table and ranks have shape (rows, columns); ranks, those of `centred_ranks`, use no labels, which is why
-    one table of them may serve all folds.
+    one table of them may serve all folds. Where there are `reference` rows, of shape (rows,), every fit
+    spheres the table by those that it learns from.
     """
 
     name: str
@@ -81,15 +86,20 @@ class Block:
     ranks: Table
     digest: str
     kinds: tuple[str, ...]
+    reference: Labels | None = None
 
     @classmethod
-    def of(cls, name: str, table: pd.DataFrame, kinds: Sequence[str] = ()) -> "Block":
+    def of(
+        cls, name: str, table: pd.DataFrame, kinds: Sequence[str] = (), reference: Labels | None = None
+    ) -> "Block":
         """Make a block of a table's columns."""
         values = np.ascontiguousarray(table.to_numpy(dtype=np.float32))
         digest = hashlib.sha256(json.dumps([name, *table.columns]).encode())
         digest.update(values.data)
+        if reference is not None:
+            digest.update(reference.tobytes())
         ranks = centred_ranks(values)
-        return cls(name, tuple(table.columns), values, ranks, digest.hexdigest(), tuple(kinds))
+        return cls(name, tuple(table.columns), values, ranks, digest.hexdigest(), tuple(kinds), reference)
 
 
 @dataclass(frozen=True)
@@ -221,7 +231,8 @@ class CrossFitter:
         self._learn = dict(learn or {})
         self._everything = np.ones(targets.shape, dtype=bool)
         self._orders: dict[tuple[int, tuple[int, ...]], NDArray[np.int32]] = {}
-        self._ordering = threading.Lock()
+        self._ordering = threading.RLock()
+        self._sphered: dict[tuple[int, tuple[int, ...]], Block] = {}
         digests = [block.digest for block in self.blocks]
         self.digest = key_of(digests, targets.tobytes(), fold.tobytes(), seed)
 
@@ -300,11 +311,12 @@ class CrossFitter:
         learn = self._learn.get(fit.without)
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
         held_out = np.isin(self.fold, fit.without)
-        return delayed(_of_all_locations)(key, fit, self.blocks[fit.block].table, labels, held_out, self.seed)
+        table = self._block(fit.block, fit.without).table
+        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed)
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
-        selected, table = self._selected(fit), self.blocks[fit.block].table
+        selected, table = self._selected(fit), self._block(fit.block, fit.without).table
         rows = np.flatnonzero(self._learned(fit.without)[:, fit.location] & ~held_out)
         learner = LEARNERS[fit.kind].fit(
             table[np.ix_(rows, selected)], self.targets[rows, fit.location], fit.hyperparameters, self.seed
@@ -312,6 +324,28 @@ class CrossFitter:
         if not fit.without:
             return key, learner.to_bytes()
         return key, learner.log_odds(table[np.ix_(np.flatnonzero(held_out), selected)]).tobytes()
+
+    def _block(self, block: int, without: tuple[int, ...]) -> Block:
+        """Return a block as a fit sees it that leaves out some folds; the last few that were sphered stay."""
+        plain = self.blocks[block]
+        if plain.reference is None:
+            return plain
+        with self._ordering:
+            if (block, without) not in self._sphered:
+                while len(self._sphered) >= _KEPT:
+                    del self._sphered[next(iter(self._sphered))]
+                sphering = Sphering().fit(plain.table[plain.reference & ~np.isin(self.fold, without)])
+                table = sphering.transform(plain.table).astype(np.float32)
+                self._sphered[block, without] = replace(plain, table=table, ranks=centred_ranks(table))
+            return self._sphered[block, without]
+
+    def spherings(self) -> dict[str, Sphering]:
+        """Return the sphering of each block that is sphered, by all reference rows."""
+        return {
+            block.name: Sphering().fit(block.table[block.reference])
+            for block in self.blocks
+            if block.reference is not None
+        }
 
     def _learned(self, without: tuple[int, ...]) -> Labels:
         return self._learn.get(without, self._everything)
@@ -329,7 +363,8 @@ class CrossFitter:
                 inside, learn = ~np.isin(self.fold, without), self._learned(without)
                 pairs = zip(self.targets.T, learn.T, strict=True)
                 weights = np.stack([class_weights(y, inside & some) for y, some in pairs])
-                self._orders[block, without] = columns_by_separation(self.blocks[block].ranks, weights)
+                ranks = self._block(block, without).ranks
+                self._orders[block, without] = columns_by_separation(ranks, weights)
             return self._orders[block, without]
 
 

@@ -6,7 +6,7 @@ Learners of all locations contribute as one pseudo-column each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -38,6 +38,7 @@ from models.meta_learner import (
     mean_group_size,
     nested_predictions,
 )
+from models.normalisation import Sphering
 from models.tuning import Tuning, choose
 
 Floats = NDArray[np.float64]
@@ -75,7 +76,7 @@ class StackModel:
 
     Blocks are columns by name; sources are blocks and kinds of base learners in the order of their log-odds.
     Meta-learners are ``stack``, ``top two`` (where both locations are trained) and one per location, by the
-    location's name.
+    location's name. Spherings are of blocks, where rows were sphered.
     """
 
     locations: tuple[str, ...]
@@ -83,6 +84,7 @@ class StackModel:
     sources: tuple[Source, ...]
     learners: list[FittedLearner]
     meta_learners: Mapping[str, FittedMetaLearner]
+    spherings: Mapping[str, Sphering] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -187,7 +189,11 @@ class StackModel:
         if missing:
             shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             raise ValueError(f"{len(missing)} columns of the model are missing from the table: {shown}")
-        return [X[list(columns)].to_numpy(dtype=np.float32) for columns in self.blocks.values()]
+        tables = {name: X[list(columns)].to_numpy(np.float32) for name, columns in self.blocks.items()}
+        with threadpool_limits(1, user_api="blas"):  # as in training
+            for name, sphering in self.spherings.items():
+                tables[name] = sphering.transform(tables[name]).astype(np.float32)
+        return list(tables.values())
 
 
 def _share_of(source: Source) -> tuple[int, str]:
@@ -260,6 +266,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         keep: Filters | None = None,
         confident: bool = False,
         random_fold: NDArray[np.int16] | None = None,
+        reference: Labels | None = None,
         store: Store | None = None,
         finished: Callable[[int], None] | None = None,
     ) -> Self:
@@ -282,6 +289,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             Filter by confident learning, too.
         random_fold : ndarray of int, shape (rows,), optional
             Folds that ignore groups, for predictions that show how optimistic that is.
+        reference : ndarray of bool, shape (rows,), optional
+            Rows by which all blocks but `of_networks` are sphered, in every fit by those that it learns from.
         store : Store, optional
             Where finished base learners are stored, so that an interrupted training can be resumed.
         finished : callable, optional
@@ -292,7 +301,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         ValueError
             If there are too few folds, or a location cannot be cross-validated.
         """
-        blocks = [Block.of(name, table, self._kinds(name)) for name, table in X.items()]
+        sphered = {name: reference for name in X if name not in self.of_networks}
+        blocks = [Block.of(name, table, self._kinds(name), sphered.get(name)) for name, table in X.items()]
         targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
             blocks, targets, fold, seed=self.seed, store=store, jobs=self.jobs, finished=finished
@@ -333,7 +343,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}
         columns = {block.name: block.columns for block in fitter.blocks}
         learners = fitter.final_learners(self.choices_)
-        self.model_ = StackModel(tuple(names), columns, tuple(fitter.sources), learners, fitted)
+        sources, spherings = tuple(fitter.sources), fitter.spherings()
+        self.model_ = StackModel(tuple(names), columns, sources, learners, fitted, spherings)
 
     def _random(self, fitter: CrossFitter) -> Predictions:
         """Predict in folds that ignore groups, with the hyperparameters of the final model."""

@@ -36,11 +36,21 @@ def extract(options: ExtractOptions) -> None:
     done = f"{summary.measured:,} measured now" if summary.fresh else "up to date"
     pictures, cells = counted(summary.pictures, "picture"), counted(summary.cells, "cell")
     say(f"{pictures}, {cells} ({done}): {work.features}")
+    if summary.given:
+        say(summary.given)
+    if summary.left_out:
+        say("Left out of the masks: " + "; ".join(f"{why}: {one:,}" for why, one in summary.left_out.items()))
     if summary.edited:
         say(f"{counted(summary.edited, 'edited label image')} kept and measured: {work.masks}")
     if summary.problems:
         say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
         some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in summary.problems])
+    if summary.flagged:
+        say(
+            f"{len(summary.flagged):,} of {pictures} flagged, to be looked at "
+            f"(overlay --flagged draws them): {work.quality}"
+        )
+        some([f"{sample}: {flags}" for sample, flags in summary.flagged.items()])
     following(f"train --labels LABELS --work {options.work}")
     if summary.problems and options.strict:
         raise typer.Exit(1)

@@ -38,24 +38,32 @@ class Workspace:
 
     samples = _Below("samples.parquet")
     """Samples that `extract` accepted: Id, pixel size, group and size of the picture."""
+    quality = _Below("quality.parquet")
+    """One row per picture: its quality in numbers, and the flags of those that a person should look at."""
     problems = _Below("problems.csv")
     """Samples that a stage skipped, with file, reason and remedy."""
     extraction = _Below("extraction.json")
     """How the pictures were measured (segmenter, families): a model repeats it on new pictures."""
     diameters = _Below("diameters.json")
     """Diameters of nuclei and cells, estimated once for networks that need them."""
+    flat_field = _Below("flat_field.json")
+    """Illumination of each plate and channel, where `extract` removes it."""
     parts = _Below("parts")
     """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
     pictures_seen = _Below("seen/pictures.json")
     """Digests of pictures, with the sizes and times of the files that had them."""
     masks_seen = _Below("seen/masks.json")
     """Where label images come from, likewise."""
+    given_seen = _Below("seen/given_masks.json")
+    """Digests of masks that were given, and how many label images each file holds, likewise."""
     masks = _Below("masks")
     """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei."""
     cells = _Below("cells.parquet")
     """One row per cell: Id, label, touches_border and the features of cells."""
     features = _Below("features.parquet")
     """One row per picture: Id and its features."""
+    features_normalised = _Below("features_normalised.parquet")
+    """The same in units of the plates, for the user."""
     embeddings = _Below("embeddings")
     """Folder of embedding tables, ``<name>.parquet``."""
     models = _Below("models")

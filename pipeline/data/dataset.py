@@ -19,12 +19,18 @@ from pipeline.data.discovery import METADATA
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import Labels, read_labels
 from pipeline.data.locations import LocationList, open_lists
+from pipeline.data.plates import normalised, whole_plates
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, of_network, read_outputs
 from pipeline.data.tables import Note, embedding_name, match, read_embedding, unmatched
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
 
+MOST_PLATES = 12
+"""Plates of which each is a fold of its own; every pair of folds is fitted."""
+
+LEAST_SPHERED = 10
+"""Reference pictures that sphering needs in every fit."""
 
 _ADD_ROW = "add its row; it counts as unknown"
 
@@ -52,6 +58,10 @@ class Dataset:
         Location without a model to the reason.
     embedding_columns : dict of str to dict
         By block of embeddings: what its columns are called in the model, and in their table.
+    reference : ndarray of bool or None
+        Pictures that features and embeddings are sphered by, where that was asked for.
+    plates : Series of str or None
+        Where folds are made of plates: those that each picture's fold may not split.
     """
 
     blocks: Mapping[str, pd.DataFrame]
@@ -66,6 +76,8 @@ class Dataset:
     left_out: Mapping[str, str]
     embedding_columns: Mapping[str, Mapping[str, str]]
     problems: list[Problem]
+    reference: NDArray[np.bool_] | None = None
+    plates: "pd.Series[str] | None" = None
 
     @property
     def trained(self) -> list[str]:
@@ -92,13 +104,15 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     work, (locations, written) = Workspace(options.work), open_lists(options)
     known = read_labels(options.labels, locations, written, note)
     tables, columns = _read_tables(options, work, locations)
+    tables, reference, unplaced = _normalised(tables, options, work, note)
     main = work.features.name if FEATURES in tables else "the tables"
     pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
     ids = pictures.intersection(known.targets.index).sort_values()
-    absent = match(options.labels, known.targets.index, pictures, note)
-    problems = list(known.problems)
+    listed = known.targets.index.union([one.sample for one in known.problems])
+    absent = match(options.labels, listed, pictures, note)
+    problems = [*known.problems, *unplaced]
     problems += unmatched(absent, main, "no label", f"add it to {options.labels.name}")
-    missing = known.targets.index.difference(ids)
+    missing = known.targets.index.difference(ids).difference([one.sample for one in unplaced])
     lacks = ("features", "extract its picture") if FEATURES in tables else ("row in any table", "add one")
     problems += unmatched(missing, options.labels.name, f"no {lacks[0]}", f"{lacks[1]}, or remove the label")
     for path in options.embeddings:
@@ -112,7 +126,9 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     alone = ids.difference(grouping.found) if len(grouping.found) else ids[:0]
     file = "samples" if options.groups is None else options.groups.name
     problems += unmatched(alone, file, "no group", "add its row; its group is the picture and its copies")
-    fold, left_out = _deal(targets, grouping.groups, options)
+    plates = whole_plates(work, options.folds_by, grouping.groups, note) if options.folds_by else None
+    fold, left_out = _deal(targets, grouping.groups if plates is None else plates, options)
+    sphered = None if reference is None else _sphered_by(reference.reindex(ids), fold)
     blocks = {name: table.reindex(ids) for name, table in tables.items()}
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
@@ -130,6 +146,8 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
         left_out=left_out,
         embedding_columns=columns,
         problems=problems,
+        reference=sphered,
+        plates=plates,
     )
 
 
@@ -153,6 +171,38 @@ def _read_tables(
     if options.outputs:
         tables[OUTPUTS] = read_outputs(options.outputs, locations)
     return tables, columns
+
+
+def _normalised(
+    tables: dict[str, pd.DataFrame], options: DatasetOptions, work: Workspace, note: Note
+) -> tuple[dict[str, pd.DataFrame], "pd.Series[bool] | None", list[Problem]]:
+    """Bring features and embeddings into units of their plates, where that is asked for.
+
+    Also returned are the pictures that they are to be sphered by, and those that are left out.
+    """
+    how = options.normalisation
+    if how is None:
+        return tables, None, []
+    if FEATURES not in tables:
+        raise PipelineError(f"--normalise-by {how.by}: needs pictures that extract measured; leave it out")
+    parts = {name: table for name, table in tables.items() if name != OUTPUTS}
+    joined = parts.pop(FEATURES).join(list(parts.values())) if len(parts) > 1 else parts[FEATURES]
+    found = normalised(joined, work, how, note)
+    within = {name: found.table[table.columns] for name, table in tables.items() if name != OUTPUTS}
+    reference = pd.Series(found.reference, index=found.table.index)
+    return tables | within, reference if how.method == "sphering" else None, found.problems
+
+
+def _sphered_by(reference: "pd.Series[bool]", fold: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Return the labelled pictures to sphere by; refuse too few of them outside of any two folds."""
+    known = reference.to_numpy(dtype=bool)
+    counts = np.sort(np.bincount(fold[known], minlength=int(fold.max()) + 1))
+    if counts[:-2].sum() < LEAST_SPHERED:
+        raise PipelineError(
+            f"sphering needs {LEAST_SPHERED} labelled controls outside of any two folds, there are "
+            f"{counts[:-2].sum()}; label more of them, or give --normalise-method robust-z"
+        )
+    return known
 
 
 def _all_ids(tables: Mapping[str, pd.DataFrame]) -> pd.Index:
@@ -191,25 +241,36 @@ def _random_fold(
 def _deal(
     targets: pd.DataFrame, groups: pd.Series, options: DatasetOptions
 ) -> tuple[NDArray[np.int16], dict[str, str]]:
-    """Make as many folds as asked, or fewer where there are too few groups for any location.
+    """Make as many folds as asked, or fewer where there are too few groups; or one of each plate.
 
     Learners of all locations, which see networks' predictions, need no positives in every fold.
     """
-    positive = targets.to_numpy()
-    for count in range(min(options.folds, groups.nunique()), MINIMUM_FOLDS - 1, -1):
-        fold = stratified_group_folds(positive, groups, count, seed=options.seed)
+    positive, number = targets.to_numpy(), groups.nunique()
+    each, noun = bool(options.folds_by) and number <= MOST_PLATES, "plate" if options.folds_by else "group"
+    for count in range(number if each else min(options.folds, number), MINIMUM_FOLDS - 1, -1):
+        if each:
+            fold = pd.factorize(groups, sort=True)[0].astype(np.int16)
+        else:
+            fold = stratified_group_folds(positive, groups, count, seed=options.seed)
         usable = [crossed(column, fold) for column in positive.T]
         if any(usable):
             if options.outputs:
                 usable = list(positive.any(axis=0) & ~positive.all(axis=0))
-            return fold, _left_out(targets, groups, usable, count)
+            return fold, _left_out(targets, groups, usable, count, noun)
+        if each:
+            raise PipelineError(
+                f"--folds-by {options.folds_by}: no location is both seen and not seen on every one of the "
+                f"{number} plates; give a column of fewer plates, or leave it out"
+            )
     raise PipelineError(
-        f"no location has pictures with and without it in {MINIMUM_FOLDS} different groups "
-        f"({counted(len(targets), 'picture')}, {counted(groups.nunique(), 'group')}); label more pictures"
+        f"no location has pictures with and without it in {MINIMUM_FOLDS} different {noun}s "
+        f"({counted(len(targets), 'picture')}, {counted(number, noun)}); label more pictures"
     )
 
 
-def _left_out(targets: pd.DataFrame, groups: pd.Series, usable: list[bool], folds: int) -> dict[str, str]:
+def _left_out(
+    targets: pd.DataFrame, groups: pd.Series, usable: list[bool], folds: int, noun: str
+) -> dict[str, str]:
     positive = targets.to_numpy()
     with_it, without_it = positive_groups(positive, groups), positive_groups(~positive, groups)
     reasons = {}
@@ -218,15 +279,13 @@ def _left_out(targets: pd.DataFrame, groups: pd.Series, usable: list[bool], fold
             continue
         number, many = int(positive[:, column].sum()), with_it[column]
         if positive[:, column].all() or without_it[column] < folds:
-            reasons[name] = (
-                f"only {counted(without_it[column], 'group')} without it; {folds} folds need {folds}"
-            )
+            reasons[name] = f"only {counted(without_it[column], noun)} without it; {folds} folds need {folds}"
         elif not number:
             reasons[name] = "no picture with it"
         elif many < folds:
-            pictures, groups_with_it = counted(number, "picture"), counted(many, "group")
+            pictures, groups_with_it = counted(number, "picture"), counted(many, noun)
             inside = "" if number == many == 1 else f" in {groups_with_it}"
-            reasons[name] = f"only {pictures}{inside}; {folds} folds need {folds} groups"
+            reasons[name] = f"only {pictures}{inside}; {folds} folds need {folds} {noun}s"
         else:
-            reasons[name] = f"its {counted(many, 'group')} cannot be spread over {folds} folds"
+            reasons[name] = f"its {counted(many, noun)} cannot be spread over {folds} folds"
     return reasons

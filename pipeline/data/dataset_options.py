@@ -105,6 +105,52 @@ class Scale(BaseModel):
     pixel_size_um: float | None
 
 
+class Normalisation(BaseModel):
+    """How features are brought into units of their plate; a model remembers it.
+
+    Attributes
+    ----------
+    by : str
+        Column of the samples whose values are the plates.
+    method : "robust-z" or "sphering"
+        Robust z-scores per plate; and sphering by the correlations of reference pictures of all plates.
+    controls : str or None
+        COLUMN=VALUE: pictures that are the reference; all of a plate, unless given.
+    minimum : int
+        Reference pictures that a plate needs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str
+    method: Literal["robust-z", "sphering"] = "robust-z"
+    controls: str | None = None
+    minimum: int = 6
+
+
+PLATES = "Plates and other batches"
+"""Panel of the options that know of plates."""
+
+Method = Annotated[
+    Literal["robust-z", "sphering"],
+    Field(
+        description="robust-z: distance from the median of the plate in robust standard deviations; "
+        "sphering: then also without the correlations of the reference pictures of all plates (ZCA)."
+    ),
+]
+Controls = Annotated[
+    str | None,
+    Field(
+        description="COLUMN=VALUE, such as Metadata_Treatment=DMSO: the pictures that medians and spreads "
+        "are taken from; all of a plate unless given."
+    ),
+]
+Minimum = Annotated[
+    int,
+    Field(ge=2, description="Pictures (or controls) that a plate needs; pictures of others are left out."),
+]
+
+
 class LocationOptions(Options):
     """What is told apart, and what labels are written in."""
 
@@ -153,6 +199,11 @@ class FoldOptions(LocationOptions):
         "with their copies.",
     )
     folds: int = Field(5, ge=3, description="Folds; fewer are made where groups are too few.")
+    folds_by: Annotated[str | None, Shown(panel=PLATES)] = Field(
+        None,
+        description="Column of the samples, such as Metadata_Plate: every plate is one fold, and scores are "
+        "of plates that were never seen; more than 12 plates are dealt to --folds folds.",
+    )
     seed: int = Field(0, ge=0, description="The same seed gives the same model, bit for bit.")
 
 
@@ -171,6 +222,14 @@ class DatasetOptions(FoldOptions):
         False,
         description="Also cross-validate in folds that ignore groups, to show how optimistic that is.",
     )
+    normalise_by: Annotated[str | None, Shown(panel=PLATES)] = Field(
+        None,
+        description="Column of the samples, such as Metadata_Plate: features and embeddings count in units "
+        "of their plate, of new pictures too.",
+    )
+    normalise_method: Annotated[Method, Shown(panel=PLATES)] = "robust-z"
+    controls: Annotated[Controls, Shown(panel=PLATES)] = None
+    normalise_minimum: Annotated[Minimum, Shown(panel=PLATES)] = 6
     accept_leak: bool = Field(
         False,
         description="Stack embeddings although their networks saw these pictures in training; marks scores.",
@@ -195,6 +254,14 @@ class DatasetOptions(FoldOptions):
     select_confident: Annotated[bool, Shown(panel=LEARNED)] = Field(
         False, description="Leave out suspected label errors, found by confident learning (cleanlab)."
     )
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """How features are normalised, if they are."""
+        if self.normalise_by is None:
+            return None
+        how = {"method": self.normalise_method, "controls": self.controls, "minimum": self.normalise_minimum}
+        return Normalisation(by=self.normalise_by, **how)
 
     @property
     def tables(self) -> dict[str, Path]:

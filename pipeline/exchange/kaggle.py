@@ -39,7 +39,7 @@ def fetch_archive(folder: Path) -> Path:
     said = "no such program; run: pip install kaggle"
     if program is not None:
         words = [program, "competitions", "download", "-c", COMPETITION, "-p", str(incoming)]
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603 - fixed words
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - fixed words
         if not done.returncode and zipfile.is_zipfile(incoming / path.name):
             return (incoming / path.name).replace(path)
         said = f"gave no archive and said: {(done.stdout.strip().splitlines() or ['nothing'])[-1][:300]}"

@@ -9,6 +9,7 @@ addresses of its pictures), ``download/proteinatlas.xml.gz`` (the same of all ge
 import gzip
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,8 +36,8 @@ PIXEL_UM = 0.08
 WHOLE = 300
 """From so many genes on, the XML of all genes is fetched instead of one by one."""
 
-SUPPLEMENT = {"red": "microtubules", "green": "antibody", "blue": "nucleus"}
-"""What the colours of a usual picture show, as the XML says."""
+MARKERS = {"red": "microtubules", "blue": "nucleus"}
+"""What colours show in a usual picture, as the XML says; cilia and sperm are stained otherwise."""
 
 _LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
 _ADDRESS = re.compile(
@@ -256,26 +257,24 @@ def _entries(path: Path) -> Iterator[tuple[str, list[Field]]]:
     try:
         with opened(path, "rb") as file:
             stream = _Bounded(file)
-            root = None
-            for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
-                root = element if root is None else root
-                if event == "end" and element.tag == "entry":
+            for _, element in iterparse(stream):
+                if element.tag == "entry":
                     identifier = element.find("identifier")
                     gene = "" if identifier is None else identifier.get("id", "")
                     yield gene, list(_fields(element, gene))
-                    root.clear()
+                    element.clear()
                     stream.entry_ended()
-    except (ParseError, DefusedXmlException, UnreadableError, EOFError, gzip.BadGzipFile) as error:
+    except (ParseError, DefusedXmlException, UnreadableError, EOFError, OSError, zlib.error) as error:
         reason = str(error).partition("\n")[0]
         raise PipelineError(f"{path}: not XML of HPA ({reason}); remove it and run again") from error
 
 
 def _fields(entry: Any, gene: str) -> Iterator[Field]:
-    """Yield the fields of human cells in which the colours show the usual structures."""
+    """Yield the fields of human cells with the usual markers."""
     if not _GENE.fullmatch(gene):
         return
     for antibody in entry.iter("antibody"):
-        for assay in antibody.iterfind("cellExpression/subAssay"):
+        for assay in antibody.iterfind(".//cellExpression/subAssay"):
             if assay.get("type") != "human":
                 continue
             for data in assay.iterfind("data"):
@@ -289,6 +288,6 @@ def _fields(entry: Any, gene: str) -> Iterator[Field]:
 
 
 def _is_usual(image: Any) -> bool:
-    """Return whether the colours, as far as they are explained, show what they usually do."""
+    """Return whether the markers, as far as they are named, are the usual ones."""
     shown = {one.get("color", ""): (one.text or "").strip().lower() for one in image.iterfind("channel")}
-    return all(shown.get(colour, usual) == usual for colour, usual in SUPPLEMENT.items())
+    return all(shown.get(colour, usual) == usual for colour, usual in MARKERS.items())

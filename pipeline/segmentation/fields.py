@@ -73,9 +73,9 @@ def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
         picture = read_picture(sample)
     except SampleError as error:
         raise PipelineError(str(error)) from error
-    masks = read_mask(path)
     if "nucleus" not in picture.channels:
         raise PipelineError(f"{sample.paths[0]}: no picture of nucleus beside it; add it for training")
+    masks, _ = read_mask(path).with_small_labels()
     if objects == "cells":
         shown = *cytoplasm_channels(picture.channels), "nucleus"
         planes = np.stack([picture.plane(channel) for channel in shown])

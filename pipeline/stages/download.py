@@ -105,6 +105,8 @@ def _wanted(
             protein_atlas.read_antibodies(fetcher, site, options.antibody) if options.antibody else {}
         )
         chosen = protein_atlas.choose_genes(genes, options.gene, options.location, antibodies)
+        if len(chosen) >= protein_atlas.WHOLE:
+            progress.note(f"{len(chosen):,} genes: the file of all genes is fetched (some 700 MB) and read")
         listed: list[Field] = []
         with progress.track("Reading what HPA shows of genes", len(chosen)) as advance:
             for fields in protein_atlas.read_fields(fetcher, site, chosen):
@@ -115,8 +117,8 @@ def _wanted(
     fields = protein_atlas.of_cell_lines(protein_atlas.merged(listed), options.cell_line)[: options.most]
     if not fields:
         raise PipelineError(
-            f"download hpa: no picture of {counted(len(chosen), 'gene')} is all that is asked for; "
-            "leave out --cell-line or --antibody"
+            f"download hpa: no picture of {counted(len(chosen), 'gene')}, of human cells with usual markers, "
+            "is all that is asked for; ask for less at once"
         )
     return fields, genes
 

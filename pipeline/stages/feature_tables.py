@@ -1,4 +1,4 @@
-"""The tables of `extract`: samples.parquet, cells.parquet and features.parquet, out of finished parts."""
+"""The tables of `extract`: of samples, their quality, cells and features, out of finished parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -12,6 +12,8 @@ from pipeline.core.stage import Progress
 from pipeline.core.workers import blocks_of
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import Origin
+from pipeline.data.picture_quality import COLUMNS
+from pipeline.data.quality_flags import flags
 from pipeline.data.samples import Sample
 from pipeline.stages.measuring import MASK_DIGITS, family_parts, hash_parts, segmentation_parts
 
@@ -28,7 +30,7 @@ def write_samples(
     masks: Mapping[str, Origin],
     progress: Progress,
 ) -> None:
-    """Write samples.parquet.
+    """Write samples.parquet and quality.parquet.
 
     Parameters
     ----------
@@ -51,6 +53,8 @@ def write_samples(
     seen = hash_parts(work).read(keys, hash_parts(work).index())
     table["hash"], table["doubt"] = seen["hash"].to_numpy(), seen["doubt"].to_numpy()
     write_table(work.samples, with_metadata(samples, table))
+    graded = with_metadata(samples, pd.concat([table[["Id", "cells"]], seen[COLUMNS]], axis=1))
+    write_table(work.quality, graded.assign(flags=flags(graded)))
     lacking = int(table["pixel_size_um"].isna().sum())
     if 0 < lacking < len(table):
         progress.note(

@@ -21,9 +21,11 @@ from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_in
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import KAGGLE2018, LocationList
+from pipeline.data.plates import as_trained
+from pipeline.data.tables import unsaid
 from pipeline.networks.leak_guard import read_given
 from pipeline.stages.options import ImportancesOptions
-from pipeline.stages.predict import open_model
+from pipeline.stages.trained_models import open_model
 
 BY = ("feature", "family", "block", "region", "channel", "statistic")
 """What importances can be summed over."""
@@ -152,7 +154,7 @@ def _key(column: str, by: str) -> str:
 def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.DataFrame:
     ids = read_made(work.folds, ["Id"])["Id"].to_numpy()
     some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
-    table = read_features(work).reindex(some) if work.features.is_file() else pd.DataFrame(index=some)
+    table = read_features(work) if work.features.is_file() else pd.DataFrame(index=some)
     for given in read_given(work.model, model, options.embeddings, options.outputs).values():
         table = table.join(given)
     missing = [column for column in model.columns if column not in table.columns]
@@ -161,7 +163,8 @@ def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.Dat
             f"{work.model}: {len(missing)} of its columns are not in {work.features.name} ({missing[0]}, …); "
             "run extract and train again"
         )
-    return table[model.columns]
+    table, _ = as_trained(table[model.columns], model, work, unsaid, work.model)
+    return table.reindex(some)
 
 
 def plot_shares(shares: pd.Series | pd.DataFrame, path: Path) -> None:

@@ -32,6 +32,7 @@ from pipeline.data.dataset_options import (
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
+from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
 
@@ -118,7 +119,7 @@ class SegmenterOptions(Options):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class ExtractOptions(PictureOptions, SegmenterOptions):
+class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
     """Options of `extract`."""
 
     images: Images
@@ -138,8 +139,16 @@ class ExtractOptions(PictureOptions, SegmenterOptions):
     cell_diameter: Annotated[float | None, Shown(panel=SEGMENTING)] = Field(
         None, ge=1, description="The same, of whole cells."
     )
+    flat_field: Annotated[bool, Shown(flag="--flat-field")] = Field(
+        False,
+        description="Remove uneven illumination, estimated for each channel from the pictures of each "
+        "Metadata_Plate, 16 or more; models do the same to new plates.",
+    )
     trained: Annotated[Scale | None, Shown(hidden=True)] = Field(
         None, description="Scale of a model's training pictures, like which these are measured."
+    )
+    trained_masks: Annotated[MaskRecord | None, Shown(hidden=True)] = Field(
+        None, description="What was given as masks of a model's training pictures."
     )
     strict: Annotated[bool, Shown(flag="--strict/--no-strict")] = Field(
         False, description="Exit with status 1 if any sample was skipped."
@@ -257,7 +266,7 @@ class EvaluateOptions(Options):
     )
 
 
-class PredictOptions(PictureOptions, SegmenterOptions):
+class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
     """Options of `predict`."""
 
     model: Path = Field(description="Folder of a trained model, such as WORK/model.")
@@ -373,6 +382,9 @@ class OverlayOptions(PictureOptions):
     work: Work
     ids: Annotated[tuple[str, ...], Shown(flag="--id")] = Field(
         (), description="Sample to draw; repeat it for more. All unless given."
+    )
+    flagged: Annotated[bool, Shown(flag="--flagged")] = Field(
+        False, description="Draw only the samples that extract flagged: quality.parquet says why."
     )
     sheet: Path | None = Field(
         None, description="Write one contact sheet here (.png), not a picture per sample."

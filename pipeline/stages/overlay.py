@@ -12,9 +12,11 @@ from pipeline.core.files import replacing
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
+from pipeline.data.flat_fields import even_samples
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
-from pipeline.data.samples import Sample, samples_of
+from pipeline.data.quality_flags import read_flags
+from pipeline.data.samples import Sample
 from pipeline.stages.options import OverlayOptions
 
 RGB = NDArray[np.uint8]
@@ -90,7 +92,7 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
 
 
 def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
-    found, _ = samples_of(options)
+    found, _ = even_samples(options, work)
     known = {sample.id: sample for sample in found}
     for name in options.ids:
         if name not in known:
@@ -101,6 +103,11 @@ def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
     chosen = options.ids or tuple(name for name in known if work.mask(name).is_file())
     if not chosen:
         raise PipelineError(f"{work.masks}: holds no label image of {options.images}; run extract first")
+    if options.flagged:
+        flagged = read_flags(work)
+        chosen = tuple(name for name in chosen if name in flagged)
+        if not chosen:
+            raise PipelineError(f"{work.quality}: none of these samples is flagged; leave out --flagged")
     return [known[name] for name in chosen]
 
 

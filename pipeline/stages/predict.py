@@ -1,17 +1,15 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
 
-from models.bundle import Model, load_model
+from models.bundle import Model
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
@@ -29,16 +27,25 @@ from pipeline.core.stage import (
 )
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
-from pipeline.data.dataset_options import Scale
+from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
+from pipeline.data.plates import as_trained
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.extract import Extract, Extraction, is_of
-from pipeline.stages.options import ExtractOptions, PredictOptions
+from pipeline.stages.extract import Extract, is_of
+from pipeline.stages.options import PredictOptions
+from pipeline.stages.trained_models import (
+    extract_options,
+    not_a_card,
+    open_model,
+    read_as_trained,
+    read_card,
+    told_unused,
+)
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
 """What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
@@ -82,8 +89,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         _check_work(options)
         card = read_card(options.model)
-        options = _as_trained(options, card)
-        extraction = _extract_options(options, card)
+        options = read_as_trained(options, card)
+        extraction = extract_options(options, card)
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
@@ -127,11 +134,11 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
-        for line in _told_unused(options, model.card):
+        for line in told_unused(options, model.card):
             progress.note(line)
-        options = _as_trained(options, model.card)
+        options = read_as_trained(options, model.card)
         given = _read_given(options, model, progress.note)
-        extraction = _extract_options(options, model.card)
+        extraction = extract_options(options, model.card)
         measured = None if extraction is None else execute(Extract(), extraction, progress)
         problems = measured.problems if measured else []
         table, more = _read_columns(options, model, given, progress)
@@ -141,8 +148,12 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
         answers = answers.join(_metadata(options))
-        if measured and measured.told:
-            answers["reason"] = ["; ".join(filter(None, [why, measured.told])) for why in answers["reason"]]
+        if measured:
+            warned = {sample: f"flagged: {flags}" for sample, flags in measured.flagged.items()}
+            answers["reason"] = [
+                "; ".join(filter(None, [why, warned.get(sample, ""), measured.told]))
+                for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
+            ]
         with replacing(options.output) as temporary:
             if options.format == "kaggle":
                 _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
@@ -168,112 +179,6 @@ def _check_work(options: PredictOptions) -> None:
             f"{work.root}: holds the features of {extracted.options['images']}, which would be replaced; "
             "give another --work"
         )
-
-
-def open_model(folder: Path) -> Model:
-    """Load a trained model.
-
-    Raises
-    ------
-    PipelineError
-        If the folder is missing or damaged.
-    """
-    _check(folder)
-    try:
-        return load_model(folder)
-    except ValueError as error:
-        raise PipelineError(str(error)) from error
-
-
-def read_card(folder: Path) -> Mapping[str, Any]:
-    """Read what a model was trained on, without loading it.
-
-    Raises
-    ------
-    PipelineError
-        If there is no model, or its card is damaged.
-    """
-    _check(folder)
-    path = folder / "card.json"
-    try:
-        card: Mapping[str, Any] = dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise PipelineError(f"{path}: {error}; copy the model again, or train it again") from error
-    return card
-
-
-def _not_a_card(path: Path, error: Exception) -> PipelineError:
-    """Return what is said of a card that does not describe a model that this program trained."""
-    what = " ".join(str(error).split())[:200]
-    return PipelineError(f"{path}: not the card of a model ({what}); copy the model again, or train it again")
-
-
-def _check(folder: Path) -> None:
-    if not (folder / "manifest.json").is_file():
-        inside = folder / "model"
-        meant = f"; did you mean {inside}?" if inside.is_dir() else ""
-        raise PipelineError(
-            f"{folder}: no model there; run train, or give the folder it wrote as --model{meant}"
-        )
-
-
-def _trained(options: PredictOptions, card: Mapping[str, Any]) -> Extraction:
-    """Return how the training pictures were measured."""
-    try:
-        return Extraction.model_validate(card["extraction"])
-    except (ValidationError, TypeError) as error:
-        raise _not_a_card(options.model / "card.json", error) from error
-
-
-def _as_trained(options: PredictOptions, card: Mapping[str, Any]) -> PredictOptions:
-    """Return the options with the layout by which pictures compare with those of training."""
-    if card.get("extraction") is None:
-        return options
-    layout = _trained(options, card).fitting_layout(options.layout_in_use)
-    return options.model_copy(
-        update={"layout": layout, "channels": {}, "projection": None, "pixel_size": None}
-    )
-
-
-def _told_unused(options: PredictOptions, card: Mapping[str, Any]) -> list[str]:
-    """Say which channels of the pictures are not used, as the model was trained without them."""
-    if card.get("extraction") is None or options.images is None:
-        return []
-    there = {channel for sample in samples_of(options)[0] for channel in sample.channels}
-    known = _trained(options, card).channels
-    return [
-        f"{channel} is not used: the model was trained without it" for channel in sorted(there - {*known})
-    ]
-
-
-def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
-    """Repeat what was done to the training pictures; None for a model of tables alone."""
-    if card.get("extraction") is None:
-        return None
-    if options.images is None:
-        raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
-    trained = _trained(options, card)
-    try:
-        trained.check_families()
-        trained.repeat_segmenter(options.segmenter_options)
-        asked = trained.options | options.segmenter_options
-        if trained.scale is not None:
-            asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
-        return ExtractOptions.model_validate(
-            {
-                **asked,
-                "images": options.images,
-                "samples": options.samples,
-                "layout": options.layout_in_use,
-                "work": options.work,
-                "segmenter": trained.segmenter,
-                "families": tuple(trained.families),
-                "jobs": options.jobs,
-                "trained": trained.scale,
-            }
-        )
-    except (ValidationError, TypeError) as error:
-        raise _not_a_card(options.model / "card.json", error) from error
 
 
 def _pictures(options: PredictOptions) -> dict[str, str]:
@@ -302,7 +207,7 @@ def _cards(model: Model) -> dict[str, TableCard]:
     try:
         return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
     except (ValidationError, AttributeError) as error:
-        raise _not_a_card(Path("card.json"), error) from error
+        raise not_a_card(Path("card.json"), error) from error
 
 
 def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
@@ -342,7 +247,9 @@ def _read_columns(
             f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
             "train again"
         )
-    return table[model.columns], problems
+    work = Workspace(options.work)
+    table, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
+    return table, [*problems, *unplaced]
 
 
 def _embedded(
@@ -360,8 +267,8 @@ def _embedded(
         return [], []
     if options.images is None:
         raise PipelineError(f"{options.model}: embeds pictures by '{next(iter(embedders))}'; give --images")
-    samples, problems = samples_of(options)
     work, jobs, tables = Workspace(options.work), options.jobs, []
+    samples, problems = even_samples(options, work)
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         table, more = embed_pictures(here, samples, work, jobs, progress)

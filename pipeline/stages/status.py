@@ -16,6 +16,7 @@ from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.export import Export
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances
+from pipeline.stages.normalise import Normalise
 from pipeline.stages.predict import Predict
 from pipeline.stages.train import Train
 from pipeline.stages.train_cnn import TrainCnn
@@ -24,6 +25,7 @@ State = Literal["done", "stale", "missing"]
 
 STAGES: tuple[Stage[Any, Any], ...] = (
     Extract(),
+    Normalise(),
     TrainCnn(),
     Embed(),
     Train(),

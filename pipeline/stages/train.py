@@ -193,6 +193,7 @@ def _fit(
             data.fold,
             groups=data.groups.to_numpy(dtype=str),
             keep=keep,
+            reference=data.reference,
             confident=options.select_confident,
             random_fold=data.random_fold,
             store=store,
@@ -229,8 +230,9 @@ def _write_tables(stack: StackedLocations, data: Dataset, work: Workspace) -> No
 
 
 def _folds(data: Dataset) -> pd.DataFrame:
-    """Return every picture's group and fold."""
-    return pd.DataFrame({"Id": data.targets.index, "group": data.groups.to_numpy(), "fold": data.fold})
+    """Return every picture's group and fold, and the plate, where folds are made of plates."""
+    table = pd.DataFrame({"Id": data.targets.index, "group": data.groups.to_numpy(), "fold": data.fold})
+    return table if data.plates is None else table.assign(plate=data.plates.to_numpy())
 
 
 def _predictions(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
@@ -314,6 +316,7 @@ def _card(options: TrainOptions, data: Dataset, work: Workspace) -> dict[str, An
         "left_out": dict(data.left_out),
         "blocks": {name: table.shape[1] for name, table in data.blocks.items()},
         "options": options.settings,
+        "normalisation": None if options.normalisation is None else options.normalisation.model_dump(),
         "location_list": data.locations.as_card(),
         "labels": {
             "file": options.labels.name,

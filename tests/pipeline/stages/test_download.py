@@ -1,5 +1,6 @@
 """The stage `download`: against a server on this machine with the Human Protein Atlas' layout."""
 
+import gzip
 import io
 import os
 import sys
@@ -70,6 +71,8 @@ def test_a_gene_becomes_samples_and_labels_that_extract_reads(server, tmp_path):
     assert table.loc[2, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].tolist() == [51, "B12", 1]
     assert "CC BY-SA 4.0" in (tmp_path / "hpa" / "LICENCE.txt").read_text()
     assert server.agents == {AGENT}
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "hpa").rglob("*.*") if path.name[0] != "."}
+    assert len(modes) == 1, "others may read pictures as they may read tables"
 
 
 def test_an_antibody_of_two_genes_has_the_labels_of_both(server, tmp_path):
@@ -93,6 +96,11 @@ def test_of_many_genes_one_file_is_fetched(server, tmp_path, monkeypatch):
     assert download(server, tmp_path, everything=True).pictures == 4
     assert server.asked["GET /download/proteinatlas.xml.gz"] == 1
     assert not server.asked["GET /ENSG00000134057.xml"]
+
+
+def test_xml_that_arrives_packed_is_read(server, tmp_path):
+    server.files["/ENSG00000000003.xml"] = gzip.compress(document(TSPAN6))
+    assert download(server, tmp_path, gene=["TSPAN6"]).pictures == 1
 
 
 def test_other_stains_and_other_animals_are_left_out(server, tmp_path):
@@ -205,6 +213,7 @@ def test_names_from_the_net_do_not_leave_the_folder(server, tmp_path):
             "not XML of HPA",
         ),
         ("/ENSG00000000003.xml", document(TSPAN6)[:-30], "not XML of HPA"),
+        ("/ENSG00000000003.xml", gzip.compress(document(TSPAN6))[:-30] + bytes(30), "not XML of HPA"),
         ("/download/subcellular_location.tsv.zip", zipped("other.tsv", ""), "not HPA's table"),
         ("/download/subcellular_location.tsv.zip", b"PK not a zip", "not HPA's table"),
     ],
@@ -230,7 +239,10 @@ def test_one_gene_of_endless_xml_is_not_read_to_its_end(server, tmp_path, monkey
         ({"location": ["Nucleoplasma"]}, "unknown location 'Nucleoplasma'.*did you mean Nucleoplasm"),
         ({"antibody": ["HPA1"]}, "unknown antibody 'HPA1'; known: CAB000115, HPA030741, HPA004109"),
         ({"gene": ["CCNB1"], "cell_line": ["HeLa"]}, "unknown cell line 'HeLa'; known: A-431, U-2 OS"),
-        ({"gene": ["CCNB1"], "antibody": ["HPA004109"]}, "no picture of 0 genes is all that is asked for"),
+        (
+            {"gene": ["CCNB1"], "antibody": ["HPA004109"]},
+            "no picture of 0 genes, of human cells",
+        ),
     ],
 )
 def test_what_there_is_not_is_said_with_what_there_is(server, tmp_path, choice, message):
@@ -256,6 +268,13 @@ def test_offline_one_line_says_what_is_fetched_from_where(tmp_path, command_line
     assert ended.status == 2
     assert ended.errors.count("\n") == 1
     assert "http://127.0.0.1:9/download/subcellular_location.tsv.zip: cannot be reached" in ended.errors
+
+
+def test_without_pooch_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    options = DownloadOptions(source="hpa", out=tmp_path, gene=("CCNB1",))
+    with pytest.raises(PipelineError, match=r"pip install -r requirements_download\.txt"):
+        execute(Download(), options, SilentProgress())
 
 
 def archive(nested: bool) -> bytes:

@@ -60,7 +60,7 @@ def measured(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
         features.to_parquet(Workspace(options.work).features, index=False)
         seen = pd.DataFrame({"Id": features["Id"], "cells": 3, "doubt": ""})
         seen.to_parquet(Workspace(options.work).samples, index=False)
-        return SimpleNamespace(problems=[], told="")
+        return SimpleNamespace(problems=[], flagged={"p001": "saturated (er)"}, told="")
 
     def as_trained(options: PredictOptions, _card: object) -> ExtractOptions:
         families = ("intensity",)
@@ -103,8 +103,10 @@ def test_the_competition_gets_the_likeliest_location_where_none_is_chosen(
     monkeypatch.setattr(Model, "predict", lambda _self, _table: answers)
     kaggle = run(measured, "kaggle", format="kaggle")["Predicted"]
     assert kaggle.astype(str).to_list() == ["2", "0 25", "2", "0 25"]
-    plain = run(measured, "plain")["locations"]
-    assert plain.isna().to_list() == [True, False, True, False]
+    plain = run(measured, "plain")
+    assert plain["locations"].isna().to_list() == [True, False, True, False]
+    assert plain["status"].to_list() == ["not_sure", "answered"] * 2
+    assert plain["reason"].fillna("").to_list()[1] == "flagged: saturated (er)"
 
 
 def test_weights_that_moved_are_asked_for_and_found_by_name(measured: Path) -> None:

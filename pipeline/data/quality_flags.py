@@ -1,0 +1,121 @@
+"""Which pictures of a data set a person should look at: flags, by fixed limits and beside the other pictures.
+
+Flags are warnings: models see neither them nor the numbers behind them. The limits lie where few of the
+pictures that were tried are flagged; docs/benchmarks.md says how few, and how many bad ones are found.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.stage import read_made
+from pipeline.core.workspace import Workspace
+from pipeline.data.layouts import CHANNELS
+
+VERSION = 1
+"""Raise it when the same numbers are judged otherwise than before."""
+
+ENOUGH = 16
+"""Pictures from which on they are compared with each other."""
+
+FAR = 4.0
+"""Standard deviations (of the median absolute deviation) from the median of the data set."""
+
+FOCUS_LOSS, BLURRED = 0.7, -1.7
+"""Loss of fine structures beside the median, as a logarithm; and what is left in blurred nuclei."""
+
+SATURATED = 0.05
+"""Share of pixels at the largest value."""
+
+FEWEST_CELLS, EMPTY = 3, 0.05
+"""Cells, and their share of the field."""
+
+DARK_CORNERS = 0.4
+"""Brightness of the corners over the centre: the median of the channels."""
+
+SHARED_CORNERS, SHARED_SIDE = 0.5, 0.55
+"""The same of one channel, and of one side over the other: medians of the pictures of a plate."""
+
+DEBRIS = 0.2
+"""Area of bright things that are no nuclei, in nuclei."""
+
+FACTOR, CONTRAST = 1.5, 1.0
+"""Powers of two: by which a channel beside the others, or the contrast of nuclei, is not as in most pictures;
+and by which nuclei are brighter than the rest of their cells, at least."""
+
+_MARKERS = ("nucleus", "microtubules", "er")
+"""Channels that show the same structures in all pictures, so that their focus can be compared."""
+
+
+def flags(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return what is to be said of every picture, "" of most.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per picture: ``cells``, the numbers of `picture_quality`, and ``Metadata_Plate`` where there
+        are plates.
+    """
+    said: list[list[str]] = [[] for _ in table.index]
+    for name, found in _found(table):
+        for row in np.flatnonzero(found.any(axis=1)):
+            where = ", ".join(found.columns[found.iloc[row].to_numpy(bool)])
+            said[row].append(f"{name} ({where})" if where else name)
+    return pd.Series(["; ".join(one) for one in said], index=table.index, dtype="str")
+
+
+def read_flags(work: Workspace) -> dict[str, str]:
+    """Return what is to be said of the pictures of a work folder that are flagged, by Id."""
+    table = read_made(work.quality, ["Id", "flags"])
+    flagged = table[table["flags"] != ""]
+    return dict(zip(flagged["Id"], flagged["flags"], strict=True))
+
+
+def plates_of(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return the plate of every picture, "" where none is named."""
+    if "Metadata_Plate" not in table:
+        return pd.Series("", index=table.index, dtype="str")
+    return table["Metadata_Plate"].astype("str")
+
+
+def _found(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the name of every flag, and where it is up: one column per channel, or one without a name."""
+    focus = _of(table, "focus")[list(_MARKERS)]
+    blurred = (_away(focus) < -FAR) & (focus - focus.median() < -FOCUS_LOSS)
+    blurred["nucleus"] |= focus["nucleus"] < BLURRED
+    yield "out of focus", blurred
+    yield "saturated", _of(table, "saturation") >= SATURATED
+    few = (table["cells"] < FEWEST_CELLS) | (table["QC_foreground"] < EMPTY)
+    yield "nearly empty", few.to_frame("")
+    corners, tilt = _of(table, "corners"), _of(table, "tilt")
+    own = (corners.median(axis=1) < DARK_CORNERS) & ~few
+    yield "uneven illumination", own.to_frame("")
+    plates = plates_of(table)
+    shared = (_shared(corners, plates) < SHARED_CORNERS) | (_shared(tilt, plates) < SHARED_SIDE)
+    yield "uneven illumination of the plate", shared
+    yield "debris", (table["QC_debris"] >= DEBRIS).to_frame("")
+    balance = _of(table, "balance")
+    far = (_away(balance).abs() > FAR) & ((balance - balance.median()).abs() > FACTOR)
+    contrast = table[["QC_contrast"]]
+    weak = (_away(contrast) < -FAR) & (contrast - contrast.median() < -FACTOR) | (contrast < CONTRAST)
+    far["nucleus"] |= weak["QC_contrast"]
+    yield "unusual channel balance", far
+
+
+def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a number of all channels, by channel."""
+    return table[[f"QC_{name}_{channel}" for channel in CHANNELS]].set_axis(list(CHANNELS), axis=1)
+
+
+def _shared(values: pd.DataFrame, plates: "pd.Series[str]") -> pd.DataFrame:
+    """Return the median of each picture's plate; NaN of plates with few pictures."""
+    grouped = values.groupby(plates)
+    return grouped.transform("median").where(grouped.transform("count") >= ENOUGH)
+
+
+def _away(values: pd.DataFrame) -> pd.DataFrame:
+    """Return how far values are from their median, in robust standard deviations; NaN in small data sets."""
+    away = values - values.median()
+    spread = 1.4826 * away.abs().median()
+    return away / spread.where((spread > 0) & (values.notna().sum() >= ENOUGH))

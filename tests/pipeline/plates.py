@@ -1,0 +1,31 @@
+"""A work folder of several plates that differ by an offset and a factor of every feature."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.workspace import Workspace
+from tests.pipeline.workfolder import make_workfolder
+
+PLATES = ("A", "B", "C")
+
+
+def make_plates(root: Path, pictures: int = 72, *, effect: float = 8.0) -> Workspace:
+    """Spread groups over plates; every third pair of pictures are controls."""
+    work = make_workfolder(root, pictures)
+    rng = np.random.default_rng(1)
+    pair = np.arange(pictures) // 2
+    plate = np.array(PLATES)[pair % len(PLATES)]
+    samples = pd.read_parquet(work.samples)
+    samples["Metadata_Plate"] = plate
+    samples["Metadata_Treatment"] = np.where(pair // len(PLATES) % 2 == 0, "DMSO", "Drug")
+    samples.to_parquet(work.samples, index=False)
+    table = pd.read_parquet(work.features)
+    columns = table.columns.drop("Id")
+    for one in PLATES:
+        here = plate == one
+        factor, offset = np.exp(rng.normal(size=len(columns))), effect * rng.normal(size=len(columns))
+        table.loc[here, columns] = (table.loc[here, columns] * factor + offset).astype(np.float32)
+    table.to_parquet(work.features, index=False)
+    return work
