@@ -110,6 +110,9 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     ids = pictures.intersection(known.targets.index).sort_values()
     listed = known.targets.index.union([one.sample for one in known.problems])
     absent = match(options.labels, listed, pictures, note)
+    if ids.empty:
+        one = known.problems[0]
+        raise PipelineError(f"{options.labels}: no picture has a label of use: '{one.sample}': {one.reason}")
     problems = [*known.problems, *unplaced]
     problems += unmatched(absent, main, "no label", f"add it to {options.labels.name}")
     missing = known.targets.index.difference(ids).difference([one.sample for one in unplaced])
