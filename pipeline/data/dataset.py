@@ -108,7 +108,8 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     main = work.features.name if FEATURES in tables else "the tables"
     pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
     ids = pictures.intersection(known.targets.index).sort_values()
-    absent = match(options.labels, known.targets.index, pictures, note)
+    listed = known.targets.index.union([one.sample for one in known.problems])
+    absent = match(options.labels, listed, pictures, note)
     problems = [*known.problems, *unplaced]
     problems += unmatched(absent, main, "no label", f"add it to {options.labels.name}")
     missing = known.targets.index.difference(ids).difference([one.sample for one in unplaced])

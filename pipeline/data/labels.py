@@ -121,6 +121,9 @@ def read_labels(
     there = set(read_table(path, ("Id",), ("Target", "Label")).columns)
     column = "Label" if "Label" in there and "Target" not in there else "Target"
     table = read_table(path, ("Id", column)).rename(columns={column: "Target"})
+    if len(table) > 2 and table["Target"].str.fullmatch(r"\d+,0+").all():
+        first = table["Target"].iloc[0]
+        raise PipelineError(f"{path}: every label ends in ',0', such as '{first}': write 3 for 3,0")
     spelt = written or written_in(table["Target"], locations)
     if column == "Label" and written is None:
         _check_label(path, table["Target"], spelt)

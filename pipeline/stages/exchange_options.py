@@ -98,8 +98,8 @@ class ImportOptions(Options):
     )
     id: tuple[str, ...] = Field(
         (),
-        description="Column that makes up the ids of CellProfiler's rows, repeatable; plate, well and site "
-        "unless given.",
+        description="Column that makes up the ids of CellProfiler's rows, repeatable; plate, well and site, "
+        "or else the names of files, unless given.",
     )
     group: str | None = Field(
         None, description="Column whose values become groups, which no fold splits: an antibody, a plate."

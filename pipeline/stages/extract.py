@@ -282,9 +282,8 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         masks=given and given.record,
     )
     if given is not None and options.trained is not None and options.trained_masks is None:
-        told = "; ".join(
-            filter(None, [told, "masks are given, the model was trained on cells found by itself"])
-        )
+        why = f"masks were given, but the model was trained on cells found by {options.segmenter}"
+        told = f"{told}; {why}" if told else why
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
     keyed = sizes.keyed(pictures)

@@ -8,6 +8,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.data.dataset_options import READY_LISTS, LocationOptions
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import KAGGLE2018, LocationList, list_inputs, of_card, open_list
+from pipeline.data.prediction_tables import read_outputs
 
 HPA2021, SUBCELL = open_list("hpa2021"), open_list("subcell")
 
@@ -139,6 +140,20 @@ def test_a_table_made_by_a_spreadsheet_is_read(tmp_path):
     targets = read_labels(path, own(tmp_path, "name", "Cytosol", "x", "y", "Nucleoli")).targets
     assert targets.loc["a", ["Cytosol", "Nucleoli"]].all()
     assert targets.loc["b", "Nucleoli"]
+
+
+def test_decimal_commas_are_not_taken_for_two_labels(tmp_path):
+    with pytest.raises(PipelineError, match=r"every label ends in ',0', such as '3,0': write 3 for 3,0"):
+        read_labels(labels(tmp_path, "a;3,0", "b;25,0", "c;1,0", header="Id;Target"))
+
+
+def test_outputs_of_networks_are_of_the_list(tmp_path):
+    three = own(tmp_path, "name,index", "Rim,3", "Blobs,5")
+    table = read_outputs([write(tmp_path / "net.csv", "Id,5,3", "a,0.25,1", "b,0,0.5")], three)
+    assert list(table.columns) == ["cnn__net__output_rim", "cnn__net__output_blobs"]
+    assert (table.loc["a", "cnn__net__output_rim"], table.loc["b", "cnn__net__output_blobs"]) == (1, 0)
+    with pytest.raises(PipelineError, match=r"that own\.csv lacks can be given as --embeddings"):
+        read_outputs([write(tmp_path / "net.csv", "Id,Rim,Blobs,Cytosol", "a,0,1,1")], three)
 
 
 def test_a_list_of_ones_own_says_how_its_labels_are_numbered_and_merged(tmp_path):

@@ -268,6 +268,13 @@ def test_offline_one_line_says_what_is_fetched_from_where(tmp_path, command_line
     assert "http://127.0.0.1:9/download/subcellular_location.tsv.zip: cannot be reached" in ended.errors
 
 
+def test_without_pooch_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    options = DownloadOptions(source="hpa", out=tmp_path, gene=("CCNB1",))
+    with pytest.raises(PipelineError, match=r"pip install -r requirements_download\.txt"):
+        execute(Download(), options, SilentProgress())
+
+
 def archive(nested: bool) -> bytes:
     """Return the competition's archive with two samples, one file of the test set, and one that leads out."""
     stream, inner = io.BytesIO(), io.BytesIO()
