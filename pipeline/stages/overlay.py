@@ -12,10 +12,11 @@ from pipeline.core.files import replacing
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
+from pipeline.data.flat_fields import even_samples
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_flags import read_flags
-from pipeline.data.samples import Sample, samples_of
+from pipeline.data.samples import Sample
 from pipeline.stages.options import OverlayOptions
 
 RGB = NDArray[np.uint8]
@@ -88,7 +89,7 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
 
 
 def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
-    found, _ = samples_of(options)
+    found, _ = even_samples(options, work)
     known = {sample.id: sample for sample in found}
     for name in options.ids:
         if name not in known:
