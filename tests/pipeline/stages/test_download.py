@@ -71,6 +71,8 @@ def test_a_gene_becomes_samples_and_labels_that_extract_reads(server, tmp_path):
     assert table.loc[2, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].tolist() == [51, "B12", 1]
     assert "CC BY-SA 4.0" in (tmp_path / "hpa" / "LICENCE.txt").read_text()
     assert server.agents == {AGENT}
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "hpa").rglob("*.*") if path.name[0] != "."}
+    assert len(modes) == 1, "others may read pictures as they may read tables"
 
 
 def test_an_antibody_of_two_genes_has_the_labels_of_both(server, tmp_path):
