@@ -14,7 +14,7 @@ from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, metadata_name
+from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, is_picture, metadata_name
 from pipeline.data.layouts import CHANNELS, COLOURS, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
@@ -304,7 +304,7 @@ def inside(images: Path, name: str) -> Path:
             relative = relative.relative_to(folder.as_posix())
     if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
-    if relative.suffix.lower() not in SUFFIXES:
+    if not is_picture(relative.name):
         raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
     return images / relative
 
