@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.files import check_readable, file_digest, text_digest
+from pipeline.core.files import check_regular, file_digest, text_digest, tree_digest
 from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
@@ -18,6 +18,7 @@ from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, metadata_name
 from pipeline.data.layouts import CHANNELS, COLOURS, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
+from pipeline.data.value_ranges import Ranges, measured_ranges
 from pipeline.formats.pixel_sizes import check_plausible
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
@@ -90,7 +91,8 @@ class Sample:
         """What is read of which file, and how; empty where four files hold a plane each."""
         selected = [None if one is None else (len(one.files), *one.selected) for one in self.sources]
         plain = len(self.paths) == len(CHANNELS) and set(selected) == {(1, None, None, None)}
-        return [] if plain and self.reading == AS_STORED else [selected, astuple(self.reading)]
+        how = replace(self.reading, is_given=False)
+        return [] if plain and how == AS_STORED else [selected, astuple(how)]
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
@@ -111,7 +113,9 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    check_readable(path)
+    if path.is_dir():
+        return tree_digest(path)
+    check_regular(path)
     return file_digest(path)
 
 
@@ -135,11 +139,21 @@ def samples_of(options: PictureOptions) -> tuple[list[Sample], list[Problem]]:
     """
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")
-    return find_samples(options.images, options.samples, options.layout_in_use)
+    work = getattr(options, "work", None)
+    record = None if work is None else Workspace(work)
+    return find_samples(options.images, options.samples, options.layout_in_use, record)
+
+
+def ranges_of(samples: Sequence[Sample], layout: Layout, work: Workspace | None) -> Ranges | None:
+    """Return which value is white in the files of a data set; None where the user states it."""
+    if layout.range is not None:
+        return None
+    files = {name: path for sample in samples for name, path in sample.files.items()}
+    return measured_ranges(files, layout.white, work)
 
 
 def find_samples(
-    images: Path, table: Path | None = None, layout: Layout | None = None
+    images: Path, table: Path | None = None, layout: Layout | None = None, work: Workspace | None = None
 ) -> tuple[list[Sample], list[Problem]]:
     """List the samples of a folder, by name or as a table says, in the order of ids; and what is of no use.
 
@@ -153,6 +167,8 @@ def find_samples(
         kept as ``Metadata_<name>``.
     layout : Layout, optional
         Which channel of the files shows what, and how values are read.
+    work : Workspace, optional
+        Where it is remembered what was seen in files.
 
     Raises
     ------
@@ -174,7 +190,10 @@ def find_samples(
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         raise PipelineError(f"no usable sample in {where}{first}{meant}")
     ordered = sorted(samples, key=lambda sample: sample.id)
-    return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems
+    placed = [replace(sample, folder=images, reading=layout.reading) for sample in ordered]
+    if ranges := ranges_of(placed, layout, work):
+        placed = [replace(one, reading=ranges.of(one.reading, [*one.files])) for one in placed]
+    return placed, problems
 
 
 def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
