@@ -257,7 +257,7 @@ def test_without_a_table_the_pictures_are_all_there_is(cellmaps, tmp_path):
     done = run(tmp_path, "cellmaps", cellmaps)
     assert done.samples == 2
     assert samples(tmp_path)["microtubules"].tolist() == ["", "red/7_C5_2_red.png"]
-    assert done.notes[0].startswith("No samples.csv or samplescopy.csv")
+    assert done.notes[0].startswith("Pictures without further columns: no samples.csv or ")
 
 
 def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sample):
@@ -265,9 +265,10 @@ def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sam
         write_sample(tmp_path / "kaggle" / "train", name)
     labels = tmp_path / "kaggle" / "train.csv"
     labels.write_text("Id,Target\na,8 0\nb,16.0\nc,\n")
-    assert run(tmp_path, "kaggle-2018", tmp_path / "kaggle").labelled == 2
+    assert run(tmp_path, "kaggle-2018", tmp_path / "kaggle").labelled == 3
     found = read_labels(tmp_path / "out" / "labels.csv").targets
     assert found.columns[found.loc["a"]].tolist() == ["Nucleoplasm", "Peroxisomes"]
+    assert not found.loc["c"].any(), "it is known to be in none"
     labels.write_text("ID,Label\r\na,8|0\r\nb,16\r\nc,18\r\n")
     done = run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
     assert (done.labelled, done.notes) == (3, ["train.csv: 3 of 3 pictures have a row there"])
@@ -275,10 +276,14 @@ def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sam
     named = {name: found.columns[found.loc[name]].tolist() for name in found.index}
     assert named == {"a": ["Nucleoplasm", "Intermediate filaments"], "b": ["Cytosol"], "c": ["Negative"]}
     labels.write_text("ID,Label\na,27\n")
-    with pytest.raises(PipelineError, match="class '27' is not one of 0-18; is it of the other competition"):
+    with pytest.raises(PipelineError, match="label '27' is not one of 0-18 of hpa2021; is it of the other"):
         run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
+    shutil.copy(tmp_path / "kaggle" / "train" / "a_red.png", tmp_path / "kaggle" / "a_red.png")
+    with pytest.raises(PipelineError, match=r"a_red\.png and train/a_red\.png are one picture"):
+        run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
+    (tmp_path / "kaggle" / "a_red.png").unlink()
     labels.write_text("ID,Label\nz,1\n")
-    with pytest.raises(PipelineError, match="has none of the pictures; one is 'a', a row 'z'"):
+    with pytest.raises(PipelineError, match="has no picture; one is 'a', a row 'z'"):
         run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
 
 
