@@ -13,8 +13,11 @@ from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
 from pipeline.data.presets import PRESETS
 from pipeline.formats.sources import Source
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
-"""File types that are read, in any case."""
+SUFFIXES = (
+    ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".tif.gz", ".tiff.gz", ".btf", ".tf8", ".stk", ".zarr", ".czi",
+    ".nd2", ".lif",
+)  # fmt: skip
+"""File types that are read, in any case; .zarr is a folder."""
 
 METADATA = "Metadata_"
 """How the names of columns begin that say what a picture is of, and are no features."""

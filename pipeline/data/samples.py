@@ -25,6 +25,12 @@ from pipeline.formats.sources import AS_STORED, Reading, Source
 READING = 1
 """Raise it when the same files are read as another picture than before."""
 
+FILE = "file"
+"""Column of a table with the one file that holds all channels, which the layout names."""
+
+READ_COLUMNS = (*CHANNELS, *COLOURS.values(), FILE, "scene", "time", "pixel_size_um", "group")
+"""Columns of a table of samples beside Id that are read; what else it has is kept."""
+
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
 
@@ -163,8 +169,8 @@ def find_samples(
         Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .ome.tif, .ome.tiff, .jpg, .jpeg).
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
-        holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``; what else it has is
-        kept as ``Metadata_<name>``.
+        holding paths inside `images`, or ``file`` with the file of all channels, and optionally ``scene``,
+        ``time``, ``pixel_size_um`` and ``group``; what else it has is kept as ``Metadata_<name>``.
     layout : Layout, optional
         Which channel of the files shows what, and how values are read.
     work : Workspace, optional
@@ -178,7 +184,7 @@ def find_samples(
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
     layout = layout or Layout()
-    samples, problems = _from_folder(images, layout) if table is None else _from_table(images, table)
+    samples, problems = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
     outside = _outside(images, samples)
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
@@ -236,8 +242,8 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     return problems
 
 
-def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
-    table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"), others=True)
+def _from_table(images: Path, path: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
+    table = read_table(path, ("Id",), READ_COLUMNS, others=True)
     further = _further(path, table.columns)
     columns = _channel_columns(path, table.columns)
     repeated = table["Id"].duplicated(keep=False)
@@ -246,7 +252,7 @@ def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
     for row in table[~repeated].to_dict("records"):
         texts = {str(key): str(value) for key, value in row.items()}
         try:
-            sample = _from_row(images, texts, columns)
+            sample = _from_row(images, texts, columns, layout)
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
             problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
@@ -261,8 +267,7 @@ def _further(path: Path, found: Iterable[str]) -> dict[str, str]:
 
     A column of pixel sizes or groups under a name that would not be read is refused.
     """
-    read = {"Id", *CHANNELS, *COLOURS.values(), "pixel_size_um", "group"}
-    names = [name for name in found if name not in read]
+    names = [name for name in found if name not in {"Id", *READ_COLUMNS}]
     for option in {"pixel_size_um", "group"} - set(found):
         alike = [name for name in names if slug(name).startswith(option.partition("_")[0])]
         if alike:
@@ -281,28 +286,55 @@ def _twice(names: Iterable[str]) -> str:
 
 def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
     """Map each channel to its column: its name or its colour."""
+    if FILE in found:
+        return dict.fromkeys(CHANNELS, FILE)
     columns = {}
     for channel, colour in COLOURS.items():
         named = {channel, colour} & set(found)
         if len(named) != 1:
             raise PipelineError(
-                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it"
+                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it, or "
+                f"those of files of many channels in a column '{FILE}'"
             )
         columns[channel] = named.pop()
     return columns
 
 
-def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> Sample:
+def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str], layout: Layout) -> Sample:
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(UNSAFE))
-    paths = tuple(inside(images, row[columns[channel]]) for channel in CHANNELS)
-    if twice := [path.name for path in paths if paths.count(path) > 1]:
+    scene, time = row.get("scene", ""), row.get("time", "")
+    if time not in MISSING and not time.isdecimal():
+        raise ValueError(f"time '{time}' is no number; count time points from 0")
+    sources = []
+    for channel in CHANNELS:
+        files, selected = named_plane(images, row[columns[channel]])
+        if columns[channel] == FILE:
+            selected = layout.channels.get(channel) if selected is None else selected
+        sources.append(
+            Source(
+                files, selected, None if scene in MISSING else scene, None if time in MISSING else int(time)
+            )
+        )
+    if twice := [source.path.name for source in sources if sources.count(source) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
-    sources = tuple(Source((path,)) for path in paths)
-    return Sample(sample_id, sources, size, None if group in MISSING else group)
+    return Sample(sample_id, tuple(sources), size, None if group in MISSING else group)
+
+
+def named_plane(images: Path, text: str) -> tuple[tuple[Path, ...], str | int | None]:
+    """Return the files, and the channel in them, that a field of a table names.
+
+    ``field1.ome.tif#DAPI`` and ``field1.ome.tif#2`` are channels of a file by name or index from 0;
+    ``z1.tif|z2.tif`` are the planes of a z-stack.
+    """
+    names, _, channel = text.rpartition("#")
+    if not names.lower().endswith(SUFFIXES) and ".zarr" not in names.lower():
+        names, channel = text, ""  # the sign is part of a name
+    files = tuple(inside(images, name.strip()) for name in names.split("|"))
+    return files, (int(channel) if channel.isdecimal() else channel.strip() or None)
 
 
 def inside(images: Path, name: str) -> Path:
@@ -317,7 +349,8 @@ def inside(images: Path, name: str) -> Path:
             relative = relative.relative_to(folder.as_posix())
     if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
-    if relative.suffix.lower() not in SUFFIXES:
+    is_in_zarr = any(part.lower().endswith(".zarr") for part in relative.parts)
+    if not relative.name.lower().endswith(SUFFIXES) and not is_in_zarr:
         raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
     return images / relative
 
