@@ -28,8 +28,10 @@ NAMES = {
 }
 """What images of other programs are called that show a channel; the user says what others show."""
 
-TELLING = ("Plate", "Well", "Site", "ImageNumber")
-"""Columns of CellProfiler that tell rows apart: the first three, or all of them."""
+FILE = "name of the protein's file"
+
+TELLING = (("Plate", "Well", "Site"), ("Plate", "Well", "Site", "ImageNumber"), (FILE,))
+"""Columns of CellProfiler that tell rows apart; the first of these that do make the ids, which is said."""
 
 _IMAGE = re.compile(r"(?:Image_)?(FileName|PathName|URL|Frame|Series)_(.+)")
 _COLOURED = re.compile(rf"(.+?)_?_({'|'.join(COLOURS.values())})\.\w+", re.IGNORECASE)
@@ -55,7 +57,7 @@ def read_cellprofiler(path: Path, chosen: Mapping[str, Sequence[str]], telling: 
     chosen : mapping of str to sequence of str
         Channel to names of images, as in ``FileName_<name>``; of several proteins each becomes a sample.
     telling : sequence of str
-        Columns that make up the id; `TELLING` unless given.
+        Columns that make up the id; of `TELLING` unless given.
 
     Raises
     ------
@@ -71,10 +73,12 @@ def read_cellprofiler(path: Path, chosen: Mapping[str, Sequence[str]], telling: 
         raise PipelineError(f"{path}: no column FileName_… or URL_…; give a csv for CellProfiler's LoadData")
     columns = {part: column for column, part in parts.items()}
     further = _further(path, table[[column for column in table if column not in parts]])
-    further.insert(0, "Id", _ids(path, further, telling))
     channels = _channels(path, names, chosen)
     paths = {name: _paths(path, table, name, columns) for name in names}
-    return Listed(_per_protein(further, channels, paths), _told(channels, names))
+    files = paths[channels["protein"][0]].str.extract(r"([^/\\]*?)(?:\.\w+)?(?:#\d+)?$")[0]
+    ids, made_of = _ids(path, further.assign(**{FILE: files}), telling)
+    further.insert(0, "Id", ids)
+    return Listed(_per_protein(further, channels, paths), [*_told(channels, names), f"Ids: {made_of}"])
 
 
 def _paths(
@@ -105,20 +109,20 @@ def _local(url: str) -> str:
     return path if url.startswith("file:") else url
 
 
-def _ids(path: Path, further: pd.DataFrame, telling: Sequence[str]) -> list[str]:
-    """Make an id for every row, of the columns that tell them apart."""
+def _ids(path: Path, further: pd.DataFrame, telling: Sequence[str]) -> tuple[list[str], str]:
+    """Make an id for every row, of the first columns that tell them apart; say which."""
     by_name = {name.removeprefix(METADATA).casefold(): name for name in map(str, further)}
     for name in telling:
         if name.removeprefix(METADATA).casefold() not in by_name:
             raise PipelineError(f"{path}: {unknown('column', name, by_name.values())}")
-    for wanted in (telling,) if telling else (TELLING[:3], TELLING):
+    is_plate = {"plate", "well", "site"} <= set(by_name)  # two rows of one site are a mistake
+    for wanted in (telling,) if telling else TELLING[: 2 if is_plate else 3]:
         keys = (name.removeprefix(METADATA).casefold() for name in wanted)
         found = [by_name[key] for key in keys if key in by_name]
-        ids = [
-            _UNSAFE.sub("_", "_".join(row)).strip("_.+=-") for row in further[found].to_numpy(dtype=object)
-        ]
+        cells = further[found].to_numpy(dtype=object)
+        ids = [_UNSAFE.sub("_", "_".join(row)).strip("_.+=-") for row in cells]
         if len(set(ids)) == len(ids) and all(ids):
-            return ids
+            return ids, ", ".join(found)
     raise PipelineError(
         f"{path}: {', '.join(wanted)} do not tell the rows apart; name the columns that do as --id, "
         f"of: {', '.join(by_name.values())}"

@@ -155,9 +155,12 @@ def _placed(row: Mapping[str, str], options: ImportOptions, twice: set[str]) -> 
         given = text.removesuffix(plane)
         if not given:
             continue
-        if "://" in given:
-            raise ValueError(f"'{given}' is on the net; fetch it, and give its place in the table")
-        path = inside(root, given.removeprefix(old) if options.was else given)
+        below = given.removeprefix(old) if options.was else given
+        if "://" in below:
+            raise ValueError(
+                f"'{given}' is on the net; fetch it, and give --root and what that is there as --was"
+            )
+        path = inside(root, below)
         if not path.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"'{given}' is a link that leaves {root}; copy the file there")
         if not path.is_file():

@@ -51,7 +51,8 @@ def test_load_data_of_cellprofiler_keeps_paths_and_metadata(plate, tmp_path):
     done = run(tmp_path, "cellprofiler", path, channel=["protein=OrigAGP"], group="plate")
     assert (done.rows, done.samples, done.problems) == (2, 2, [])
     assert done.notes == [
-        "Channels: microtubules = OrigTubulin; protein = OrigAGP; nucleus = OrigDNA; er = OrigER"
+        "Channels: microtubules = OrigTubulin; protein = OrigAGP; nucleus = OrigDNA; er = OrigER",
+        "Ids: Metadata_Plate, Metadata_Well, Metadata_Site",
     ]
     row = samples(tmp_path).loc["P_1_A02_1"]
     assert row["protein"] == "P 1/A02_green.png"
@@ -98,6 +99,18 @@ def test_addresses_of_files_are_paths_and_those_of_the_net_are_not(plate, tmp_pa
     assert samples(tmp_path)["protein"].tolist() == ["P 1/A01_green.png"]
     assert "is on the net; " not in done.problems[0].reason
     assert done.problems[0].reason == "'https://somewhere/A02_green.png' is on the net"
+
+
+def test_without_a_site_the_names_of_files_are_the_ids_and_so_it_is_said(plate, tmp_path):
+    path = plate / "load_data.csv"
+    rows = "".join(f"1,P 1,A0{n}_green.png,s3://bucket/x/P 1/A0{n}_blue.png\n" for n in (1, 2))
+    path.write_text(f"TableNumber,PathName_protein,FileName_protein,URL_DAPI\n{rows}")
+    done = run(tmp_path, "cellprofiler", path, was="s3://bucket/x")
+    assert samples(tmp_path)["nucleus"].to_dict() == {
+        "A01_green": "P 1/A01_blue.png",
+        "A02_green": "P 1/A02_blue.png",
+    }
+    assert done.notes[-1] == "Ids: name of the protein's file"
 
 
 def test_frames_of_a_file_are_planes_and_series_are_refused(plate, tmp_path):
@@ -295,8 +308,8 @@ def test_the_command_says_what_matched_and_what_comes_next(plate, tmp_path, comm
     )
     assert ended.status == 0
     lines = ended.output.splitlines()
-    assert lines[1] == f"Written: {tmp_path}/out/samples.csv (1 of 2 samples with all their pictures)"
-    assert lines[3].startswith("  P_1_A02_1: 'P 1/A03_green.png' is not in ")
+    assert lines[2] == f"Written: {tmp_path}/out/samples.csv (1 of 2 samples with all their pictures)"
+    assert lines[4].startswith("  P_1_A02_1: 'P 1/A03_green.png' is not in ")
     assert (
         lines[-1]
         == f"Next: python run.py extract --images {plate} --samples {tmp_path}/out/samples.csv --work WORK"
