@@ -36,6 +36,10 @@ def extract(options: ExtractOptions) -> None:
     done = f"{summary.measured:,} measured now" if summary.fresh else "up to date"
     pictures, cells = counted(summary.pictures, "picture"), counted(summary.cells, "cell")
     say(f"{pictures}, {cells} ({done}): {work.features}")
+    if summary.given:
+        say(summary.given)
+    if summary.left_out:
+        say("Left out of them: " + ", ".join(f"{number:,} {why}" for why, number in summary.left_out.items()))
     if summary.edited:
         say(f"{counted(summary.edited, 'edited label image')} kept and measured: {work.masks}")
     if summary.problems:

@@ -20,7 +20,7 @@ MAX_BYTES = "HPA_MAX_BYTES"
 
 
 MAX_PIXELS = "HPA_MAX_PIXELS"
-"""Environment variable: the pixels that a plane may have; 12 million unless set (1.4 GB of memory)."""
+"""Environment variable: the pixels that a plane may have; 17 million unless set (2 GB of memory)."""
 
 
 class UnreadableError(ValueError):
@@ -32,7 +32,21 @@ class UnreadableError(ValueError):
 
 
 def check_readable(path: Path) -> None:
-    """Refuse what is no regular file (a pipe, a device), which may block for ever, and too large a file.
+    """Refuse what is no regular file, and too large a file.
+
+    Raises
+    ------
+    UnreadableError
+        If it must not be read.
+    OSError
+        If it is not there, or the system does not let one look.
+    """
+    check_regular(path)
+    check_bytes(path.stat().st_size)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file, such as a pipe or a device, which may block for ever.
 
     Raises
     ------
@@ -46,7 +60,6 @@ def check_readable(path: Path) -> None:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise UnreadableError("is not a regular file", "give the path of a file")
-    check_bytes(found.st_size)
 
 
 def check_bytes(size: int, what: str = "the file") -> None:
@@ -82,9 +95,25 @@ def check_pixels(width: int, height: int) -> None:
         )
 
 
+def check_size(size: int, planes: int = 1) -> None:
+    """Refuse a file of more bytes than so many planes of `max_pixels` need.
+
+    Raises
+    ------
+    UnreadableError
+        If it must not be read.
+    """
+    if size > 8 * planes * max_pixels():
+        most = f"{planes:,} × {max_pixels():,}" if planes > 1 else f"{max_pixels():,}"
+        raise UnreadableError(
+            f"the file has {size:,} bytes, more than any picture of {most} pixels needs",
+            f"run again with {MAX_PIXELS} set to allow more, or export it anew",
+        )
+
+
 def max_pixels() -> int:
     """Return how many pixels a plane may have."""
-    return _limit(MAX_PIXELS, 12_000_000)
+    return _limit(MAX_PIXELS, 17_000_000)
 
 
 def _limit(variable: str, default: int) -> int:

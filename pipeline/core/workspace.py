@@ -52,6 +52,8 @@ class Workspace:
     """Digests of pictures, with the sizes and times of the files that had them."""
     masks_seen = _Below("seen/masks.json")
     """Where label images come from, likewise."""
+    given_seen = _Below("seen/given_masks.json")
+    """Digests of masks that were given, and how many label images each file holds, likewise."""
     masks = _Below("masks")
     """Folder of label images, ``<Id>.tif``: page 1 cells, page 2 nuclei."""
     cells = _Below("cells.parquet")

@@ -49,7 +49,7 @@ class Layout(BaseModel):
     @property
     def reading(self) -> Reading:
         """How values are read."""
-        return Reading(self.projection, self.range)
+        return Reading(self.projection, self.range, pixel_size_um=self.pixel_size_um)
 
 
 def read_layout(path: Path) -> Layout:

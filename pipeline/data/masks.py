@@ -22,9 +22,11 @@ from pipeline.core.files import UnreadableError, check_bytes, check_readable, re
 from pipeline.core.seen import see, seen
 from pipeline.core.workspace import Workspace
 
-_MADE = re.compile(r"extract key=(?P<key>\S+) pixels=(?P<digest>\S+)")
+_MADE = re.compile(r"extract key=(?P<key>\S+) pixels=(?P<digest>\S+)(?: left_out=(?P<left_out>\S+))?")
 _OLDER = ("tifffile.py", "cells")
 """Software and description of label images that versions before keys wrote."""
+HIGHEST = np.iinfo(np.uint32).max
+"""The highest label that a label image can hold."""
 _REMEDY = "correct it, or delete it to have it made again"
 
 Integers = NDArray[np.integer[Any]]
@@ -37,8 +39,9 @@ class Segmentation:
     Attributes
     ----------
     cells, nuclei : ndarray, shape (height, width), uint16, or uint32 for labels beyond 65,535
-        Label images, 0 is background; labels run from 1 to the number of cells without gaps, unless a
-        person has edited them. Every cell holds exactly one nucleus with the cell's own label.
+        Label images, 0 is background; labels run from 1 to the number of cells without gaps, unless they are
+        those of masks that were given or edited. Every cell holds exactly one nucleus with the cell's own
+        label; of given masks, it may be without.
     """
 
     cells: Integers
@@ -47,7 +50,20 @@ class Segmentation:
     @property
     def count(self) -> int:
         """Number of cells."""
-        return np.count_nonzero(np.bincount(self.cells.ravel())[1:])
+        return np.count_nonzero(np.bincount(self.with_small_labels()[0].cells.ravel())[1:])
+
+    def with_small_labels(self) -> "tuple[Segmentation, NDArray[np.integer[Any]]]":
+        """Return the same with labels that tables can be as long as, and the label of each of them here.
+
+        Labels up to a million stay as they are.
+        """
+        from features.inputs import LARGEST_LABEL
+
+        largest = int(max(self.cells.max(initial=0), self.nuclei.max(initial=0)))
+        if largest <= LARGEST_LABEL:
+            return self, np.arange(largest + 1)
+        numbers, (cells, nuclei) = without_gaps(self.cells, self.nuclei)
+        return Segmentation(cells, nuclei), numbers
 
 
 class Origin(NamedTuple):
@@ -62,11 +78,14 @@ class Origin(NamedTuple):
         Of its pixels, where they can be read.
     key : str
         Of the pictures and the segmenter that it was made from, where it was made.
+    left_out : str
+        What of given masks is not in it, as ``what=number`` joined by ``+``.
     """
 
     state: str = ""
     digest: str = ""
     key: str = ""
+    left_out: str = ""
 
     @property
     def is_edited(self) -> bool:
@@ -74,12 +93,18 @@ class Origin(NamedTuple):
         return self.state in ("edited", "lost")
 
 
+def without_gaps(*labels: Integers) -> tuple[NDArray[np.int64], list[NDArray[np.int32]]]:
+    """Return the labels that occur, ascending and with 0, and the label images with their positions there."""
+    numbers = np.unique(np.concatenate([[0], *map(np.unique, labels)])).astype(np.int64)
+    return numbers, [np.searchsorted(numbers, one).astype(np.int32) for one in labels]
+
+
 def smallest_type(largest: int) -> "type[np.uint16] | type[np.uint32]":
     """Return the type of label images up to a label: every program reads 16 bits."""
     return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
 
 
-def write_mask(path: Path, segmentation: Segmentation, key: str = "") -> str:
+def write_mask(path: Path, segmentation: Segmentation, key: str = "", left_out: str = "") -> str:
     """Write a segmentation as a TIFF: page 1 cells, page 2 nuclei, the same number is the same cell.
 
     Parameters
@@ -88,6 +113,8 @@ def write_mask(path: Path, segmentation: Segmentation, key: str = "") -> str:
     segmentation : Segmentation
     key : str
         Of the pictures and the segmenter; without one, the label image counts as edited.
+    left_out : str
+        As in `Origin`.
 
     Returns
     -------
@@ -98,7 +125,8 @@ def write_mask(path: Path, segmentation: Segmentation, key: str = "") -> str:
 
     pages = np.stack([segmentation.cells, segmentation.nuclei])
     digest = _digest(list(pages))
-    software = f"extract key={key} pixels={digest}" if key else ""
+    told = f" left_out={left_out}" if left_out else ""
+    software = f"extract key={key} pixels={digest}{told}" if key else ""
     with replacing(path, synced=False) as temporary, tifffile.TiffWriter(temporary) as file:
         for page, name in zip(pages, ("cells", "nuclei"), strict=True):
             file.write(
@@ -121,14 +149,16 @@ def read_mask(path: Path) -> Segmentation:
         Where the file is missing, damaged or not two pages of labels.
     """
     try:
-        return _segmentation(_read(path)[0])
+        return _segmentation(read_pages(path)[0])
     except UnreadableError as error:
         raise PipelineError(f"{path}: {error}") from error
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read ({error.strerror}); run extract again") from error
 
 
-def read_matched_mask(path: Path, shape: tuple[int, int]) -> tuple[Segmentation, str]:
+def read_matched_mask(
+    path: Path, shape: tuple[int, int], *, without_nucleus: bool = False
+) -> tuple[Segmentation, str]:
     """Read a label image that can be measured, and the digest of its pixels.
 
     Labels may have gaps: cells keep the numbers that a person gave them.
@@ -136,15 +166,17 @@ def read_matched_mask(path: Path, shape: tuple[int, int]) -> tuple[Segmentation,
     Raises
     ------
     UnreadableError
-        Where it is damaged, of another shape than its picture, or a cell has no nucleus of its number in it.
+        Where it is damaged, of another shape than its picture, or a cell has no nucleus of its number in it
+        though none may be `without_nucleus`.
     """
-    pages, _ = _read(path)
+    pages, _ = read_pages(path)
     found = _segmentation(pages)
     if found.cells.shape != shape:
         sizes = ["×".join(map(str, reversed(size))) for size in (found.cells.shape, shape)]
         raise UnreadableError(f"is {sizes[0]}, its picture {sizes[1]}", _REMEDY)
     matched = np.unique(found.cells[found.cells == found.nuclei])
-    alone = np.setdiff1d(np.union1d(found.cells, found.nuclei), np.union1d(matched, [0]))
+    paired = np.unique(found.nuclei) if without_nucleus else np.union1d(found.cells, found.nuclei)
+    alone = np.setdiff1d(paired, np.union1d(matched, [0]))
     if alone.size:
         listed = ", ".join(map(str, alone[:5])) + (", …" if alone.size > 5 else "")
         reason = f"{alone.size} labels are not a cell (page 1) with its nucleus in it (page 2): {listed}"
@@ -172,7 +204,7 @@ def mask_origins(work: Workspace, ids: Iterable[str]) -> dict[str, Origin]:
 def _origin(edited: set[str], path: Path) -> str:
     """Say in one line where a label image comes from: the fields of `Origin`."""
     try:
-        pages, said = _read(path)
+        pages, said = read_pages(path)
     except UnreadableError:
         return "lost" if path.stem in edited else "damaged"
     digest, made = _digest(pages), _MADE.fullmatch(said[0])
@@ -181,10 +213,12 @@ def _origin(edited: set[str], path: Path) -> str:
     if said == _OLDER:
         return f"made {digest} before-keys"
     is_as_made = made and made["digest"] == digest
-    return f"made {digest} {made['key']}" if made and is_as_made else f"edited {digest}"
+    if not (made and is_as_made):
+        return f"edited {digest}"
+    return f"made {digest} {made['key']} {made['left_out'] or ''}".rstrip()
 
 
-def _read(path: Path) -> tuple[list[NDArray[Any]], tuple[str, str]]:
+def read_pages(path: Path) -> tuple[list[NDArray[Any]], tuple[str, str]]:
     """Return the first three pages of a TIFF, and the software and description of the first.
 
     Raises
@@ -221,16 +255,14 @@ def _digest(pages: Sequence[NDArray[Any]]) -> str:
 
 
 def _segmentation(pages: Sequence[NDArray[Any]]) -> Segmentation:
-    from features.inputs import LARGEST_LABEL
-
     if len(pages) != 2 or pages[0].ndim != 2 or pages[0].shape != pages[1].shape:
         shapes = ", ".join(str(page.shape) for page in pages)
         raise UnreadableError(f"not two grey pages of one size (cells, nuclei) but {shapes}", _REMEDY)
     for page in pages:
         if not np.issubdtype(page.dtype, np.integer):
             raise UnreadableError(f"labels are {page.dtype}", f"save it as 16-bit integers; {_REMEDY}")
-        if page.size and (page.min() < 0 or page.max() > LARGEST_LABEL):
-            reason = f"labels run from {page.min()} to {page.max()}, not 0 to {LARGEST_LABEL}"
+        if page.size and (page.min() < 0 or page.max() > HIGHEST):
+            reason = f"labels run from {page.min()} to {page.max()}, not 0 to {HIGHEST}"
             raise UnreadableError(reason, _REMEDY)
     kind = smallest_type(max(int(page.max(initial=0)) for page in pages))
     return Segmentation(pages[0].astype(kind, copy=False), pages[1].astype(kind, copy=False))

@@ -1,5 +1,7 @@
 """Pictures of a sample: the planes of one field of view, those that were recorded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +11,8 @@ from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.data.samples import MAKE_DO, Sample
-from pipeline.formats.picture_files import read_plane
-from pipeline.formats.pixel_sizes import Sides, agreed_size
+from pipeline.formats.pixel_sizes import agreed_size
+from pipeline.formats.plane_reader import Plane, PlaneReader
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,19 @@ class Picture:
     Attributes
     ----------
     pixels : ndarray, shape (channels, height, width), float32
-        Intensities in [0, 1]: the stored value over the largest its file format can hold.
+        Intensities in [0, 1]: the stored value over the one that is white (see `Reading`).
     pixel_size_um : float or None
         Side of a pixel in micrometres; None where unknown.
     channels : tuple of str
         What the planes show, in the order of `CHANNELS`; what was not recorded is not there.
+    note : str
+        What was done to the planes beside reading them: where a scale bar was removed, for example.
     """
 
     pixels: NDArray[np.float32]
     pixel_size_um: float | None = None
     channels: tuple[str, ...] = CHANNELS
+    note: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,8 +49,9 @@ class Picture:
 def read_picture(sample: Sample) -> Picture:
     """Read the planes of a sample at full depth.
 
-    An 8-bit value is divided by 255, a 16-bit one by 65535, so that the same scene gives the same picture at
-    either depth. The pixel size is the user's, else the one on which OME-TIFF or ImageJ TIFF files agree.
+    An 8-bit value is divided by 255, one of 12 bits by 4095 and so on, so that the same scene gives the same
+    picture at any depth. The pixel size is the user's, else the one on which the headers of its files agree,
+    else the one that the user states for pictures without one.
 
     Raises
     ------
@@ -54,20 +60,26 @@ def read_picture(sample: Sample) -> Picture:
         files state no one plausible pixel size.
     """
     channels = sample.channels
-    planes, sides = zip(*(_read(sample, channel) for channel in channels), strict=True)
-    first = planes[0].shape
-    for channel, plane in zip(channels, planes, strict=True):
-        if plane.shape != first:
-            reason = f"{_size(plane.shape)}, but {COLOURS[channels[0]]} is {_size(first)}"
+    with PlaneReader(sample.reading) as reader:
+        for channel in channels:
+            with _problems(sample, channel):
+                reader.weigh(sample.source(channel))
+        planes = {channel: _read(reader, sample, channel) for channel in channels}
+    first = planes[channels[0]].values.shape
+    for channel, plane in planes.items():
+        if plane.values.shape != first:
+            reason = f"{_size(plane.values.shape)}, but {COLOURS[channels[0]]} is {_size(first)}"
             raise _error(sample, channel, reason, "export all channels at one size")
-    if all(plane.min() == plane.max() for plane in planes):
+    if all(plane.values.min() == plane.values.max() for plane in planes.values()):
         raise _error(sample, "protein", "the picture is empty (all channels flat)", "export it again")
-    names = [sample.source(channel).path.name for channel in channels]
+    sides = {sample.source(channel).path.name: plane.sides for channel, plane in planes.items()}
     try:
-        size = agreed_size(sample.pixel_size_um, dict(zip(names, sides, strict=True)))
+        size = agreed_size(sample.pixel_size_um, sides) or agreed_size(sample.reading.pixel_size_um, {})
     except UnreadableError as error:
         raise _error(sample, channels[0], error.reason, error.remedy) from error
-    return Picture(np.stack(planes), size, channels)
+    notes = dict.fromkeys(plane.note for plane in planes.values() if plane.note)
+    pixels = np.stack([plane.values for plane in planes.values()])
+    return Picture(pixels, size, channels, "; ".join(notes))
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -78,10 +90,16 @@ def _error(sample: Sample, channel: str, reason: str, remedy: str) -> SampleErro
     return SampleError(Problem(sample.id, sample.source(channel).path.name, reason, remedy))
 
 
-def _read(sample: Sample, channel: str) -> tuple[NDArray[np.float32], Sides]:
-    """Read one channel; what is not the file's fault is a passing trouble."""
+def _read(reader: PlaneReader, sample: Sample, channel: str) -> Plane:
+    with _problems(sample, channel):
+        return reader.plane(sample.source(channel), COLOURS[channel])
+
+
+@contextmanager
+def _problems(sample: Sample, channel: str) -> Iterator[None]:
+    """Name the file of a channel that cannot be read; what is not its fault is a passing trouble."""
     try:
-        return read_plane(sample.source(channel), COLOURS[channel], sample.reading)
+        yield
     except FileNotFoundError as error:
         raise _error(sample, channel, f"no {COLOURS[channel]} ({channel}) picture", MAKE_DO) from error
     except UnreadableError as error:

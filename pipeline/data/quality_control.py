@@ -98,7 +98,7 @@ def _doubtful_channels(planes: Mapping[str, Plane]) -> Iterator[str]:
 def _is_uneven(nucleus: Plane, found: Segmentation) -> bool:
     """Say whether a stain differs more within nuclei, and less from their cells, than one of DNA."""
     inside, around = found.nuclei > 0, (found.cells > 0) & (found.nuclei == 0)
-    if not around.any():
+    if not around.any() or not inside.any():
         return False
     nuclei = pd.Series(nucleus[inside].astype(float)).groupby(found.nuclei[inside])  # labels may have gaps
     spread = nuclei.std(ddof=0) / nuclei.mean().clip(lower=1e-6)

@@ -51,10 +51,23 @@ class Reading:
         What becomes of z-stacks; None where they are refused.
     range : tuple of float or None
         Values that are black and white, as the user states them; None where files decide.
+    whole : int
+        The value that is white in files of 16 bits, or of 32-bit whole numbers, that do not state how many
+        of their bits are used.
+    real : int or None
+        The value that is white in files of floating-point numbers; None where it is not known.
+    trained : bool
+        Whether `whole` and `real` are those of the pictures that a model was trained on.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres, of pictures that state none.
     """
 
     projection: Projection | None = None
     range: tuple[float, float] | None = None
+    whole: int = 65535
+    real: int | None = None
+    trained: bool = False
+    pixel_size_um: float | None = None
 
 
 AS_STORED = Reading()

@@ -130,7 +130,8 @@ def _row(sample: Sample, embedder: Embedder, work: Workspace, device: str) -> di
         if error.problem.is_passing:
             raise
         return {name: getattr(error.problem, name) for name in _WHY}
-    cells = read_mask(work.mask(sample.id)).cells if embedder.per == "cell" else None
+    mask = read_mask(work.mask(sample.id)) if embedder.per == "cell" else None
+    cells = None if mask is None else mask.with_small_labels()[0].cells
     row = embedding_row(picture.pixels, embedder, open_network(embedder, device), cells)
     return {**dict.fromkeys(_WHY, ""), **row}
 

@@ -72,7 +72,7 @@ def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
         picture = read_picture(sample)
     except SampleError as error:
         raise PipelineError(str(error)) from error
-    masks = read_mask(path)
+    masks, _ = read_mask(path).with_small_labels()
     if objects == "cells":
         planes = np.stack([picture.plane(channel) for channel in ("microtubules", "er", "nucleus")])
         return _checked(Field(sample.id, planes, masks.cells.astype(np.int32)), path)

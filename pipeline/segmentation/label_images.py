@@ -144,7 +144,7 @@ def match(cells: Integers, nuclei: Integers) -> Segmentation:
     in the order in which the cells' first pixels come. Numbers of the two label images need not agree.
     """
     one_cell = largest_pieces(cells.astype(np.int32))
-    owner = _owners(one_cell, nuclei)
+    owner = owners(one_cell, nuclei)
     renamed = owner[nuclei]
     inside = largest_pieces(np.where(renamed == one_cell, renamed, 0).astype(np.int32))
     kept = np.unique(inside[inside > 0])
@@ -210,7 +210,7 @@ def holders(cells: Integers, nuclei: Integers) -> NDArray[np.int64]:
     return held
 
 
-def _owners(cells: Labels, nuclei: Integers) -> Labels:
+def owners(cells: Labels, nuclei: Integers) -> Labels:
     """Return the cell of every nucleus, 0 for none; of several nuclei in a cell the largest has it."""
     holder = holders(cells, nuclei)
     largest_first = np.argsort(-np.bincount(nuclei.ravel()), kind="stable")

@@ -1,7 +1,7 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 import features
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
-from pipeline.core.files import text_digest, write_text
+from pipeline.core.files import text_digest
 from pipeline.core.names import counted, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import share_out, workers
@@ -26,8 +26,10 @@ from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
-from pipeline.segmentation import Segmenter, make_segmenter
+from pipeline.segmentation import Segmenter
+from pipeline.stages.extraction import Extraction
 from pipeline.stages.feature_tables import write_measured, write_samples
+from pipeline.stages.given_masks import GivenMasks, given_masks
 from pipeline.stages.measuring import (
     MASK_DIGITS,
     Chunk,
@@ -40,8 +42,9 @@ from pipeline.stages.measuring import (
     refused_masks,
     row_key,
     segmentation_parts,
+    segmenter_of,
 )
-from pipeline.stages.options import ExtractOptions, SegmenterOption
+from pipeline.stages.options import ExtractOptions
 
 _SIDE = 96
 """Side in pixels of the picture that loops are compiled with."""
@@ -61,7 +64,11 @@ class ExtractSummary(Summary):
     flagged : dict of str to str
         Pictures that a person should look at, with their flags.
     told : str
-        What is to be known about the scale of pictures that are measured for a model.
+        What is to be known about the scale, or the masks, of pictures that are measured for a model.
+    given : str
+        How many pictures have given masks, and of what; empty where none are given.
+    left_out : dict of str to int
+        How many objects of given masks are left out, by why.
     """
 
     pictures: int
@@ -71,73 +78,12 @@ class ExtractSummary(Summary):
     problems: list[Problem]
     flagged: dict[str, str]
     told: str = ""
+    given: str = ""
+    left_out: dict[str, int] = Field(default_factory=dict)
 
     def again(self) -> Self:
         """Return the same, nothing measured."""
         return self.model_copy(update={"fresh": False, "measured": 0})
-
-
-class Extraction(BaseModel):
-    """What has to be the same for two pictures' features to be comparable.
-
-    Attributes
-    ----------
-    segmenter : str
-        Name of the segmenter.
-    options : dict
-        What the user asked of it, such as the paths of weights.
-    settings : dict
-        Everything about it that changes a result, such as the digests of those weights.
-    families : dict of str to int
-        Version of every feature family.
-    scale : Scale or None
-        How large nuclei and cells were expected; None in models of older versions.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    segmenter: str
-    options: dict[str, SegmenterOption]
-    settings: dict[str, SegmenterOption]
-    families: dict[str, int]
-    scale: Scale | None = None
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON."""
-        write_text(path, self.model_dump_json(indent=1))
-
-    def check_families(self) -> None:
-        """Refuse families that this program computes differently.
-
-        Raises
-        ------
-        PipelineError
-            Naming the family and both versions.
-        """
-        now = features.family_versions()
-        for family, version in self.families.items():
-            if now.get(family) != version:
-                today = f"version {now[family]}" if family in now else "no such family"
-                raise PipelineError(
-                    f"the model was trained on family {family} version {version}, this program computes "
-                    f"{today}; extract and train again"
-                )
-
-    def repeat_segmenter(self, options: dict[str, SegmenterOption]) -> Segmenter:
-        """Return the same segmenter, with some options (where weights lie now) replaced.
-
-        Raises
-        ------
-        PipelineError
-            If the segmenter would find other cells than it did in training.
-        """
-        segmenter = make_segmenter(self.segmenter, **self.options | options)
-        if dict(segmenter.settings()) != self.settings:
-            raise PipelineError(
-                f"the model was trained on cells found by {self.segmenter} with {self.settings}, "
-                f"not {dict(segmenter.settings())}; give the same weights, or train again"
-            )
-        return segmenter
 
 
 @dataclass(frozen=True)
@@ -146,7 +92,8 @@ class _Plan:
 
     samples: list[Sample]
     problems: list[Problem]
-    segmenter: Segmenter
+    segmenter: Segmenter | None
+    given: GivenMasks | None
     extraction: Extraction
     sizes: PixelSizes
     told: str
@@ -162,11 +109,13 @@ class _Plan:
 
     def masks(self, work: Workspace) -> dict[str, Origin]:
         """Return the label images that count: edited, or made from these pictures by this segmenter."""
-        ids = [sample.id for sample in self.samples]
-        return {
-            sample: origin if origin.key in ("", mask_key(self.pictures[sample], self.made_by)) else Origin()
-            for sample, origin in mask_origins(work, ids).items()
-        }
+        origins = mask_origins(work, [sample.id for sample in self.samples])
+        made = "made" if self.given is None else "given"
+        for sample, origin in origins.items():
+            if origin.key:
+                is_of_these = origin.key == mask_key(self.pictures[sample], self.made_by)
+                origins[sample] = origin._replace(state=made) if is_of_these else Origin()
+        return origins
 
     def keys(self, masks: Mapping[str, Origin]) -> dict[str, str]:
         """Return the keys of what was measured in these label images."""
@@ -186,9 +135,11 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         The scale that is measured follows from the pictures, the segmenter and what was measured before.
         """
         families = _versions(options)
-        segmenter = make_segmenter(options.segmenter, **options.segmenter_options)
         samples, problems = samples_of(options)
         work = Workspace(options.work)
+        given = given_masks(options, options.trained_masks, samples, work)
+        segmenter = segmenter_of(options, given)
+        made_by = [] if segmenter is None else [segmenter.name, dict(segmenter.settings())]
         origins = mask_origins(work, [sample.id for sample in samples])
         return {
             **picture_inputs(samples, problems, work),
@@ -198,7 +149,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             "groups of the samples": text_digest(
                 {one.id: [one.group, *one.metadata] if one.metadata else one.group for one in samples}
             ),
-            "segmenter": text_digest([segmenter.name, dict(segmenter.settings())]),
+            "segmenter": text_digest(made_by),
+            **({} if given is None else {"given masks": given.digest}),
             "scale of the training": text_digest(options.model_dump()["trained"]),
             "perceptual hash": str(HASH_VERSION),
             "quality control": f"{DOUBT_VERSION}, {QUALITY_VERSION}, {FLAGS_VERSION}",
@@ -212,7 +164,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         lost = [name for name in record.inputs if name.startswith("family ") and name not in now]
         if not is_of(options.images, record) and record.inputs.get("pictures") != now["pictures"]:
             lost.insert(0, f"the pictures of {record.options['images']}")
-        elif record.inputs.get("segmenter") != now["segmenter"]:
+        elif record.inputs.get("segmenter") != now["segmenter"] or (
+            ("given masks" in record.inputs) != ("given masks" in now)
+        ):
             lost.insert(0, "the cells")
         if lost:
             raise PipelineError(
@@ -253,7 +207,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         count = sum(len(chunk.samples) for chunk in chunks)
         passing = _measure(chunks, count, options.jobs, progress) if chunks else []
         _write_tables(plan, work, passing, progress)
-        return _summary(work, count, plan.told)
+        return _summary(plan, work, count)
 
 
 def is_of(images: Path, record: Record) -> bool:
@@ -307,18 +261,35 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
     samples, problems = samples_of(options)
     work = Workspace(options.work)
+    given = given_masks(options, options.trained_masks, samples, work)
+    if given is not None:
+        lacking = {problem.sample for problem in given.problems}
+        samples = [sample for sample in samples if sample.id not in lacking]
+        problems = [*problems, *given.problems]
+        given.note(progress)
     pictures = fingerprints(samples, work)
-    segmenter, scale, sizes, told = fitted_segmenter(options, samples, pictures, progress)
-    settings = dict(segmenter.settings())
+    segmenter, scale, sizes, told = fitted_segmenter(options, given, samples, pictures, progress)
+    settings = {} if segmenter is None else dict(segmenter.settings())
     fitted = {name: settings[name] for name in Scale.model_fields if name in settings}
     # where networks run is a matter of this machine, not of how the pictures were measured
     asked = {name: value for name, value in options.segmenter_options.items() if name != "device"}
     extraction = Extraction(
-        segmenter=segmenter.name, options=asked | fitted, settings=settings, families=families, scale=scale
+        segmenter="" if segmenter is None else segmenter.name,
+        options={} if segmenter is None else asked | fitted,
+        settings=settings,
+        families=families,
+        scale=scale,
+        masks=given and given.record,
     )
+    if given is not None and options.trained is not None and options.trained_masks is None:
+        told = "; ".join(
+            filter(None, [told, "masks are given, the model was trained on cells found by itself"])
+        )
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
-    return _Plan(samples, problems + refused, segmenter, extraction, sizes, told, sizes.keyed(pictures))
+    keyed = sizes.keyed(pictures)
+    keyed = keyed if given is None else given.keyed(keyed)
+    return _Plan(samples, problems + refused, segmenter, given, extraction, sizes, told, keyed)
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
@@ -352,6 +323,7 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
             listed=listed,
             hashed=hashed,
             segmenter=plan.segmenter,
+            given=plan.given and plan.given.of(chunk),
             sizes=plan.sizes,
             root=work.root,
         )
@@ -397,8 +369,12 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     plan.extraction.write(work.extraction)
 
 
-def _summary(work: Workspace, measured: int, told: str) -> ExtractSummary:
+def _summary(plan: _Plan, work: Workspace, measured: int) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
+    left_out: Counter[str] = Counter()
+    for origin in plan.masks(work).values():
+        for one in filter(None, origin.left_out.split("+")):
+            left_out[one.partition("=")[0].replace("_", " ")] += int(one.partition("=")[2])
     return ExtractSummary(
         pictures=len(samples),
         cells=int(samples["cells"].sum()),
@@ -406,5 +382,7 @@ def _summary(work: Workspace, measured: int, told: str) -> ExtractSummary:
         edited=int((samples["mask"] == "edited").sum()),
         problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
         flagged=read_flags(work),
-        told=told,
+        told=plan.told,
+        given="" if plan.given is None else plan.given.told(plan.extraction.segmenter),
+        left_out=dict(sorted(left_out.items())),
     )

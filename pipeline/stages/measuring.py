@@ -36,6 +36,7 @@ from pipeline.segmentation import (
     readable_pictures,
     some_samples,
 )
+from pipeline.stages.given_masks import GivenMasks
 from pipeline.stages.options import ExtractOptions
 
 MASK_DIGITS = 16
@@ -64,22 +65,37 @@ class PixelSizes(NamedTuple):
 
 
 def fitted_segmenter(
-    options: ExtractOptions, samples: list[Sample], digests: Mapping[str, str], progress: Progress
-) -> tuple[Segmenter, Scale, PixelSizes, str]:
-    """Fit the segmenter to the pictures, or to those of training; say which pixel sizes count, and why."""
-    made, trained = make_segmenter(options.segmenter, **options.segmenter_options), options.trained
-    here = _measured_scale(made, samples, digests, options, progress)
+    options: ExtractOptions,
+    given: GivenMasks | None,
+    samples: list[Sample],
+    digests: Mapping[str, str],
+    progress: Progress,
+) -> tuple[Segmenter | None, Scale, PixelSizes, str]:
+    """Fit the segmenter to the pictures, or to those of training; say which pixel sizes count, and why.
+
+    Given masks that lack nothing need no segmenter.
+    """
+    made, trained = segmenter_of(options, given), options.trained
+    here = _measured_scale(made, given, samples, digests, options, progress)
     if trained is None:
-        return made.at(here), here, PixelSizes(), ""
+        return made and made.at(here), here, PixelSizes(), ""
     scale, assumed, told = fit_scale(here, trained)
     if told:
         progress.note(told)
     sizes = PixelSizes(assumed=assumed) if trained.pixel_size_um else PixelSizes(stated=False)
-    return made.at(scale), scale, sizes, told
+    return made and made.at(scale), scale, sizes, told
+
+
+def segmenter_of(options: ExtractOptions, given: GivenMasks | None) -> Segmenter | None:
+    """Return the segmenter that is asked for, not yet fitted; None where given masks lack nothing."""
+    if given is not None and not given.needs_segmenter:
+        return None
+    return make_segmenter(options.segmenter, **options.segmenter_options)
 
 
 def _measured_scale(
-    made: Segmenter,
+    made: Segmenter | None,
+    given: GivenMasks | None,
     samples: list[Sample],
     digests: Mapping[str, str],
     options: ExtractOptions,
@@ -87,13 +103,17 @@ def _measured_scale(
 ) -> Scale:
     """Measure the scale of a data set once; it holds as long as any of its pictures is there."""
     record, is_new = Workspace(options.work).diameters, options.trained is None
-    made_by = text_digest([made.name, dict(made.settings()), is_new])
+    by = ["given masks"] if made is None else [made.name, dict(made.settings())]
+    made_by = text_digest([*by, is_new])
     known = read_signed(record)
     if known.get("made_by") != made_by or not {*known["pictures"]} & {*digests.values()}:
-        if made.uses_torch and None in made.settings().values():
-            progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
         some = some_samples(samples)
-        scale = measure_scale(made, readable_pictures(some), cells=is_new)
+        if made is not None and made.uses_torch and None in made.settings().values():
+            progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
+        if made is not None:
+            scale = measure_scale(made, readable_pictures(some), cells=is_new)
+        elif given is not None:
+            scale = given.scale(some)
         pictures = [digests[sample.id] for sample in some]
         known = {"made_by": made_by, "pictures": pictures, "scale": scale.model_dump()}
         write_signed(record, known)
@@ -115,7 +135,8 @@ class Chunk:
         Feature families to measure.
     listed, hashed : bool
         Whether the rows of the segmentation, and the perceptual hashes, are there already.
-    segmenter : Segmenter
+    segmenter : Segmenter or None
+    given : GivenMasks or None
     sizes : PixelSizes
     root : Path
         The work folder.
@@ -128,7 +149,8 @@ class Chunk:
     families: tuple[str, ...]
     listed: bool
     hashed: bool
-    segmenter: Segmenter
+    segmenter: Segmenter | None
+    given: GivenMasks | None
     sizes: PixelSizes
     root: Path
 
@@ -195,7 +217,7 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
     Samples with a passing trouble are in no part, so that they are tried again.
     """
     work = Workspace(chunk.root)
-    network = chunk.segmenter.uses_torch and not all(chunk.masks)
+    network = chunk.segmenter is not None and chunk.segmenter.uses_torch and not all(chunk.masks)
     # more threads could change the last bits of sums
     with threadpool_limits(limits=1), torch_threads(1) if network else nullcontext():
         digests = zip(chunk.samples, chunk.pictures, chunk.masks, strict=True)
@@ -261,7 +283,10 @@ def _measure_picture(
     sample_id: str, key: str, picture: Picture, found: Segmentation, families: tuple[str, ...]
 ) -> _Measured:
     keyed, size = {"Id": sample_id, "key": key}, picture.pixel_size_um
+    found, labels = found.with_small_labels()
     cells = features.measure(picture.pixels, found.cells, found.nuclei, pixel_size_um=size, families=families)
+    for table in cells.values():
+        table.index = pd.Index(labels[table.index], name="label")
     cut = features.touches_border(found.cells)
     numbers = features.aggregate(cells, touches_border=cut)
     whole = features.measure_field(picture.pixels, pixel_size_um=size, families=families)
@@ -276,12 +301,16 @@ def _segment(
 ) -> tuple[Segmentation, str]:
     """Read the label image of a digest, or make one with a key; return it and its digest."""
     path = work.mask(sample.id)
-    if not mask:
+    if not mask and chunk.given is not None:
+        made, left_out = chunk.given.take(sample.id, picture, chunk.segmenter)
+        return made, write_mask(path, made, key, left_out)
+    if not mask and chunk.segmenter is not None:
         made = chunk.segmenter.segment(picture)
         return made, write_mask(path, made, key)
     file = f"{work.masks.name}/{path.name}"
     try:
-        found, digest = read_matched_mask(path, picture.shape)
+        bare = chunk.given is not None and sample.id in chunk.given.bare
+        found, digest = read_matched_mask(path, picture.shape, without_nucleus=bare)
     except UnreadableError as error:
         raise SampleError(Problem(sample.id, file, error.reason, error.remedy)) from error
     if digest != mask:

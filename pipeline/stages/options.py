@@ -32,6 +32,7 @@ from pipeline.data.dataset_options import (
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
+from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
 
@@ -118,7 +119,7 @@ class SegmenterOptions(Options):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class ExtractOptions(PictureOptions, SegmenterOptions):
+class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
     """Options of `extract`."""
 
     images: Images
@@ -140,6 +141,9 @@ class ExtractOptions(PictureOptions, SegmenterOptions):
     )
     trained: Annotated[Scale | None, Shown(hidden=True)] = Field(
         None, description="Scale of a model's training pictures, like which these are measured."
+    )
+    trained_masks: Annotated[MaskRecord | None, Shown(hidden=True)] = Field(
+        None, description="What was given as masks of a model's training pictures."
     )
     strict: Annotated[bool, Shown(flag="--strict/--no-strict")] = Field(
         False, description="Exit with status 1 if any sample was skipped."
@@ -257,7 +261,7 @@ class EvaluateOptions(Options):
     )
 
 
-class PredictOptions(PictureOptions, SegmenterOptions):
+class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
     """Options of `predict`."""
 
     model: Path = Field(description="Folder of a trained model, such as WORK/model.")

@@ -38,7 +38,9 @@ from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.extract import Extract, Extraction, is_of
+from pipeline.stages.extract import Extract, is_of
+from pipeline.stages.extraction import Extraction
+from pipeline.stages.mask_options import MaskOptions
 from pipeline.stages.options import ExtractOptions, PredictOptions
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -226,7 +228,14 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
     try:
         trained = Extraction.model_validate(card["extraction"])
         trained.check_families()
-        trained.repeat_segmenter(options.segmenter_options)
+        if trained.segmenter:
+            trained.repeat_segmenter(options.segmenter_options)
+        if trained.masks is not None and options.masks is None:
+            of = " or ".join(trained.masks.show)
+            raise PipelineError(
+                f"{options.model}: was trained on masks of {of} that were given; give those of these "
+                "pictures as --masks"
+            )
         asked = trained.options | options.segmenter_options
         if trained.scale is not None:
             asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
@@ -237,7 +246,10 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 "samples": options.samples,
                 "layout": options.layout_in_use,
                 "work": options.work,
-                "segmenter": trained.segmenter,
+                "segmenter": trained.segmenter or ExtractOptions.model_fields["segmenter"].default,
+                **options.model_dump(include={*MaskOptions.model_fields}),
+                "masks_lack": trained.masks.lack if trained.masks else "segment",
+                "trained_masks": trained.masks,
                 "families": tuple(trained.families),
                 "jobs": options.jobs,
                 "trained": trained.scale,

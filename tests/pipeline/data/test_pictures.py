@@ -115,7 +115,7 @@ def test_what_is_no_fault_of_the_file_is_to_be_tried_again(
     def refuse(*_):
         raise error
 
-    monkeypatch.setattr(pictures, "read_plane", refuse)
+    monkeypatch.setattr(pictures.PlaneReader, "plane", refuse)
     with pytest.raises(SampleError, match=reason) as caught:
         read_picture(sample)
     assert caught.value.problem.is_passing

@@ -1,5 +1,6 @@
 """One picture in every dress gives the same numbers; what is no such picture says what it is."""
 
+import gzip
 import io
 import struct
 import zlib
@@ -12,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from pipeline.core.files import MAX_PIXELS, UnreadableError
-from pipeline.formats.picture_files import read_plane
+from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Source
 
 PLANE = np.random.default_rng(0).integers(0, 200, (24, 32)).astype(np.uint8)
@@ -157,7 +158,8 @@ REFUSED = {
     "is empty ": lambda path: path.write_bytes(b"\0" * 5000),
     "holds a web page (HTML), not a PNG, TIFF or JPEG": lambda path: path.write_text("\n <!DOCTYPE html><p>"),
     "holds a zip archive": lambda path: path.write_bytes(b"PK\3\4" + b"x" * 50),
-    "holds a gzip archive": lambda path: path.write_bytes(b"\x1f\x8b" + b"x" * 50),
+    "unreadable or truncated gzip archive": lambda path: path.write_bytes(b"\x1f\x8b" + b"x" * 50),
+    "holds a gzip archive of no TIFF": lambda path: path.write_bytes(gzip.compress(b"a picture")),
     "holds a PDF document": lambda path: path.write_bytes(b"%PDF-1.4"),
     "holds a pointer of Git LFS": lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"),
     "holds nothing like a PNG, TIFF or JPEG": lambda path: path.write_text("not a picture"),
@@ -173,14 +175,21 @@ REFUSED = {
     "holds 2 pictures (8×6, 32×24), not one": lambda path: with_pages(
         path, (PLANE[::4, ::4], {}), (PLANE, {})
     ),
-    "holds 4 pictures (32×24, 32×24, 32×24, …)": lambda path: tiff(path, np.stack([PLANE] * 4)),
+    "holds 4 pictures (0, 1, 2, 3)": lambda path: tiff(path, np.stack([PLANE] * 4)),
     "holds 0 pictures": lambda path: with_pages(path, (PLANE, {"subfiletype": 1})),
-    "holds several pictures": lambda path: tiff(path, np.stack([PLANE] * 4), metadata={}, truncate=True),
-    "4 values per pixel": lambda path: tiff(path, np.stack([PLANE] * 4, -1), planarconfig="contig"),
-    "3 values per pixel": lambda path: tiff(path, np.stack([PLANE] * 3, -1), planarconfig="contig"),
-    "pixels are float32": lambda path: tiff(path, EXPECTED),
-    "pixels are int16": lambda path: tiff(path, PLANE.astype(np.int16)),
-    "pixels are uint32": lambda path: tiff(path, PLANE.astype(np.uint32)),
+    "holds 5 pictures (0, 1, 2, 3, 4)": lambda path: tiff(
+        path, np.stack([PLANE] * 5), metadata={}, truncate=True
+    ),
+    "holds 4 channels (0, 1, 2, 3)": lambda path: tiff(
+        path, np.stack([PLANE] * 4, -1), planarconfig="contig"
+    ),
+    "holds 3 channels (0, 1, 2)": lambda path: tiff(path, np.stack([PLANE] * 3, -1), planarconfig="contig"),
+    "floating-point values whose range is not known": lambda path: tiff(path, EXPECTED),
+    "holds the value -1": lambda path: tiff(path, PLANE.astype(np.int16) - 1 - PLANE.min()),
+    "holds the value 65536, but at most 65535": lambda path: tiff(
+        path, PLANE.astype(np.uint32) - PLANE.max() + 65536
+    ),
+    "pixels are complex64": lambda path: tiff(path, PLANE.astype(np.complex64)),
     "colours are stored as SEPARATED": lambda path: tiff(
         path, np.stack([PLANE] * 4, -1), photometric="separated"
     ),

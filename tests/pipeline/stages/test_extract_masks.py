@@ -15,6 +15,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.segmentation.label_images import match
 from pipeline.segmentation.watershed import WatershedSegmenter
 from pipeline.stages import extract as stage
+from pipeline.stages import measuring
 from pipeline.stages.measuring import family_parts, measure_chunk
 from pipeline.stages.status import status
 from tests.pipeline.workfolder import FAMILIES, simulate, tables
@@ -52,7 +53,7 @@ class Shifted(WatershedSegmenter):
 def _quick_cellpose(monkeypatch):
     """Let `cellpose` stand for a quick segmenter that finds other cells than `watershed`."""
     makers = {"watershed": WatershedSegmenter, "cellpose": Shifted}
-    monkeypatch.setattr(stage, "make_segmenter", lambda name: makers[name]())
+    monkeypatch.setattr(measuring, "make_segmenter", lambda name: makers[name]())
 
 
 @pytest.mark.usefixtures("_quick_cellpose")
