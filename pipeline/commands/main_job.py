@@ -39,7 +39,7 @@ def extract(options: ExtractOptions) -> None:
     if summary.given:
         say(summary.given)
     if summary.left_out:
-        say("Left out of them: " + ", ".join(f"{number:,} {why}" for why, number in summary.left_out.items()))
+        say("Left out of the masks: " + "; ".join(f"{why}: {one:,}" for why, one in summary.left_out.items()))
     if summary.edited:
         say(f"{counted(summary.edited, 'edited label image')} kept and measured: {work.masks}")
     if summary.problems:

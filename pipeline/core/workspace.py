@@ -46,6 +46,8 @@ class Workspace:
     """How the pictures were measured (segmenter, families): a model repeats it on new pictures."""
     diameters = _Below("diameters.json")
     """Diameters of nuclei and cells, estimated once for networks that need them."""
+    flat_field = _Below("flat_field.json")
+    """Illumination of each plate and channel, where `extract` removes it."""
     parts = _Below("parts")
     """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
     pictures_seen = _Below("seen/pictures.json")

@@ -121,6 +121,9 @@ def read_labels(
     there = set(read_table(path, ("Id",), ("Target", "Label")).columns)
     column = "Label" if "Label" in there and "Target" not in there else "Target"
     table = read_table(path, ("Id", column)).rename(columns={column: "Target"})
+    if len(table) > 2 and table["Target"].str.fullmatch(r"\d+,0+").all():
+        first = table["Target"].iloc[0]
+        raise PipelineError(f"{path}: every label ends in ',0', such as '{first}': write 3 for 3,0")
     spelt = written or written_in(table["Target"], locations)
     if column == "Label" and written is None:
         _check_label(path, table["Target"], spelt)
@@ -136,6 +139,7 @@ def read_labels(
     if not any(target.columns for target in rows.values()) or (
         len(several) > 1 and not several.isin(rows).any()
     ):
+        wrong += _without_counterpart(path, rows, locations)
         first = f"'{wrong[0].sample}': {wrong[0].reason}" if wrong else "none has a label"
         raise PipelineError(f"{path}: {len(wrong)} of {counted(len(table), 'row')}: {first}; {remedy(spelt)}")
     lost = Counter(name for target in rows.values() for name in sorted(target.lost))
@@ -171,7 +175,7 @@ def _without_counterpart(path: Path, rows: dict[str, Target], locations: Locatio
             sample,
             path.name,
             f"no label has a counterpart in {locations.name}: {', '.join(sorted(lost))}",
-            "give --locations a list with a row of that name (merge_into none: no location), or leave it out",
+            "add a row of that name (or *) to the list, merged into none if it is no location",
         )
         for sample, lost in empty.items()
     ]

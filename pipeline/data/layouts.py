@@ -1,5 +1,6 @@
 """The layout of a data set: which channel of its files shows what, and how values are read."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,13 @@ CHANNELS = ("microtubules", "protein", "nucleus", "er")
 COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
 """The Human Protein Atlas' colour, and file ending, of each channel."""
 
+UNKNOWN = "?"
+"""What stands in a layout that inspect wrote where a person has to say something."""
+
 FileChannel = str | int
 """A channel as files call it: a name or a colour, or an index from 0."""
+
+_UNSAID = re.compile(rf'^[ \t]*(\w+ *= *"{re.escape(UNKNOWN)}")', re.MULTILINE)
 
 
 class Layout(BaseModel):
@@ -61,7 +67,12 @@ def read_layout(path: Path) -> Layout:
         If the file cannot be read or says what no layout can say.
     """
     try:
-        return Layout.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        text = path.read_text(encoding="utf-8-sig")
+        if unsaid := _UNSAID.search(text):
+            have = re.search(r"^# (files have: .+)$", text, re.MULTILINE)
+            remark = f" ({have[1]})" if have else ""
+            raise PipelineError(f"{path}: '{unsaid[1]}': write what it is{remark}, or remove the line")
+        return Layout.model_validate(tomllib.loads(text))
     except OSError as error:
         raise PipelineError(
             f"{path}: cannot be read ({error.strerror}); give a layout as --layout"

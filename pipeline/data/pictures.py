@@ -11,6 +11,7 @@ from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.data.samples import MAKE_DO, Sample
+from pipeline.formats.illumination import Illumination
 from pipeline.formats.pixel_sizes import agreed_size
 from pipeline.formats.plane_reader import Plane, PlaneReader
 
@@ -78,8 +79,13 @@ def read_picture(sample: Sample) -> Picture:
     except UnreadableError as error:
         raise _error(sample, channels[0], error.reason, error.remedy) from error
     notes = dict.fromkeys(plane.note for plane in planes.values() if plane.note)
-    pixels = np.stack([plane.values for plane in planes.values()])
+    lights = dict(sample.illumination)
+    pixels = np.stack([_even(plane.values, lights.get(channel)) for channel, plane in planes.items()])
     return Picture(pixels, size, channels, "; ".join(notes))
+
+
+def _even(plane: NDArray[np.float32], light: Illumination | None) -> NDArray[np.float32]:
+    return plane if light is None else light.removed(plane)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -31,17 +31,18 @@ SATURATED = 0.05
 FEWEST_CELLS, EMPTY = 3, 0.05
 """Cells, and their share of the field."""
 
-DARK_CORNERS, DARK_SIDE = 0.4, 0.25
-"""Brightness of corners over the centre, and of one side over the other: the median of the channels."""
+DARK_CORNERS = 0.4
+"""Brightness of the corners over the centre: the median of the channels."""
 
-SHARED = 0.5
-"""The same of one channel, as the median of the pictures of a plate."""
+SHARED_CORNERS, SHARED_SIDE = 0.5, 0.55
+"""The same of one channel, and of one side over the other: medians of the pictures of a plate."""
 
-DEBRIS = 0.25
-"""Area of bright things beside nuclei, in nuclei."""
+DEBRIS = 0.2
+"""Area of bright things that are no nuclei, in nuclei."""
 
-FACTOR = 1.5
-"""Powers of two by which a channel is brighter or darker beside the others than in most pictures."""
+FACTOR, CONTRAST = 1.5, 1.0
+"""Powers of two: by which a channel beside the others, or the contrast of nuclei, is not as in most pictures;
+and by which nuclei are brighter than the rest of their cells, at least."""
 
 _MARKERS = ("nucleus", "microtubules", "er")
 """Channels that show the same structures in all pictures, so that their focus can be compared."""
@@ -88,20 +89,29 @@ def _found(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     few = (table["cells"] < FEWEST_CELLS) | (table["QC_foreground"] < EMPTY)
     yield "nearly empty", few.to_frame("")
     corners, tilt = _of(table, "corners"), _of(table, "tilt")
-    own = (corners.median(axis=1) < DARK_CORNERS) | (tilt.median(axis=1) < DARK_SIDE)
+    own = (corners.median(axis=1) < DARK_CORNERS) & ~few
     yield "uneven illumination", own.to_frame("")
-    plates = corners.groupby(plates_of(table))
-    shared = plates.transform("median").where(plates.transform("count") >= ENOUGH)
-    yield "uneven illumination of the plate", shared < SHARED
+    plates = plates_of(table)
+    shared = (_shared(corners, plates) < SHARED_CORNERS) | (_shared(tilt, plates) < SHARED_SIDE)
+    yield "uneven illumination of the plate", shared
     yield "debris", (table["QC_debris"] >= DEBRIS).to_frame("")
     balance = _of(table, "balance")
     far = (_away(balance).abs() > FAR) & ((balance - balance.median()).abs() > FACTOR)
+    contrast = table[["QC_contrast"]]
+    weak = (_away(contrast) < -FAR) & (contrast - contrast.median() < -FACTOR) | (contrast < CONTRAST)
+    far["nucleus"] |= weak["QC_contrast"]
     yield "unusual channel balance", far
 
 
 def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a number of all channels, by channel."""
     return table[[f"QC_{name}_{channel}" for channel in CHANNELS]].set_axis(list(CHANNELS), axis=1)
+
+
+def _shared(values: pd.DataFrame, plates: "pd.Series[str]") -> pd.DataFrame:
+    """Return the median of each picture's plate; NaN of plates with few pictures."""
+    grouped = values.groupby(plates)
+    return grouped.transform("median").where(grouped.transform("count") >= ENOUGH)
 
 
 def _away(values: pd.DataFrame) -> pd.DataFrame:

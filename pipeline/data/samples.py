@@ -14,10 +14,11 @@ from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, metadata_name
+from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, is_picture, metadata_name
 from pipeline.data.layouts import CHANNELS, COLOURS, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
+from pipeline.formats.illumination import Illumination
 from pipeline.formats.pixel_sizes import check_plausible
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
@@ -53,6 +54,8 @@ class Sample:
         How values are read.
     metadata : tuple of (str, str)
         Further columns of the table of samples, as ``Metadata_<name>``, with their values.
+    illumination : tuple of (str, Illumination)
+        By channel, the uneven illumination that is removed when it is read; see `flat_fields`.
     """
 
     id: str
@@ -62,6 +65,7 @@ class Sample:
     folder: Path = Path()
     reading: Reading = AS_STORED
     metadata: tuple[tuple[str, str], ...] = ()
+    illumination: tuple[tuple[str, Illumination], ...] = ()
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -105,7 +109,9 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
     )
     return {
         one.id: text_digest([content[name] for name in one.files])[:CONTENT_DIGITS]
-        + text_digest([READING, list(one.files), one.pixel_size_um, *one.taken])[:CONTENT_DIGITS]
+        + text_digest([READING, list(one.files), one.pixel_size_um, *one.taken, *one.illumination])[
+            :CONTENT_DIGITS
+        ]
         for one in listed
     }
 
@@ -298,7 +304,7 @@ def inside(images: Path, name: str) -> Path:
             relative = relative.relative_to(folder.as_posix())
     if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
-    if relative.suffix.lower() not in SUFFIXES:
+    if not is_picture(relative.name):
         raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
     return images / relative
 

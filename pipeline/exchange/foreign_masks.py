@@ -34,11 +34,16 @@ _EXPECTED = (
 )
 _ENDING = re.compile(
     r"[ _.-]*(?:(?P<cells>cells?|whole_?cells?|cyto)|(?P<nuclei>nuclei|nucleus|nuclear|nuc)"
-    r"|cp_masks?|seg|masks?|labels?|rois?|roiset|objects?|outlines?|polygons?|detections?|annotations?"
-    r"|red|green|blue|yellow)$",
+    r"|cp_masks?|seg|masks?|labels?|rois?|roiset|objects?|outlines?|polygons?|detections?|annotations?)$",
     re.IGNORECASE,
 )
 """What the name of a mask has behind that of its sample or picture."""
+_COLOURS = re.compile(r"(?:_(?:red|green|blue|yellow))+$", re.IGNORECASE)
+"""What the name of a composite has behind that of its sample."""
+
+
+Owners = list[tuple[str, str]]
+"""Samples, each with "nuclei" where a mask called so shows them, or an empty text."""
 
 
 class MaskFile(NamedTuple):
@@ -65,10 +70,10 @@ class FoundMasks(NamedTuple):
 
 
 def find_masks(folder: Path, samples: Iterable[Sample], shows: Shows, work: Workspace) -> FoundMasks:
-    """Find the masks of samples in a folder, and in folders in it that are called ``cells`` or ``nuclei``.
+    """Find the masks of samples in a folder and the folders in it.
 
-    A mask is called like its sample or one of its pictures. What it shows is told by its name, by the name of
-    its folder, or by the picture of the nucleus being the one that it is called like; else it is `shows`.
+    A mask is called like its sample or one of its pictures. What it shows is told by its name, by a folder
+    that is called cells or nuclei, or by being called like the picture of the nucleus; else it is `shows`.
 
     Raises
     ------
@@ -77,81 +82,90 @@ def find_masks(folder: Path, samples: Iterable[Sample], shows: Shows, work: Work
     """
     if not folder.is_dir():
         raise PipelineError(f"{folder}: no such folder; give the folder of masks as --masks")
+    root = os.path.realpath(folder)
+    if root == os.path.realpath(work.masks):
+        raise PipelineError(
+            f"{folder}: holds the label images of --work, of which edited ones are taken; give another"
+        )
     listed = list(samples)
-    owners = _owners(listed)
-    pictures = {os.path.realpath(path) for sample in listed for path in sample.paths}
+    owners, pictures = _owners(listed), {os.path.realpath(path) for one in listed for path in one.paths}
     files: dict[str, list[MaskFile]] = defaultdict(list)
     problems, strangers = [], []
-    for path, of_folder in _mask_files(folder):
-        if os.path.realpath(path) in pictures:
+    for path in _candidates(folder, {os.path.realpath(work.masks), os.path.realpath(work.overlays)}):
+        real = os.path.realpath(path)
+        if real in pictures:
             continue
-        owner, told = _owner(path, owners)
-        if not owner:
-            strangers.append(path.name)
-        elif not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
-            reason = "is a link that leaves the folder of masks"
-            problems.append(Problem(owner, path.name, reason, f"copy the file into {folder}"))
-        else:
-            files[owner].append(MaskFile(path, _shown(told or of_folder or shows)))
+        found, told = _of_name(path.relative_to(folder), owners)
+        if not found:
+            strangers.append(path.name.encode("utf-8", "backslashreplace").decode())
+        for sample, of_picture in found:
+            kind = told or of_picture or shows
+            files[sample].append(MaskFile(path, "nuclei" if kind == "nuclei" else "cells"))
+            if not Path(real).is_relative_to(root):
+                reason = "is a link that leaves the folder of masks"
+                problems.append(Problem(sample, path.name, reason, f"copy the file into {folder}"))
     if not files:
         there = f"; found {', '.join(strangers[:3])}" if strangers else ""
         raise PipelineError(f"{folder}: no mask of any sample; name them {_EXPECTED}{there}")
-    seen = see({str(one.path): one.path for known in files.values() for one in known}, work.given_seen, _look)
     wrong = {problem.sample for problem in problems}
-    masks = {sample: _given(known, seen) for sample, known in files.items() if sample not in wrong}
-    return FoundMasks(masks, problems, strangers)
+    taken = {sample: known for sample, known in files.items() if sample not in wrong}
+    looked = {_key(one): one.path for known in taken.values() for one in known}
+    seen = see(looked, work.given_seen, _look)
+    return FoundMasks({sample: _given(known, seen) for sample, known in taken.items()}, problems, strangers)
 
 
-def _shown(told: str) -> Shows:
-    return "nuclei" if told == "nuclei" else "cells"
+def _candidates(folder: Path, ours: set[str]) -> Iterator[Path]:
+    """Yield files of types that hold masks, in order; not those in hidden folders, or in folders of ours."""
+    for path in sorted(folder.rglob("[!.]*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        is_mask = path.suffix.lower() in (*PLANES, *OUTLINES) and not hidden and not path.is_dir()
+        if is_mask and os.path.realpath(path.parent) not in ours:
+            yield path
 
 
-def _owners(samples: Iterable[Sample]) -> dict[str, tuple[str, str]]:
-    """Return, by how masks may be called, the sample, and "nuclei" where that is the picture of nuclei alone.
+def _key(file: MaskFile) -> str:
+    return os.path.abspath(file.path).encode("utf-8", "backslashreplace").decode()  # noqa: PTH100 - links are kept
 
-    Names of pictures that several samples have are nobody's.
+
+def _owners(samples: Iterable[Sample]) -> dict[str, Owners]:
+    """Return whose masks may be called how: by Id, or like a picture, with its folder or without.
+
+    A picture may be of several samples; several pictures of one name are nobody's.
     """
-    owners: dict[str, tuple[str, str]] = {}
+    pictures: dict[str, dict[Path, dict[str, set[str]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(set))
+    )
     for sample in samples:
-        stems: dict[str, set[str]] = defaultdict(set)
         for channel in sample.channels:
             for path in sample.source(channel).files:
-                stems[_stem(path)].add(channel)
-        for stem, channels in stems.items():
-            told = "nuclei" if channels == {"nucleus"} else ""
-            owners[stem] = ("", "") if stem in owners else (sample.id, told)
-    return owners | {sample.id: (sample.id, "") for sample in samples}
+                for name in {path.relative_to(sample.folder).with_name(_stem(path)).as_posix(), _stem(path)}:
+                    pictures[name][path][sample.id].add(channel)
+    owners: dict[str, Owners] = {
+        name: [(sample, "nuclei" if shown == {"nucleus"} else "") for sample, shown in found.items()]
+        for name, paths in pictures.items()
+        for found in paths.values()
+        if len(paths) == 1
+    }
+    return owners | {sample.id: [(sample.id, "")] for sample in samples}
 
 
 def _stem(path: Path) -> str:
     return path.stem.removesuffix(".ome")
 
 
-def _mask_files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield files that may be masks, sorted, with what their folder says that they show."""
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    for name in names:
-        path, told = folder / name, _ENDING.fullmatch(name)
-        if path.is_dir():
-            if told and told.lastgroup:
-                yield from ((inner, told.lastgroup) for inner, _ in _mask_files(path) if inner.is_file())
-        elif path.suffix.lower() in (*PLANES, *OUTLINES):
-            yield path, ""
-
-
-def _owner(path: Path, owners: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
-    """Return whose mask a file is, and what its name says that it shows; empty where that is not known."""
+def _of_name(path: Path, owners: Mapping[str, Owners]) -> tuple[Owners, str]:
+    """Return whose mask a file below the folder is, and what it is said to show; empty where none."""
+    folders = [found.lastgroup for part in path.parts[:-1] if (found := _ENDING.fullmatch(part))]
     stem, told = _stem(path), ""
     while stem:
-        if stem in owners:
-            sample, of_picture = owners[stem]
-            return sample, told or of_picture
-        found = _ENDING.search(stem)
+        for name in (path.with_name(stem).as_posix(), stem):
+            if name in owners:
+                return owners[name], told or next(filter(None, folders), "")
+        found = _ENDING.search(stem) or (_COLOURS.search(stem) if stem != _stem(path) else None)
         if found is None:
             break
         stem, told = stem[: found.start()], told or found.lastgroup or ""
-    return "", ""
+    return [], ""
 
 
 def _look(path: Path) -> str:
@@ -161,7 +175,7 @@ def _look(path: Path) -> str:
 
 
 def _given(files: list[MaskFile], seen: Mapping[str, str]) -> GivenMask:
-    said = [(seen[str(one.path)], one.shows) for one in files]
+    said = [(seen[_key(one)], one.shows) for one in files]
     kinds = {shows for _, shows in said}
     both = len(kinds) == 2 or any(text.endswith(" 2") for text, _ in said)
     return GivenMask(tuple(files), BOTH if both else kinds.pop(), text_digest([VERSION, said]))

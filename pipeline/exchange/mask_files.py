@@ -72,14 +72,14 @@ def read_layers(
     """
     check_readable(path)
     if path.suffix.lower() in OUTLINES:
-        layers, empty = _drawn(path, shows, shape)
-    else:
-        planes = PLANES[path.suffix.lower()](path)
-        names = ("cells", "nuclei") if len(planes) == 2 else (shows,)
-        if len(planes) > 2 or any(plane.ndim != 2 for plane in planes):
-            raise UnreadableError("is neither one plane of labels nor two (cells, nuclei)", _REMEDY)
-        layers, empty = {name: _whole(plane, shape) for name, plane in zip(names, planes, strict=True)}, 0
-    return {name: _objects(labels, values) for name, labels in layers.items()}, empty
+        return _drawn(path, shows, shape)
+    planes = PLANES[path.suffix.lower()](path)
+    names = ("cells", "nuclei") if len(planes) == 2 else (shows,)
+    if len(planes) > 2 or any(plane.ndim != 2 for plane in planes):
+        raise UnreadableError("is neither one plane of labels nor two (cells, nuclei)", _REMEDY)
+    return {
+        name: _objects(_whole(plane, shape), values) for name, plane in zip(names, planes, strict=True)
+    }, 0
 
 
 def _tiff(path: Path) -> Sequence[NDArray[Any]]:
@@ -104,7 +104,7 @@ def _png(path: Path) -> Sequence[NDArray[Any]]:
             raise
         raise UnreadableError("is no PNG, or damaged", _AGAIN) from error
     if plane.ndim == 3 and (plane != plane[..., :1]).any():
-        raise UnreadableError("is in colours", _REMEDY)
+        raise UnreadableError("is in colours, or transparent", _REMEDY)
     return [plane[..., 0] if plane.ndim == 3 else plane]
 
 

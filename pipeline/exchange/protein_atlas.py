@@ -257,14 +257,12 @@ def _entries(path: Path) -> Iterator[tuple[str, list[Field]]]:
     try:
         with opened(path, "rb") as file:
             stream = _Bounded(file)
-            root = None
-            for event, element in iterparse(stream, events=("start", "end")):
-                root = element if root is None else root
-                if event == "end" and element.tag == "entry":
+            for _, element in iterparse(stream):
+                if element.tag == "entry":
                     identifier = element.find("identifier")
                     gene = "" if identifier is None else identifier.get("id", "")
                     yield gene, list(_fields(element, gene))
-                    root.clear()
+                    element.clear()
                     stream.entry_ended()
     except (ParseError, DefusedXmlException, UnreadableError, EOFError, OSError, zlib.error) as error:
         reason = str(error).partition("\n")[0]

@@ -1,7 +1,7 @@
 """Lists of samples of other programs: CellProfiler, SubCellPortable, cellmaps, and Kaggle's two competitions.
 
 Every reader returns a table of text: ``Id``, a path per channel as it is written there (empty where there is
-none), ``Metadata_…``, and ``Target`` where there are labels.
+none), and ``Metadata_…``.
 """
 
 import re
@@ -15,7 +15,9 @@ import pandas as pd
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted, slug, unknown
 from pipeline.data.discovery import METADATA, metadata_name
+from pipeline.data.labels import parse_target
 from pipeline.data.layouts import CHANNELS, COLOURS
+from pipeline.data.locations import LocationList
 from pipeline.data.tables import read_table
 
 NAMES = {
@@ -26,8 +28,10 @@ NAMES = {
 }
 """What images of other programs are called that show a channel; the user says what others show."""
 
-TELLING = ("Plate", "Well", "Site", "ImageNumber")
-"""Columns of CellProfiler that tell rows apart: the first three, or all of them."""
+FILE = "name of the protein's file"
+
+TELLING = (("Plate", "Well", "Site"), ("Plate", "Well", "Site", "ImageNumber"), (FILE,))
+"""Columns of CellProfiler that tell rows apart; the first of these that do make the ids, which is said."""
 
 _IMAGE = re.compile(r"(?:Image_)?(FileName|PathName|URL|Frame|Series)_(.+)")
 _COLOURED = re.compile(rf"(.+?)_?_({'|'.join(COLOURS.values())})\.\w+", re.IGNORECASE)
@@ -37,10 +41,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.+=-]+")
 
 
 class Listed(NamedTuple):
-    """Samples as a list has them, and what the user should know about how it was read."""
+    """Samples as a list has them, what to tell of how it was read, and its labels by name, if any."""
 
     table: pd.DataFrame
     notes: list[str]
+    labels: pd.DataFrame | None = None
 
 
 def read_cellprofiler(path: Path, chosen: Mapping[str, Sequence[str]], telling: Sequence[str]) -> Listed:
@@ -52,7 +57,7 @@ def read_cellprofiler(path: Path, chosen: Mapping[str, Sequence[str]], telling: 
     chosen : mapping of str to sequence of str
         Channel to names of images, as in ``FileName_<name>``; of several proteins each becomes a sample.
     telling : sequence of str
-        Columns that make up the id; `TELLING` unless given.
+        Columns that make up the id; of `TELLING` unless given.
 
     Raises
     ------
@@ -68,10 +73,12 @@ def read_cellprofiler(path: Path, chosen: Mapping[str, Sequence[str]], telling: 
         raise PipelineError(f"{path}: no column FileName_… or URL_…; give a csv for CellProfiler's LoadData")
     columns = {part: column for column, part in parts.items()}
     further = _further(path, table[[column for column in table if column not in parts]])
-    further.insert(0, "Id", _ids(path, further, telling))
     channels = _channels(path, names, chosen)
     paths = {name: _paths(path, table, name, columns) for name in names}
-    return Listed(_per_protein(further, channels, paths), _told(channels, names))
+    files = paths[channels["protein"][0]].str.extract(r"([^/\\]*?)(?:\.\w+)?(?:#\d+)?$")[0]
+    ids, made_of = _ids(path, further.assign(**{FILE: files}), telling)
+    further.insert(0, "Id", ids)
+    return Listed(_per_protein(further, channels, paths), [*_told(channels, names), f"Ids: {made_of}"])
 
 
 def _paths(
@@ -102,20 +109,20 @@ def _local(url: str) -> str:
     return path if url.startswith("file:") else url
 
 
-def _ids(path: Path, further: pd.DataFrame, telling: Sequence[str]) -> list[str]:
-    """Make an id for every row, of the columns that tell them apart."""
+def _ids(path: Path, further: pd.DataFrame, telling: Sequence[str]) -> tuple[list[str], str]:
+    """Make an id for every row, of the first columns that tell them apart; say which."""
     by_name = {name.removeprefix(METADATA).casefold(): name for name in map(str, further)}
     for name in telling:
         if name.removeprefix(METADATA).casefold() not in by_name:
             raise PipelineError(f"{path}: {unknown('column', name, by_name.values())}")
-    for wanted in (telling,) if telling else (TELLING[:3], TELLING):
+    is_plate = {"plate", "well", "site"} <= set(by_name)  # two rows of one site are a mistake
+    for wanted in (telling,) if telling else TELLING[: 2 if is_plate else 3]:
         keys = (name.removeprefix(METADATA).casefold() for name in wanted)
         found = [by_name[key] for key in keys if key in by_name]
-        ids = [
-            _UNSAFE.sub("_", "_".join(row)).strip("_.+=-") for row in further[found].to_numpy(dtype=object)
-        ]
+        cells = further[found].to_numpy(dtype=object)
+        ids = [_UNSAFE.sub("_", "_".join(row)).strip("_.+=-") for row in cells]
         if len(set(ids)) == len(ids) and all(ids):
-            return ids
+            return ids, ", ".join(found)
     raise PipelineError(
         f"{path}: {', '.join(wanted)} do not tell the rows apart; name the columns that do as --id, "
         f"of: {', '.join(by_name.values())}"
@@ -123,7 +130,7 @@ def _ids(path: Path, further: pd.DataFrame, telling: Sequence[str]) -> list[str]
 
 
 def _channels(path: Path, names: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the names of images by channel: those that were chosen, and those that can mean nothing else."""
+    """Return the names of images by channel: those that were chosen, and those that mean nothing else."""
     taken = [name for given in chosen.values() for name in given]
     for name in taken:
         if name not in names:
@@ -197,17 +204,18 @@ def read_subcell(path: Path) -> Listed:
     return Listed(made, [f"Rows that begin with #, left out: {int(off.sum()):,}"] * bool(off.any()))
 
 
-def read_folder(root: Path) -> pd.DataFrame:
+def _read_folder(root: Path) -> pd.DataFrame:
     """List pictures ``<Id>_<colour>.<type>`` of a folder and its ``train``, ``images``, ``red``, … there."""
     found: dict[str, dict[str, str]] = {}
     channel_of = {colour: channel for channel, colour in COLOURS.items()}
-    for folder in _FOLDERS:
-        for file in sorted((root / folder).glob("[!.]*")):
-            match = _COLOURED.fullmatch(file.name)
-            if match and not re.search(rf"_({'|'.join(channel_of)})$", match[1], re.IGNORECASE):
-                row = found.setdefault(match[1], {"Id": match[1], **dict.fromkeys(CHANNELS, "")})
-                channel = channel_of[match[2].lower()]
-                row[channel] = row[channel] or file.relative_to(root).as_posix()
+    for file in (file for folder in _FOLDERS for file in sorted((root / folder).glob("[!.]*"))):
+        match = _COLOURED.fullmatch(file.name)
+        if match and not re.search(rf"_({'|'.join(channel_of)})$", match[1], re.IGNORECASE):
+            row = found.setdefault(match[1], {"Id": match[1], **dict.fromkeys(CHANNELS, "")})
+            channel, path = channel_of[match[2].lower()], file.relative_to(root).as_posix()
+            if row[channel]:
+                raise PipelineError(f"{root}: {row[channel]} and {path} are one picture; remove one of them")
+            row[channel] = path
     if not found:
         raise PipelineError(
             f"{root}: no picture <Id>_red, <Id>_green, … in it or its folders {', '.join(_FOLDERS[1:])}; "
@@ -218,73 +226,55 @@ def read_folder(root: Path) -> pd.DataFrame:
 
 def read_cellmaps(root: Path) -> Listed:
     """Read the folder that cellmaps_imagedownloader writes: folders of colours, and a table of samples."""
-    samples = read_folder(root)
-    notes: list[str] = []
+    samples = _read_folder(root)
     tables = [root / name for name in ("samples.csv", "samplescopy.csv", "1_image_gene_node_attributes.tsv")]
     path = next((path for path in tables if path.is_file()), None)
     if path is None:
         return Listed(
-            samples, [f"No {' or '.join(one.name for one in tables)}: pictures without further columns"]
+            samples, [f"Pictures without further columns: no {' or '.join(one.name for one in tables)}"]
         )
     table = _read(path, "filename")
     table.insert(0, "Id", table["filename"].map(lambda name: name.rpartition("/")[2].rstrip("_")))
+    notes = [_matched(samples, table, path)]
+    labels = None
     if "locations" in table:
-        table["Target"] = table["locations"].str.split(r"\s*[,;|]\s*", regex=True).str.join("|")
-    return Listed(_joined(samples, table, path, notes), notes)
+        targets = table["locations"].str.split(r"\s*[,;|]\s*", regex=True).str.join("|")
+        labels = table[["Id"]].assign(Target=targets)[targets != ""]
+    further = _further(path, table.set_index("Id"))
+    return Listed(samples.join(further, on="Id").fillna(""), notes, labels)
 
 
-def read_kaggle(root: Path, labels: Path, names: Sequence[str]) -> Listed:
-    """Read the pictures and labels of a competition.
-
-    Parameters
-    ----------
-    root, labels : Path
-        Folder of pictures; train.csv: ``Id,Target``, or ``ID,Label`` with bars between classes.
-    names : sequence of str
-        Of the competition's classes, in its order.
-    """
-    samples = read_folder(root)
-    notes: list[str] = []
-    table = _read(labels, "Id")
+def read_kaggle(root: Path, path: Path, locations: LocationList) -> Listed:
+    """Read the pictures of a competition and its train.csv, ``Id,Target`` or ``ID,Label``, of its classes."""
+    samples, table = _read_folder(root), _read(path, "Id")
     column = next((name for name in ("Target", "Label") if name in table), None)
     if column is None:
-        raise PipelineError(f"{labels}: no column Target or Label; give the competition's train.csv")
-    table["Target"] = [_classes(labels, text, names) for text in table[column]]
-    return Listed(_joined(samples, table[["Id", "Target"]], labels, notes), notes)
+        raise PipelineError(f"{path}: no column Target or Label; give the competition's train.csv")
+    try:
+        parsed = [sorted(parse_target(text, locations).columns) for text in table[column]]
+    except ValueError as error:
+        raise PipelineError(f"{path}: {error}; is it of the other competition?") from error
+    targets = ["|".join(locations.names[number] for number in one) for one in parsed]
+    notes = [_matched(samples, table, path)]
+    return Listed(samples, notes, pd.DataFrame({"Id": table["Id"], "Target": targets}))
 
 
-def _classes(path: Path, text: str, names: Sequence[str]) -> str:
-    """Return the names of classes that are given by index."""
-    indices = re.findall(r"[^\s|;,]+", text)
-    wrong = [
-        index for index in indices if not re.fullmatch(r"\d{1,3}(\.0*)?", index) or float(index) >= len(names)
-    ]
-    if wrong:
-        raise PipelineError(
-            f"{path}: class '{wrong[0]}' is not one of 0-{len(names) - 1}; is it of the other competition?"
-        )
-    return "|".join(names[int(float(index))] for index in indices)
-
-
-def _joined(samples: pd.DataFrame, table: pd.DataFrame, path: Path, notes: list[str]) -> pd.DataFrame:
-    """Add a table's columns to the samples of the same id; say how many have none."""
+def _matched(samples: pd.DataFrame, table: pd.DataFrame, path: Path) -> str:
+    """Say how many samples a table has; refuse one that has none, or one twice."""
     twice = table["Id"][table["Id"].duplicated()]
     if len(twice):
         raise PipelineError(f"{path}: '{twice.iloc[0]}' occurs twice with other values; keep one row")
-    keyed = _further(path, table.set_index("Id"))
-    here = samples["Id"].isin(keyed.index)
-    notes.append(f"{path.name}: {int(here.sum()):,} of {counted(len(samples), 'picture')} have a row there")
+    here = samples["Id"].isin(table["Id"])
     if not here.any():
         raise PipelineError(
-            f"{path}: has none of the pictures; one is '{samples['Id'].iloc[0]}', a row '{keyed.index[0]}'"
+            f"{path}: has no picture; one is '{samples['Id'].iloc[0]}', a row '{table['Id'].iloc[0]}'"
         )
-    return samples.join(keyed, on="Id").fillna("")
+    return f"{path.name}: {int(here.sum()):,} of {counted(len(samples), 'picture')} have a row there"
 
 
 def _further(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Call columns that are kept ``Metadata_…``."""
     names = {name: metadata_name(re.sub("^Image_(?=Metadata_)", "", name)) for name in map(str, table)}
-    names |= {"Target": "Target"} if "Target" in names else {}
     if twice := [name for name, kept in names.items() if list(names.values()).count(kept) > 1]:
         raise PipelineError(
             f"{path}: columns '{twice[0]}' and '{twice[1]}' would both be '{names[twice[0]]}'; rename one"

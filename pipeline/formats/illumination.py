@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
-VERSION = 1
+VERSION = "1"
 """Raise it when the same pictures give another surface than before."""
 
 SIDE = 64
@@ -58,6 +58,12 @@ class Illumination(NamedTuple):
         parts = [weight * np.outer(height[down], width[across]) for weight, (down, across) in pairs]
         surface = np.exp(np.sum(parts, axis=0))
         return np.asarray(surface / surface.mean(), np.float32)
+
+    @property
+    def darkest(self) -> float:
+        """Brightness of the darkest place over that of the brightest, from 0 to 1."""
+        surface = self.surface((SIDE, SIDE))
+        return float(surface.min() / surface.max())
 
     def removed(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a plane as under even illumination; what was at the largest value, 1, stays there."""

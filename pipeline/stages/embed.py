@@ -12,8 +12,9 @@ from pipeline.core.stage import Progress, Stage, Summary, option_inputs, read_ma
 from pipeline.core.weights import SHIPPED, card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
+from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import LOCATIONS
-from pipeline.data.samples import picture_inputs, samples_of
+from pipeline.data.samples import picture_inputs
 from pipeline.data.tables import (
     Note,
     embedding_columns,
@@ -92,7 +93,7 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
         if options.onnx is not None and options.onnx.is_file():
             found[source.name] = onnx_digest(source)
         if options.table is None and options.images is not None:
-            samples, problems = samples_of(options)
+            samples, problems = even_samples(options, Workspace(options.work))
             found |= picture_inputs(samples, problems, Workspace(options.work))
             if options.per == "cell":
                 found["cells"] = text_digest(picture_keys(options.per, samples, Workspace(options.work)))
@@ -157,8 +158,8 @@ def _network(options: EmbedOptions, path: Path) -> str:
 def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     """Embed pictures by a network."""
     pictures, words, embedder = _described(options)
-    samples, problems = samples_of(options)
     work = Workspace(options.work)
+    samples, problems = even_samples(options, work)
     device = check_device(options.device)
     table, more = embed_pictures(embedder, samples, work, options.jobs, progress, device)
     problems = [*problems, *more]

@@ -98,8 +98,8 @@ class ImportOptions(Options):
     )
     id: tuple[str, ...] = Field(
         (),
-        description="Column that makes up the ids of CellProfiler's rows, repeatable; plate, well and site "
-        "unless given.",
+        description="Column that makes up the ids of CellProfiler's rows, repeatable; plate, well and site, "
+        "or else the names of files, unless given.",
     )
     group: str | None = Field(
         None, description="Column whose values become groups, which no fold splits: an antibody, a plate."
@@ -134,3 +134,13 @@ class ExportOptions(PictureOptions):
         (), description="omezarr and napari: the picture to export; repeat it for more. All unless given."
     )
     overwrite: bool = Field(False, description="Replace what is there and is not this export.")
+
+
+class InspectOptions(PictureOptions):
+    """Options of `inspect`."""
+
+    images: Path = Field(description="Folder of your pictures, as they are; nothing is written there.")
+    out: Path = Field(
+        Path("inspected"), description="Folder to write: layout.toml, files.csv, samples.csv and sheet.png."
+    )
+    shown: int = Field(4, ge=1, le=20, description="Samples in the contact sheet.")

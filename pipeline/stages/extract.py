@@ -19,6 +19,7 @@ from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
+from pipeline.data.flat_fields import remove_illumination, with_flat_fields
 from pipeline.data.groups import HASH_VERSION
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
@@ -26,6 +27,7 @@ from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
+from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
 from pipeline.segmentation import Segmenter
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.feature_tables import write_measured, write_samples
@@ -152,6 +154,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             "segmenter": text_digest(made_by),
             **({} if given is None else {"given masks": given.digest}),
             "scale of the training": text_digest(options.model_dump()["trained"]),
+            "flat-field correction": FLAT_FIELD_VERSION * options.flat_field,
             "perceptual hash": str(HASH_VERSION),
             "quality control": f"{DOUBT_VERSION}, {QUALITY_VERSION}, {FLAGS_VERSION}",
             **{f"family {family}": str(version) for family, version in families.items()},
@@ -168,6 +171,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             ("given masks" in record.inputs) != ("given masks" in now)
         ):
             lost.insert(0, "the cells")
+        elif record.inputs.get("flat-field correction", "") != now["flat-field correction"]:
+            lost.insert(0, "their illumination")
         if lost:
             raise PipelineError(
                 f"{options.work}: holds a model, and the features it was trained on would lose {lost[0]}; "
@@ -177,7 +182,8 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
     def outputs(self, options: ExtractOptions) -> tuple[Path, ...]:
         """Return the tables, and how they were measured; of label images, see `flaws`."""
         work = Workspace(options.work)
-        return work.features, work.cells, work.samples, work.quality, work.extraction
+        corrected = (work.flat_field,) if options.flat_field else ()
+        return work.features, work.cells, work.samples, work.quality, work.extraction, *corrected
 
     def flaws(self, options: ExtractOptions) -> list[str]:
         """Say which label image is not the one that was measured, the first; edited ones are inputs."""
@@ -267,6 +273,8 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         samples = [sample for sample in samples if sample.id not in lacking]
         problems = [*problems, *given.problems]
         given.note(progress)
+    uneven = _flat_fields(options, samples, work, progress)
+    samples = with_flat_fields(samples, work)
     pictures = fingerprints(samples, work)
     segmenter, scale, sizes, told = fitted_segmenter(options, given, samples, pictures, progress)
     settings = {} if segmenter is None else dict(segmenter.settings())
@@ -280,16 +288,26 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         families=families,
         scale=scale,
         masks=given and given.record,
+        flat_field=options.flat_field,
     )
+    others = ""
     if given is not None and options.trained is not None and options.trained_masks is None:
-        told = "; ".join(
-            filter(None, [told, "masks are given, the model was trained on cells found by itself"])
-        )
+        others = f"masks were given, but the model was trained on cells found by {options.segmenter}"
+    told = "; ".join(filter(None, [told, others, uneven]))
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
     keyed = sizes.keyed(pictures)
     keyed = keyed if given is None else given.keyed(keyed)
     return _Plan(samples, problems + refused, segmenter, given, extraction, sizes, told, keyed)
+
+
+def _flat_fields(options: ExtractOptions, samples: list[Sample], work: Workspace, progress: Progress) -> str:
+    """Estimate the illumination where it is to be removed; say for which plates it cannot be."""
+    if not options.flat_field:
+        work.flat_field.unlink(missing_ok=True)
+        return ""
+    new = options.trained is not None or options.trained_masks is not None
+    return remove_illumination(samples, work, options.jobs, progress, new=new)
 
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:

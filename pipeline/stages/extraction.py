@@ -30,6 +30,8 @@ class Extraction(BaseModel):
         How large nuclei and cells were expected; None in models of older versions.
     masks : MaskRecord or None
         Of masks that were given.
+    flat_field : bool
+        Whether uneven illumination was removed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +42,7 @@ class Extraction(BaseModel):
     families: dict[str, int]
     scale: Scale | None = None
     masks: MaskRecord | None = None
+    flat_field: bool = False
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""

@@ -28,7 +28,7 @@ class ImportSummary(Summary):
     Attributes
     ----------
     rows, samples, labelled : int
-        Samples of the list, those whose pictures are there, and those with a label.
+        Samples of the list, those whose pictures are there, and those with labels.
     root : Path
         The folder of pictures.
     notes : list of str
@@ -52,8 +52,9 @@ class ImportSamples(Stage[ImportOptions, ImportSummary]):
 
     def inputs(self, options: ImportOptions) -> dict[str, str]:
         """Return what the list says, of which pictures are there or not."""
-        _, good, problems = _checked(options)
-        found = text_digest([good.to_dict("split"), problems])
+        listed, good, problems = _checked(options)
+        labels = "" if listed.labels is None else listed.labels.to_csv()
+        found = text_digest([good.to_csv(), labels, problems])
         return {"samples": found, **option_inputs(options, "kind", "root")}
 
     def outputs(self, options: ImportOptions) -> tuple[Path, ...]:
@@ -74,17 +75,16 @@ class ImportSamples(Stage[ImportOptions, ImportSummary]):
                 f"{options.source}: none of {counted(len(listed.table), 'sample')} can be used; the first: "
                 f"{one.sample}: {one.file}: {one.reason}; {one.remedy}"
             )
-        labelled = good["Target"] != "" if "Target" in good else pd.Series(False, good.index)
-        tables = {"samples.csv": good.drop(columns="Target", errors="ignore")}
-        if labelled.any():
-            tables["labels.csv"] = good.loc[labelled, ["Id", "Target"]]
+        labels = listed.labels if listed.labels is not None else pd.DataFrame({"Id": []})
+        labels = labels[labels["Id"].isin(good["Id"])]
+        tables = {"samples.csv": good, **({"labels.csv": labels} if len(labels) else {})}
         for name, table in tables.items():
             with replacing(options.out / name) as temporary:
                 table.to_csv(temporary, index=False, lineterminator="\n")
         return ImportSummary(
             rows=len(listed.table),
             samples=len(good),
-            labelled=int(labelled.sum()),
+            labelled=len(labels),
             root=_root(options),
             notes=listed.notes,
             problems=problems,
@@ -109,7 +109,7 @@ def _read(options: ImportOptions) -> Listed:
     labels = options.labels or options.source / "train.csv"
     if not labels.is_file():
         raise PipelineError(f"{labels}: no such file; give the competition's train.csv as --labels")
-    return sample_lists.read_kaggle(options.source, labels, open_list(_LISTS[options.kind]).names)
+    return sample_lists.read_kaggle(options.source, labels, open_list(_LISTS[options.kind]))
 
 
 def _checked(options: ImportOptions) -> tuple[Listed, pd.DataFrame, list[Problem]]:
@@ -155,9 +155,12 @@ def _placed(row: Mapping[str, str], options: ImportOptions, twice: set[str]) -> 
         given = text.removesuffix(plane)
         if not given:
             continue
-        if "://" in given:
-            raise ValueError(f"'{given}' is on the net; fetch it, and give its place in the table")
-        path = inside(root, given.removeprefix(old) if options.was else given)
+        below = given.removeprefix(old) if options.was else given
+        if "://" in below:
+            raise ValueError(
+                f"'{given}' is on the net; fetch it, and give --root and what that is there as --was"
+            )
+        path = inside(root, below)
         if not path.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"'{given}' is a link that leaves {root}; copy the file there")
         if not path.is_file():

@@ -139,6 +139,11 @@ class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
     cell_diameter: Annotated[float | None, Shown(panel=SEGMENTING)] = Field(
         None, ge=1, description="The same, of whole cells."
     )
+    flat_field: Annotated[bool, Shown(flag="--flat-field")] = Field(
+        False,
+        description="Remove uneven illumination, estimated for each channel from the pictures of each "
+        "Metadata_Plate, 16 or more; models do the same to new plates.",
+    )
     trained: Annotated[Scale | None, Shown(hidden=True)] = Field(
         None, description="Scale of a model's training pictures, like which these are measured."
     )

@@ -12,10 +12,11 @@ from pipeline.core.files import replacing
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
+from pipeline.data.flat_fields import even_samples
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_flags import read_flags
-from pipeline.data.samples import Sample, samples_of
+from pipeline.data.samples import Sample
 from pipeline.stages.options import OverlayOptions
 
 RGB = NDArray[np.uint8]
@@ -36,14 +37,15 @@ def composite(picture: Picture, er: bool = False) -> RGB:
     Red microtubules, green protein, blue nucleus and, if asked for, yellow endoplasmic reticulum; each
     channel is stretched by itself.
     """
-    planes = [_stretch(picture.plane(channel)) for channel in ("microtubules", "protein", "nucleus")]
+    planes = [stretched(picture.plane(channel)) for channel in ("microtubules", "protein", "nucleus")]
     colours = np.stack(planes, axis=-1)
     if er:
-        colours[..., :2] += 0.6 * _stretch(picture.plane("er"))[..., None]
+        colours[..., :2] += 0.6 * stretched(picture.plane("er"))[..., None]
     return (255 * np.clip(colours, 0, 1)).astype(np.uint8)
 
 
-def _stretch(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+def stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a plane between its darkest and brightest percentiles, in [0, 1]; black where it is flat."""
     low, high = np.percentile(plane, (1, BRIGHTEST))
     if high <= low:
         return np.zeros_like(plane)
@@ -87,7 +89,7 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
 
 
 def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
-    found, _ = samples_of(options)
+    found, _ = even_samples(options, work)
     known = {sample.id: sample for sample in found}
     for name in options.ids:
         if name not in known:

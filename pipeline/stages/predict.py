@@ -30,6 +30,7 @@ from pipeline.core.stage import (
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.dataset_options import Scale
+from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
 from pipeline.data.plates import as_trained
@@ -253,6 +254,7 @@ def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extrac
                 "families": tuple(trained.families),
                 "jobs": options.jobs,
                 "trained": trained.scale,
+                "flat_field": trained.flat_field,
             }
         )
     except (ValidationError, TypeError) as error:
@@ -345,8 +347,8 @@ def _embedded(
         return [], []
     if options.images is None:
         raise PipelineError(f"{options.model}: embeds pictures by '{next(iter(embedders))}'; give --images")
-    samples, problems = samples_of(options)
     work, jobs, tables = Workspace(options.work), options.jobs, []
+    samples, problems = even_samples(options, work)
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         table, more = embed_pictures(here, samples, work, jobs, progress)

@@ -17,8 +17,9 @@ from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
 from pipeline.data.dataset_options import FoldOptions
+from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import list_inputs
-from pipeline.data.samples import Sample, fingerprints, samples_of
+from pipeline.data.samples import Sample, fingerprints
 from pipeline.networks.architectures import CnnHyperparameters, architecture
 from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
@@ -75,7 +76,7 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         for path in files.values():
             if not path.is_file():
                 raise PipelineError(f"{path}: no such file; check the path, and that extract has run")
-        samples, _ = samples_of(options)
+        samples, _ = even_samples(options, work)
         return {
             **{f"{what} {path.name}": file_digest(path) for what, path in files.items()},
             "pictures": text_digest(list(fingerprints(samples, work).values())),
@@ -152,7 +153,7 @@ def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -
 
 def _samples(options: TrainCnnOptions, data: Dataset) -> list[Sample]:
     """Return the samples of the data set in its order."""
-    found, _ = samples_of(options)
+    found, _ = even_samples(options, Workspace(options.work))
     known = {sample.id: sample for sample in found}
     absent = [sample for sample in data.targets.index if sample not in known]
     if absent:

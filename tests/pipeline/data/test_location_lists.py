@@ -8,6 +8,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.data.dataset_options import READY_LISTS, LocationOptions
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import KAGGLE2018, LocationList, list_inputs, of_card, open_list
+from pipeline.data.prediction_tables import read_outputs
 
 HPA2021, SUBCELL = open_list("hpa2021"), open_list("subcell")
 
@@ -141,6 +142,20 @@ def test_a_table_made_by_a_spreadsheet_is_read(tmp_path):
     assert targets.loc["b", "Nucleoli"]
 
 
+def test_decimal_commas_are_not_taken_for_two_labels(tmp_path):
+    with pytest.raises(PipelineError, match=r"every label ends in ',0', such as '3,0': write 3 for 3,0"):
+        read_labels(labels(tmp_path, "a;3,0", "b;25,0", "c;1,0", header="Id;Target"))
+
+
+def test_outputs_of_networks_are_of_the_list(tmp_path):
+    three = own(tmp_path, "name,index", "Rim,3", "Blobs,5")
+    table = read_outputs([write(tmp_path / "net.csv", "Id,5,3", "a,0.25,1", "b,0,0.5")], three)
+    assert list(table.columns) == ["cnn__net__output_rim", "cnn__net__output_blobs"]
+    assert (table.loc["a", "cnn__net__output_rim"], table.loc["b", "cnn__net__output_blobs"]) == (1, 0)
+    with pytest.raises(PipelineError, match=r"that own\.csv lacks can be given as --embeddings"):
+        read_outputs([write(tmp_path / "net.csv", "Id,Rim,Blobs,Cytosol", "a,0,1,1")], three)
+
+
 def test_a_list_of_ones_own_says_how_its_labels_are_numbered_and_merged(tmp_path):
     plain = own(tmp_path, "name,merge_into,parent", "Rim,,Nucleus", "Dots,Rim,", "Blobs,,Cell", "Junk,none,")
     assert plain.names == ("Rim", "Blobs")
@@ -151,6 +166,21 @@ def test_a_list_of_ones_own_says_how_its_labels_are_numbered_and_merged(tmp_path
     numbered = own(tmp_path, "Index;Name", "7;Rim", "9;Blobs")
     assert numbered.span == "7-9 of own.csv"
     assert read_labels(labels(tmp_path, "a,9"), numbered).targets.loc["a", "Blobs"]
+
+
+def test_all_other_names_may_have_a_row(tmp_path):
+    """Otherwise a picture that shows something else is left out: nobody said that it shows none of these."""
+    table = labels(tmp_path, "a,Cytosol", "b,Aggresome", "c,Vesicles|Cytosol")
+    two = own(tmp_path, "name", "Cytosol", "Nucleoli")
+    assert list(read_labels(table, two, SUBCELL).targets.index) == ["a", "c"]
+    rest = own(tmp_path, "name,merge_into", "Cytosol,", "Nucleoli,", "*,none")
+    assert read_labels(table, rest, SUBCELL).targets.to_numpy().tolist() == [
+        [True, False], [False, False], [True, False],
+    ]  # fmt: skip
+    mistyped = read_labels(labels(tmp_path, "a,Cytosol", "b,Aggresom"), rest)
+    assert "label 'Aggresom' is not one of 0-1 of own.csv" in mistyped.problems[0].reason
+    with pytest.raises(PipelineError, match=r"no label has a counterpart in own\.csv: Aggresome"):
+        read_labels(labels(tmp_path, "b,Aggresome"), two, SUBCELL)
 
 
 def test_a_list_may_be_toml(tmp_path):
@@ -189,7 +219,7 @@ def test_a_list_that_cannot_be_used_is_one_line_that_says_what_to_write(tmp_path
 
 def test_a_list_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(
-        PipelineError, match=r"unknown list of locations 'hpa2012'; known: kaggle2018, .*hpa2021"
+        PipelineError, match=r"hpa2012: no such file; give a list of locations: kaggle2018, hpa2021"
     ):
         open_list(str(tmp_path / "hpa2012"))
     with pytest.raises(PipelineError, match=r"t\.toml: holds no list 'locations' alone \(others: classes\)"):

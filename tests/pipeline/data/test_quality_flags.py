@@ -131,3 +131,22 @@ def enlarged(factor: int) -> float:
 
 def test_focus_does_not_depend_on_the_size_of_fine_pixels() -> None:
     assert enlarged(4) == pytest.approx(enlarged(2), abs=0.1)
+
+
+def test_debris_that_was_taken_for_a_nucleus_is_debris() -> None:
+    pixels, found = field(0)
+    spot = found.nuclei == 5
+    for changed, others in (("dead", 0.05), ("dust", 4.0)):
+        worse = pixels * np.where(spot, others, 1.0)
+        worse[2] = np.where(spot, 0.9, pixels[2])
+        numbers = quality(Picture(worse.astype(np.float32)), found)
+        assert numbers["QC_debris"] == pytest.approx(spot.sum() / (found.nuclei == 1).sum(), abs=0.1), changed
+    mitosis = pixels.copy()
+    mitosis[2] = np.where(spot, 0.9, pixels[2])
+    assert quality(Picture(mitosis), found)["QC_debris"] == 0
+
+
+def test_a_nucleus_channel_that_shows_something_else_is_told() -> None:
+    table = data_set(lambda pixels: pixels[[0, 1, 3, 2]])
+    assert flags(table).iloc[-1].startswith("unusual channel balance (")
+    assert "nucleus" in flags(table).iloc[-1]

@@ -51,7 +51,8 @@ def test_load_data_of_cellprofiler_keeps_paths_and_metadata(plate, tmp_path):
     done = run(tmp_path, "cellprofiler", path, channel=["protein=OrigAGP"], group="plate")
     assert (done.rows, done.samples, done.problems) == (2, 2, [])
     assert done.notes == [
-        "Channels: microtubules = OrigTubulin; protein = OrigAGP; nucleus = OrigDNA; er = OrigER"
+        "Channels: microtubules = OrigTubulin; protein = OrigAGP; nucleus = OrigDNA; er = OrigER",
+        "Ids: Metadata_Plate, Metadata_Well, Metadata_Site",
     ]
     row = samples(tmp_path).loc["P_1_A02_1"]
     assert row["protein"] == "P 1/A02_green.png"
@@ -98,6 +99,18 @@ def test_addresses_of_files_are_paths_and_those_of_the_net_are_not(plate, tmp_pa
     assert samples(tmp_path)["protein"].tolist() == ["P 1/A01_green.png"]
     assert "is on the net; " not in done.problems[0].reason
     assert done.problems[0].reason == "'https://somewhere/A02_green.png' is on the net"
+
+
+def test_without_a_site_the_names_of_files_are_the_ids_and_so_it_is_said(plate, tmp_path):
+    path = plate / "load_data.csv"
+    rows = "".join(f"1,P 1,A0{n}_green.png,s3://bucket/x/P 1/A0{n}_blue.png\n" for n in (1, 2))
+    path.write_text(f"TableNumber,PathName_protein,FileName_protein,URL_DAPI\n{rows}")
+    done = run(tmp_path, "cellprofiler", path, was="s3://bucket/x")
+    assert samples(tmp_path)["nucleus"].to_dict() == {
+        "A01_green": "P 1/A01_blue.png",
+        "A02_green": "P 1/A02_blue.png",
+    }
+    assert done.notes[-1] == "Ids: name of the protein's file"
 
 
 def test_frames_of_a_file_are_planes_and_series_are_refused(plate, tmp_path):
@@ -257,7 +270,7 @@ def test_without_a_table_the_pictures_are_all_there_is(cellmaps, tmp_path):
     done = run(tmp_path, "cellmaps", cellmaps)
     assert done.samples == 2
     assert samples(tmp_path)["microtubules"].tolist() == ["", "red/7_C5_2_red.png"]
-    assert done.notes[0].startswith("No samples.csv or samplescopy.csv")
+    assert done.notes[0].startswith("Pictures without further columns: no samples.csv or ")
 
 
 def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sample):
@@ -265,9 +278,10 @@ def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sam
         write_sample(tmp_path / "kaggle" / "train", name)
     labels = tmp_path / "kaggle" / "train.csv"
     labels.write_text("Id,Target\na,8 0\nb,16.0\nc,\n")
-    assert run(tmp_path, "kaggle-2018", tmp_path / "kaggle").labelled == 2
+    assert run(tmp_path, "kaggle-2018", tmp_path / "kaggle").labelled == 3
     found = read_labels(tmp_path / "out" / "labels.csv").targets
     assert found.columns[found.loc["a"]].tolist() == ["Nucleoplasm", "Peroxisomes"]
+    assert not found.loc["c"].any(), "it is known to be in none"
     labels.write_text("ID,Label\r\na,8|0\r\nb,16\r\nc,18\r\n")
     done = run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
     assert (done.labelled, done.notes) == (3, ["train.csv: 3 of 3 pictures have a row there"])
@@ -275,10 +289,14 @@ def test_the_two_competitions_number_their_classes_otherwise(tmp_path, write_sam
     named = {name: found.columns[found.loc[name]].tolist() for name in found.index}
     assert named == {"a": ["Nucleoplasm", "Intermediate filaments"], "b": ["Cytosol"], "c": ["Negative"]}
     labels.write_text("ID,Label\na,27\n")
-    with pytest.raises(PipelineError, match="class '27' is not one of 0-18; is it of the other competition"):
+    with pytest.raises(PipelineError, match="label '27' is not one of 0-18 of hpa2021; is it of the other"):
         run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
+    shutil.copy(tmp_path / "kaggle" / "train" / "a_red.png", tmp_path / "kaggle" / "a_red.png")
+    with pytest.raises(PipelineError, match=r"a_red\.png and train/a_red\.png are one picture"):
+        run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
+    (tmp_path / "kaggle" / "a_red.png").unlink()
     labels.write_text("ID,Label\nz,1\n")
-    with pytest.raises(PipelineError, match="has none of the pictures; one is 'a', a row 'z'"):
+    with pytest.raises(PipelineError, match="has no picture; one is 'a', a row 'z'"):
         run(tmp_path, "kaggle-2021", tmp_path / "kaggle")
 
 
@@ -290,8 +308,8 @@ def test_the_command_says_what_matched_and_what_comes_next(plate, tmp_path, comm
     )
     assert ended.status == 0
     lines = ended.output.splitlines()
-    assert lines[1] == f"Written: {tmp_path}/out/samples.csv (1 of 2 samples with all their pictures)"
-    assert lines[3].startswith("  P_1_A02_1: 'P 1/A03_green.png' is not in ")
+    assert lines[2] == f"Written: {tmp_path}/out/samples.csv (1 of 2 samples with all their pictures)"
+    assert lines[4].startswith("  P_1_A02_1: 'P 1/A03_green.png' is not in ")
     assert (
         lines[-1]
         == f"Next: python run.py extract --images {plate} --samples {tmp_path}/out/samples.csv --work WORK"

@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.bundle import Model
+from models.stacking import StackModel
 from pipeline.commands.command_line import options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
+from pipeline.data.locations import open_list
+from pipeline.networks.leak_guard import read_given
 from pipeline.stages.baseline import baseline
 from pipeline.stages.evaluate import Evaluate, of_parents, read_predictions
 from pipeline.stages.importances import Importances, read_shares
@@ -112,6 +116,17 @@ def test_a_list_of_ones_own_names_everything(own: Workspace) -> None:
     written = pd.read_csv(root / "labels.csv", dtype=str, keep_default_na=False)["Target"].str.split()
     truth = pd.read_parquet(own.out_of_fold).query("model == 'stack' and location == 'Rim'")["truth"]
     assert truth.tolist() == [bool({"0", "1"} & set(row)) for row in written]
+
+
+def test_outputs_of_networks_are_read_by_the_list_of_the_model(tmp_path: Path) -> None:
+    """The list is not asked for again, and its columns are found by class index."""
+    (tmp_path / "own.csv").write_text(OWN)
+    columns = [f"cnn__net__output_{name}" for name in ("rim", "blobs", "outside")]
+    card = {"blocks": {}, "location_list": open_list(str(tmp_path / "own.csv")).as_card()}
+    model = Model(StackModel((), {"outputs": tuple(columns)}, (), [], {}), card)
+    (tmp_path / "net.csv").write_text("Id,3,2,0\na,0,0,1\n")
+    table = read_given(tmp_path, model, (), [tmp_path / "net.csv"])[tmp_path / "net.csv"]
+    assert table.loc["a", columns].tolist() == [1, 0, 0]
 
 
 def test_parents_are_scored_where_the_list_gives_them(own: Workspace) -> None:
