@@ -45,7 +45,8 @@ READY_LISTS = ("kaggle2018", "hpa2021", "subcell")
 
 def _placed(name: str) -> str:
     """Say from wherever one looks where a file lies; a list that ships has a name."""
-    return name if name in READY_LISTS else os.path.abspath(name)  # noqa: PTH100 - links are kept as given
+    known = name.casefold()
+    return known if known in READY_LISTS else os.path.abspath(name)  # noqa: PTH100 - links are kept as given
 
 
 Locations = Annotated[

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.core.stage import Advance
+from pipeline.core.stage import Advance, Progress
 from pipeline.data.tables import read_embedding
 from pipeline.exchange.profiles import Profiles
 from pipeline.exchange.required import required
@@ -19,7 +19,7 @@ MISSING = "is_missing"
 """The layer that says which numbers were not measured, and are the median of the others in X."""
 
 
-def write_anndata(path: Path, profiles: Profiles, about: Mapping[str, Any], advance: Advance) -> int:
+def write_anndata(path: Path, profiles: Profiles, about: Mapping[str, Any], progress: Progress) -> int:
     """Write one h5ad file.
 
     ``X`` holds the features, without gaps: where a number is missing it is the median of the feature, and
@@ -44,10 +44,11 @@ def write_anndata(path: Path, profiles: Profiles, about: Mapping[str, Any], adva
     """
     h5py, anndata = required("h5py", "anndata")
     write = anndata.io.write_elem
-    known = _summarised(profiles)
+    with progress.track("Looking for missing numbers", len(profiles.names)) as advance:
+        known = _summarised(profiles, advance)
     kept = known[known["share_missing"] < 1]
     shape = profiles.rows, len(kept)
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w") as file, progress.track(f"Writing {profiles.per}s", shape[0]) as advance:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         layers = file.create_group("layers")
         layers.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
@@ -82,12 +83,13 @@ def _array(group: Any, name: str, shape: tuple[int, int], kind: type, **options:
     return array
 
 
-def _summarised(profiles: Profiles) -> pd.DataFrame:
+def _summarised(profiles: Profiles, advance: Advance) -> pd.DataFrame:
     """Return the table of names with every feature's median, and the share of rows that lack it."""
     found = []
     for columns in profiles.columns():
         finite = columns.where(np.isfinite(columns))
         found.append(pd.DataFrame({"median": finite.median(), "share_missing": finite.isna().mean()}))
+        advance(len(found[-1]))
     return profiles.names.join(pd.concat(found))
 
 

@@ -111,6 +111,7 @@ class Fetcher:
     def _download(self, url: str, file: str, begins: tuple[bytes, ...]) -> None:
         """Write a file; a connection that breaks is tried again by pooch, what a server says is not."""
         self._wait()
+        Path(file).unlink()  # pooch makes it for this user only
         with (
             self._session.get(url, stream=True, timeout=_TIMEOUT) as answer,
             Path(file).open("w+b") as stream,

@@ -1,6 +1,6 @@
 """What a work folder knows of its cells or of its pictures, for other programs; read a block at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -15,6 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
+from pipeline.data.discovery import METADATA
 from pipeline.data.masks import read_mask
 from pipeline.data.tables import Note, match
 from pipeline.exchange.column_names import COMPARTMENTS, is_feature, name_table
@@ -25,6 +26,12 @@ NUMBERS_AT_ONCE = 2**22
 """Numbers that are in memory at a time, of whatever a table holds."""
 
 PLATE, WELL = "Metadata_Plate", "Metadata_Well"
+
+_OWN = tuple(
+    f"{METADATA}{name}"
+    for name in ("Id", "ImageNumber", "ObjectNumber", "TouchesBorder", "Labels", "Predicted", "Status")
+)
+"""Names that exports give to what they know themselves."""
 
 _OF_FILES = ("cells", "mask", "mask_digest", "hash")
 """Columns of samples that say nothing to other programs."""
@@ -83,7 +90,7 @@ class Profiles:
         """Read the rows in their order, as many at a time as keep the memory flat."""
         columns = [*self._keys, *self.names["column"]]
         centres = _Centres(self.work)
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(max(1, NUMBERS_AT_ONCE // len(columns)), columns=columns):
                 rows = batch.to_pandas()
                 values = rows[self.names["column"]].set_axis(self.names.index, axis=1).astype(np.float32)
@@ -107,10 +114,11 @@ class Profiles:
 
     def columns(self) -> Iterator[pd.DataFrame]:
         """Read the features some columns at a time, all rows of them."""
-        most = max(1, NUMBERS_AT_ONCE // max(1, self.rows))
-        for start in range(0, len(self.names), most):
-            part = self.names.iloc[start : start + most]
-            yield read_made(self.path, list(part["column"])).set_axis(part.index, axis=1)
+        most = max(1, 4 * NUMBERS_AT_ONCE // max(1, self.rows))
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for start in range(0, len(self.names), most):
+                part = self.names.iloc[start : start + most]
+                yield file.read(list(part["column"])).to_pandas()[part["column"]].set_axis(part.index, axis=1)
 
     @property
     def _keys(self) -> list[str]:
@@ -162,11 +170,12 @@ def centres_of(
     labels: NDArray[np.integer[Any]], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the column and the row of the centre of every label below `most`; NaN where there is none."""
-    flat = labels.ravel()
-    rows, columns = np.divmod(np.arange(flat.size), labels.shape[1])
-    sizes = np.bincount(flat, minlength=most)[:most].astype(float)
+    where = np.flatnonzero(labels)
+    found = labels.ravel()[where]
+    rows, columns = np.divmod(where, labels.shape[1])
+    sizes = np.bincount(found, minlength=most)[:most].astype(float)
     sizes[sizes == 0] = np.nan
-    return np.bincount(flat, columns, most)[:most] / sizes, np.bincount(flat, rows, most)[:most] / sizes
+    return np.bincount(found, columns, most)[:most] / sizes, np.bincount(found, rows, most)[:most] / sizes
 
 
 def open_profiles(work: Workspace, per: Per, families: Sequence[str], pictures: pd.DataFrame) -> Profiles:
@@ -208,12 +217,16 @@ def read_pictures(work: Workspace, given: Sequence[tuple[Path, pd.DataFrame]], n
     """
     table = read_made(work.samples).set_index("Id").sort_index()
     table = table.drop(columns=[name for name in _OF_FILES if name in table])
-    table = table.rename(columns=_metadata)
+    names = {str(name): _metadata(str(name), set(table.columns)) for name in table}
+    table = table.rename(columns=names)
+    for name, new in names.items():
+        if name.startswith(METADATA) and not _is_same(name, new):
+            note(f"{work.samples}: its {name} is called {new}: that name has a meaning of its own here")
     for path, texts in given:
         match(path, texts.index, table.index, note)
         table = table.join(texts.astype("str"))
     numbers = pd.Series(range(1, len(table) + 1), table.index)
-    rest = table.drop(columns=[PLATE, WELL, "Metadata_ImageNumber"], errors="ignore")
+    rest = table.drop(columns=[PLATE, WELL], errors="ignore")
     said = [name for name in (PLATE, WELL) if name not in table]
     if said:
         note(
@@ -227,7 +240,14 @@ def read_pictures(work: Workspace, given: Sequence[tuple[Path, pd.DataFrame]], n
     )
 
 
-def _metadata(name: str) -> str:
+def _metadata(name: str, known: Container[str]) -> str:
     """Return the name of what is known of a picture; plate and well as other programs look for them."""
-    full = name if name.startswith("Metadata_") else f"Metadata_{name}"
-    return next((known for known in (PLATE, WELL) if known.casefold() == full.casefold()), full)
+    if not name.startswith(METADATA):
+        return f"{METADATA}{name}"
+    if name in _OWN or name.removeprefix(METADATA) in known:
+        return f"{name}_of_samples"
+    return next((one for one in (PLATE, WELL) if _is_same(one, name)), name)
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()

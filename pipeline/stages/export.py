@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing, temporary_of, write_text
@@ -197,12 +197,21 @@ def _samples(options: ExportOptions) -> tuple[list[Sample], list[Problem]]:
     extracted = read_record(Workspace(options.work).record("extract"))
     if extracted is None:
         raise PipelineError(f"{options.work}: does not say where its pictures are; give them as --images")
-    return samples_of(ExtractOptions.model_validate(extracted.options))
+    try:
+        return samples_of(ExtractOptions.model_validate(extracted.options))
+    except ValidationError as error:
+        raise PipelineError(
+            f"{options.work}: extracted by another version; give the pictures as --images"
+        ) from error
 
 
 def _write_tables(options: ExportOptions, profiles: Profiles, progress: Progress) -> ExportSummary:
     """Write a format of rows and columns."""
-    left_out = 0
+    if options.format == "anndata":
+        about = {"extraction": profiles.work.extraction.read_text(encoding="utf-8"), "per": options.per}
+        with replacing(options.out) as temporary:
+            left_out = write_anndata(temporary, profiles, about, progress)
+        return ExportSummary(rows=profiles.rows, features=len(profiles.names) - left_out, left_out=left_out)
     with progress.track(f"Writing {options.per}s", profiles.rows) as advance:
         if options.format == "cellprofiler":
             of_pictures = profiles
@@ -211,15 +220,11 @@ def _write_tables(options: ExportOptions, profiles: Profiles, progress: Progress
                 of_pictures = of_pictures.only("region", OF_PICTURES)
             with _replacing_folder(options, profiles) as folder:
                 write_cellprofiler(folder, profiles, of_pictures, advance)
-        elif options.format == "cytotable":
+        else:
             with replacing(options.out) as temporary:
                 write_cytotable(temporary, profiles, advance)
             write_text(_names_beside(options.out), profiles.names.to_csv(lineterminator="\n"))
-        else:
-            about = {"extraction": profiles.work.extraction.read_text(encoding="utf-8"), "per": options.per}
-            with replacing(options.out) as temporary:
-                left_out = write_anndata(temporary, profiles, about, advance)
-    return ExportSummary(rows=profiles.rows, features=len(profiles.names) - left_out, left_out=left_out)
+    return ExportSummary(rows=profiles.rows, features=len(profiles.names))
 
 
 def _write_pictures(options: ExportOptions, profiles: Profiles, progress: Progress) -> ExportSummary:

@@ -71,6 +71,8 @@ def test_a_gene_becomes_samples_and_labels_that_extract_reads(server, tmp_path):
     assert table.loc[2, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].tolist() == [51, "B12", 1]
     assert "CC BY-SA 4.0" in (tmp_path / "hpa" / "LICENCE.txt").read_text()
     assert server.agents == {AGENT}
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "hpa").rglob("*.*") if path.name[0] != "."}
+    assert len(modes) == 1, "others may read pictures as they may read tables"
 
 
 def test_an_antibody_of_two_genes_has_the_labels_of_both(server, tmp_path):
@@ -266,6 +268,12 @@ def test_offline_one_line_says_what_is_fetched_from_where(tmp_path, command_line
     assert ended.status == 2
     assert ended.errors.count("\n") == 1
     assert "http://127.0.0.1:9/download/subcellular_location.tsv.zip: cannot be reached" in ended.errors
+
+
+def test_a_table_of_the_users_own_is_not_replaced(server, tmp_path):
+    (tmp_path / "samples.csv").write_text("Id\n")
+    with pytest.raises(PipelineError, match=r"holds a samples\.csv of its own; give another folder"):
+        download(server, tmp_path, gene=["TSPAN6"])
 
 
 def test_without_pooch_one_line_says_what_to_install(tmp_path, monkeypatch):

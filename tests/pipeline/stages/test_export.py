@@ -402,3 +402,24 @@ def test_the_command_says_what_was_written_and_what_opens_it(command_line, made,
     assert "pycytominer.normalize" in ended.output
     again = command_line("export", "cytotable", "--work", made / "work", "--out", out)
     assert again.output.startswith("Up to date: ")
+
+
+def test_columns_of_samples_do_not_take_the_place_of_what_exports_say_themselves(made, tmp_path):
+    """LoadData of CellProfiler may bring an ImageNumber of its own."""
+    work = tmp_path / "work"
+    shutil.copytree(made / "work", work)
+    (work / "records" / "extract.json").unlink()
+    samples = pd.read_parquet(work / "samples.parquet")
+    samples["Metadata_ImageNumber"] = samples["Metadata_height"] = samples["Metadata_Id"] = "theirs"
+    samples.to_parquet(work / "samples.parquet", index=False)
+    asked = ExportOptions(format="cytotable", work=work, out=tmp_path / "cells.parquet")
+    told = []
+    progress = SilentProgress()
+    progress.note = told.append
+    execute(Export(), asked, progress)
+    table = pd.read_parquet(tmp_path / "cells.parquet")
+    assert table["Metadata_ImageNumber"].unique().tolist() == [1, 2, 3, 4]
+    assert set(table["Metadata_height"]) == {192}
+    for name in ("ImageNumber", "height", "Id"):
+        assert set(table[f"Metadata_{name}_of_samples"]) == {"theirs"}
+    assert "its Metadata_ImageNumber is called Metadata_ImageNumber_of_samples" in told[0]
