@@ -13,7 +13,7 @@ if __name__ == "__main__":
 import typer
 from typer.exceptions import TyperException
 
-from pipeline.commands.batches import normalise
+from pipeline.commands.batches import compare, normalise
 from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
@@ -23,6 +23,7 @@ from pipeline.commands.exports import export
 from pipeline.commands.features import features
 from pipeline.commands.import_samples import import_
 from pipeline.commands.importances import importances
+from pipeline.commands.inspect import inspect
 from pipeline.commands.looking import baseline, nearest, overlay, status
 from pipeline.commands.main_job import extract, predict, train
 from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
@@ -38,17 +39,18 @@ app = typer.Typer(
     The usual order: **extract** (pictures to features), **train** (features and labels to a model),
     **evaluate** and **importances** (how good it is, and what decides its predictions), **predict** (new
     pictures).
-    `simulate` makes pictures to try it on; `status` says what is done, stale or missing.
+    With your own pictures, begin with `inspect`. `simulate` makes pictures to try it on; `status` says
+    what is done, stale or missing.
 
     Example: `python run.py simulate demo/data --pictures 60 --seed 1`
     """,
 )
 
 PANELS = {
-    "Getting started": (demo, simulate, download, import_),
+    "Getting started": (demo, inspect, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
-    "Plates and conditions": (normalise,),
+    "Plates and conditions": (normalise, compare),
     "For other programs": (export,),
     "Your own networks": (train_cnn, train_segmenter),
 }

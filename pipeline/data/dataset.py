@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -107,9 +108,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     tables, reference, unplaced = _normalised(tables, options, work, note)
     main = work.features.name if FEATURES in tables else "the tables"
     pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
-    ids = pictures.intersection(known.targets.index).sort_values()
-    listed = known.targets.index.union([one.sample for one in known.problems])
-    absent = match(options.labels, listed, pictures, note)
+    ids, absent = _labelled(options.labels, known, pictures, note)
     problems = [*known.problems, *unplaced]
     problems += unmatched(absent, main, "no label", f"add it to {options.labels.name}")
     missing = known.targets.index.difference(ids).difference([one.sample for one in unplaced])
@@ -149,6 +148,17 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
         reference=sphered,
         plates=plates,
     )
+
+
+def _labelled(path: Path, known: Labels, pictures: pd.Index, note: Note) -> tuple[pd.Index, pd.Index]:
+    """Return the pictures that have a label of use, and those that have no row in the labels."""
+    ids = pictures.intersection(known.targets.index).sort_values()
+    listed = known.targets.index.union([one.sample for one in known.problems])
+    absent = match(path, listed, pictures, note)
+    if ids.empty:
+        one = known.problems[0]
+        raise PipelineError(f"{path}: no picture has a label of use: '{one.sample}': {one.reason}")
+    return ids, absent
 
 
 def uses_features(options: DatasetOptions) -> bool:

@@ -13,8 +13,21 @@ from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
 from pipeline.data.presets import PRESETS
 from pipeline.formats.sources import Source
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
-"""File types that are read, in any case."""
+SUFFIXES = (
+    ".png",
+    ".tif",
+    ".tiff",
+    ".jpg",
+    ".jpeg",
+    ".tif.gz",
+    ".tiff.gz",
+    ".stk",
+    ".zarr",
+    ".czi",
+    ".nd2",
+    ".lif",
+)
+"""File types that are read, in any case; ``.zarr`` is a folder."""
 
 METADATA = "Metadata_"
 """How the names of columns begin that say what a picture is of, and are no features."""
@@ -153,9 +166,9 @@ def _by_pattern(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Pr
         raise PipelineError(
             f"files '{text}': names no sample; add a group such as (?P<Id>...) or (?P<well>...)"
         )
-    paths = list(_below(images))
+    paths = list(files_below(images))
     found, problems = _matched(images, paths, pattern, layout)
-    others = [path for path in paths if _MANY.fullmatch(path) and not pattern.fullmatch(path)]
+    others = [path for path in paths if is_picture(path) and not pattern.fullmatch(path)]
     if not found and not problems:
         some = f", such as {others[0]}" if others else ""
         raise PipelineError(f"{images}: no file matches '{text}'{some}; run inspect to see what is there")
@@ -165,13 +178,19 @@ def _by_pattern(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Pr
     return found, problems
 
 
-def _below(images: Path) -> Iterator[str]:
-    """Yield the paths of all files below a folder, sorted; not those of hidden ones."""
+def files_below(images: Path) -> Iterator[str]:
+    """Yield the paths of all files below a folder, sorted, and of OME-Zarr folders; not of hidden ones."""
     for folder, inside, files in os.walk(images):
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield (Path(folder) / name).relative_to(images).as_posix()
+        shown = sorted(name for name in inside if not name.startswith("."))
+        whole = [name for name in shown if name.lower().endswith(".zarr")]
+        inside[:] = [name for name in shown if name not in whole]
+        for name in sorted([*whole, *(name for name in files if not name.startswith("."))]):
+            yield (Path(folder) / name).relative_to(images).as_posix()
+
+
+def is_picture(path: str) -> bool:
+    """Say whether the ending of a name is that of a picture."""
+    return path.lower().endswith(SUFFIXES)
 
 
 def _matched(

@@ -139,6 +139,7 @@ def read_labels(
     if not any(target.columns for target in rows.values()) or (
         len(several) > 1 and not several.isin(rows).any()
     ):
+        wrong += _without_counterpart(path, rows, locations)
         first = f"'{wrong[0].sample}': {wrong[0].reason}" if wrong else "none has a label"
         raise PipelineError(f"{path}: {len(wrong)} of {counted(len(table), 'row')}: {first}; {remedy(spelt)}")
     lost = Counter(name for target in rows.values() for name in sorted(target.lost))
@@ -174,7 +175,7 @@ def _without_counterpart(path: Path, rows: dict[str, Target], locations: Locatio
             sample,
             path.name,
             f"no label has a counterpart in {locations.name}: {', '.join(sorted(lost))}",
-            "give --locations a list with a row of that name (merge_into none: no location), or leave it out",
+            "add a row of that name (or *) to the list, merged into none if it is no location",
         )
         for sample, lost in empty.items()
     ]

@@ -1,5 +1,6 @@
 """The layout of a data set: which channel of its files shows what, and how values are read."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import (
 )
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.sources import Projection, Reading
+from pipeline.formats.sources import Kind, Projection, Reading
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
@@ -26,8 +27,13 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 Marker = Literal["microtubules", "nucleus", "er"]
 ProteinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")]
 
+UNKNOWN = "?"
+"""What stands in a layout that inspect wrote where a person has to say something."""
+
 FileChannel = str | int
 """A channel as files call it: a name or a colour, or an index from 0."""
+
+_UNSAID = re.compile(rf'^[ \t]*(\w+ *= *"{re.escape(UNKNOWN)}")', re.MULTILINE)
 
 
 NAMING = {"files", "channels", "proteins"}
@@ -57,6 +63,9 @@ class Layout(BaseModel):
         Values that are black and white.
     pixel_size_um : float or None
         Side of a pixel in micrometres, of pictures that state none.
+    white : mapping of str to int
+        The value that is white in files that do not state it: of `whole` numbers, of `real` ones. Training
+        records it, so that new pictures are read alike; measured over the data set unless given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +77,8 @@ class Layout(BaseModel):
     optional: tuple[Literal["microtubules", "er"], ...] = ()
     projection: Projection | None = None
     range: tuple[float, float] | None = None
-    pixel_size_um: float | None = None
+    pixel_size_um: float | None = Field(None, gt=0)
+    white: Mapping[Kind, int] = Field(default_factory=dict)
 
     @field_validator("channels")
     @classmethod
@@ -120,7 +130,9 @@ class Layout(BaseModel):
     @property
     def reading(self) -> Reading:
         """How values are read."""
-        return Reading(self.projection, self.range, pixel_size_um=self.pixel_size_um)
+        return Reading(
+            self.projection, self.range, is_given=bool(self.white), pixel_size_um=self.pixel_size_um
+        )
 
 
 def read_layout(path: Path) -> Layout:
@@ -132,7 +144,12 @@ def read_layout(path: Path) -> Layout:
         If the file cannot be read or says what no layout can say.
     """
     try:
-        return Layout.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        text = path.read_text(encoding="utf-8-sig")
+        if unsaid := _UNSAID.search(text):
+            have = re.search(r"^# (files have: .+)$", text, re.MULTILINE)
+            remark = f" ({have[1]})" if have else ""
+            raise PipelineError(f"{path}: '{unsaid[1]}': write what it is{remark}, or remove the line")
+        return Layout.model_validate(tomllib.loads(text))
     except OSError as error:
         raise PipelineError(
             f"{path}: cannot be read ({error.strerror}); give a layout as --layout"

@@ -25,6 +25,9 @@ TOP_TWO = ("Nucleoplasm", "Cytosol")
 NONE = "none"
 """What a name is merged into that stands for no location."""
 
+OTHERS = "*"
+"""What a row is called that stands for all names of other lists that have no row."""
+
 _TAKEN = {
     *("id", "locations", "cells", "status", "reason", "predicted", NONE),
     *("stack", "top two", "without selection", "random split"),
@@ -103,7 +106,7 @@ class LocationList:
     @property
     def span(self) -> str:
         """Class indices in words: "0-27 of kaggle2018"."""
-        return f"{min(self.indices.values())}-{max(self.indices.values())} of {self.name}"
+        return f"{min(self._by_index)}-{max(self._by_index)} of {self.name}"
 
     def row(self, word: str) -> Location | None:
         """Return the row that a word means: a class index, also as a column of floats has it, or a name."""
@@ -113,10 +116,10 @@ class LocationList:
     def trained_as(self, row: Location) -> frozenset[str] | None:
         """Return which location a row of this or another list stands for here; None where that is not known.
 
-        It is found by its name, or else by its term of the Gene Ontology; none are found for what stands for
-        no location.
+        It is found by its name, or else by its term of the Gene Ontology, or else it is one of `OTHERS`; none
+        are found for what stands for no location.
         """
-        own = self._by_slug.get(slug(row.name)) or self._by_go_id.get(row.go_id)
+        own = self._by_slug.get(slug(row.name)) or self._by_go_id.get(row.go_id) or self._others
         if own is None:
             return None
         name = own.merge_into or own.name
@@ -147,7 +150,11 @@ class LocationList:
 
     @cached_property
     def _by_slug(self) -> dict[str, Location]:
-        return {slug(row.name): row for row in self.rows}
+        return {slug(row.name): row for row in self.rows if row.name != OTHERS}
+
+    @cached_property
+    def _others(self) -> Location | None:
+        return next((row for row in self.rows if row.name == OTHERS), None)
 
     @cached_property
     def _by_index(self) -> dict[int, Location]:
@@ -200,7 +207,10 @@ def open_list(name: str) -> LocationList:
         return _ready(name)
     path = Path(name)
     if not path.exists():
-        raise PipelineError(f"{unknown('list of locations', path.name, READY_LISTS)}; or give a file")
+        known = ", ".join(READY_LISTS)
+        raise PipelineError(
+            f"{path}: no such file; give a list of locations: {known}, or the path of a csv or TOML file"
+        )
     rows = _toml_rows(path) if path.suffix.lower() == ".toml" else _table_rows(path)
     return _checked(path, path.name, rows)
 
@@ -239,7 +249,9 @@ def _toml_rows(path: Path) -> list[dict[str, Any]]:
 def _checked(path: Path, name: str, rows: list[dict[str, Any]]) -> LocationList:
     """Return a list whose names tell its locations apart, all of them with a class index."""
     numbered = any("index" in row for row in rows)
-    read = [_row(path, row if numbered else {**row, "index": number}) for number, row in enumerate(rows)]
+    if not numbered:
+        rows = [{"index": k} | row if row.get("name") != OTHERS else row for k, row in enumerate(rows)]
+    read = [_row(path, row) for row in rows]
     found = LocationList(name, tuple(read))
     if not found.names:
         raise PipelineError(f"{path}: has no location; write one per row, in a column 'name'")
@@ -266,6 +278,8 @@ def _row(path: Path, row: Mapping[str, Any]) -> Location:
             raise PipelineError(f"{said}: {unknown('column', field, Location.model_fields)}") from error
         remedy = "give one like GO:0005654" if field == "go_id" else first["msg"]
         raise PipelineError(f"{said}: {field} {row.get(field, '')!r}: {remedy}") from error
+    if read.name == OTHERS and read.merge_into:
+        return read
     if not re.search("[a-z]", slug(read.name)):
         raise PipelineError(f"{path}: '{read.name}' is no name of a location; give it a letter from a to z")
     if read.name.casefold() in _TAKEN or read.name.casefold().startswith("metadata_"):

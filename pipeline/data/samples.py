@@ -9,21 +9,28 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.files import check_readable, file_digest, text_digest
+from pipeline.core.files import check_regular, file_digest, text_digest, tree_digest
 from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import METADATA, SUFFIXES, UNSAFE, discover, metadata_name
-from pipeline.data.layouts import CHANNELS, COLOURS, Layout
+from pipeline.data.discovery import METADATA, SUFFIXES, UNSAFE, discover, is_picture, metadata_name
+from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
+from pipeline.data.value_ranges import Ranges, measured_ranges
 from pipeline.formats.illumination import Illumination
 from pipeline.formats.pixel_sizes import check_plausible
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
 READING = 1
 """Raise it when the same files are read as another picture than before."""
+
+FILE = "file"
+"""Column of a table with the one file that holds all channels, which the layout names."""
+
+READ_COLUMNS = (*CHANNELS, *COLOURS.values(), FILE, "scene", "time", "pixel_size_um", "group")
+"""Columns of a table of samples beside Id that are read; what else it has is kept."""
 
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
@@ -108,7 +115,8 @@ class Sample:
         """What is read of which file, and how; empty where four files hold a plane each."""
         selected = [None if one is None else (len(one.files), *one.selected) for one in self.sources]
         plain = len(self.paths) == len(CHANNELS) and set(selected) == {(1, None, None, None)}
-        return [] if plain and self.reading == AS_STORED else [selected, astuple(self.reading)]
+        how = replace(self.reading, is_given=False)
+        return [] if plain and how == AS_STORED else [selected, astuple(how)]
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
@@ -131,7 +139,9 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    check_readable(path)
+    if path.is_dir():
+        return tree_digest(path)
+    check_regular(path)
     return file_digest(path)
 
 
@@ -155,11 +165,21 @@ def samples_of(options: PictureOptions) -> tuple[list[Sample], list[Problem]]:
     """
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")
-    return find_samples(options.images, options.samples, options.layout_in_use)
+    work = getattr(options, "work", None)
+    record = None if work is None else Workspace(work)
+    return find_samples(options.images, options.samples, options.layout_in_use, record)
+
+
+def ranges_of(samples: Sequence[Sample], layout: Layout, work: Workspace | None) -> Ranges | None:
+    """Return which value is white in the files of a data set; None where the user states it."""
+    if layout.range is not None:
+        return None
+    files = {name: path for sample in samples for name, path in sample.files.items()}
+    return measured_ranges(files, layout.white, work)
 
 
 def find_samples(
-    images: Path, table: Path | None = None, layout: Layout | None = None
+    images: Path, table: Path | None = None, layout: Layout | None = None, work: Workspace | None = None
 ) -> tuple[list[Sample], list[Problem]]:
     """List the samples of a folder, by name or as a table says, in the order of ids; and what is of no use.
 
@@ -169,10 +189,12 @@ def find_samples(
         Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .ome.tif, .ome.tiff, .jpg, .jpeg).
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
-        holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``; what else it has is
-        kept as ``Metadata_<name>``.
+        holding paths inside `images`, or ``file`` with the file of all channels, and optionally ``scene``,
+        ``time``, ``pixel_size_um`` and ``group``; what else it has is kept as ``Metadata_<name>``.
     layout : Layout, optional
         Which channel of the files shows what, and how values are read.
+    work : Workspace, optional
+        Where it is remembered what was seen in files.
 
     Raises
     ------
@@ -197,7 +219,10 @@ def find_samples(
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         raise PipelineError(f"no usable sample in {where}{first}{meant}")
     ordered = sorted(samples, key=lambda sample: sample.id)
-    return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems
+    placed = [replace(sample, folder=images, reading=layout.reading) for sample in ordered]
+    if ranges := ranges_of(placed, layout, work):
+        placed = [replace(one, reading=ranges.of(one.reading, [*one.files])) for one in placed]
+    return placed, problems
 
 
 def _complete(samples: Iterable[Sample], layout: Layout) -> tuple[list[Sample], list[Problem]]:
@@ -275,7 +300,7 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
 
 
 def _from_table(images: Path, path: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
-    table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"), others=True)
+    table = read_table(path, ("Id",), READ_COLUMNS, others=True)
     columns = _channel_columns(path, table.columns, layout)
     taken = {column for one in columns.values() for column in one.values()}
     further = _further(path, [name for name in table.columns if name not in taken])
@@ -287,7 +312,8 @@ def _from_table(images: Path, path: Path, layout: Layout) -> tuple[list[Sample],
         kept = tuple((name, texts[column]) for column, name in further.items())
         try:
             for protein, of_channel in columns.items():
-                sample = replace(_from_row(images, texts, of_channel), metadata=kept)
+                named = {**layout.channels, **({"protein": layout.proteins[protein]} if protein else {})}
+                sample = replace(_from_row(images, texts, of_channel, named), metadata=kept)
                 samples.append(sample.of_protein(protein) if protein else sample)
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
@@ -300,8 +326,7 @@ def _further(path: Path, found: Iterable[str]) -> dict[str, str]:
 
     A column of pixel sizes or groups under a name that would not be read is refused.
     """
-    read = {"Id", *CHANNELS, *COLOURS.values(), "pixel_size_um", "group"}
-    names = [name for name in found if name not in read]
+    names = [name for name in found if name not in {"Id", *READ_COLUMNS}]
     for option in {"pixel_size_um", "group"} - set(found):
         alike = [name for name in names if slug(name).startswith(option.partition("_")[0])]
         if alike:
@@ -322,6 +347,11 @@ def _channel_columns(path: Path, found: Iterable[str], layout: Layout) -> dict[s
     """Map each channel that has one to its column: by protein, or by "" where the layout names none."""
     columns: dict[str, str] = {}
     known = set(found)
+    if FILE in known:
+        return {
+            name: dict.fromkeys([*(layout.channels or CHANNELS), "protein"], FILE)
+            for name in layout.proteins or [""]
+        }
     for channel, colour in COLOURS.items():
         named = [name for name in (channel, colour) if name in known]
         if len(named) > 1:
@@ -333,23 +363,50 @@ def _channel_columns(path: Path, found: Iterable[str], layout: Layout) -> dict[s
     for name, column in proteins.items():
         if column not in known:
             wanted = f"'{column}' of {name}" if name else "'protein' or 'green'"
-            raise PipelineError(f"{path}: needs one column {wanted}; give that channel's paths in it")
+            raise PipelineError(
+                f"{path}: needs one column {wanted}; give that channel's paths in it, or those of files of "
+                f"many channels in a column '{FILE}'"
+            )
     return {name: columns | {"protein": column} for name, column in proteins.items()}
 
 
-def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> Sample:
+def _from_row(
+    images: Path, row: Mapping[str, str], columns: Mapping[str, str], named: Mapping[str, FileChannel]
+) -> Sample:
     """Make a sample of a row; a channel without a column, or with an empty field, was not recorded."""
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(UNSAFE))
-    given = {channel: row[column] for channel, column in columns.items() if row[column] not in MISSING}
-    paths = {channel: inside(images, name) for channel, name in given.items()}
-    if twice := [path.name for path in paths.values() if list(paths.values()).count(path) > 1]:
+    scene, time = row.get("scene", ""), row.get("time", "")
+    if time not in MISSING and not time.isdecimal():
+        raise ValueError(f"time '{time}' is no number; count time points from 0")
+    when = None if time in MISSING else int(time)
+    sources: dict[str, Source] = {}
+    for channel, column in columns.items():
+        if row[column] not in MISSING:
+            files, selected = named_plane(images, row[column])
+            if column == FILE and selected is None:
+                selected = named.get(channel)
+            sources[channel] = Source(files, selected, None if scene in MISSING else scene, when)
+    listed = list(sources.values())
+    if twice := [source.path.name for source in listed if listed.count(source) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
-    sources = tuple(Source((paths[channel],)) if channel in paths else None for channel in CHANNELS)
-    return Sample(sample_id, sources, size, None if group in MISSING else group)
+    return Sample(sample_id, tuple(map(sources.get, CHANNELS)), size, None if group in MISSING else group)
+
+
+def named_plane(images: Path, text: str) -> tuple[tuple[Path, ...], str | int | None]:
+    """Return the files, and the channel in them, that a field of a table names.
+
+    ``field1.ome.tif#DAPI`` and ``field1.ome.tif#2`` are channels of a file by name or index from 0;
+    ``z1.tif|z2.tif`` are the planes of a z-stack.
+    """
+    names, _, channel = text.rpartition("#")
+    if not names.lower().endswith(SUFFIXES) and ".zarr" not in names.lower():
+        names, channel = text, ""  # the sign is part of a name
+    files = tuple(inside(images, name.strip()) for name in names.split("|"))
+    return files, (int(channel) if channel.isdecimal() else channel.strip() or None)
 
 
 def inside(images: Path, name: str) -> Path:
@@ -362,7 +419,8 @@ def inside(images: Path, name: str) -> Path:
             relative = relative.relative_to(folder.as_posix())
     if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
-    if relative.suffix.lower() not in SUFFIXES:
+    is_in_zarr = any(part.lower().endswith(".zarr") for part in relative.parts)
+    if not is_picture(relative.name) and not is_in_zarr:
         raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
     return images / relative
 

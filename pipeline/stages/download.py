@@ -75,8 +75,13 @@ class Download(Stage[DownloadOptions, DownloadSummary]):
 
     def run(self, options: DownloadOptions, progress: Progress) -> DownloadSummary:
         """Fetch what is not there yet, and write the tables."""
+        mark = options.out / "LICENCE.txt"
+        if (options.out / "samples.csv").exists() and not mark.exists():
+            raise PipelineError(
+                f"{options.out}: holds a samples.csv of its own; give another folder as --out"
+            )
+        write_text(mark, (protein_atlas if options.source == "hpa" else kaggle).LICENCE + "\n")
         done = (_from_hpa if options.source == "hpa" else _from_kaggle)(options, progress)
-        write_text(options.out / "LICENCE.txt", done.licence + "\n")
         write_problems(Workspace(options.out).problems, self.name, done.problems)
         return done
 

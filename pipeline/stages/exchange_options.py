@@ -134,3 +134,13 @@ class ExportOptions(PictureOptions):
         (), description="omezarr and napari: the picture to export; repeat it for more. All unless given."
     )
     overwrite: bool = Field(False, description="Replace what is there and is not this export.")
+
+
+class InspectOptions(PictureOptions):
+    """Options of `inspect`."""
+
+    images: Path = Field(description="Folder of your pictures, as they are; nothing is written there.")
+    out: Path = Field(
+        Path("inspected"), description="Folder to write: layout.toml, files.csv, samples.csv and sheet.png."
+    )
+    shown: int = Field(4, ge=1, le=20, description="Samples in the contact sheet.")

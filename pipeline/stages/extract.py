@@ -27,7 +27,14 @@ from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
 from pipeline.data.quality_flags import read_flags
-from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of, told_absent
+from pipeline.data.samples import (
+    Sample,
+    fingerprints,
+    picture_inputs,
+    ranges_of,
+    samples_of,
+    told_absent,
+)
 from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
 from pipeline.segmentation import Segmenter, told_cells
 from pipeline.stages.extraction import Extraction
@@ -282,6 +289,9 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
             f"{options.images}: no picture of nucleus, around which cells are found; add the files, name "
             "their channel in a layout, or give masks made elsewhere as --masks"
         )
+    ranges = ranges_of(samples, options.layout_in_use, work)
+    for line in ranges.told if ranges else ():
+        progress.note(line)
     uneven = _flat_fields(options, samples, work, progress)
     samples = with_flat_fields(samples, work)
     pictures = fingerprints(samples, work)

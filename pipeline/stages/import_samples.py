@@ -52,6 +52,16 @@ class ImportSamples(Stage[ImportOptions, ImportSummary]):
 
     def inputs(self, options: ImportOptions) -> dict[str, str]:
         """Return what the list says, of which pictures are there or not."""
+        read = {
+            path.resolve()
+            for path in (options.source, options.source / "samples.csv", options.labels)
+            if path
+        }
+        for name in ("samples.csv", "labels.csv"):
+            if (options.out / name).resolve() in read:
+                raise PipelineError(
+                    f"{options.out / name}: is read, and would be replaced; give another --out"
+                )
         listed, good, problems = _checked(options)
         labels = "" if listed.labels is None else listed.labels.to_csv()
         found = text_digest([good.to_csv(), labels, problems])

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -286,7 +287,10 @@ def _measure_picture(
     shown: Any = {"channels": channels, "pixel_size_um": picture.pixel_size_um, "families": families}
     found, labels = found.with_small_labels()
     cells = features.measure(pixels, found.cells, found.nuclei, **shown)
+    has_nucleus = np.bincount(found.nuclei.ravel(), minlength=len(labels)) > 0
     for table in cells.values():
+        if not has_nucleus[table.index].all():
+            table.loc[~has_nucleus[table.index], _of_nuclei(tuple(table))] = np.nan
         table.index = pd.Index(labels[table.index], name="label")
     cut = features.touches_border(found.cells)
     numbers = features.aggregate(cells, touches_border=cut)
@@ -295,6 +299,14 @@ def _measure_picture(
     summary = _summary(picture, found.count)
     seen = perceptual_hash(pixels, channels), doubt(pixels, found, channels), quality(picture, found)
     return _Measured(keyed, summary, cells, cut, numbers, *seen)
+
+
+@lru_cache
+def _of_nuclei(columns: tuple[str, ...]) -> list[str]:
+    """Return the columns that say nothing of a cell whose nucleus is not known, and are not NaN anyway."""
+    shares = ("nucleus_share", "cytoplasm_to_periphery")
+    known = {name: features.parse(name) for name in columns}
+    return [name for name, one in known.items() if one.region == "cytoplasm" or one.output in shares]
 
 
 def _segment(

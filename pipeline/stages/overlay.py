@@ -39,16 +39,17 @@ def composite(picture: Picture, er: bool = False) -> RGB:
     """
     dark = np.zeros(picture.shape, np.float32)
     planes = [
-        _stretch(picture.plane(channel)) if channel in picture.channels else dark
+        stretched(picture.plane(channel)) if channel in picture.channels else dark
         for channel in ("microtubules", "protein", "nucleus")
     ]
     colours = np.stack(planes, axis=-1)
     if er and "er" in picture.channels:
-        colours[..., :2] += 0.6 * _stretch(picture.plane("er"))[..., None]
+        colours[..., :2] += 0.6 * stretched(picture.plane("er"))[..., None]
     return (255 * np.clip(colours, 0, 1)).astype(np.uint8)
 
 
-def _stretch(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+def stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a plane between its darkest and brightest percentiles, in [0, 1]; black where it is flat."""
     low, high = np.percentile(plane, (1, BRIGHTEST))
     if high <= low:
         return np.zeros_like(plane)

@@ -168,6 +168,21 @@ def test_a_list_of_ones_own_says_how_its_labels_are_numbered_and_merged(tmp_path
     assert read_labels(labels(tmp_path, "a,9"), numbered).targets.loc["a", "Blobs"]
 
 
+def test_all_other_names_may_have_a_row(tmp_path):
+    """Otherwise a picture that shows something else is left out: nobody said that it shows none of these."""
+    table = labels(tmp_path, "a,Cytosol", "b,Aggresome", "c,Vesicles|Cytosol")
+    two = own(tmp_path, "name", "Cytosol", "Nucleoli")
+    assert list(read_labels(table, two, SUBCELL).targets.index) == ["a", "c"]
+    rest = own(tmp_path, "name,merge_into", "Cytosol,", "Nucleoli,", "*,none")
+    assert read_labels(table, rest, SUBCELL).targets.to_numpy().tolist() == [
+        [True, False], [False, False], [True, False],
+    ]  # fmt: skip
+    mistyped = read_labels(labels(tmp_path, "a,Cytosol", "b,Aggresom"), rest)
+    assert "label 'Aggresom' is not one of 0-1 of own.csv" in mistyped.problems[0].reason
+    with pytest.raises(PipelineError, match=r"no label has a counterpart in own\.csv: Aggresome"):
+        read_labels(labels(tmp_path, "b,Aggresome"), two, SUBCELL)
+
+
 def test_a_list_may_be_toml(tmp_path):
     short = own(tmp_path, 'locations = ["Rim", "Blobs"]', name="short.toml")
     assert short.names == ("Rim", "Blobs")
@@ -204,7 +219,7 @@ def test_a_list_that_cannot_be_used_is_one_line_that_says_what_to_write(tmp_path
 
 def test_a_list_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(
-        PipelineError, match=r"unknown list of locations 'hpa2012'; known: kaggle2018, .*hpa2021"
+        PipelineError, match=r"hpa2012: no such file; give a list of locations: kaggle2018, hpa2021"
     ):
         open_list(str(tmp_path / "hpa2012"))
     with pytest.raises(PipelineError, match=r"t\.toml: holds no list 'locations' alone \(others: classes\)"):
@@ -226,3 +241,15 @@ def test_a_changed_list_is_another_input_and_the_first_one_is_none(tmp_path):
     assert list(before) == ["locations own.csv", "list of the labels subcell"]
     write(path, "name", "A", "C")
     assert list_inputs(LocationOptions(locations=str(path), labels_as="subcell")) != before
+
+
+def test_the_real_labels_of_2018_become_those_of_2021(real: Path) -> None:
+    read = read_labels(real / "labels" / "kaggle2018_train.csv", HPA2021, KAGGLE2018)
+    counts = read.targets.sum()
+    assert (counts["Nucleoplasm"], counts["Cytosol"], counts["Negative"]) == (12885, 8228, 0)
+    assert counts["Actin filaments"] == 1207, "688 and 537 with Focal adhesion sites, 18 with both"
+    assert read.lost == {
+        "Microtubule organizing center": 902, "Cytokinetic bridge": 530, "Microtubule ends": 21,
+        "Rods & rings": 11,
+    }  # fmt: skip
+    assert len(read.targets) + len(read.problems) == 31072

@@ -270,6 +270,12 @@ def test_offline_one_line_says_what_is_fetched_from_where(tmp_path, command_line
     assert "http://127.0.0.1:9/download/subcellular_location.tsv.zip: cannot be reached" in ended.errors
 
 
+def test_a_table_of_the_users_own_is_not_replaced(server, tmp_path):
+    (tmp_path / "samples.csv").write_text("Id\n")
+    with pytest.raises(PipelineError, match=r"holds a samples\.csv of its own; give another folder"):
+        download(server, tmp_path, gene=["TSPAN6"])
+
+
 def test_without_pooch_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     options = DownloadOptions(source="hpa", out=tmp_path, gene=("CCNB1",))

@@ -13,7 +13,9 @@ from pipeline.data.labels import read_labels
 from pipeline.data.locations import open_list
 from pipeline.data.samples import find_samples
 from pipeline.stages.exchange_options import ImportOptions
+from pipeline.stages.extract import Extract
 from pipeline.stages.import_samples import ImportSamples, ImportSummary
+from pipeline.stages.options import ExtractOptions
 
 
 def run(tmp_path: Path, kind: str, source: Path, **options: object) -> ImportSummary:
@@ -61,6 +63,24 @@ def test_load_data_of_cellprofiler_keeps_paths_and_metadata(plate, tmp_path):
     assert problems == []
     assert found[1].source("nucleus").path == plate / "P 1" / "A02_blue.png"
     assert (found[1].group, dict(found[1].metadata)["Metadata_Well"]) == ("P 1", "A02")
+
+
+def test_what_is_imported_is_extracted_with_its_metadata(plate, tmp_path):
+    path = plate / "load_data.csv"
+    path.write_text(load_data())
+    run(tmp_path, "cellprofiler", path, channel=["protein=OrigAGP"], group="plate")
+    table = tmp_path / "out" / "samples.csv"
+    asked = {
+        "images": plate,
+        "samples": table,
+        "segmenter": "watershed",
+        "families": ("intensity",),
+        "jobs": 1,
+    }
+    done = execute(Extract(), ExtractOptions(work=tmp_path / "work", **asked), SilentProgress())
+    assert (done.pictures, done.problems) == (2, [])
+    features = pd.read_parquet(tmp_path / "work" / "features.parquet").set_index("Id")
+    assert features["Metadata_Well"].to_dict() == {"P_1_A01_1": "A01", "P_1_A02_1": "A02"}
 
 
 def test_a_table_saved_by_a_spreadsheet_is_read_alike(plate, tmp_path):
@@ -262,6 +282,14 @@ def test_a_folder_of_cellmaps_has_groups_and_labels(cellmaps, tmp_path):
     labels = read_labels(tmp_path / "out" / "labels.csv").targets
     assert labels.columns[labels.loc["7_C5_1"]].tolist() == ["Nuclear speckles", "Cytosol"]
     assert len(find_samples(cellmaps, tmp_path / "out" / "samples.csv")[0]) == 2
+
+
+def test_the_list_itself_is_not_replaced(cellmaps, tmp_path):
+    (cellmaps / "samples.csv").write_text("filename\n/archive/7/7_C5_1_\n")
+    with pytest.raises(
+        PipelineError, match=r"samples\.csv: is read, and would be replaced; give another --out"
+    ):
+        run(tmp_path, "cellmaps", cellmaps, out=cellmaps)
 
 
 def test_without_a_table_the_pictures_are_all_there_is(cellmaps, tmp_path):

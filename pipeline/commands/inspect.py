@@ -1,0 +1,76 @@
+"""The command for looking first: `inspect`."""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.commands.command_line import command
+from pipeline.commands.console import RichProgress, following, say, show_table, some, written
+from pipeline.core.names import counted
+from pipeline.stages.exchange_options import InspectOptions
+
+if TYPE_CHECKING:
+    from pipeline.stages.inspect import Inspection
+
+
+@command(InspectOptions)
+def inspect(options: InspectOptions) -> None:
+    """Look at a folder of pictures: what is there, what would be read, and what has to be said.
+
+    The first command for your own pictures. It reads every header and some pixels, shows a table, and
+    writes a contact sheet, the samples as they would be read and, where files are not named as in the Human
+    Protein Atlas, a `layout.toml` to edit. Nothing is written among the pictures.
+
+    Example: python run.py inspect --images my_pictures --out inspected
+    """
+    from pipeline.stages.inspect import inspect as run
+
+    found = run(options, RichProgress())
+    titles = ("files", "type", "values", "range seen", "size", "channels", "z", "t", "µm")
+    rows = [_row(one) for one in found.kinds.head(_MOST).to_dict("records")]
+    show_table(titles, rows, words=len(titles))
+    if len(found.kinds) > _MOST:
+        say(f"… and {counted(len(found.kinds) - _MOST, 'more kind')} of files")
+    some([f"cannot be read: {text}" for text in found.unreadable])
+    _say_samples(found)
+    for path in found.paths:
+        written(path)
+    if found.layout is not None:
+        say(
+            f"Next: look at {options.out / 'sheet.png'}, edit {found.layout}, and inspect again with --layout"
+        )
+    elif found.samples:
+        given = " with the same --layout" if options.layout is not None else ""
+        following(f"extract --images {options.images} --work work{given}")
+
+
+_MOST = 12
+"""Kinds of files that are shown."""
+
+
+def _row(kind: Mapping[Hashable, Any]) -> tuple[str, ...]:
+    """Return one kind of files as a row of the table."""
+    low, high = kind["low"], kind["high"]
+    seen = "" if low != low or low is None else f"{low:g}-{high:g}"
+    texts = [kind[name] for name in ("size", "channels", "z", "t")]
+    return f"{kind['files']:,}", kind["type"], kind["values"], seen, *map(str, texts), kind["µm"] or "?"
+
+
+def _say_samples(found: "Inspection") -> None:
+    """Say which samples would be read, what they have, and which would be skipped."""
+    if not found.samples:
+        say(f"No sample can be read yet: {found.refused}")
+        return
+    sets = Counter(", ".join(sample.channels) for sample in found.samples)
+    for channels, number in sets.most_common():
+        say(f"{counted(number, 'sample')} of {channels}, such as {_example(found, channels)}")
+    for name in sorted({name for sample in found.samples for name, _ in sample.metadata}):
+        values = Counter(dict(sample.metadata).get(name, "") for sample in found.samples)
+        say(f"{name}: {counted(len(values), 'value')}, such as {', '.join(list(values)[:3])}")
+    if found.problems:
+        say(f"{counted(len(found.problems), 'sample')} would be skipped:")
+        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in found.problems])
+
+
+def _example(found: "Inspection", channels: str) -> str:
+    return next(one.id for one in found.samples if ", ".join(one.channels) == channels)

@@ -1,0 +1,277 @@
+"""What lies in a folder of pictures: every file's header, and a layout that would read them."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import UnreadableError
+from pipeline.core.names import slug
+from pipeline.data.discovery import files_below, is_picture
+from pipeline.data.layouts import CHANNELS, UNKNOWN
+from pipeline.data.presets import PRESETS
+from pipeline.formats.contents import COLOURS, Scene
+from pipeline.formats.picture_files import damage_told, open_picture
+
+_SURE = {
+    "nucleus": r"dapi|hoechst\w*|draq5|nucle(us|i|ar)|dna",
+    "microtubules": r"(alpha_)?tubulin|microtubules?",
+    "er": r"er|calreticulin|endoplasmic_reticulum|con_?a",
+    "protein": r"protein|antibody|target",
+}
+"""Names of channels that can mean one thing only."""
+_MOST_CHANNELS = 9
+"""Endings of names that differ in more ways than this are no channels."""
+
+
+@dataclass(frozen=True)
+class File:
+    """What the header of a file says.
+
+    Attributes
+    ----------
+    path : str
+        Below the folder of pictures.
+    kind : str
+        Type of the file; "" where it could not be read.
+    scenes : int
+    scene : Scene or None
+        The first one.
+    darkest, brightest : float or None
+        Values of its first plane, where they were looked at.
+    problem : str
+        Why it cannot be read.
+    """
+
+    path: str
+    kind: str = ""
+    scenes: int = 0
+    scene: Scene | None = None
+    darkest: float | None = None
+    brightest: float | None = None
+    problem: str = ""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of its channels, or their numbers where they have none; empty for a single plane."""
+        if self.scene is None or (len(self.scene.channels) == 1 and not self.scene.is_colours):
+            return ()
+        return COLOURS if self.scene.is_colours else _named(self.scene.channels)
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What tells files of another kind apart, by heading."""
+        if self.scene is None:
+            return {
+                "type": "cannot be read",
+                "values": "",
+                "size": "",
+                "channels": "",
+                "z": "",
+                "t": "",
+                "µm": "",
+            }
+        one = self.scene
+        return {
+            "type": self.kind + (f" of {self.scenes} scenes" if self.scenes > 1 else ""),
+            "values": f"{one.dtype}" + (f" to {one.top}" if one.top and one.dtype.itemsize > 1 else ""),
+            "size": f"{one.width}×{one.height}",
+            "channels": ", ".join(self.channels) or "1",
+            "z": one.depth,
+            "t": one.times,
+            "µm": "" if one.sides[0] is None else f"{one.sides[0]:.4g}",
+        }
+
+
+def _named(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name or str(number) for number, name in enumerate(names))
+
+
+def look(images: Path, path: str, *, values: bool) -> File:
+    """Read a file's header, and if asked for the values of its first plane."""
+    try:
+        contents = open_picture(images / path)
+    except (UnreadableError, OSError) as error:
+        return File(path, problem=str(error))
+    try:
+        with damage_told(contents.kind):
+            scene = contents.look(0)
+            plane = scene.decode(0, 0, scene.depth // 2) if values else np.zeros(0)
+    except (UnreadableError, OSError) as error:
+        return File(path, contents.kind, len(contents.scenes), problem=str(error))
+    finally:
+        contents.close()
+    ends = (float(plane.min()), float(plane.max())) if plane.size else (None, None)
+    return File(path, contents.kind, len(contents.scenes), scene, *ends)
+
+
+def take_stock(images: Path, most_values: int, advance: Callable[[int], None] = lambda _: None) -> list[File]:
+    """Look at every picture below a folder, and at the values of some, evenly over all.
+
+    Raises
+    ------
+    PipelineError
+        If there is no folder, or no picture in it.
+    """
+    paths = pictures_below(images)
+    some = set(np.linspace(0, len(paths) - 1, min(most_values, len(paths))).round().astype(int).tolist())
+    files = []
+    for number, path in enumerate(paths):
+        files.append(look(images, path, values=number in some))
+        advance(1)
+    return files
+
+
+def pictures_below(images: Path) -> list[str]:
+    """List all files below a folder whose ending is that of a picture.
+
+    Raises
+    ------
+    PipelineError
+        If there is none.
+    """
+    if not images.is_dir():
+        raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
+    paths = [path for path in files_below(images) if is_picture(path)]
+    if not paths:
+        raise PipelineError(f"{images}: holds no file of a known type; export the pictures as TIFF or PNG")
+    folders = {path.rpartition("/")[0] for path in paths}
+    if len(folders) == 1 and (only := folders.pop()):
+        raise PipelineError(f"{images}: all pictures lie in {images / only}; give that folder")
+    return paths
+
+
+def kinds(files: Iterable[File]) -> pd.DataFrame:
+    """Count the files of each kind, the most frequent first, with an example and the range of values."""
+    table = pd.DataFrame(
+        [one.about | {"file": one.path, "low": one.darkest, "high": one.brightest} for one in files]
+    )
+    headings = list(File("").about)
+    grouped = table.groupby(headings, sort=False, dropna=False)
+    counted = grouped.agg(
+        files=("file", "size"), example=("file", "first"), low=("low", "min"), high=("high", "max")
+    )
+    return counted.reset_index().sort_values("files", ascending=False, kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A layout that would read the files of a folder, as far as one can tell.
+
+    Attributes
+    ----------
+    why : str
+        What the proposal rests on.
+    files : str or None
+        As in a layout.
+    channels : dict of str to str
+        What files call channels, to ours; `UNKNOWN` where nothing says.
+    """
+
+    why: str
+    files: str | None
+    channels: Mapping[str, str]
+    needs_projection: bool = False
+
+    def toml(self) -> str:
+        """Write the layout, with remarks; what has to be filled in is `UNKNOWN`."""
+        ours = {name: [theirs for theirs, one in self.channels.items() if one == name] for name in CHANNELS}
+        free = [theirs for theirs, one in self.channels.items() if one == UNKNOWN]
+        lines = [
+            f"# {self.why}",
+            "# Edit, then give it as --layout to extract, embed, predict and overlay.",
+        ]
+        if self.files is not None:
+            lines += [
+                "",
+                "# a preset, or a regular expression with groups: Id or well, field ...; channel; z; time",
+            ]
+            lines += [f"files = {_quoted(self.files)}"]
+        if self.needs_projection:
+            lines += ["", '# what becomes of z-stacks: "max", "mean" or "focus"', f'projection = "{UNKNOWN}"']
+        lines += [
+            "",
+            "# pixel_size_um = 0.1  # of pictures that state none",
+            "# range = [0, 4095]  # black and white",
+        ]
+        lines += ["", "[channels]", f"# files have: {', '.join(map(_quoted, self.channels))}"]
+        for name in CHANNELS:
+            needed = name in ("nucleus", "protein")
+            if len(ours[name]) == 1:
+                lines.append(f"{name} = {_quoted(ours[name][0])}")
+            elif needed or free:
+                mark = "" if needed else "# "
+                remark = "" if needed else "  # leave it out if it was not recorded"
+                lines.append(f'{mark}{name} = "{UNKNOWN}"{remark}')
+        return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if "\\" in text else f'"{text}"'
+
+
+def propose(files: Sequence[File]) -> Proposal | None:
+    """Propose a layout for files that are named otherwise than in the Human Protein Atlas, if any fits."""
+    read = [one for one in files if one.scene is not None]
+    if not read:
+        return None
+    return _by_preset(read) or _by_header(read) or _by_ending(read)
+
+
+def _by_preset(files: Sequence[File]) -> Proposal | None:
+    for name, pattern in PRESETS.items():
+        matches = [re.fullmatch(pattern, one.path, re.IGNORECASE) for one in files]
+        found = [match for match in matches if match is not None]
+        if len(found) * 2 > len(files):
+            channels = Counter(match.groupdict().get("channel") or "" for match in found)
+            depths = {match.groupdict().get("z") for match in found}
+            named = {channel: _meaning(channel) for channel in sorted(channels) if channel}
+            why = f"{len(found)} of {len(files)} files are named as {name} names them."
+            return Proposal(why, name, named, len(depths) > 1 or _is_deep(files))
+    return None
+
+
+def _by_header(files: Sequence[File]) -> Proposal | None:
+    """Propose one file of many channels per sample, where most are such."""
+    several = Counter(one.channels for one in files if one.channels)
+    if not several or several.total() * 2 <= len(files):
+        return None
+    names, number = several.most_common(1)[0]
+    why = f"{number} of {len(files)} files hold {len(names)} channels each: every file is a sample."
+    if names == COLOURS:
+        why = f"{number} of {len(files)} files are pictures in colours: say what each colour shows."
+    return Proposal(why, None, {name: _meaning(name) for name in names}, _is_deep(files))
+
+
+def _by_ending(files: Sequence[File]) -> Proposal | None:
+    """Propose that the last part of names is the channel, where it is one of a few that others have too."""
+    parted = [
+        re.fullmatch(r"(?P<Id>.+?)[_ -](?P<channel>[A-Za-z0-9]+)(?P<ending>(\.ome)?\.\w+)", one.path)
+        for one in files
+    ]
+    found = [match for match in parted if match is not None]
+    by_id: dict[str, set[str]] = defaultdict(set)
+    for match in found:
+        by_id[match["Id"]].add(match["channel"])
+    names = sorted({match["channel"] for match in found})
+    if len(found) * 2 <= len(files) or not 2 <= len(names) <= _MOST_CHANNELS or len(by_id) == len(found):
+        return None
+    choice = "|".join(map(re.escape, names))
+    why = f"{len(found)} of {len(files)} names end in one of {len(names)} channels."
+    pattern = rf"(?P<Id>.+)[_ -](?P<channel>{choice})(?:\.ome)?\.\w+"
+    return Proposal(why, pattern, {name: _meaning(name) for name in names}, _is_deep(files))
+
+
+def _is_deep(files: Iterable[File]) -> bool:
+    return any(one.scene is not None and one.scene.depth > 1 for one in files)
+
+
+def _meaning(name: str) -> str:
+    """Return what a channel of this name can only be, else `UNKNOWN`."""
+    words = slug(name)
+    return next((ours for ours, sure in _SURE.items() if re.fullmatch(sure, words)), UNKNOWN)

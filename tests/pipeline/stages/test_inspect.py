@@ -1,0 +1,117 @@
+"""Looking at a folder of pictures first: what is told, and the layout that is proposed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.stage import SilentProgress
+from pipeline.data.layouts import read_layout
+from pipeline.stages.exchange_options import InspectOptions
+from pipeline.stages.inspect import inspect
+
+PLANES = np.random.default_rng(0).integers(0, 4000, (4, 40, 48), np.uint16)
+
+
+def run(images, **more):
+    given = {"images": images, "out": images.parent / "inspected", **more}
+    return inspect(InspectOptions.model_validate(given), SilentProgress())
+
+
+def layout_of(found):
+    return found.layout.read_text()
+
+
+def test_pictures_named_as_hpa_names_them_need_no_layout(tmp_path, write_sample):
+    images = tmp_path / "images"
+    write_sample(images, "a")
+    write_sample(images, "b")
+    found = run(images)
+    assert [sample.id for sample in found.samples] == ["a", "b"]
+    assert found.layout is None
+    assert found.kinds[["files", "type", "values"]].to_numpy().tolist() == [[8, "PNG", "uint8"]]
+    table = pd.read_csv(tmp_path / "inspected" / "samples.csv")
+    assert table.loc[0, ["Id", "protein"]].tolist() == ["a", "a_green.png"]
+    assert (tmp_path / "inspected" / "sheet.png").stat().st_size > 0
+
+
+def test_a_layout_is_proposed_for_stacks_and_refused_until_it_is_edited(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    names = ["DAPI", "GFP", "beta Tubulin", "561"]
+    metadata = {"axes": "CYX", "Channel": {"Name": names}, "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2}
+    tifffile.imwrite(images / "f1.ome.tif", PLANES, metadata=metadata, ome=True)
+    found = run(images)
+    assert found.samples == []
+    assert found.kinds.loc[0, ["channels", "µm"]].tolist() == ["DAPI, GFP, beta Tubulin, 561", "0.2"]
+    assert 'nucleus = "DAPI"' in layout_of(found)
+    assert 'protein = "?"' in layout_of(found)
+    with pytest.raises(
+        PipelineError, match=r"'protein = \"\?\"': write what it is \(files have: \"DAPI\", \"GFP\""
+    ):
+        read_layout(found.layout)
+    edited = layout_of(found).replace('protein = "?"', 'protein = "GFP"')
+    edited = edited.replace('# microtubules = "?"', 'microtubules = "beta Tubulin"').replace(
+        '# er = "?"', "er = 3"
+    )
+    found.layout.write_text(edited.replace("  # leave it out if it was not recorded", ""))
+    again = run(images, layout=found.layout)
+    assert [sample.id for sample in again.samples] == ["f1"]
+    with pytest.raises(PipelineError, match="is there already, perhaps edited"):
+        run(images)
+
+
+def test_presets_are_recognised_with_their_planes(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for z in (1, 2):
+        for channel in (1, 2, 3, 4):
+            tifffile.imwrite(images / f"r02c03f01p0{z}-ch{channel}sk1fk1fl1.tiff", PLANES[channel - 1])
+    text = layout_of(run(images))
+    assert 'files = "opera-phenix"' in text
+    assert 'projection = "?"' in text
+    assert '# files have: "1", "2", "3", "4"' in text
+
+
+def test_endings_that_many_names_share_are_proposed_as_channels(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for sample in ("x", "y"):
+        for number, name in enumerate(("DAPI", "prot", "tubulin")):
+            Image.fromarray((PLANES[number] >> 4).astype(np.uint8)).save(images / f"{sample}-{name}.png")
+    found = run(images)
+    text = layout_of(found)
+    assert 'nucleus = "DAPI"' in text
+    assert 'microtubules = "tubulin"' in text
+    found.layout.write_text(text.replace('protein = "?"', 'protein = "prot"'))
+    layout = read_layout(found.layout)
+    assert layout.files is not None
+    assert layout.channels["protein"] == "prot"
+
+
+@pytest.mark.parametrize(
+    ("file", "told"), [("notes.txt", "no file of a known type"), ("in/a.png", "all pictures lie in")]
+)
+def test_what_cannot_be_inspected_is_said(tmp_path, file, told):
+    path = tmp_path / "images" / file
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with pytest.raises(PipelineError, match=told):
+        run(tmp_path / "images")
+
+
+def test_nothing_is_written_among_the_pictures(tmp_path, write_sample):
+    write_sample(tmp_path, "a")
+    with pytest.raises(PipelineError, match="lies among the pictures"):
+        run(tmp_path, out=tmp_path / "out")
+
+
+def test_files_that_cannot_be_read_are_listed(tmp_path, write_sample):
+    images = tmp_path / "images"
+    write_sample(images, "a")
+    (images / "b_green.png").write_bytes(b"no picture")
+    found = run(images)
+    assert [text.partition(":")[0] for text in found.unreadable] == ["b_green.png"]
+    assert [problem.sample for problem in found.problems] == ["b"]
