@@ -62,6 +62,10 @@ def evaluate(options: EvaluateOptions) -> None:
     say()
     for name, score in scores.totals.items():
         say(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+    for name, score in scores.channels.items():
+        say(f"macro-F1 {name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+    if scores.channels:
+        say("(measured by leaving out columns that need these markers: cells were found with all)")
     for name, value in scores.baselines.items():
         say(f"macro-F1 of {name}: {value:.3f}")
     say("\nThe four protocols, macro-F1")

@@ -16,6 +16,7 @@ from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.masks import mask_origins, read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints
@@ -132,20 +133,30 @@ def _row(sample: Sample, embedder: Embedder, work: Workspace, device: str) -> di
         return {name: getattr(error.problem, name) for name in _WHY}
     mask = read_mask(work.mask(sample.id)) if embedder.per == "cell" else None
     cells = None if mask is None else mask.with_small_labels()[0].cells
-    row = embedding_row(picture.pixels, embedder, open_network(embedder, device), cells)
-    return {**dict.fromkeys(_WHY, ""), **row}
+    said: dict[str, object] = dict.fromkeys(_WHY, "")
+    absent = [name for name in CHANNELS if name not in picture.channels]
+    if embedder.needs(absent):
+        return said  # no number: the whole row is empty
+    return said | embedding_row(
+        picture.pixels, embedder, open_network(embedder, device), cells, picture.channels
+    )
 
 
 def embedding_row(
-    pixels: Planes, embedder: Embedder, network: Forward, cells: Labels | None = None
+    pixels: Planes,
+    embedder: Embedder,
+    network: Forward,
+    cells: Labels | None = None,
+    channels: Sequence[str] = CHANNELS,
 ) -> dict[str, np.float32]:
-    """Return the numbers of one picture, shape (4, height, width), by column.
+    """Return the numbers of one picture, shape (channels, height, width), by column.
 
     With a label image of its cells: the mean, the maximum and the mean of the three largest over cells; NaN
     without any.
     """
     crops = [pixels] if cells is None else cell_crops(pixels, cells)
-    values, names = _embed(crops or [pixels], embedder, network)
+    inputs = [prepare(crop, embedder.preprocessing, channels) for crop in crops or [pixels]]
+    values, names = _embed(inputs, embedder, network)
     if cells is not None:
         names = [f"{name}{ending}" for ending in STATISTICS for name in names]
         values = summarised(values) if crops else np.full((len(STATISTICS), values.shape[1]), np.nan)
@@ -159,12 +170,12 @@ def block_name(text: str) -> str:
     return slug(text)
 
 
-def _embed(pictures: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
-    """Embed pictures one by one: the bits of a row must not depend on which others share its batch.
+def _embed(inputs: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
+    """Embed what a network sees, one by one: the bits of a row must not depend on which others share its batch.
 
     Returns a row per picture and the columns: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
     """
-    found = [network(prepare(pixels, embedder.preprocessing)[None]) for pixels in pictures]
+    found = [network(planes[None]) for planes in inputs]
     width = found[0][0].shape[1] if embedder.keep == "all" else 0
     rows = [
         np.concatenate([embedding[:, :width], *([] if logits is None else [logits])], axis=1)[0]
