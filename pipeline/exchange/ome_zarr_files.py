@@ -48,7 +48,9 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     size = picture.pixel_size_um
     root.attrs.update(
         {
-            "multiscales": _levels(root, np.asarray(picture.pixels), ("c", "y", "x"), size),
+            "multiscales": _levels(
+                root, picture.pixels, ("c", "y", "x"), size, path.name.removesuffix(".ome.zarr")
+            ),
             "omero": {
                 "version": VERSION,
                 "channels": [_shown(picture, channel) for channel in picture.channels],
@@ -67,7 +69,11 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
 
 
 def _levels(
-    group: Any, image: NDArray[Any], axes: tuple[str, ...], size: float | None, name: str = "picture"
+    group: Any,
+    image: NDArray[Any],
+    axes: tuple[str, ...],
+    size: float | None,
+    name: str = "picture",
 ) -> list[dict[str, Any]]:
     """Write a pyramid and return what describes it; labels are taken every other one, pixels averaged."""
     halve = _averaged if "c" in axes else _every_other
