@@ -13,7 +13,7 @@ if __name__ == "__main__":
 import typer
 from typer.exceptions import TyperException
 
-from pipeline.commands.batches import normalise
+from pipeline.commands.batches import compare, normalise
 from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
@@ -50,7 +50,7 @@ PANELS = {
     "Getting started": (demo, inspect, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
-    "Plates and conditions": (normalise,),
+    "Plates and conditions": (normalise, compare),
     "For other programs": (export,),
     "Your own networks": (train_cnn, train_segmenter),
 }

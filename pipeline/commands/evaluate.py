@@ -52,6 +52,13 @@ def evaluate(options: EvaluateOptions) -> None:
     if scores.of_parents is not None:
         say("\nParents, shown where any of their trained locations is")
         _print(scores.of_parents, PARENTS)
+    if scores.plates is not None:
+        say("\nEvery plate, predicted by models that saw nothing of it")
+        of_plates = [
+            (name, f"{row['pictures']:,.0f}", f"{row['macro_f1']:.3f}", f"{row['micro_f1']:.3f}")
+            for name, row in scores.plates.items()
+        ]
+        show_table(("plate", "n", "macro-F1", "micro-F1"), of_plates)
     say()
     for name, score in scores.totals.items():
         say(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")

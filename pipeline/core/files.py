@@ -141,6 +141,12 @@ def content_digest(path: Path) -> str:
     return text_digest({name: file_digest(file) for name, file in names.items()})
 
 
+def tree_digest(folder: Path) -> str:
+    """Return the sha256 of all files below a folder, hidden ones too, by their paths in it."""
+    names = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return text_digest({name: file_digest(file) for name, file in names.items()})
+
+
 def text_digest(value: object) -> str:
     """Return the sha256 of a value's JSON form (keys sorted) as hexadecimal digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

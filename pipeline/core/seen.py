@@ -19,6 +19,7 @@ def see(files: Mapping[str, Path], record: Path, look: Callable[[Path], str]) ->
     """Return what `look` says of every file, by name; "" of one that is not there or cannot be read now.
 
     A file that has the size, times and inode that it had is not read: `record` (JSON) knows what was said.
+    Of a folder, all that lies in it counts.
     The time at which an inode changed cannot be set, so that other content under the name, size and time
     of the old one is noticed.
     """
@@ -49,10 +50,15 @@ def _read(record: Path) -> dict[str, tuple[_Sign, str]]:
 
 def _sign(path: Path) -> _Sign | None:
     try:
-        found = path.stat()
+        states = [one.stat() for one in ([path, *path.rglob("*")] if path.is_dir() else [path])]
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return (
+        sum(one.st_size for one in states),
+        max(one.st_mtime_ns for one in states),
+        max(one.st_ctime_ns for one in states),
+        sum(one.st_ino for one in states),
+    )
 
 
 def _look(path: Path, look: Callable[[Path], str]) -> str:

@@ -52,6 +52,10 @@ class Workspace:
     """Finished chunks of `extract`, one folder per family: what a killed run does not lose."""
     pictures_seen = _Below("seen/pictures.json")
     """Digests of pictures, with the sizes and times of the files that had them."""
+    kinds_seen = _Below("seen/kinds.json")
+    """Whether the files of pictures state which value is white, likewise."""
+    values_seen = _Below("seen/values.json")
+    """The largest values of those that do not, likewise."""
     masks_seen = _Below("seen/masks.json")
     """Where label images come from, likewise."""
     given_seen = _Below("seen/given_masks.json")

@@ -13,7 +13,20 @@ from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
 from pipeline.data.presets import PRESETS
 from pipeline.formats.sources import Source
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".tif.gz", ".tiff.gz", ".zarr", ".czi", ".nd2", ".lif")
+SUFFIXES = (
+    ".png",
+    ".tif",
+    ".tiff",
+    ".jpg",
+    ".jpeg",
+    ".tif.gz",
+    ".tiff.gz",
+    ".stk",
+    ".zarr",
+    ".czi",
+    ".nd2",
+    ".lif",
+)
 """File types that are read, in any case; ``.zarr`` is a folder."""
 
 METADATA = "Metadata_"

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.formats.sources import Projection, Reading
+from pipeline.formats.sources import Kind, Projection, Reading
 
 CHANNELS = ("microtubules", "protein", "nucleus", "er")
 """Channels in the order of a picture's planes, named by what they show."""
@@ -42,6 +42,9 @@ class Layout(BaseModel):
         Values that are black and white.
     pixel_size_um : float or None
         Side of a pixel in micrometres, of pictures that state none.
+    white : mapping of str to int
+        The value that is white in files that do not state it: of `whole` numbers, of `real` ones. Training
+        records it, so that new pictures are read alike; measured over the data set unless given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,12 +53,15 @@ class Layout(BaseModel):
     channels: Mapping[str, FileChannel] = Field(default_factory=dict)
     projection: Projection | None = None
     range: tuple[float, float] | None = None
-    pixel_size_um: float | None = None
+    pixel_size_um: float | None = Field(None, gt=0)
+    white: Mapping[Kind, int] = Field(default_factory=dict)
 
     @property
     def reading(self) -> Reading:
         """How values are read."""
-        return Reading(self.projection, self.range, pixel_size_um=self.pixel_size_um)
+        return Reading(
+            self.projection, self.range, is_given=bool(self.white), pixel_size_um=self.pixel_size_um
+        )
 
 
 def read_layout(path: Path) -> Layout:

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.files import check_readable, file_digest, text_digest
+from pipeline.core.files import check_regular, file_digest, text_digest, tree_digest
 from pipeline.core.names import is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
@@ -18,12 +18,19 @@ from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, is_picture, meta
 from pipeline.data.layouts import CHANNELS, COLOURS, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
+from pipeline.data.value_ranges import Ranges, measured_ranges
 from pipeline.formats.illumination import Illumination
 from pipeline.formats.pixel_sizes import check_plausible
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
 READING = 1
 """Raise it when the same files are read as another picture than before."""
+
+FILE = "file"
+"""Column of a table with the one file that holds all channels, which the layout names."""
+
+READ_COLUMNS = (*CHANNELS, *COLOURS.values(), FILE, "scene", "time", "pixel_size_um", "group")
+"""Columns of a table of samples beside Id that are read; what else it has is kept."""
 
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
@@ -94,7 +101,8 @@ class Sample:
         """What is read of which file, and how; empty where four files hold a plane each."""
         selected = [None if one is None else (len(one.files), *one.selected) for one in self.sources]
         plain = len(self.paths) == len(CHANNELS) and set(selected) == {(1, None, None, None)}
-        return [] if plain and self.reading == AS_STORED else [selected, astuple(self.reading)]
+        how = replace(self.reading, is_given=False)
+        return [] if plain and how == AS_STORED else [selected, astuple(how)]
 
 
 def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
@@ -117,7 +125,9 @@ def fingerprints(samples: Iterable[Sample], work: Workspace) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    check_readable(path)
+    if path.is_dir():
+        return tree_digest(path)
+    check_regular(path)
     return file_digest(path)
 
 
@@ -141,11 +151,21 @@ def samples_of(options: PictureOptions) -> tuple[list[Sample], list[Problem]]:
     """
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")
-    return find_samples(options.images, options.samples, options.layout_in_use)
+    work = getattr(options, "work", None)
+    record = None if work is None else Workspace(work)
+    return find_samples(options.images, options.samples, options.layout_in_use, record)
+
+
+def ranges_of(samples: Sequence[Sample], layout: Layout, work: Workspace | None) -> Ranges | None:
+    """Return which value is white in the files of a data set; None where the user states it."""
+    if layout.range is not None:
+        return None
+    files = {name: path for sample in samples for name, path in sample.files.items()}
+    return measured_ranges(files, layout.white, work)
 
 
 def find_samples(
-    images: Path, table: Path | None = None, layout: Layout | None = None
+    images: Path, table: Path | None = None, layout: Layout | None = None, work: Workspace | None = None
 ) -> tuple[list[Sample], list[Problem]]:
     """List the samples of a folder, by name or as a table says, in the order of ids; and what is of no use.
 
@@ -155,10 +175,12 @@ def find_samples(
         Folder of ``<Id>_{red,green,blue,yellow}.png`` (or .tif, .tiff, .ome.tif, .ome.tiff, .jpg, .jpeg).
     table : Path, optional
         csv with ``Id``, one column per channel (``microtubules, protein, nucleus, er`` or the colours)
-        holding paths inside `images`, and optionally ``pixel_size_um`` and ``group``; what else it has is
-        kept as ``Metadata_<name>``.
+        holding paths inside `images`, or ``file`` with the file of all channels, and optionally ``scene``,
+        ``time``, ``pixel_size_um`` and ``group``; what else it has is kept as ``Metadata_<name>``.
     layout : Layout, optional
         Which channel of the files shows what, and how values are read.
+    work : Workspace, optional
+        Where it is remembered what was seen in files.
 
     Raises
     ------
@@ -168,7 +190,7 @@ def find_samples(
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
     layout = layout or Layout()
-    samples, problems = _from_folder(images, layout) if table is None else _from_table(images, table)
+    samples, problems = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
     outside = _outside(images, samples)
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
@@ -180,7 +202,10 @@ def find_samples(
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         raise PipelineError(f"no usable sample in {where}{first}{meant}")
     ordered = sorted(samples, key=lambda sample: sample.id)
-    return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems
+    placed = [replace(sample, folder=images, reading=layout.reading) for sample in ordered]
+    if ranges := ranges_of(placed, layout, work):
+        placed = [replace(one, reading=ranges.of(one.reading, [*one.files])) for one in placed]
+    return placed, problems
 
 
 def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
@@ -223,8 +248,8 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     return problems
 
 
-def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
-    table = read_table(path, ("Id",), (*CHANNELS, *COLOURS.values(), "pixel_size_um", "group"), others=True)
+def _from_table(images: Path, path: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
+    table = read_table(path, ("Id",), READ_COLUMNS, others=True)
     further = _further(path, table.columns)
     columns = _channel_columns(path, table.columns)
     repeated = table["Id"].duplicated(keep=False)
@@ -233,7 +258,7 @@ def _from_table(images: Path, path: Path) -> tuple[list[Sample], list[Problem]]:
     for row in table[~repeated].to_dict("records"):
         texts = {str(key): str(value) for key, value in row.items()}
         try:
-            sample = _from_row(images, texts, columns)
+            sample = _from_row(images, texts, columns, layout)
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
             problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
@@ -248,8 +273,7 @@ def _further(path: Path, found: Iterable[str]) -> dict[str, str]:
 
     A column of pixel sizes or groups under a name that would not be read is refused.
     """
-    read = {"Id", *CHANNELS, *COLOURS.values(), "pixel_size_um", "group"}
-    names = [name for name in found if name not in read]
+    names = [name for name in found if name not in {"Id", *READ_COLUMNS}]
     for option in {"pixel_size_um", "group"} - set(found):
         alike = [name for name in names if slug(name).startswith(option.partition("_")[0])]
         if alike:
@@ -268,28 +292,55 @@ def _twice(names: Iterable[str]) -> str:
 
 def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
     """Map each channel to its column: its name or its colour."""
+    if FILE in found:
+        return dict.fromkeys(CHANNELS, FILE)
     columns = {}
     for channel, colour in COLOURS.items():
         named = {channel, colour} & set(found)
         if len(named) != 1:
             raise PipelineError(
-                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it"
+                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it, or "
+                f"those of files of many channels in a column '{FILE}'"
             )
         columns[channel] = named.pop()
     return columns
 
 
-def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> Sample:
+def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str], layout: Layout) -> Sample:
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(UNSAFE))
-    paths = tuple(inside(images, row[columns[channel]]) for channel in CHANNELS)
-    if twice := [path.name for path in paths if paths.count(path) > 1]:
+    scene, time = row.get("scene", ""), row.get("time", "")
+    if time not in MISSING and not time.isdecimal():
+        raise ValueError(f"time '{time}' is no number; count time points from 0")
+    sources = []
+    for channel in CHANNELS:
+        files, selected = named_plane(images, row[columns[channel]])
+        if columns[channel] == FILE:
+            selected = layout.channels.get(channel) if selected is None else selected
+        sources.append(
+            Source(
+                files, selected, None if scene in MISSING else scene, None if time in MISSING else int(time)
+            )
+        )
+    if twice := [source.path.name for source in sources if sources.count(source) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
-    sources = tuple(Source((path,)) for path in paths)
-    return Sample(sample_id, sources, size, None if group in MISSING else group)
+    return Sample(sample_id, tuple(sources), size, None if group in MISSING else group)
+
+
+def named_plane(images: Path, text: str) -> tuple[tuple[Path, ...], str | int | None]:
+    """Return the files, and the channel in them, that a field of a table names.
+
+    ``field1.ome.tif#DAPI`` and ``field1.ome.tif#2`` are channels of a file by name or index from 0;
+    ``z1.tif|z2.tif`` are the planes of a z-stack.
+    """
+    names, _, channel = text.rpartition("#")
+    if not names.lower().endswith(SUFFIXES) and ".zarr" not in names.lower():
+        names, channel = text, ""  # the sign is part of a name
+    files = tuple(inside(images, name.strip()) for name in names.split("|"))
+    return files, (int(channel) if channel.isdecimal() else channel.strip() or None)
 
 
 def inside(images: Path, name: str) -> Path:
@@ -304,7 +355,8 @@ def inside(images: Path, name: str) -> Path:
             relative = relative.relative_to(folder.as_posix())
     if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
-    if not is_picture(relative.name):
+    is_in_zarr = any(part.lower().endswith(".zarr") for part in relative.parts)
+    if not is_picture(relative.name) and not is_in_zarr:
         raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
     return images / relative
 

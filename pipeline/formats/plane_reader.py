@@ -175,7 +175,7 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
     if largest > top:
         said = "its header says that {} is the largest"
         if scene.top is None:
-            said = "the model was trained on values up to {}" if reading.trained else "at most {} is read"
+            said = "the model was trained on values up to {}" if reading.is_given else "at most {} is read"
         raise UnreadableError(f"holds the value {largest}, but {said.format(top)}", remedy)
     return np.asarray(values.astype(np.float64) / top, np.float32)
 

@@ -7,6 +7,9 @@ from typing import Literal
 Projection = Literal["max", "mean", "focus"]
 """What becomes of a z-stack: its brightest or mean values, or its sharpest plane."""
 
+Kind = Literal["whole", "real"]
+"""Files that do not state which value is white: of whole numbers of 16 bits and more, or of others."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -56,8 +59,8 @@ class Reading:
         of their bits are used.
     real : int or None
         The value that is white in files of floating-point numbers; None where it is not known.
-    trained : bool
-        Whether `whole` and `real` are those of the pictures that a model was trained on.
+    is_given : bool
+        Whether `whole` and `real` are those of other pictures, which a model was trained on.
     pixel_size_um : float or None
         Side of a pixel in micrometres, of pictures that state none.
     """
@@ -66,7 +69,7 @@ class Reading:
     range: tuple[float, float] | None = None
     whole: int = 65535
     real: int | None = None
-    trained: bool = False
+    is_given: bool = False
     pixel_size_um: float | None = None
 
 

@@ -31,6 +31,7 @@ _SPLIT = "save each channel as its own grey picture"
 class Metered(io.BufferedReader):
     """A file of which no more is read than it holds thrice: tags and strips may claim the same bytes."""
 
+    name = ""  # tifffile looks for one, and temporary files have numbers
     _read = 0
 
     def __init__(self, raw: io.RawIOBase) -> None:

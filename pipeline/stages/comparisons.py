@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from models.ablation import BaseLogOdds, ablations
 from models.cross_fitting import Nested
@@ -25,13 +26,22 @@ ALWAYS_YES = 2 / 3
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Out-of-fold predictions of one model; tables are rows x locations, in the order of `groups`."""
+    """Out-of-fold predictions of one model; tables are rows x locations, in the order of `groups`.
+
+    `plates` are those that folds are made of, if they are.
+    """
 
     truth: pd.DataFrame
     probability: pd.DataFrame
     chosen: pd.DataFrame
     groups: pd.Series
     folds: int
+    plates: pd.Series | None = None
+
+    @property
+    def units(self) -> pd.Series:
+        """What is drawn for intervals: plates where folds are made of them, else groups."""
+        return self.groups if self.plates is None else self.plates
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,28 @@ class Protocol:
 def macro_f1(predicted: OutOfFold, draws: int, seed: int) -> Score:
     """Return macro-F1 over its locations, with its interval over groups."""
     truth, chosen = predicted.truth.to_numpy(), predicted.chosen.to_numpy()
-    value, spread = _resampled(truth, chosen, predicted.groups, draws, seed)
+    value, spread = _resampled(truth, chosen, predicted.units, draws, seed)
     return Score(value, *interval(spread))
+
+
+def of_plates(predicted: OutOfFold, plates: pd.Series) -> tuple[pd.DataFrame, Score]:
+    """Score every plate on its own, and return the mean macro-F1 with its t interval over plates.
+
+    Columns of the table: ``pictures, macro_f1, micro_f1``; macro-F1 is over locations that occur in truth or
+    predictions.
+    """
+    truth, chosen = predicted.truth.to_numpy(), predicted.chosen.to_numpy()
+    rows = {}
+    for plate in sorted(set(plates)):
+        here = plates.eq(plate).to_numpy()
+        counts = count(truth[here], chosen[here])
+        scores = float(counts.macro_f1(skip_undefined=True)), float(counts.micro_f1())
+        rows[plate] = dict(zip(("pictures", "macro_f1", "micro_f1"), (int(here.sum()), *scores), strict=True))
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    each = table["macro_f1"]
+    reach = t.ppf(0.975, len(each) - 1) * float(each.std()) / len(each) ** 0.5
+    mean = float(each.mean())
+    return table, Score(mean, max(0.0, mean - reach), min(1.0, mean + reach))
 
 
 def _resampled(
@@ -107,8 +137,8 @@ def _balanced(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Protoco
     probability = np.column_stack([models[name].probability.to_numpy()[:, 0] for name in names])
     pairs = list(zip(truth.T, probability.T, strict=True))
     chosen = np.column_stack([chance >= known.mean() for known, chance in pairs])
-    drawn = resampled_counts(truth, chosen, models[STACK].groups, draws=draws, seed=seed)
-    rows = np.asarray(resampled_counts(truth, ~chosen, models[STACK].groups, draws=draws, seed=seed).false)
+    drawn = resampled_counts(truth, chosen, models[STACK].units, draws=draws, seed=seed)
+    rows = np.asarray(resampled_counts(truth, ~chosen, models[STACK].units, draws=draws, seed=seed).false)
     recall = drawn.hit / np.maximum(drawn.hit + drawn.missed, 1)
     alarm = drawn.false / np.maximum(drawn.false + rows, 1)
     spread = (2 * recall / (1 + recall + alarm)).mean(axis=1)
@@ -132,7 +162,7 @@ def selection(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Selecti
         return None
     both = models[STACK], models[WITHOUT_SELECTION]
     (one, spread), (other, beside) = (
-        _resampled(a.truth.to_numpy(), a.chosen.to_numpy(), a.groups, draws, seed) for a in both
+        _resampled(a.truth.to_numpy(), a.chosen.to_numpy(), a.units, draws, seed) for a in both
     )
     pairs = ((one, spread), (other, beside), (one - other, spread - beside))
     return Selection(*(Score(value, *interval(drawn)) for value, drawn in pairs))
@@ -169,12 +199,12 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
             always=bool(kept["always"]),
             group_size=mean_group_size(kept["groups"]),
         )
-        groups = pd.Series(kept["groups"])
+        units = pd.Series(kept.get("units", kept["groups"]))
     rows: list[Ablation] = []
     whole: tuple[float, NDArray[np.float64]] | None = None
     with progress.track("Leaving parts out", 1) as advance:
         for name, predicted in ablations(base, rule):
-            value, spread = _resampled(base.targets, predicted.chosen, groups, draws, seed)
+            value, spread = _resampled(base.targets, predicted.chosen, units, draws, seed)
             whole = whole or (value, spread)
             low, high = interval(spread)
             worst, most = interval(spread - whole[1])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipeline.stages.comparisons import (
     Score,
     Selection,
     ablate,
+    of_plates,
     protocols,
     selection,
 )
@@ -52,6 +54,8 @@ class Scores(Summary):
         What selecting labels changed.
     parents : dict or None
         Where the list of locations gives parents: a row for each, of its trained locations together.
+    plates : dict or None
+        Where folds are made of plates: a row for each, ``pictures, macro_f1, micro_f1``.
     pair : dict or None
         The two-location model, its F1 beside predicting always.
     left_out : dict
@@ -68,6 +72,7 @@ class Scores(Summary):
     selection: Selection | None
     pair: Rows | None
     parents: Rows | None = None
+    plates: Rows | None = None
     left_out: dict[str, str]
     ablation: tuple[Ablation, ...] = ()
 
@@ -141,9 +146,11 @@ def read_predictions(work: Workspace) -> dict[str, OutOfFold]:
             value: part.set_index(["Id", "location"])[value].unstack()[order]  # noqa: PD010 - keeps the types
             for value in ("truth", "probability", "chosen")
         }
-        groups = part.drop_duplicates("Id").set_index("Id")["group"].loc[wide["truth"].index]
+        rows = part.drop_duplicates("Id").set_index("Id").loc[wide["truth"].index]
         folds = int(part["fold"].max()) + 1
-        predictions[str(name)] = OutOfFold(wide["truth"], wide["probability"], wide["chosen"], groups, folds)
+        predictions[str(name)] = OutOfFold(
+            **wide, groups=rows["group"], folds=folds, plates=rows.get("plate")
+        )
     return predictions
 
 
@@ -168,10 +175,17 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
     draws, seed = options.draws, options.seed
     ungrouped = count_ungrouped(stack, card)
     four = protocols(predictions, ungrouped=ungrouped, kaggle=options.kaggle_score, draws=draws, seed=seed)
+    plates, over_plates = None, {}
+    if stack.plates is not None:
+        each, mean = of_plates(stack, stack.plates)
+        plates = _rows(each)
+        over_plates = {f"macro-F1 of a plate (undefined skipped), mean of {len(each)}, t interval": mean}
+    totals = _totals(exact, resampled, trained, card) | _of_most_probable(stack, trained, options)
     return Scores(
-        protocol=_protocol(stack, ungrouped),
+        protocol=_protocol(stack, ungrouped, card["options"].get("folds_by")),
         locations=_rows(table),
-        totals=_totals(exact, resampled, trained, card) | _of_most_probable(stack, trained, options),
+        totals=totals | over_plates,
+        plates=plates,
         baselines=baselines,
         protocols=four,
         selection=selection(predictions, draws, seed),
@@ -192,7 +206,7 @@ def _with_bounds(predicted: OutOfFold, resampled: Counts) -> pd.DataFrame:
 
 def _resampled(predicted: OutOfFold, options: EvaluateOptions) -> Counts:
     truth, chosen = predicted.truth.to_numpy(), predicted.chosen.to_numpy()
-    return resampled_counts(truth, chosen, predicted.groups, draws=options.draws, seed=options.seed)
+    return resampled_counts(truth, chosen, predicted.units, draws=options.draws, seed=options.seed)
 
 
 def of_parents(predicted: OutOfFold, parents: Mapping[str, str]) -> OutOfFold | None:
@@ -208,7 +222,7 @@ def of_parents(predicted: OutOfFold, parents: Mapping[str, str]) -> OutOfFold | 
         for table in (predicted.truth, predicted.chosen, predicted.probability)
     ]
     truth, chosen = (table.astype(bool) for table in tables[:2])
-    return OutOfFold(truth, tables[2], chosen, predicted.groups, predicted.folds)
+    return replace(predicted, truth=truth, probability=tables[2], chosen=chosen)
 
 
 def _totals(exact: Counts, resampled: Counts, trained: str, card: Mapping[str, Any]) -> dict[str, Score]:
@@ -237,7 +251,7 @@ def _of_most_probable(stack: OutOfFold, trained: str, options: EvaluateOptions) 
         return {}
     named = chosen.copy()
     named[unsure, stack.probability.to_numpy()[unsure].argmax(axis=1)] = True
-    drawn = resampled_counts(truth, named, stack.groups, draws=options.draws, seed=options.seed)
+    drawn = resampled_counts(truth, named, stack.units, draws=options.draws, seed=options.seed)
     name = (
         f"macro-F1 over {trained}, naming the most probable one of {len(unsure):,} pictures that are not sure"
     )
@@ -279,7 +293,7 @@ def count_ungrouped(stack: OutOfFold, card: Mapping[str, Any]) -> int | None:
     return int((made | named.str.strip().ne(named)).sum())
 
 
-def _protocol(stack: OutOfFold, ungrouped: int | None) -> str:
+def _protocol(stack: OutOfFold, ungrouped: int | None, by: str | None) -> str:
     pictures, groups = len(stack.truth), stack.groups.nunique()
     if ungrouped == 0:
         kind = f"(B) in {groups} groups that no fold splits"
@@ -290,10 +304,15 @@ def _protocol(stack: OutOfFold, ungrouped: int | None) -> str:
             "(C) no groups given; only copies kept together. Optimistic if pictures of one antibody are "
             "among them"
         )
+    plates = ""
+    if stack.plates is not None:
+        number = stack.plates.nunique()
+        name = "Leave-one-plate-out" if number == stack.folds else "Leave-plates-out"
+        plates = f"{name}: {number} plates ({by}), whole in {stack.folds} folds. "
     return (
-        f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. Every prediction comes from "
-        "base learners, hyperparameters, weights and thresholds that saw nothing of the picture's fold. "
-        "Intervals: 95 %, bootstrap over groups."
+        f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. {plates}Every prediction comes "
+        "from base learners, hyperparameters, weights and thresholds that saw nothing of the picture's fold. "
+        f"Intervals: 95 %, bootstrap over {'plates, too narrow if these are few' if plates else 'groups'}."
     )
 
 
@@ -306,8 +325,9 @@ def _rows(table: pd.DataFrame) -> Rows:
 
 def _as_json(scores: Scores) -> dict[str, Any]:
     """Return what is written for others to read: NaN, which JSON does not know, becomes null."""
-    content = scores.model_dump(exclude={"fresh", "locations", "pair", "parents", "baselines"})
-    tables = {"locations": scores.locations, "top_two": scores.pair, "parents": scores.parents}
+    content = scores.model_dump(exclude={"fresh", "locations", "pair", "parents", "plates", "baselines"})
+    tables = {"locations": scores.locations, "top_two": scores.pair}
+    tables |= {"parents": scores.parents, "plates": scores.plates}
     return content | {
         "baseline_macro_f1": scores.baselines,
         **{name: None if rows is None else _without_nan(rows) for name, rows in tables.items()},

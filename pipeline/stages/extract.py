@@ -26,7 +26,7 @@ from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
 from pipeline.data.quality_flags import read_flags
-from pipeline.data.samples import Sample, fingerprints, picture_inputs, samples_of
+from pipeline.data.samples import Sample, fingerprints, picture_inputs, ranges_of, samples_of
 from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
 from pipeline.segmentation import Segmenter
 from pipeline.stages.extraction import Extraction
@@ -273,6 +273,9 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         samples = [sample for sample in samples if sample.id not in lacking]
         problems = [*problems, *given.problems]
         given.note(progress)
+    ranges = ranges_of(samples, options.layout_in_use, work)
+    for line in ranges.told if ranges else ():
+        progress.note(line)
     uneven = _flat_fields(options, samples, work, progress)
     samples = with_flat_fields(samples, work)
     pictures = fingerprints(samples, work)

@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Record, Stage, read_record, stale
 from pipeline.core.workspace import Workspace
+from pipeline.stages.compare import Compare
 from pipeline.stages.embed import Embed
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.export import Export
@@ -32,6 +33,7 @@ STAGES: tuple[Stage[Any, Any], ...] = (
     Evaluate(),
     Importances(),
     Predict(),
+    Compare(),
     Export(),
 )
 """The stages that leave a record in a work folder, in the order in which they run."""

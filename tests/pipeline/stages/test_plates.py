@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import sem, t
+from sklearn.metrics import f1_score
 
 from pipeline.core.errors import PipelineError, read_problems
 from pipeline.core.stage import SilentProgress, execute
@@ -111,10 +113,20 @@ def test_plates_with_too_few_controls_and_pictures_without_a_plate_are_listed(wo
 def test_a_model_of_normalised_features_is_better_on_plates_it_has_not_seen(work: Workspace) -> None:
     train(work, name="plain", folds_by=PLATE)
     train(work, name="z", folds_by=PLATE, normalise_by=PLATE)
-    plain, z = (
-        evaluate(work, name).totals["macro-F1 over 3 trained locations"].value for name in ("plain", "z")
-    )
-    assert z > plain + 0.1
+    scores, z = evaluate(work, "plain"), evaluate(work, "z")
+    macro = "macro-F1 over 3 trained locations"
+    assert z.totals[macro].value > scores.totals[macro].value + 0.1
+    assert "Leave-one-plate-out: 3 plates (Metadata_Plate), whole in 3 folds" in scores.protocol
+    assert "bootstrap over plates" in scores.protocol
+    table = pd.read_parquet(Workspace(work.root, "plain").out_of_fold).query("model == 'stack'")
+    for plate, row in scores.plates.items():
+        here = table[table["plate"] == plate]
+        assert row["pictures"] == here["Id"].nunique() == 24
+        assert row["micro_f1"] == pytest.approx(f1_score(here["truth"], here["chosen"]))
+    each = [row["macro_f1"] for row in scores.plates.values()]
+    mean = scores.totals["macro-F1 of a plate (undefined skipped), mean of 3, t interval"]
+    low, high = t.interval(0.95, 2, np.mean(each), sem(each))
+    assert (mean.value, mean.low, mean.high) == pytest.approx((np.mean(each), max(0, low), min(1, high)))
     card = json.loads((Workspace(work.root, "z").model / "card.json").read_text())
     assert card["normalisation"] == {"by": PLATE, "method": "robust-z", "controls": None, "minimum": 6}
 

@@ -1,0 +1,102 @@
+"""Which value is white in the files of a data set: measured once, remembered, the same for all commands."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate, repeat
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.core.files import UnreadableError
+from pipeline.core.seen import see
+from pipeline.core.workspace import Workspace
+from pipeline.formats.ranges import KINDS, is_settled, kind_of, largest_value, white
+from pipeline.formats.sources import Kind, Reading
+
+_BITS = {255: "8 bit", 4095: "12 bit", 65535: "16 bit", 1: "shares of 1"}
+_NAMES: dict[Kind, str] = {"whole": "16-bit values", "real": "floating-point values"}
+
+
+class Ranges(NamedTuple):
+    """What is white, by kind, and how it is known.
+
+    Attributes
+    ----------
+    kinds : mapping of str to str
+        Kind of every file by name, or "stated".
+    white : mapping of str to int
+        What is white in files of a kind that does not state it.
+    largest : mapping of str to float
+        The largest value of all files of a kind, where that was measured.
+    """
+
+    kinds: Mapping[str, str]
+    white: Mapping[Kind, int]
+    largest: Mapping[Kind, float]
+
+    def of(self, reading: Reading, files: Sequence[str]) -> Reading:
+        """Return how the files of a sample are read."""
+        kinds = {self.kinds[name] for name in files}
+        whole = self.white["whole"] if "whole" in kinds else reading.whole
+        real = self.white["real"] if "real" in kinds else reading.real
+        return replace(reading, whole=whole, real=real)
+
+    @property
+    def told(self) -> list[str]:
+        """What a person has to know: a line for each kind whose largest value was measured."""
+        wrong = "state range = [black, white] in the layout if that is wrong"
+        return [
+            f"{_NAMES[kind]} up to {value:,.6g}: read as {_BITS[self.white[kind]]}; {wrong}"
+            for kind, value in self.largest.items()
+            if self.white[kind] < 65535
+        ]
+
+
+def measured_ranges(files: Mapping[str, Path], given: Mapping[Kind, int], work: Workspace | None) -> Ranges:
+    """Look which value is white in the files of a data set.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        All files by their paths below the folder of pictures.
+    given : mapping of str to int
+        What is white by kind, where a model knows it.
+    work : Workspace or None
+        Where it is remembered what was seen.
+    """
+    kinds = _see(files, work.kinds_seen if work else None, kind_of)
+    found, largest = dict(given), {}
+    for kind in KINDS:
+        of_kind = {name: path for name, path in files.items() if kinds[name] == kind}
+        if of_kind and kind not in given:
+            values = _values(kind, of_kind, work)
+            found[kind] = white(kind, values)
+            largest[kind] = max(values, default=0.0)
+    return Ranges(kinds, found, largest)
+
+
+def _values(kind: Kind, files: Mapping[str, Path], work: Workspace | None) -> list[float]:
+    """Return the largest values of files, of more and more until no other can change what is white."""
+    values: list[float] = []
+    names = sorted(files)
+    ends = accumulate(repeat(16), lambda end, step: 4 * end + step)
+    start = 0
+    while start < len(names) and not is_settled(kind, values):
+        end = next(ends)
+        block = {name: files[name] for name in names[start:end]}
+        values += map(
+            float, filter(None, _see(block, work.values_seen if work else None, largest_value).values())
+        )
+        start = end
+    return values
+
+
+def _see(files: Mapping[str, Path], record: Path | None, look: Callable[[Path], str]) -> dict[str, str]:
+    if record is not None:
+        return see(files, record, look)
+    found = {}
+    for name, path in files.items():
+        try:
+            found[name] = look(path)
+        except (OSError, UnreadableError):  # told when it is read
+            found[name] = ""
+    return found
