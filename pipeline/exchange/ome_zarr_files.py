@@ -45,7 +45,7 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     """
     (zarr,) = required("zarr")
     root = zarr.open_group(str(path), mode="w", zarr_format=2)
-    size = picture.pixel_size_um
+    size, name = picture.pixel_size_um, path.name.removesuffix(".ome.zarr")
     root.attrs.update(
         {
             "multiscales": _levels(
@@ -59,12 +59,12 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     )
     labels = root.create_group("labels")
     labels.attrs["labels"] = ["cells", "nuclei"]
-    for name, image in (("cells", segmentation.cells), ("nuclei", segmentation.nuclei)):
-        group = labels.create_group(name)
-        known = cells if name == "cells" else cells.filter(regex="^(Metadata|Nuclei)_")
+    for part, image in (("cells", segmentation.cells), ("nuclei", segmentation.nuclei)):
+        group = labels.create_group(part)
+        known = cells if part == "cells" else cells.filter(regex="^(Metadata|Nuclei)_")
         properties = [_property(int(label), row) for label, row in known.iterrows()]  # type: ignore[call-overload]
         about = {"version": VERSION, "properties": properties, "source": {"image": "../../"}}
-        multiscales = _levels(group, image, ("y", "x"), size, name)
+        multiscales = _levels(group, image, ("y", "x"), size, part)
         group.attrs.update({"multiscales": multiscales, "image-label": about})
 
 
