@@ -46,17 +46,9 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     (zarr,) = required("zarr")
     root = zarr.open_group(str(path), mode="w", zarr_format=2)
     size, name = picture.pixel_size_um, path.name.removesuffix(".ome.zarr")
-    root.attrs.update(
-        {
-            "multiscales": _levels(
-                root, picture.pixels, ("c", "y", "x"), size, path.name.removesuffix(".ome.zarr")
-            ),
-            "omero": {
-                "version": VERSION,
-                "channels": [_shown(picture, channel) for channel in picture.channels],
-            },
-        }
-    )
+    multiscales = _levels(root, picture.pixels, ("c", "y", "x"), size, name)
+    channels = [_shown(picture, channel) for channel in picture.channels]
+    root.attrs.update({"multiscales": multiscales, "omero": {"version": VERSION, "channels": channels}})
     labels = root.create_group("labels")
     labels.attrs["labels"] = ["cells", "nuclei"]
     for part, image in (("cells", segmentation.cells), ("nuclei", segmentation.nuclei)):
@@ -69,11 +61,7 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
 
 
 def _levels(
-    group: Any,
-    image: NDArray[Any],
-    axes: tuple[str, ...],
-    size: float | None,
-    name: str = "picture",
+    group: Any, image: NDArray[Any], axes: tuple[str, ...], size: float | None, name: str
 ) -> list[dict[str, Any]]:
     """Write a pyramid and return what describes it; labels are taken every other one, pixels averaged."""
     halve = _averaged if "c" in axes else _every_other
