@@ -14,8 +14,8 @@ from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import METADATA, SUFFIXES, UNSAFE, discover, is_picture, metadata_name
-from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
+from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, is_picture, metadata_name
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
 from pipeline.data.value_ranges import Ranges, measured_ranges
