@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -285,7 +286,10 @@ def _measure_picture(
     keyed, size = {"Id": sample_id, "key": key}, picture.pixel_size_um
     found, labels = found.with_small_labels()
     cells = features.measure(picture.pixels, found.cells, found.nuclei, pixel_size_um=size, families=families)
+    has_nucleus = np.bincount(found.nuclei.ravel(), minlength=len(labels)) > 0
     for table in cells.values():
+        if not has_nucleus[table.index].all():
+            table.loc[~has_nucleus[table.index], _of_nuclei(tuple(table))] = np.nan
         table.index = pd.Index(labels[table.index], name="label")
     cut = features.touches_border(found.cells)
     numbers = features.aggregate(cells, touches_border=cut)
@@ -294,6 +298,14 @@ def _measure_picture(
     summary = _summary(picture, found.count)
     seen = perceptual_hash(picture.pixels), doubt(picture.pixels, found), quality(picture, found)
     return _Measured(keyed, summary, cells, cut, numbers, *seen)
+
+
+@lru_cache
+def _of_nuclei(columns: tuple[str, ...]) -> list[str]:
+    """Return the columns that say nothing of a cell whose nucleus is not known, and are not NaN anyway."""
+    shares = ("nucleus_share", "cytoplasm_to_periphery")
+    known = {name: features.parse(name) for name in columns}
+    return [name for name, one in known.items() if one.region == "cytoplasm" or one.output in shares]
 
 
 def _segment(
