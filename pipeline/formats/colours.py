@@ -24,7 +24,7 @@ def without_scale_bar(
     from scipy.ndimage import find_objects, label
 
     plane = values[..., colour]
-    white = values.min(axis=-1) >= _WHITE * top
+    white = np.minimum(np.minimum(values[..., 0], values[..., 1]), values[..., 2]) >= _WHITE * top
     height, width = white.shape
     white[height // 5 : -(height // 5) or None] = False
     if not white.any():
