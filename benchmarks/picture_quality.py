@@ -82,20 +82,20 @@ WORSE: dict[str, tuple[str, Callable[[Pixels], Pixels]]] = {
 
 
 @app.command("flags")
-def judge(images: Images, samples: Samples = None, every: int = 3) -> None:
+def judge(images: Images, samples: Samples = None, every: int = 3, segmenter: str = "cellpose") -> None:
     """Print how many pictures are flagged as they are, and made worse (of each kind, every third picture)."""
     listed = find_samples(images, samples)[0]
-    pictures, made = readable_pictures(listed), make_segmenter("cellpose")
-    segmenter = made.at(measure_scale(made, readable_pictures(some_samples(listed)), cells=True))
+    pictures, made = readable_pictures(listed), make_segmenter(segmenter)
+    fitted = made.at(measure_scale(made, readable_pictures(some_samples(listed)), cells=True))
     chosen = pictures[::every]
     rows: dict[str, pd.DataFrame] = {}
     with (
         torch_threads(1),
         RichProgress().track("Judging", len(pictures) + len(WORSE) * len(chosen)) as advance,
     ):
-        plain = pd.DataFrame([judged(one, segmenter, advance) for one in pictures])
+        plain = pd.DataFrame([judged(one, fitted, advance) for one in pictures])
         for name, (_, change) in WORSE.items():
-            rows[name] = pd.DataFrame([judged(changed(one, change), segmenter, advance) for one in chosen])
+            rows[name] = pd.DataFrame([judged(changed(one, change), fitted, advance) for one in chosen])
     told = flags(plain)
     print(f"{(told != '').sum()} of {len(told)} pictures flagged as they are: {counts(told)}")
     for name, (flag, _) in WORSE.items():

@@ -29,6 +29,7 @@ def extract(options: ExtractOptions) -> None:
     Example: python run.py extract --images demo/data/images --work demo/work
     """
     say(f"Looking at the pictures in {options.images}")  # at once: loading what measures takes seconds
+    from pipeline.data.quality_flags import OF_PLATE
     from pipeline.stages.extract import Extract
 
     work = Workspace(options.work)
@@ -51,6 +52,8 @@ def extract(options: ExtractOptions) -> None:
             f"(overlay --flagged draws them): {work.quality}"
         )
         some([f"{sample}: {flags}" for sample, flags in summary.flagged.items()])
+        if any(OF_PLATE in flags for flags in summary.flagged.values()):
+            say(f"  {OF_PLATE}: extract with --flat-field removes it")
     following(f"train --labels LABELS --work {options.work}")
     if summary.problems and options.strict:
         raise typer.Exit(1)

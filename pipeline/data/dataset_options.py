@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.stage import Options, Shown
+from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import FileChannel, GivenLayout, Layout, parse_channels, with_given
 from pipeline.formats.sources import Projection
 
@@ -255,6 +256,9 @@ class DatasetOptions(FoldOptions):
     select_confident: Annotated[bool, Shown(panel=LEARNED)] = Field(
         False, description="Leave out suspected label errors, found by confident learning (cleanlab)."
     )
+    select_unflagged: Annotated[bool, Shown(panel=LEARNED)] = Field(
+        False, description="Leave out pictures that extract flagged (quality.parquet says why)."
+    )
 
     @property
     def normalisation(self) -> Normalisation | None:
@@ -272,6 +276,7 @@ class DatasetOptions(FoldOptions):
             **{f"embeddings {path.name}": path for path in self.embeddings},
             **{f"outputs {path.name}": path for path in self.outputs},
             "expert annotations": self.select_agreement,
+            "flags of pictures": Workspace(self.work).quality if self.select_unflagged else None,
             "reliability of genes": self.select_reliability,
             "genes of pictures": self.genes,
         }

@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, slug
+from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.labels import read_annotations
 from pipeline.data.locations import KAGGLE2018, Location, LocationList, open_lists
+from pipeline.data.quality_flags import read_flags
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import Note, match, read_column, read_table, unsaid
 
-AGREEMENT, RELIABILITY, CONFIDENT = "agreement", "reliability", "confident"
-_BY = {AGREEMENT: "experts", RELIABILITY: "HPA's reliability", CONFIDENT: "confident learning"}
+AGREEMENT, RELIABILITY, CONFIDENT, QUALITY = "agreement", "reliability", "confident", "quality"
+_WHY = {
+    AGREEMENT: "suspected label error (experts)",
+    RELIABILITY: "suspected label error (HPA's reliability)",
+    CONFIDENT: "suspected label error (confident learning)",
+    QUALITY: "the picture is flagged",
+}
 
 LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
 """HPA's levels of reliability, the best first."""
@@ -52,6 +59,9 @@ def read_filters(options: DatasetOptions, targets: pd.DataFrame, note: Note) -> 
         keep[RELIABILITY] = reliable(
             options.select_reliability, options.genes, targets, options.reliability, note, lists[0]
         )
+    if options.select_unflagged:
+        good = ~targets.index.isin(read_flags(Workspace(options.work)))
+        keep[QUALITY] = np.repeat(good[:, None], targets.shape[1], axis=1)
     return keep
 
 
@@ -159,6 +169,6 @@ def deletions(
         table[f"{name}_positives"] = (gone & truth).sum(axis=0)
         table[f"{name}_negatives"] = (gone & ~truth).sum(axis=0)
         for row, column in zip(*np.nonzero(gone & truth), strict=True):
-            reason = f"{targets.columns[column]} is not learned from: suspected label error ({_BY[name]})"
+            reason = f"{targets.columns[column]} is not learned from: {_WHY[name]}"
             problems.append(Problem(str(targets.index[row]), "labels", reason, "look at the picture"))
     return table, problems

@@ -17,6 +17,9 @@ CHANNELS = ("microtubules", "protein", "nucleus", "er")
 COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
 """The Human Protein Atlas' colour, and file ending, of each channel."""
 
+METADATA = "Metadata_"
+"""How the names of columns begin that say what a picture is of, and are no features."""
+
 UNKNOWN = "?"
 """What stands in a layout that inspect wrote where a person has to say something."""
 

@@ -18,7 +18,7 @@ from pipeline.core.names import counted, unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Normalisation
-from pipeline.data.discovery import METADATA
+from pipeline.data.layouts import METADATA
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import Note, unmatched
 

@@ -44,6 +44,9 @@ FACTOR, CONTRAST = 1.5, 1.0
 """Powers of two: by which a channel beside the others, or the contrast of nuclei, is not as in most pictures;
 and by which nuclei are brighter than the rest of their cells, at least."""
 
+OF_PLATE = "uneven illumination of the plate"
+"""Flag of all pictures of a plate that share an illumination."""
+
 _MARKERS = ("nucleus", "microtubules", "er")
 """Channels that show the same structures in all pictures, so that their focus can be compared."""
 
@@ -90,10 +93,10 @@ def _found(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "nearly empty", few.to_frame("")
     corners, tilt = _of(table, "corners"), _of(table, "tilt")
     own = (corners.median(axis=1) < DARK_CORNERS) & ~few
-    yield "uneven illumination", own.to_frame("")
     plates = plates_of(table)
     shared = (_shared(corners, plates) < SHARED_CORNERS) | (_shared(tilt, plates) < SHARED_SIDE)
-    yield "uneven illumination of the plate", shared
+    yield "uneven illumination", (own & ~shared.any(axis=1)).to_frame("")
+    yield OF_PLATE, shared
     yield "debris", (table["QC_debris"] >= DEBRIS).to_frame("")
     balance = _of(table, "balance")
     far = (_away(balance).abs() > FAR) & ((balance - balance.median()).abs() > FACTOR)

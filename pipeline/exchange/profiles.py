@@ -15,7 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.discovery import METADATA
+from pipeline.data.layouts import METADATA
 from pipeline.data.masks import read_mask
 from pipeline.data.tables import Note, match
 from pipeline.exchange.column_names import COMPARTMENTS, is_feature, name_table

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
-from pipeline.data.label_filters import agreeing, reliable
+from pipeline.data.label_filters import agreeing, deletions, read_filters, reliable
 from pipeline.data.locations import open_list
+from pipeline.data.tables import unsaid
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.train import Train
@@ -113,6 +114,19 @@ def test_the_real_table_is_read(real: Path, targets: pd.DataFrame, tmp_path: Pat
     keep = reliable(table, tmp_path / "genes.csv", targets, "Enhanced")
     assert keep[:, 0].tolist() == [True, True, True]
     assert keep[:, 1].tolist() == [True, False, False]
+
+
+def test_pictures_that_are_flagged_are_left_out(targets: pd.DataFrame, tmp_path: Path) -> None:
+    work = Workspace(tmp_path)
+    flags = {"Id": ["a", "b", "c", "d"], "flags": ["", "debris", "", "saturated (er)"]}
+    pd.DataFrame(flags).to_parquet(work.quality, index=False)
+    options = TrainOptions(work=tmp_path, labels=tmp_path / "labels.csv", select_unflagged=True)
+    keep = read_filters(options, targets, unsaid)
+    assert keep["quality"].tolist() == [[True] * 3, [False] * 3, [True] * 3]
+    assert options.tables["flags of pictures"] == work.quality
+    counts, problems = deletions({"quality": ~keep["quality"]}, targets)
+    assert counts["quality_positives"].tolist() == [0, 1, 0]
+    assert [one.reason for one in problems] == ["Golgi apparatus is not learned from: the picture is flagged"]
 
 
 @pytest.fixture(scope="module")

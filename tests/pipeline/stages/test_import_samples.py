@@ -77,7 +77,7 @@ def test_what_is_imported_is_extracted_with_its_metadata(plate, tmp_path):
         "families": ("intensity",),
         "jobs": 1,
     }
-    done = execute(Extract(), ExtractOptions(work=tmp_path / "work", jobs=1, **asked), SilentProgress())
+    done = execute(Extract(), ExtractOptions(work=tmp_path / "work", **asked), SilentProgress())
     assert (done.pictures, done.problems) == (2, [])
     features = pd.read_parquet(tmp_path / "work" / "features.parquet").set_index("Id")
     assert features["Metadata_Well"].to_dict() == {"P_1_A01_1": "A01", "P_1_A02_1": "A02"}
