@@ -33,7 +33,7 @@ from pipeline.data.dataset_options import Scale
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
-from pipeline.data.plates import as_trained
+from pipeline.data.plates import as_trained, check_samples
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
@@ -85,7 +85,10 @@ class Predict(Stage[PredictOptions, PredictSummary]):
     def inputs(self, options: PredictOptions) -> dict[str, str]:
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         _check_work(options)
-        extraction = _extract_options(options, read_card(options.model))
+        card = read_card(options.model)
+        extraction = _extract_options(options, card)
+        if card.get("normalisation") is not None:
+            check_samples(card, list(_metadata(options).columns), options.model)
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),

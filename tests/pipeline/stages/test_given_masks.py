@@ -149,6 +149,8 @@ def test_what_is_left_out_is_counted_whenever_it_is_asked_for(pictures, masks, t
     for _ in range(2):
         summary = extract(pictures, work, masks=masks)
         assert summary.left_out == {"cells without a nucleus": 1, "nuclei in no cell": 1}
+    table = pd.read_parquet(Workspace(work).samples).set_index("Id")
+    assert table["left_out"].to_list() == ["cells without a nucleus: 1; nuclei in no cell: 1", ""]
 
 
 def test_an_edited_label_image_goes_before_the_given_mask(pictures, masks, tmp_path):
