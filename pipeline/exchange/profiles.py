@@ -34,7 +34,7 @@ _OWN = tuple(
 )
 """Names that exports give to what they know themselves."""
 
-_OF_FILES = ("cells", "mask", "mask_digest", "hash")
+_OF_FILES = ("cells", "mask", "mask_digest", "hash", "note")
 """Columns of samples that say nothing to other programs."""
 
 
