@@ -4,13 +4,13 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, is_safe_id
-from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.presets import PRESETS
+from pipeline.data.whole_files import Found, samples_of_file, self_described
 from pipeline.formats.sources import Source
 
 SUFFIXES = (
@@ -29,9 +29,6 @@ SUFFIXES = (
 )
 """File types that are read, in any case; ``.zarr`` is a folder."""
 
-METADATA = "Metadata_"
-"""How the names of columns begin that say what a picture is of, and are no features."""
-
 UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _COLOUR = f"(?:{'|'.join(COLOURS.values())})"
@@ -44,22 +41,6 @@ _MANY = re.compile(rf"(?P<Id>.+?){_ENDING}", re.IGNORECASE)
 """A file of many channels: its name is the Id."""
 
 
-@dataclass
-class Found:
-    """Files of one sample, as far as their names say.
-
-    Attributes
-    ----------
-    sources : dict of str to Source
-        By channel.
-    metadata : dict of str to str
-        ``Metadata_<name>`` with their values.
-    """
-
-    sources: dict[str, Source] = field(default_factory=dict)
-    metadata: dict[str, str] = field(default_factory=dict)
-
-
 def discover(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Problem]]:
     """Find the samples of a folder by the names of its files.
 
@@ -69,7 +50,8 @@ def discover(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Probl
     layout : Layout
         With `files`, a pattern or the name of one in `PRESETS`, the paths of all files below the folder are
         matched. With `channels` alone, a file is ``<Id>_<channel>``, or a sample of many channels where no
-        name ends so. With neither, files are named as in the Human Protein Atlas.
+        name ends so. With neither, files are named as in the Human Protein Atlas or, where none is, say
+        themselves what their channels show.
 
     Returns
     -------
@@ -103,6 +85,9 @@ def _by_colours(images: Path) -> tuple[dict[str, Found], list[Problem]]:
                 problems.append(_second(match["id"], channel, name, sources[channel].path.name))
             else:
                 sources[channel] = Source((images / name,))
+    if not single:
+        paths = {match["Id"]: images / name for name in _names(images) if (match := _MANY.fullmatch(name))}
+        return self_described(paths), problems
     composites, stems = _of_several_stains(single)
     together = {**composites, **{one: found for one, found in single.items() if one not in stems}}
     doubtful = {problem.sample for problem in problems}
@@ -246,8 +231,9 @@ class _Sorting:
             ordered = tuple(self.images / files[number] for number in sorted(files))
             self.samples[sample].sources[channel] = Source(ordered)
         for sample, path in self.whole.items():
-            file = (self.images / path,)
-            self.samples[sample].sources |= {one: Source(file, what) for one, what in self.channels.items()}
+            known = self.samples.pop(sample)
+            for one, found in samples_of_file(sample, self.images / path, self.channels).items():
+                self.samples[one] = Found(known.sources | found.sources, known.metadata | found.metadata)
         if self.unknown and not any(found.sources for found in self.samples.values()):
             raise PipelineError(
                 f"{self.images}: files have the channels {', '.join(sorted(self.unknown))}; say in the "

@@ -27,6 +27,9 @@ COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "
 Marker = Literal["microtubules", "nucleus", "er"]
 ProteinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")]
 
+METADATA = "Metadata_"
+"""How the names of columns begin that say what a picture is of, and are no features."""
+
 UNKNOWN = "?"
 """What stands in a layout that inspect wrote where a person has to say something."""
 

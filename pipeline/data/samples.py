@@ -14,8 +14,8 @@ from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import METADATA, SUFFIXES, UNSAFE, discover, is_picture, metadata_name
-from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
+from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, is_picture, metadata_name
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
 from pipeline.data.value_ranges import Ranges, measured_ranges
@@ -217,7 +217,8 @@ def find_samples(
         where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
-        raise PipelineError(f"no usable sample in {where}{first}{meant}")
+        looked = "" if one or meant or table else f"; run inspect --images {images}, which writes a layout"
+        raise PipelineError(f"no usable sample in {where}{first}{meant}{looked}")
     ordered = sorted(samples, key=lambda sample: sample.id)
     placed = [replace(sample, folder=images, reading=layout.reading) for sample in ordered]
     if ranges := ranges_of(placed, layout, work):

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
+from pipeline.core.files import UnreadableError
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
+from pipeline.formats.plane_reader import read_plane, read_stored
+from pipeline.formats.sources import Source
 from pipeline.segmentation.label_images import median_diameter
 from pipeline.segmentation.watershed import cytoplasm_channels
 
@@ -88,10 +92,11 @@ def _read_pair(path: Path, labels: Path) -> Field:
     label_path = labels / f"{name}_label{path.suffix}"
     if not label_path.is_file():
         raise PipelineError(f"{label_path}: missing; every {path.name} needs its label image")
-    image, label = _read_array(path), _read_array(label_path)
-    if image.ndim != 2:
-        raise PipelineError(f"{path}: not one grey plane; save the nuclei as a grey picture")
-    planes = np.stack([image, np.zeros_like(image)]).astype(np.float32)
+    with _refused(path):
+        image, _ = read_plane(Source((path,)), "blue")
+    with _refused(label_path):
+        label = read_stored(label_path)
+    planes = np.stack([255 * image, np.zeros_like(image)])
     return _checked(Field(name, planes, label.astype(np.int32)), label_path)
 
 
@@ -101,14 +106,15 @@ def _checked(field: Field, path: Path) -> Field:
     return field
 
 
-def _read_array(path: Path) -> NDArray[np.generic]:
-    from PIL import Image, UnidentifiedImageError
-
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Name a file that cannot be read."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError) as error:
-        raise PipelineError(f"{path}: cannot be read ({error}); replace or remove the file") from error
+        yield
+    except UnreadableError as error:
+        raise PipelineError(f"{path}: {error.reason}; {error.remedy}, or remove the file") from error
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror}); replace or remove it") from error
 
 
 def network_planes(objects: str, picture: Picture) -> NDArray[np.float32]:

@@ -284,6 +284,8 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         samples = [sample for sample in samples if sample.id not in lacking]
         problems = [*problems, *given.problems]
         given.note(progress)
+        if options.trained is not None:
+            progress.note(given.told(options.segmenter))
     elif any("nucleus" not in sample.channels for sample in samples):
         raise PipelineError(
             f"{options.images}: no picture of nucleus, around which cells are found; add the files, name "
@@ -412,8 +414,7 @@ def _summary(plan: _Plan, work: Workspace, measured: int) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
     left_out: Counter[str] = Counter()
     for origin in plan.masks(work).values():
-        for one in filter(None, origin.left_out.split("+")):
-            left_out[one.partition("=")[0].replace("_", " ")] += int(one.partition("=")[2])
+        left_out.update(origin.without)
     return ExtractSummary(
         pictures=len(samples),
         cells=int(samples["cells"].sum()),

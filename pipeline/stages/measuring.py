@@ -341,6 +341,7 @@ def _summary(
         "height": height,
         "width": width,
         "cells": count,
+        "note": picture.note if picture else "",
         **dict(zip(("file", "reason", "remedy"), problem, strict=True)),
     }
 

@@ -30,7 +30,7 @@ from pipeline.data.dataset import read_features
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
-from pipeline.data.plates import as_trained
+from pipeline.data.plates import as_trained, check_samples
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
@@ -92,6 +92,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         card = read_card(options.model)
         options = read_as_trained(options, card)
         extraction = extract_options(options, card)
+        if card.get("normalisation") is not None:
+            check_samples(card, list(_metadata(options).columns), options.model)
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
