@@ -22,11 +22,10 @@ from models.cross_fitting import (
     CrossFitter,
     FittedLearner,
     Labels,
-    Nested,
     Source,
     Store,
+    View,
     fits_needed,
-    nested_log_odds,
 )
 from models.hyperparameters import JOINT_KINDS, KINDS, Kind
 from models.label_noise import deleted, masks
@@ -38,6 +37,7 @@ from models.meta_learner import (
     mean_group_size,
     nested_predictions,
 )
+from models.nested import Nested, nested_log_odds
 from models.normalisation import Sphering
 from models.tuning import Tuning, choose
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import text_digest
-from pipeline.core.names import slug
+from pipeline.core.names import counted, slug
 from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
@@ -69,7 +69,8 @@ def embed_pictures(
     for problem in passing:
         del keys[problem.sample]
     rows = parts.read(keys, parts.index()) if keys else pd.DataFrame(columns=["Id", "key", *_WHY])
-    return _usable(rows.set_index("Id"), passing)
+    table, problems = _usable(rows.set_index("Id"), passing)
+    return _with_numbers(table, embedder, progress), problems
 
 
 def _usable(rows: pd.DataFrame, passing: list[Problem]) -> tuple[pd.DataFrame, list[Problem]]:
@@ -80,6 +81,18 @@ def _usable(rows: pd.DataFrame, passing: list[Problem]) -> tuple[pd.DataFrame, l
     if good.empty:
         raise PipelineError(f"no picture could be read; the first: {problems[0].file}: {problems[0].reason}")
     return good.dropna(axis=1, how="all"), problems
+
+
+def _with_numbers(table: pd.DataFrame, embedder: Embedder, progress: Progress) -> pd.DataFrame:
+    """Leave out, and say, which pictures lack a channel that the network cannot do without."""
+    lacking = table.isna().all(axis=1)
+    number = int(lacking.sum())
+    if embedder.per != "picture" or not number:  # cells may be absent for another reason
+        return table
+    needed = ", ".join(sorted({*embedder.preprocessing.channels} - {*embedder.preprocessing.dropped}))
+    pictures = counted(number, "picture")
+    progress.note(f"{embedder.name}: no embedding of {pictures}: the network needs {needed}")
+    return table.loc[~lacking]
 
 
 def _parts(work: Workspace, embedder: Embedder) -> Parts:
@@ -171,7 +184,7 @@ def block_name(text: str) -> str:
 
 
 def _embed(inputs: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
-    """Embed what a network sees, one by one: the bits of a row must not depend on which others share its batch.
+    """Embed inputs one by one: the bits of a row must not depend on which others share its batch.
 
     Returns a row per picture and the columns: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
     """

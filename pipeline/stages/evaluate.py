@@ -79,7 +79,7 @@ class Scores(Summary):
     parents: Rows | None = None
     plates: Rows | None = None
     left_out: dict[str, str]
-    channels: dict[str, Score] = {}
+    channels: Mapping[str, Score]
     ablation: tuple[Ablation, ...] = ()
 
     @property

@@ -278,8 +278,17 @@ def _embedded(
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         table, more = embed_pictures(here, samples, work, jobs, progress)
+        if table.empty:  # all pictures lack a channel that it needs: nothing is known of its columns
+            table = table.reindex(columns=list(model.stack.blocks[name]))
         tables.append(table)
         problems += more
+        if model.card["extraction"] is None:
+            left = pd.Index([one.id for one in samples]).difference(
+                [*table.index, *(one.sample for one in more)]
+            )
+            problems += unmatched(
+                left, name, "a channel that the network needs was not recorded", "add the file"
+            )
     return tables, problems
 
 
