@@ -283,12 +283,9 @@ def _embedded(
         tables.append(table)
         problems += more
         if model.card["extraction"] is None:
-            left = pd.Index([one.id for one in samples]).difference(
-                [*table.index, *(one.sample for one in more)]
-            )
-            problems += unmatched(
-                left, name, "a channel that the network needs was not recorded", "add the file"
-            )
+            known = [*table.index, *(one.sample for one in more)]
+            left = pd.Index([one.id for one in samples]).difference(known)
+            problems += unmatched(left, name, "lacks a channel that the network needs", "add the file")
     return tables, problems
 
 
