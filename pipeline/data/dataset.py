@@ -16,9 +16,9 @@ from pipeline.core.names import counted
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import DatasetOptions
-from pipeline.data.discovery import METADATA
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import Labels, read_labels
+from pipeline.data.layouts import METADATA
 from pipeline.data.locations import LocationList, open_lists
 from pipeline.data.plates import normalised, whole_plates
 from pipeline.data.prediction_tables import OUTPUTS, of_locations, of_network, read_outputs

@@ -4,13 +4,13 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, is_safe_id
-from pipeline.data.layouts import CHANNELS, COLOURS, FileChannel, Layout
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.presets import PRESETS
+from pipeline.data.whole_files import Found, samples_of_file, self_described
 from pipeline.formats.sources import Source
 
 SUFFIXES = (
@@ -29,9 +29,6 @@ SUFFIXES = (
 )
 """File types that are read, in any case; ``.zarr`` is a folder."""
 
-METADATA = "Metadata_"
-"""How the names of columns begin that say what a picture is of, and are no features."""
-
 UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _COLOUR = f"(?:{'|'.join(COLOURS.values())})"
@@ -44,22 +41,6 @@ _MANY = re.compile(rf"(?P<Id>.+?){_ENDING}", re.IGNORECASE)
 """A file of many channels: its name is the Id."""
 
 
-@dataclass
-class Found:
-    """Files of one sample, as far as their names say.
-
-    Attributes
-    ----------
-    sources : dict of str to Source
-        By channel.
-    metadata : dict of str to str
-        ``Metadata_<name>`` with their values.
-    """
-
-    sources: dict[str, Source] = field(default_factory=dict)
-    metadata: dict[str, str] = field(default_factory=dict)
-
-
 def discover(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Problem]]:
     """Find the samples of a folder by the names of its files.
 
@@ -69,7 +50,8 @@ def discover(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Probl
     layout : Layout
         With `files`, a pattern or the name of one in `PRESETS`, the paths of all files below the folder are
         matched. With `channels` alone, a file is ``<Id>_<channel>``, or a sample of many channels where no
-        name ends so. With neither, files are named as in the Human Protein Atlas.
+        name ends so. With neither, files are named as in the Human Protein Atlas or, where none is, say
+        themselves what their channels show.
 
     Returns
     -------
@@ -85,7 +67,7 @@ def discover(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Probl
     """
     if layout.files is not None:
         return _by_pattern(images, layout)
-    if layout.channels:
+    if layout.file_channels:
         return _by_channels(images, layout)
     return _by_colours(images)
 
@@ -103,6 +85,9 @@ def _by_colours(images: Path) -> tuple[dict[str, Found], list[Problem]]:
                 problems.append(_second(match["id"], channel, name, sources[channel].path.name))
             else:
                 sources[channel] = Source((images / name,))
+    if not single:
+        paths = {match["Id"]: images / name for name in _names(images) if (match := _MANY.fullmatch(name))}
+        return self_described(paths), problems
     composites, stems = _of_several_stains(single)
     together = {**composites, **{one: found for one, found in single.items() if one not in stems}}
     doubtful = {problem.sample for problem in problems}
@@ -148,7 +133,7 @@ def _names(images: Path) -> list[str]:
 def _by_channels(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Problem]]:
     """Read ``<Id>_<channel>`` where any name ends so, else one file of many channels per sample."""
     names = [name for name in _names(images) if _MANY.fullmatch(name)]
-    texts = [str(one) for one in layout.channels.values() if isinstance(one, str)]
+    texts = [str(one) for one in layout.file_channels.values() if isinstance(one, str)]
     ending = "|".join(sorted(map(re.escape, texts), key=len, reverse=True))
     single = re.compile(rf"(?P<Id>.+)_(?P<channel>{ending}){_ENDING}", re.IGNORECASE)
     pattern = single if texts and any(map(single.fullmatch, names)) else _MANY
@@ -209,8 +194,8 @@ class _Sorting:
     """Files by sample, channel and z plane, as they are found."""
 
     def __init__(self, images: Path, layout: Layout) -> None:
-        self.images, self.channels = images, layout.channels
-        self.channel_of = _named_channels(layout.channels)
+        self.images, self.channels = images, layout.file_channels
+        self.channel_of = _named_channels(layout.file_channels)
         self.samples: dict[str, Found] = {}
         self.planes: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
         self.whole: dict[str, str] = {}
@@ -246,8 +231,9 @@ class _Sorting:
             ordered = tuple(self.images / files[number] for number in sorted(files))
             self.samples[sample].sources[channel] = Source(ordered)
         for sample, path in self.whole.items():
-            file = (self.images / path,)
-            self.samples[sample].sources |= {one: Source(file, what) for one, what in self.channels.items()}
+            known = self.samples.pop(sample)
+            for one, found in samples_of_file(sample, self.images / path, self.channels).items():
+                self.samples[one] = Found(known.sources | found.sources, known.metadata | found.metadata)
         if self.unknown and not any(found.sources for found in self.samples.values()):
             raise PipelineError(
                 f"{self.images}: files have the channels {', '.join(sorted(self.unknown))}; say in the "

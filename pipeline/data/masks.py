@@ -92,6 +92,12 @@ class Origin(NamedTuple):
         """Whether a person edited it: it is never made again."""
         return self.state in ("edited", "lost")
 
+    @property
+    def without(self) -> dict[str, int]:
+        """How many objects of given masks are not in it, by why."""
+        pairs = (one.partition("=") for one in self.left_out.split("+") if one)
+        return {why.replace("_", " "): int(number) for why, _, number in pairs}
+
 
 def without_gaps(*labels: Integers) -> tuple[NDArray[np.int64], list[NDArray[np.int32]]]:
     """Return the labels that occur, ascending and with 0, and the label images with their positions there."""

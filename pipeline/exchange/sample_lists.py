@@ -14,9 +14,9 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted, slug, unknown
-from pipeline.data.discovery import METADATA, metadata_name
+from pipeline.data.discovery import metadata_name
 from pipeline.data.labels import parse_target
-from pipeline.data.layouts import CHANNELS, COLOURS
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA
 from pipeline.data.locations import LocationList
 from pipeline.data.tables import read_table
 

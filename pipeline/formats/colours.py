@@ -21,25 +21,40 @@ def without_scale_bar(
     A scale bar is a white rectangle at least six times as wide as high, in the upper or lower fifth of the
     picture. It is replaced by the median around it, with the blocks that JPEG's compression mixes it into.
     """
+    plane = values[..., colour]
+    bars = _scale_bars(values, top)
+    for number, (rows, columns) in enumerate(bars):
+        plane = plane if number else plane.copy()
+        _fill(plane, rows, columns)
+    places = [f"rows {one.start}–{one.stop - 1}, columns {two.start}–{two.stop - 1}" for one, two in bars]
+    return plane, f"scale bar replaced by the median around it ({'; '.join(places)})" if bars else ""
+
+
+def has_scale_bar(values: NDArray[np.generic], top: float) -> bool:
+    """Say whether a picture in colours has a scale bar at the lower right, as HPA's dictionary draws it."""
+    height, width = values.shape[:2]
+    return any(
+        rows.start > 0.9 * height and columns.start > width / 2 for rows, columns in _scale_bars(values, top)
+    )
+
+
+def _scale_bars(values: NDArray[np.generic], top: float) -> list[tuple[slice, slice]]:
+    """Return the rows and columns of white rectangles, wide and low, in the upper or lower fifth."""
     from scipy.ndimage import find_objects, label
 
-    plane = values[..., colour]
-    white = values.min(axis=-1) >= _WHITE * top
+    white = np.minimum(np.minimum(values[..., 0], values[..., 1]), values[..., 2]) >= _WHITE * top
     height, width = white.shape
     white[height // 5 : -(height // 5) or None] = False
     if not white.any():
-        return plane, ""
+        return []
     labels, _ = label(white)
-    notes: list[str] = []
+    bars = []
     for number, (rows, columns) in enumerate(find_objects(labels), start=1):
         high, wide = rows.stop - rows.start, columns.stop - columns.start
         filled = np.count_nonzero(labels[rows, columns] == number) / (high * wide)
-        if wide < max(6 * high, width // 40) or filled < _FILLED or high < 2:
-            continue
-        plane = plane.copy() if not notes else plane
-        _fill(plane, rows, columns)
-        notes.append(f"rows {rows.start}–{rows.stop - 1}, columns {columns.start}–{columns.stop - 1}")
-    return plane, f"scale bar replaced by the median around it ({'; '.join(notes)})" if notes else ""
+        if wide >= max(6 * high, width // 40) and filled >= _FILLED and high >= 2:
+            bars.append((rows, columns))
+    return bars
 
 
 def _fill(plane: NDArray[np.generic], rows: slice, columns: slice) -> None:

@@ -16,7 +16,7 @@ from pipeline.core.files import replacing
 from pipeline.core.names import counted, slug, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.discovery import METADATA
+from pipeline.data.layouts import METADATA
 from pipeline.data.table_files import MISSING, load
 from pipeline.data.tables import Note, read_table
 from pipeline.stages.plate_options import CompareOptions

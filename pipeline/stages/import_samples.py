@@ -11,8 +11,7 @@ from pipeline.core.files import replacing, text_digest
 from pipeline.core.names import counted, is_safe_id, unknown
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
-from pipeline.data.discovery import METADATA
-from pipeline.data.layouts import CHANNELS
+from pipeline.data.layouts import CHANNELS, METADATA
 from pipeline.data.locations import open_list
 from pipeline.data.samples import inside
 from pipeline.exchange import sample_lists

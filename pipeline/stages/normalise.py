@@ -11,7 +11,7 @@ from pipeline.core.files import write_table
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import LEAST_SPHERED, read_features
-from pipeline.data.discovery import METADATA
+from pipeline.data.layouts import METADATA
 from pipeline.data.plates import normalised
 from pipeline.stages.plate_options import NormaliseOptions
 

@@ -241,3 +241,15 @@ def test_a_changed_list_is_another_input_and_the_first_one_is_none(tmp_path):
     assert list(before) == ["locations own.csv", "list of the labels subcell"]
     write(path, "name", "A", "C")
     assert list_inputs(LocationOptions(locations=str(path), labels_as="subcell")) != before
+
+
+def test_the_real_labels_of_2018_become_those_of_2021(real: Path) -> None:
+    read = read_labels(real / "labels" / "kaggle2018_train.csv", HPA2021, KAGGLE2018)
+    counts = read.targets.sum()
+    assert (counts["Nucleoplasm"], counts["Cytosol"], counts["Negative"]) == (12885, 8228, 0)
+    assert counts["Actin filaments"] == 1207, "688 and 537 with Focal adhesion sites, 18 with both"
+    assert read.lost == {
+        "Microtubule organizing center": 902, "Cytokinetic bridge": 530, "Microtubule ends": 21,
+        "Rods & rings": 11,
+    }  # fmt: skip
+    assert len(read.targets) + len(read.problems) == 31072

@@ -24,8 +24,9 @@ from pipeline.stages.options import (
     PredictOptions,
     TrainOptions,
 )
-from pipeline.stages.predict import Predict, read_card
+from pipeline.stages.predict import Predict
 from pipeline.stages.train import Train
+from pipeline.stages.trained_models import read_card
 
 IDS = [f"p{number:02}" for number in range(60)]
 OWN = "name,merge_into,parent\nRim,,Nucleus\nDots inside,Rim,\nBlobs,,Nucleus\nOutside,,Cell\n"
@@ -176,3 +177,24 @@ def test_a_location_of_the_list_is_explained_by_name_or_index(own: Workspace, co
     refused = command_line("importances", "Cytosol", *asked)
     assert (refused.status, refused.output) == (2, "")
     assert "unknown location 'Cytosol'; known: Rim, Blobs, Outside" in refused.errors
+
+
+def test_a_row_of_no_use_is_listed_once_and_pictures_with_no_other_are_refused(tmp_path: Path) -> None:
+    write_tables(tmp_path, (0, 1, 2, 3))
+    table = pd.read_csv(tmp_path / "labels.csv", dtype=str, keep_default_na=False).set_index("Id")
+    table.loc["p07", "Target"] = "Rods, rings"
+    table.to_csv(tmp_path / "labels.csv")
+    heard = Heard()
+    work = train(tmp_path, heard)
+    assert "60 of 60 pictures found in labels.csv" in heard.notes
+    problems = pd.read_csv(work.problems)
+    assert problems.loc[problems["sample"] == "p07", "reason"].str.startswith(
+        "label 'Rods' is not"
+    ).tolist() == [True]
+    table.assign(Target="somewhere").to_csv(tmp_path / "labels.csv")
+    with (tmp_path / "labels.csv").open("a") as stream:
+        stream.write("another,3\n")
+    with pytest.raises(
+        PipelineError, match=r"no picture has a label of use: 'p00': label 'somewhere' is not"
+    ):
+        train(tmp_path, SilentProgress(), overwrite=True)
