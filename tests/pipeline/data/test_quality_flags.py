@@ -150,3 +150,15 @@ def test_a_nucleus_channel_that_shows_something_else_is_told() -> None:
     table = data_set(lambda pixels: pixels[[0, 1, 3, 2]])
     assert flags(table).iloc[-1].startswith("unusual channel balance (")
     assert "nucleus" in flags(table).iloc[-1]
+
+
+@pytest.mark.parametrize(
+    "lacking", [["er"], ["er", "microtubules", "nucleus"]], ids=["er", "all but the protein"]
+)
+def test_data_sets_without_a_channel_are_judged_by_the_others(lacking: list[str]) -> None:
+    table = data_set(lambda pixels: np.clip(pixels * 4, 0, 1))
+    table[[name for name in COLUMNS if name.endswith(tuple(lacking))]] = np.nan
+    told = flags(table)
+    kept = [channel for channel in CHANNELS if channel not in lacking]
+    assert f"saturated ({', '.join(kept)})" in told.iloc[-1]
+    assert (told.iloc[:-1] == "").all()
