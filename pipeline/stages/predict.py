@@ -223,6 +223,8 @@ def _check(folder: Path) -> None:
 def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
     """Repeat what was done to the training pictures; None for a model of tables alone."""
     if card.get("extraction") is None:
+        if options.masks is not None:
+            raise PipelineError(f"{options.model}: measures no cells; leave --masks away")
         return None
     if options.images is None:
         raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
