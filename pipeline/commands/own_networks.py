@@ -5,6 +5,7 @@ from pipeline.commands.console import RichProgress, following, say, written
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import READY_LISTS
 from pipeline.stages.options import EmbedOptions, TrainCnnOptions, TrainSegmenterOptions
 
 
@@ -59,7 +60,9 @@ def train_cnn(options: TrainCnnOptions) -> None:
     say(f"Validation log-loss of each fold's network: {shown}")
     written(table, "out-of-fold log-odds")
     written(work.embedding(done.name + WHOLE), "embeddings by the network of all pictures, for nearest")
-    following(f"train --labels {options.labels} --work {options.work} --embeddings {table}")
+    given = "" if options.locations == READY_LISTS[0] else f" --locations {options.locations}"
+    given += "" if options.labels_as is None else f" --labels-as {options.labels_as}"
+    following(f"train --labels {options.labels} --work {options.work}{given} --embeddings {table}")
 
 
 @command(TrainSegmenterOptions)

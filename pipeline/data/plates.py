@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,13 +31,13 @@ class Normalised(NamedTuple):
     problems: list[Problem]
 
 
-def read_metadata(work: Workspace, columns: Iterable[str], model: str = "") -> pd.DataFrame:
+def read_metadata(work: Workspace, columns: Iterable[str]) -> pd.DataFrame:
     """Read what the samples say in some columns, by Id; "" where nothing is.
 
     Raises
     ------
     PipelineError
-        If there is no such column; `model` is then named as what needs it.
+        If there is no such column.
     """
     if not work.samples.is_file():
         raise PipelineError(f"{work.samples}: missing; run extract with --work {work.root} first")
@@ -45,10 +45,7 @@ def read_metadata(work: Workspace, columns: Iterable[str], model: str = "") -> p
     known = [name for name in table.columns if name.startswith(METADATA) or name == "group"]
     for name in columns:
         if name not in known:
-            needs = f"{model} was trained with features by '{name}': " if model else ""
-            raise PipelineError(
-                f"{needs}{unknown('column', name, known)}; add it to --samples and extract again"
-            )
+            raise PipelineError(f"{unknown('column', name, known)}; add it to --samples and extract again")
     return table[list(dict.fromkeys(columns))].fillna("")
 
 
@@ -73,7 +70,7 @@ def normalised(
     column, _, value = (how.controls or "").partition("=")
     if how.controls and not (column and value):
         raise PipelineError(f"--controls {how.controls}: give COLUMN=VALUE, such as Metadata_Treatment=DMSO")
-    known = read_metadata(work, [how.by, *filter(None, [column])], model).reindex(table.index, fill_value="")
+    known = read_metadata(work, [how.by, *filter(None, [column])]).reindex(table.index, fill_value="")
     plates = known[how.by]
     reference = known[column].eq(value).to_numpy() if column else np.ones(len(table), bool)
     if not reference.any():
@@ -92,6 +89,15 @@ def normalised(
     _say(found.unknown, plates[found.table.index].nunique(), len(found.table), how, note)
     kept = table.index.isin(found.table.index)
     return Normalised(found.table, reference[kept], problems)
+
+
+def check_samples(card: Mapping[str, Any], known: Iterable[str], model: Path) -> None:
+    """Refuse samples without the columns that a model normalises by, before anything is measured."""
+    how = Normalisation.model_validate(card["normalisation"])
+    for name in (how.by, (how.controls or "").partition("=")[0]):
+        if name and name not in known:
+            said = unknown("column", name, known)
+            raise PipelineError(f"{model}: normalises by '{name}': {said}; add it to the table for --samples")
 
 
 def as_trained(

@@ -45,29 +45,23 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     """
     (zarr,) = required("zarr")
     root = zarr.open_group(str(path), mode="w", zarr_format=2)
-    size = picture.pixel_size_um
-    root.attrs.update(
-        {
-            "multiscales": _levels(root, np.asarray(picture.pixels), ("c", "y", "x"), size),
-            "omero": {
-                "version": VERSION,
-                "channels": [_shown(picture, channel) for channel in picture.channels],
-            },
-        }
-    )
+    size, name = picture.pixel_size_um, path.name.removesuffix(".ome.zarr")
+    multiscales = _levels(root, picture.pixels, ("c", "y", "x"), size, name)
+    channels = [_shown(picture, channel) for channel in picture.channels]
+    root.attrs.update({"multiscales": multiscales, "omero": {"version": VERSION, "channels": channels}})
     labels = root.create_group("labels")
     labels.attrs["labels"] = ["cells", "nuclei"]
-    for name, image in (("cells", segmentation.cells), ("nuclei", segmentation.nuclei)):
-        group = labels.create_group(name)
-        known = cells if name == "cells" else cells.filter(regex="^(Metadata|Nuclei)_")
+    for part, image in (("cells", segmentation.cells), ("nuclei", segmentation.nuclei)):
+        group = labels.create_group(part)
+        known = cells if part == "cells" else cells.filter(regex="^(Metadata|Nuclei)_")
         properties = [_property(int(label), row) for label, row in known.iterrows()]  # type: ignore[call-overload]
         about = {"version": VERSION, "properties": properties, "source": {"image": "../../"}}
-        multiscales = _levels(group, image, ("y", "x"), size, name)
+        multiscales = _levels(group, image, ("y", "x"), size, part)
         group.attrs.update({"multiscales": multiscales, "image-label": about})
 
 
 def _levels(
-    group: Any, image: NDArray[Any], axes: tuple[str, ...], size: float | None, name: str = "picture"
+    group: Any, image: NDArray[Any], axes: tuple[str, ...], size: float | None, name: str
 ) -> list[dict[str, Any]]:
     """Write a pyramid and return what describes it; labels are taken every other one, pixels averaged."""
     halve = _averaged if "c" in axes else _every_other

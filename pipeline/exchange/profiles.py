@@ -1,7 +1,8 @@
 """What a work folder knows of its cells or of its pictures, for other programs; read a block at a time."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -33,7 +34,7 @@ _OWN = tuple(
 )
 """Names that exports give to what they know themselves."""
 
-_OF_FILES = ("cells", "mask", "mask_digest", "hash")
+_OF_FILES = ("cells", "mask", "mask_digest", "hash", "note")
 """Columns of samples that say nothing to other programs."""
 
 
@@ -89,28 +90,28 @@ class Profiles:
     def blocks(self) -> Iterator[Block]:
         """Read the rows in their order, as many at a time as keep the memory flat."""
         columns = [*self._keys, *self.names["column"]]
-        centres = _Centres(self.work)
+        centres = lru_cache(1)(partial(_centres, self.work))  # a block may end within a picture
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(max(1, NUMBERS_AT_ONCE // len(columns)), columns=columns):
-                rows = batch.to_pandas()
-                values = rows[self.names["column"]].set_axis(self.names.index, axis=1).astype(np.float32)
-                keys = self.pictures.loc[rows["Id"]].reset_index(names="Metadata_Id")
-                places = pd.DataFrame(index=keys.index)
-                if self.per == "cell":
-                    keys["Metadata_ObjectNumber"] = rows["label"]
-                    keys["Metadata_TouchesBorder"] = rows["touches_border"]
-                    places = centres.of(rows)
-                yield Block(keys, places, values)
+                yield self._block(batch.to_pandas(), centres)
 
-    def by_picture(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Read all that is known of the cells of each picture that has any, by their labels."""
-        left = pd.DataFrame()
-        for block in self.blocks():
-            rows = pd.concat([left, pd.concat(block, axis=1)], ignore_index=True)
-            last = rows["Metadata_Id"].iloc[-1]
-            left = rows[rows["Metadata_Id"] == last]
-            yield from _parted(rows[rows["Metadata_Id"] != last])
-        yield from _parted(left)
+    def of_picture(self, sample: str) -> pd.DataFrame:
+        """Read all that is known of the cells of one picture; the index is their labels."""
+        columns = [*self._keys, *self.names["column"]]
+        rows = pq.read_table(self.path, columns=columns, filters=[("Id", "=", sample)]).to_pandas()
+        block = self._block(rows, partial(_centres, self.work))
+        return pd.concat(block, axis=1).set_index("Metadata_ObjectNumber")
+
+    def _block(self, rows: pd.DataFrame, centres: Callable[[str], pd.DataFrame]) -> Block:
+        values = rows[self.names["column"]].set_axis(self.names.index, axis=1).astype(np.float32)
+        keys = self.pictures.loc[rows["Id"]].reset_index(names="Metadata_Id")
+        places = [pd.DataFrame(index=keys.index[:0])]
+        if self.per == "cell":
+            keys["Metadata_ObjectNumber"] = rows["label"]
+            keys["Metadata_TouchesBorder"] = rows["touches_border"]
+            cells = rows.groupby("Id", sort=False)["label"]
+            places += [centres(str(sample)).loc[labels] for sample, labels in cells]
+        return Block(keys, pd.concat(places, ignore_index=True), values)
 
     def columns(self) -> Iterator[pd.DataFrame]:
         """Read the features some columns at a time, all rows of them."""
@@ -125,45 +126,19 @@ class Profiles:
         return ["Id", "label", "touches_border"] if self.per == "cell" else ["Id"]
 
 
-def _parted(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    for sample, cells in rows.groupby("Metadata_Id", sort=False) if len(rows) else ():
-        yield str(sample), cells.set_index("Metadata_ObjectNumber")
-
-
-class _Centres:
-    """Centres of the cells of pictures, from their label images; a block may end within a picture."""
-
-    def __init__(self, work: Workspace) -> None:
-        self._work = work
-        self._last: tuple[str, pd.DataFrame] = ("", pd.DataFrame())
-
-    def of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the centres of some cells, in their order."""
-        found = []
-        for sample, labels in rows.groupby("Id", sort=False)["label"]:
-            if sample != self._last[0]:
-                self._last = str(sample), self._read(str(sample))
-            known = self._last[1]
-            if not labels.isin(known.index).all():
-                raise PipelineError(
-                    f"{self._work.mask(str(sample))}: lacks cells that were measured; run extract again"
-                )
-            found.append(known.loc[labels])
-        return pd.concat(found, ignore_index=True) if found else self._read("")
-
-    def _read(self, sample: str) -> pd.DataFrame:
-        mask = read_mask(self._work.mask(sample))
-        outside = np.where(mask.nuclei > 0, 0, mask.cells)
-        parts = zip(COMPARTMENTS.values(), (mask.cells, mask.nuclei, outside), strict=True)
-        most = int(mask.cells.max(initial=0)) + 1
-        table = pd.DataFrame(
-            {
-                f"{name}_Location_Center_{axis}": values
-                for name, labels in parts
-                for axis, values in zip("XY", centres_of(labels, most), strict=True)
-            }
-        )
-        return table[np.bincount(mask.cells.ravel(), minlength=most) > 0]
+def _centres(work: Workspace, sample: str) -> pd.DataFrame:
+    """Return the centres of the cells of a picture, of their nuclei and their cytoplasms, by label."""
+    mask = read_mask(work.mask(sample))
+    outside = np.where(mask.nuclei > 0, 0, mask.cells)
+    parts = zip(COMPARTMENTS.values(), (mask.cells, mask.nuclei, outside), strict=True)
+    most = int(mask.cells.max(initial=0)) + 1
+    return pd.DataFrame(
+        {
+            f"{name}_Location_Center_{axis}": values
+            for name, labels in parts
+            for axis, values in zip("XY", centres_of(labels, most), strict=True)
+        }
+    )
 
 
 def centres_of(

@@ -42,7 +42,7 @@ def _scale_bars(values: NDArray[np.generic], top: float) -> list[tuple[slice, sl
     """Return the rows and columns of white rectangles, wide and low, in the upper or lower fifth."""
     from scipy.ndimage import find_objects, label
 
-    white = values[..., :3].min(axis=-1) >= _WHITE * top
+    white = np.minimum(np.minimum(values[..., 0], values[..., 1]), values[..., 2]) >= _WHITE * top
     height, width = white.shape
     white[height // 5 : -(height // 5) or None] = False
     if not white.any():

@@ -150,6 +150,15 @@ def read_plane(
     return plane.values, plane.sides
 
 
+def read_stored(path: Path) -> NDArray[np.generic]:
+    """Read the one plane of a file as the numbers that it stores: labels of objects, for example."""
+    with PlaneReader() as reader:
+        values = _Stack(reader, Source((path,))).projected(0)
+    if values.ndim > 2:
+        raise UnreadableError("a picture in colours", "save it as one grey plane")
+    return values
+
+
 def _sharpness(values: Values) -> float:
     """Return the variance of the Laplacian: high where a plane is in focus."""
     import cv2

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
+from pipeline.core.files import UnreadableError
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
+from pipeline.formats.plane_reader import read_plane, read_stored
+from pipeline.formats.sources import Source
 from pipeline.segmentation.label_images import median_diameter
+from pipeline.segmentation.watershed import cytoplasm_channels
 
 TEST_EVERY = 5
 """One field in so many of each type is kept for testing: 20 %."""
@@ -31,8 +36,8 @@ Labels = NDArray[np.int32]
 class Field:
     """One annotated field, named by its files without their endings; a value of `labels` is one object.
 
-    Planes, shape (2 or 3, height, width), show what is seen of the objects, in one plane (nuclei) or two
-    (microtubules and ER), and last the nuclei, zeros where the objects are the nuclei.
+    Planes, shape (2 or 3, height, width), show what is seen of the objects, in one plane (nuclei) or those of
+    `cytoplasm_channels` (cells), and last the nuclei, zeros where the objects are the nuclei.
     """
 
     name: str
@@ -72,9 +77,12 @@ def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
         picture = read_picture(sample)
     except SampleError as error:
         raise PipelineError(str(error)) from error
+    if "nucleus" not in picture.channels:
+        raise PipelineError(f"{sample.paths[0]}: no picture of nucleus beside it; add it for training")
     masks, _ = read_mask(path).with_small_labels()
     if objects == "cells":
-        planes = np.stack([picture.plane(channel) for channel in ("microtubules", "er", "nucleus")])
+        shown = *cytoplasm_channels(picture.channels), "nucleus"
+        planes = np.stack([picture.plane(channel) for channel in shown])
         return _checked(Field(sample.id, planes, masks.cells.astype(np.int32)), path)
     return _checked(Field(sample.id, network_planes(objects, picture), masks.nuclei.astype(np.int32)), path)
 
@@ -84,10 +92,11 @@ def _read_pair(path: Path, labels: Path) -> Field:
     label_path = labels / f"{name}_label{path.suffix}"
     if not label_path.is_file():
         raise PipelineError(f"{label_path}: missing; every {path.name} needs its label image")
-    image, label = _read_array(path), _read_array(label_path)
-    if image.ndim != 2:
-        raise PipelineError(f"{path}: not one grey plane; save the nuclei as a grey picture")
-    planes = np.stack([image, np.zeros_like(image)]).astype(np.float32)
+    with _refused(path):
+        image, _ = read_plane(Source((path,)), "blue")
+    with _refused(label_path):
+        label = read_stored(label_path)
+    planes = np.stack([255 * image, np.zeros_like(image)])
     return _checked(Field(name, planes, label.astype(np.int32)), label_path)
 
 
@@ -97,25 +106,28 @@ def _checked(field: Field, path: Path) -> Field:
     return field
 
 
-def _read_array(path: Path) -> NDArray[np.generic]:
-    from PIL import Image, UnidentifiedImageError
-
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Name a file that cannot be read."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError) as error:
-        raise PipelineError(f"{path}: cannot be read ({error}); replace or remove the file") from error
+        yield
+    except UnreadableError as error:
+        raise PipelineError(f"{path}: {error.reason}; {error.remedy}, or remove the file") from error
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror}); replace or remove it") from error
 
 
 def network_planes(objects: str, picture: Picture) -> NDArray[np.float32]:
     """Return what a network sees of a picture, shape (2, height, width), before normalisation.
 
-    For nuclei the nucleus plane and zeros; for cells the mean of microtubules and ER, and the nucleus.
+    For nuclei the nucleus plane and zeros; for cells the mean of what shows the cytoplasm
+    (`cytoplasm_channels`), and the nucleus.
     """
     nucleus = picture.plane("nucleus")
     if objects == "nuclei":
         return np.stack([nucleus, np.zeros_like(nucleus)])
-    return np.stack([0.5 * (picture.plane("microtubules") + picture.plane("er")), nucleus])
+    planes = [picture.plane(channel) for channel in cytoplasm_channels(picture.channels)]
+    return np.stack([sum(planes) / np.float32(len(planes)), nucleus])
 
 
 def field_type(field: Field) -> tuple[int, int, int, bool]:

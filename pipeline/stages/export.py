@@ -91,12 +91,11 @@ class Export(Stage[ExportOptions, ExportSummary]):
             raise PipelineError(
                 f"{work.features}: no features there; run extract with --work {work.root} first"
             )
-        table = work.cells if options.per == "cell" else work.features
-        files = {table.name: table, work.samples.name: work.samples, "features": work.features}
-        files |= {path.name: path for path in (options.labels, options.predictions) if path is not None}
+        given = (work.cells, work.features, work.samples, options.labels, options.predictions)
+        files = {path.name: path for path in given if path is not None}
         if options.format == "anndata" and options.per == "picture":
             files |= {f"embeddings {path.name}": path for path in sorted(work.embeddings.glob("*.parquet"))}
-        found = file_inputs(files) | option_inputs(options, "format", "per", "families", "ids")
+        found = file_inputs(files) | option_inputs(options, "format", "per", "families", "ids", "locations")
         found["option out"] = os.path.relpath(options.out, options.work)
         if options.format in WITH_PICTURES:
             found |= picture_inputs(*_samples(options), work)
@@ -229,18 +228,20 @@ def _write_tables(options: ExportOptions, profiles: Profiles, progress: Progress
 
 def _write_pictures(options: ExportOptions, profiles: Profiles, progress: Progress) -> ExportSummary:
     """Write a format of pictures with their cells; those that cannot be read are listed."""
-    known = {sample.id: sample for sample in _samples(options)[0]}
-    wanted = options.ids or tuple(profiles.pictures.index)
-    for one in wanted:
-        if one not in known or one not in profiles.pictures.index:
-            known_ids = profiles.pictures.index.intersection(list(known))
-            raise PipelineError(f"{options.work}: {unknown('picture', one, known_ids)}")
-    problems, done, rows = [], 0, 0
+    samples, lost = _samples(options)
+    known = {sample.id: sample for sample in samples if sample.id in profiles.pictures.index}
+    for one in options.ids:
+        if one not in known:
+            raise PipelineError(f"{options.work}: {unknown('picture', one, known)}")
+    wanted = options.ids or tuple(known)
+    problems = [] if options.ids else [one for one in lost if one.sample in profiles.pictures.index]
+    done = rows = 0
     with (
         progress.track("Writing pictures", len(wanted)) as advance,
         _replacing_folder(options, profiles) as folder,
     ):
-        for sample, cells in _cells(profiles, wanted):
+        for sample in wanted:
+            cells = profiles.of_picture(sample)
             try:
                 _write_picture(options, folder, profiles.work, known[sample], cells)
                 done, rows = done + 1, rows + len(cells)
@@ -248,22 +249,11 @@ def _write_pictures(options: ExportOptions, profiles: Profiles, progress: Progre
                 problems.append(error.problem)
             advance(1)
         if not done:
-            raise PipelineError(f"{problems[0].file}: {problems[0].reason}; {problems[0].remedy}")
+            raise PipelineError(f"{options.work}: none of its pictures can be read; extract says why")
         if options.format == "napari":
             write_script(folder)
     write_problems(profiles.work.problems, "export", problems)
     return ExportSummary(rows=rows, features=len(profiles.names), pictures=done, problems=problems)
-
-
-def _cells(profiles: Profiles, wanted: tuple[str, ...]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Return the cells of the pictures that are wanted, then those pictures that have none."""
-    left = dict.fromkeys(wanted)
-    for sample, cells in profiles.by_picture():
-        if sample in left:
-            del left[sample]
-            yield sample, cells
-    for sample in left:
-        yield sample, pd.DataFrame(index=pd.Index([], dtype=int))
 
 
 def _write_picture(
@@ -287,7 +277,7 @@ def _replacing_folder(options: ExportOptions, profiles: Profiles) -> Iterator[Pa
     try:
         yield temporary
         profiles.names.to_csv(temporary / NAMES, lineterminator="\n")
-        about = {"format": options.format, "per": options.per, "rows": profiles.path.name}
+        about = {"format": options.format, "per": options.per}
         write_text(temporary / MARK, json.dumps(about, indent=1))
         if options.out.exists():
             shutil.rmtree(options.out)

@@ -46,6 +46,7 @@ def write_samples(
     progress : Progress
     """
     table = found[["Id", "pixel_size_um", "height", "width", "cells"]].reset_index(drop=True)
+    table["channels"] = [" ".join(sample.channels) for sample in samples]
     table["group"] = pd.array([sample.group for sample in samples], dtype="string")
     table["mask"] = [masks[sample].state for sample in keys]
     table["mask_digest"] = [masks[sample].digest[:MASK_DIGITS] for sample in keys]
@@ -53,6 +54,11 @@ def write_samples(
     table["left_out"] = ["; ".join(f"{why}: {number}" for why, number in one.items()) for one in lost]
     seen = hash_parts(work).read(keys, hash_parts(work).index())
     table["hash"], table["doubt"] = seen["hash"].to_numpy(), seen["doubt"].to_numpy()
+    # parts of older versions have no notes
+    table["note"] = found.get("note", pd.Series("", found.index)).fillna("").to_numpy()
+    noted = table["note"][table["note"] != ""]
+    if len(noted):
+        progress.note(f"{counted(len(noted), 'picture')}: {noted.iloc[0]}; see note in {work.samples.name}")
     write_table(work.samples, with_metadata(samples, table))
     graded = with_metadata(samples, pd.concat([table[["Id", "cells"]], seen[COLUMNS]], axis=1))
     write_table(work.quality, graded.assign(flags=flags(graded)))

@@ -423,3 +423,16 @@ def test_columns_of_samples_do_not_take_the_place_of_what_exports_say_themselves
     for name in ("ImageNumber", "height", "Id"):
         assert set(table[f"Metadata_{name}_of_samples"]) == {"theirs"}
     assert "its Metadata_ImageNumber is called Metadata_ImageNumber_of_samples" in told[0]
+
+
+def test_a_picture_that_is_gone_is_listed_and_the_others_are_exported(made, tmp_path, pictures):
+    images, work = tmp_path / "images", tmp_path / "work"
+    shutil.copytree(made / "data" / "images", images)
+    shutil.copytree(made / "work", work)
+    gone = next(iter(pictures))
+    (images / f"{gone}_blue.png").write_bytes(b"damaged")
+    asked = {"format": "napari", "work": work, "images": images, "families": ("morphology",)}
+    done = execute(Export(), ExportOptions(out=tmp_path / "napari", **asked), SilentProgress())
+    assert (done.pictures, [one.sample for one in done.problems]) == (3, [gone])
+    assert gone in (work / "problems.csv").read_text()
+    assert len(list((tmp_path / "napari").glob("*/features.csv"))) == 3

@@ -3,14 +3,17 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from pipeline.commands.command_line import options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import open_list
+from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from pipeline.stages.exchange_options import ImportOptions
 from pipeline.stages.extract import Extract
@@ -133,19 +136,19 @@ def test_without_a_site_the_names_of_files_are_the_ids_and_so_it_is_said(plate, 
     assert done.notes[-1] == "Ids: name of the protein's file"
 
 
-def test_frames_of_a_file_are_planes_and_series_are_refused(plate, tmp_path):
-    path = plate / "load_data.csv"
-    text = (
-        "ImageNumber,FileName_DNA,Frame_DNA,Series_DNA,FileName_protein,Frame_protein,Series_protein\n"
-        "1,P 1/A01_red.png,0,0,P 1/A01_red.png,1,0\n"
-    )
-    path.write_text(text)
+def test_frames_of_a_file_are_planes_and_series_are_refused(tmp_path):
+    planes = np.random.default_rng(0).integers(0, 255, (4, 24, 32)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "field.ome.tif", planes, metadata={"axes": "CYX"})
+    names = {"DNA": 2, "tubulin": 0, "ER": 3, "protein": 1}
+    header = ",".join(f"FileName_{name},Frame_{name},Series_{name}" for name in names)
+    row = ",".join(f"field.ome.tif,{frame},0" for frame in names.values())
+    path = tmp_path / "load_data.csv"
+    path.write_text(f"ImageNumber,{header}\n1,{row}\n")
     run(tmp_path, "cellprofiler", path)
-    assert samples(tmp_path).loc["1", ["nucleus", "protein"]].tolist() == [
-        "P 1/A01_red.png#0",
-        "P 1/A01_red.png#1",
-    ]
-    path.write_text(text.replace(",1,0\n", ",1,3\n"))
+    assert samples(tmp_path).loc["1", "er"] == "field.ome.tif#3"
+    found, _ = find_samples(tmp_path, tmp_path / "out" / "samples.csv")
+    assert np.array_equal(read_picture(found[0]).pixels, planes.astype(np.float32) / 255)
+    path.write_text(f"ImageNumber,{header}\n1,{row[:-1]}3\n")
     with pytest.raises(PipelineError, match="a file of several series is not read; save each as a file"):
         run(tmp_path, "cellprofiler", path)
 
