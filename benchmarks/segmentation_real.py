@@ -51,7 +51,7 @@ def given_and_covered(segmenter, picture):
     """Return the share of nuclei with a cell of the network, and of the foreground in its cells."""
     nuclei, cells = segmenter.nuclei_in(picture), segmenter.find_cells(picture)
     present = np.unique(nuclei[nuclei > 0])
-    signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
+    signal = cytoplasm_signal(picture)
     inside = foreground(signal, nuclei)
     return (holders(cells, nuclei)[present] > 0).mean(), (cells[inside] > 0).mean()
 

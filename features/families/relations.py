@@ -16,6 +16,9 @@ FLAT = 1e-12
 RIDGE = 1e-6
 """Added to the correlation of a channel with itself, so that repeated channels can be told apart."""
 
+ALL = ("microtubules", "protein", "nucleus", "er")
+"""What is said given all other channels is another quantity where one of them is absent: it is left out."""
+
 CORRELATIONS = {
     f"band_{name}": Output(f"Pearson's correlation in the difference-of-Gaussians band {words}")
     for name, words in BANDS.items()
@@ -54,7 +57,7 @@ def _products(cell: Cell) -> Floats:
 PARTIAL = {"partial": Output("partial correlation of {0} and {1}, given the other channels, {where}")}
 
 
-@feature(family="relations", per="pair", regions=CELL_REGIONS, outputs=PARTIAL)
+@feature(family="relations", per="pair", regions=CELL_REGIONS, channels=ALL, outputs=PARTIAL)
 def beyond_the_others(region: Region) -> Floats:
     """Correlate every pair of channels beyond what the others explain, shape (pairs, 1).
 
@@ -72,7 +75,7 @@ def beyond_the_others(region: Region) -> Floats:
 EXPLAINED = {"explained": Output("share of {0}'s variance explained by the other channels (R²) {where}")}
 
 
-@feature(family="relations", per="channel", regions=CELL_REGIONS, outputs=EXPLAINED)
+@feature(family="relations", per="channel", regions=CELL_REGIONS, channels=ALL, outputs=EXPLAINED)
 def explained(region: Region) -> Floats:
     """Measure how much of a channel the others explain, shape (channels, 1).
 

@@ -26,7 +26,7 @@ def importances(options: ImportancesOptions) -> None:
     from pipeline.core.stage import execute
     from pipeline.data.locations import of_card
     from pipeline.stages.importances import Importances, grouped, of_location, plot_shares, read_shares
-    from pipeline.stages.predict import read_card
+    from pipeline.stages.trained_models import read_card
 
     work = Workspace(options.work, options.name)
     if options.location is not None and work.model.is_dir():

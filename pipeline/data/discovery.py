@@ -67,7 +67,7 @@ def discover(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Probl
     """
     if layout.files is not None:
         return _by_pattern(images, layout)
-    if layout.channels:
+    if layout.file_channels:
         return _by_channels(images, layout)
     return _by_colours(images)
 
@@ -133,7 +133,7 @@ def _names(images: Path) -> list[str]:
 def _by_channels(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Problem]]:
     """Read ``<Id>_<channel>`` where any name ends so, else one file of many channels per sample."""
     names = [name for name in _names(images) if _MANY.fullmatch(name)]
-    texts = [str(one) for one in layout.channels.values() if isinstance(one, str)]
+    texts = [str(one) for one in layout.file_channels.values() if isinstance(one, str)]
     ending = "|".join(sorted(map(re.escape, texts), key=len, reverse=True))
     single = re.compile(rf"(?P<Id>.+)_(?P<channel>{ending}){_ENDING}", re.IGNORECASE)
     pattern = single if texts and any(map(single.fullmatch, names)) else _MANY
@@ -194,8 +194,8 @@ class _Sorting:
     """Files by sample, channel and z plane, as they are found."""
 
     def __init__(self, images: Path, layout: Layout) -> None:
-        self.images, self.channels = images, layout.channels
-        self.channel_of = _named_channels(layout.channels)
+        self.images, self.channels = images, layout.file_channels
+        self.channel_of = _named_channels(layout.file_channels)
         self.samples: dict[str, Found] = {}
         self.planes: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
         self.whole: dict[str, str] = {}

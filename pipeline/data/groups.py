@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import Note, match, read_column, unsaid
 
@@ -94,12 +95,15 @@ def _samples(work: Workspace, column: str) -> "pd.Series[str]":
     return pd.Series([], index=pd.Index([], name="Id"), dtype=object)
 
 
-def perceptual_hash(pixels: NDArray[np.float32]) -> str:
-    """Return the hash of a picture, shape (channels, height, width), as hexadecimal digits, 32 per channel.
+def perceptual_hash(pixels: NDArray[np.float32], channels: Sequence[str] = CHANNELS) -> str:
+    """Return the hash of a picture, shape (channels, height, width), as 32 hexadecimal digits per channel.
 
-    A flat channel's digits are all 0, which no other channel's are.
+    There are digits of all `CHANNELS`. Those of a flat channel, and of one that was not recorded, are all 0,
+    which no other channel's are.
     """
-    return b"".join(_channel_bits(plane) for plane in pixels).hex()
+    planes = dict(zip(channels, pixels, strict=True))
+    nothing = bytes(8 * _WORDS)
+    return b"".join(_channel_bits(planes[name]) if name in planes else nothing for name in CHANNELS).hex()
 
 
 def duplicate_groups(hashes: Sequence[str]) -> NDArray[np.int64]:

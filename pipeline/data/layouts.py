@@ -2,11 +2,19 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from pipeline.core.errors import PipelineError
 from pipeline.formats.sources import Kind, Projection, Reading
@@ -16,6 +24,8 @@ CHANNELS = ("microtubules", "protein", "nucleus", "er")
 
 COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
 """The Human Protein Atlas' colour, and file ending, of each channel."""
+Marker = Literal["microtubules", "nucleus", "er"]
+ProteinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")]
 
 METADATA = "Metadata_"
 """How the names of columns begin that say what a picture is of, and are no features."""
@@ -29,6 +39,10 @@ FileChannel = str | int
 _UNSAID = re.compile(rf'^[ \t]*(\w+ *= *"{re.escape(UNKNOWN)}")', re.MULTILINE)
 
 
+NAMING = {"files", "channels", "proteins"}
+"""What a layout says of the names of files and channels."""
+
+
 class Layout(BaseModel):
     """What a TOML file (``--layout``) says of a data set; everything may be left out.
 
@@ -38,7 +52,14 @@ class Layout(BaseModel):
         How files are named: a preset, or a regular expression over their paths below the folder of pictures
         with named groups (Id, channel, z, time, well, ...).
     channels : mapping of str to str or int
-        Channel of `CHANNELS` to what files call it.
+        Channel of `CHANNELS` to what files call it. Where any is named, the others are not used.
+    proteins : mapping of str to str or int
+        Several proteins of one field to what files call their channels: each is a sample of its own,
+        ``<Id>_<name>``, with the markers of the field.
+    absent : tuple of str
+        Channels that were not recorded, or are not to be used.
+    optional : tuple of str
+        Channels that some of the samples lack.
     projection : str or None
         What becomes of z-stacks: max, mean or focus.
     range : tuple of float or None
@@ -54,10 +75,60 @@ class Layout(BaseModel):
 
     files: str | None = None
     channels: Mapping[str, FileChannel] = Field(default_factory=dict)
+    proteins: Mapping[ProteinName, FileChannel] = Field(default_factory=dict)
+    absent: tuple[Marker, ...] = ()
+    optional: tuple[Literal["microtubules", "er"], ...] = ()
     projection: Projection | None = None
     range: tuple[float, float] | None = None
     pixel_size_um: float | None = Field(None, gt=0)
     white: Mapping[Kind, int] = Field(default_factory=dict)
+
+    @field_validator("channels")
+    @classmethod
+    def _known(cls, channels: Mapping[str, FileChannel]) -> Mapping[str, FileChannel]:
+        for name in channels:
+            if name not in CHANNELS:
+                raise ValueError(
+                    f"'{name}' is none of {', '.join(CHANNELS)}; more proteins go under proteins"
+                )
+        return channels
+
+    @field_validator("proteins")
+    @classmethod
+    def _other(cls, proteins: Mapping[str, FileChannel], info: ValidationInfo) -> Mapping[str, FileChannel]:
+        for name in proteins:
+            if name in CHANNELS:
+                raise ValueError(f"'{name}' is a channel; give the protein another name")
+        if proteins and "protein" in info.data.get("channels", {}):
+            raise ValueError("channels has a protein, too; name all proteins under proteins")
+        return proteins
+
+    @property
+    def file_channels(self) -> dict[str, FileChannel]:
+        """What files call their channels, by ours and by protein."""
+        return {**self.channels, **self.proteins}
+
+    def in_place_of(self, trained: "Layout") -> "Layout":
+        """Return the layout of a training, in which this one's sayings replace what it says.
+
+        Who says how files are named says all about that.
+        """
+        said = self.model_dump(exclude_defaults=True)
+        kept = trained.model_dump(exclude_defaults=True)
+        if said.keys() & NAMING:
+            kept = {name: value for name, value in kept.items() if name not in NAMING}
+        return Layout.model_validate(kept | said)
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The channels that are used, where files hold them."""
+        named = {*self.channels, *(["protein"] if self.proteins else [])} or set(CHANNELS)
+        return tuple(name for name in CHANNELS if name in named and name not in self.absent)
+
+    def needed(self, recorded: Iterable[str]) -> tuple[str, ...]:
+        """Return the channels that every sample must have, where these are recorded of any."""
+        some = {"protein", *recorded, *self.channels}
+        return tuple(name for name in self.used if name in some and name not in self.optional)
 
     @property
     def reading(self) -> Reading:

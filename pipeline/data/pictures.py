@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import RUN_AGAIN, Problem, SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.data.layouts import CHANNELS, COLOURS
-from pipeline.data.samples import MAKE_DO, Sample
+from pipeline.data.samples import Sample, make_do
 from pipeline.formats.illumination import Illumination
 from pipeline.formats.pixel_sizes import agreed_size
 from pipeline.formats.plane_reader import Plane, PlaneReader
@@ -107,7 +107,9 @@ def _problems(sample: Sample, channel: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise _error(sample, channel, f"no {COLOURS[channel]} ({channel}) picture", MAKE_DO) from error
+        raise _error(
+            sample, channel, f"no {COLOURS[channel]} ({channel}) picture", make_do([channel])
+        ) from error
     except UnreadableError as error:
         raise _error(sample, channel, error.reason, error.remedy) from error
     except MemoryError as error:

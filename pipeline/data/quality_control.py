@@ -4,7 +4,7 @@ Every limit lies beyond all simulated pictures and all real ones that were tried
 brightest planes: a picture that can be answered has no doubt.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,22 +46,25 @@ _SQUARE = 4
 """Side, in pixels, of the squares whose means are compared: they show a signal below the pixels' noise."""
 
 
-def doubt(pixels: NDArray[np.float32], found: Segmentation | None = None) -> str:
+def doubt(
+    pixels: NDArray[np.float32], found: Segmentation | None = None, channels: Sequence[str] = CHANNELS
+) -> str:
     """Say why no location can be named from a picture; empty where nothing speaks against it.
 
     Parameters
     ----------
     pixels : ndarray, shape (channels, height, width)
-        In [0, 1]; a channel that was not recorded is NaN.
+        In [0, 1].
     found : Segmentation, optional
         Its cells; unless given, a picture without cells is not told from others.
+    channels : sequence of str
+        What the planes show.
     """
-    return next(_doubts(pixels, found), "")
+    return next(_doubts(dict(zip(channels, pixels, strict=True)), pixels.shape[1:], found), "")
 
 
-def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator[str]:
-    planes = dict(zip(CHANNELS, pixels, strict=True))
-    height, width = pixels.shape[1:]
+def _doubts(planes: Mapping[str, Plane], shape: tuple[int, ...], found: Segmentation | None) -> Iterator[str]:
+    height, width = shape
     if min(height, width) < SMALLEST_SIDE:
         yield f"{width} × {height} pixels are too few for a cell; give the whole field"
     for channel, plane in planes.items():
@@ -74,7 +77,7 @@ def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator
             share = (plane >= 1).mean()
             yield f"{share:.0%} of {channel} are at the largest value; expose less, or invert the picture"
     yield from _doubtful_channels(planes)
-    if found is not None and found.count and _is_uneven(planes["nucleus"], found):
+    if found is not None and found.count and "nucleus" in planes and _is_uneven(planes["nucleus"], found):
         yield (
             "what was taken for nuclei is stained unevenly, and so is what lies around; check the outlines, "
             "and that nucleus is not the channel of the protein"
@@ -85,12 +88,12 @@ def _doubts(pixels: NDArray[np.float32], found: Segmentation | None) -> Iterator
 
 def _doubtful_channels(planes: Mapping[str, Plane]) -> Iterator[str]:
     """Say which of the channels that decide show nothing, or what another one shows."""
-    for channel in ("protein", "nucleus"):
+    for channel in [name for name in ("protein", "nucleus") if name in planes]:
         if float((planes[channel] != planes[channel].min()).mean()) <= FLAT:
             yield f"{channel} is black or flat; export the channel again"
         elif not has_signal(planes[channel]):
             yield f"{channel} is noise without a signal; check the staining, and which file is which channel"
-    for channel in ("microtubules", "nucleus", "er"):
+    for channel in [name for name in planes if name != "protein"]:
         if np.array_equal(planes["protein"], planes[channel]):
             yield f"protein and {channel} are the same picture; check which file is which channel"
 

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import check_regular, file_digest, text_digest, tree_digest
-from pipeline.core.names import is_safe_id, slug
+from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
 from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, is_picture, metadata_name
-from pipeline.data.layouts import CHANNELS, COLOURS, Layout
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
 from pipeline.data.value_ranges import Ranges, measured_ranges
@@ -35,11 +35,14 @@ READ_COLUMNS = (*CHANNELS, *COLOURS.values(), FILE, "scene", "time", "pixel_size
 CONTENT_DIGITS = 16
 """Leading digits of a fingerprint that are of the content of the files."""
 
-MAKE_DO = (
-    "add the file or leave the sample out; for a stain that was never taken, save a black picture of the "
-    "same size under its name, and train on such pictures only"
-)
-"""The remedy where the picture of a channel is missing."""
+
+def make_do(channels: Sequence[str]) -> str:
+    """Return the remedy where pictures of some channels are missing."""
+    remedy = "add the file or leave the sample out"
+    if not set(channels) <= {"microtubules", "er"}:
+        return remedy
+    listed = ", ".join(f'"{channel}"' for channel in channels)
+    return f"{remedy}; where some were not stained for it, write optional = [{listed}] in a layout"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,17 @@ class Sample:
     def paths(self) -> tuple[Path, ...]:
         """All its files, each once, in the order of channels."""
         return tuple(dict.fromkeys(path for one in self.sources if one is not None for path in one.files))
+
+    def with_channels(self, channels: Iterable[str]) -> "Sample":
+        """Return the sample without the channels that are not among these."""
+        kept = set(channels)
+        pairs = zip(CHANNELS, self.sources, strict=True)
+        return replace(self, sources=tuple(one if name in kept else None for name, one in pairs))
+
+    def of_protein(self, name: str) -> "Sample":
+        """Return the sample as that of one of several proteins of its field."""
+        known = dict(self.metadata) | {f"{METADATA}Protein": name}
+        return replace(self, id=f"{self.id}_{name}", metadata=tuple(known.items()))
 
     def source(self, channel: str) -> Source:
         """Return where a channel that was recorded lies."""
@@ -190,7 +204,10 @@ def find_samples(
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
     layout = layout or Layout()
-    samples, problems = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
+    found = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
+    samples, problems = found[0], [*found[1]]
+    samples, incomplete = _complete(samples, layout)
+    problems += incomplete
     outside = _outside(images, samples)
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
@@ -200,7 +217,8 @@ def find_samples(
         where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
-        raise PipelineError(f"no usable sample in {where}{first}{meant}")
+        looked = "" if one or meant or table else f"; run inspect --images {images}, which writes a layout"
+        raise PipelineError(f"no usable sample in {where}{first}{meant}{looked}")
     ordered = sorted(samples, key=lambda sample: sample.id)
     placed = [replace(sample, folder=images, reading=layout.reading) for sample in ordered]
     if ranges := ranges_of(placed, layout, work):
@@ -208,27 +226,61 @@ def find_samples(
     return placed, problems
 
 
+def _complete(samples: Iterable[Sample], layout: Layout) -> tuple[list[Sample], list[Problem]]:
+    """Take the channels that are used, and part the samples that lack one which they must have.
+
+    This decides, for all commands, which channels a set of samples has: what none of them shows is absent,
+    what some show is needed of all unless the layout calls it optional.
+    """
+    used = [sample.with_channels(layout.used) for sample in samples]
+    recorded = {channel for one in used for channel in one.channels}
+    needed = layout.needed(recorded)
+    kept, problems = [], []
+    for sample in used:
+        lacking = [channel for channel in needed if channel not in sample.channels]
+        if lacking:
+            problems.append(_incomplete(sample, lacking, recorded))
+        else:
+            kept.append(sample)
+    return kept, problems
+
+
+def _incomplete(sample: Sample, lacking: Sequence[str], recorded: set[str]) -> Problem:
+    names = ", ".join(f"{sample.id}_{COLOURS[channel]}{sample.paths[0].suffix}" for channel in lacking)
+    others = ", which others have" if recorded.issuperset(lacking) else ""
+    return Problem(sample.id, names, f"no picture of {' and '.join(lacking)}{others}", make_do(lacking))
+
+
+def told_absent(samples: Sequence[Sample]) -> list[str]:
+    """Say, in a line each, which channels no sample shows, and which some lack."""
+    lines = []
+    for channel in CHANNELS:
+        lack = sum(channel not in sample.channels for sample in samples)
+        if lack == len(samples):
+            lines.append(f"no picture of {channel}: its columns are empty")
+        elif lack:
+            of = f"{lack:,} of {counted(len(samples), 'sample')} have"
+            lines.append(f"{of} no picture of {channel}: its columns are empty there")
+    return lines
+
+
 def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
     discovered, problems = discover(images, layout)
     samples = []
     for sample_id, found in discovered.items():
-        problem = _check(sample_id, images, found.sources)
-        if problem:
-            problems.append(problem)
-        else:
-            sources = tuple(found.sources[channel] for channel in CHANNELS)
-            samples.append(Sample(sample_id, sources, metadata=tuple(sorted(found.metadata.items()))))
+        if not is_safe_id(sample_id):
+            file = next(iter(found.sources.values())).path.name
+            problems.append(Problem(sample_id, file, *UNSAFE))
+            continue
+        known = tuple(sorted(found.metadata.items()))
+        for protein in layout.proteins or ("",):
+            of_channel = found.sources | (
+                {"protein": found.sources[protein]} if protein in found.sources else {}
+            )
+            sources = tuple(map(of_channel.get, CHANNELS))
+            sample = Sample(sample_id, sources, metadata=known)
+            samples.append(sample.of_protein(protein) if protein else sample)
     return samples, problems
-
-
-def _check(sample_id: str, images: Path, channels: Mapping[str, Source]) -> Problem | None:
-    if not is_safe_id(sample_id):
-        return Problem(sample_id, next(iter(channels.values())).path.name, *UNSAFE)
-    missing = [channel for channel in CHANNELS if channel not in channels]
-    if missing:
-        names = ", ".join(f"{sample_id}_{COLOURS[channel]}.png" for channel in missing)
-        return Problem(sample_id, names, f"missing in {images}", MAKE_DO)
-    return None
 
 
 def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
@@ -250,21 +302,23 @@ def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
 
 def _from_table(images: Path, path: Path, layout: Layout) -> tuple[list[Sample], list[Problem]]:
     table = read_table(path, ("Id",), READ_COLUMNS, others=True)
-    further = _further(path, table.columns)
-    columns = _channel_columns(path, table.columns)
+    columns = _channel_columns(path, table.columns, layout)
+    taken = {column for one in columns.values() for column in one.values()}
+    further = _further(path, [name for name in table.columns if name not in taken])
     repeated = table["Id"].duplicated(keep=False)
     problems = unmatched(table["Id"][repeated], path.name, "duplicate id", "keep one row per Id")
     samples = []
     for row in table[~repeated].to_dict("records"):
         texts = {str(key): str(value) for key, value in row.items()}
+        kept = tuple((name, texts[column]) for column, name in further.items())
         try:
-            sample = _from_row(images, texts, columns, layout)
+            for protein, of_channel in columns.items():
+                named = {**layout.channels, **({"protein": layout.proteins[protein]} if protein else {})}
+                sample = replace(_from_row(images, texts, of_channel, named), metadata=kept)
+                samples.append(sample.of_protein(protein) if protein else sample)
         except ValueError as error:
             reason, _, remedy = str(error).partition("; ")
             problems.append(Problem(str(row["Id"]), path.name, reason, remedy))
-        else:
-            kept = tuple((name, texts[column]) for column, name in further.items())
-            samples.append(replace(sample, metadata=kept))
     return samples, problems
 
 
@@ -290,44 +344,57 @@ def _twice(names: Iterable[str]) -> str:
     return next(name for name, count in Counter(names).items() if count > 1)
 
 
-def _channel_columns(path: Path, found: Iterable[str]) -> dict[str, str]:
-    """Map each channel to its column: its name or its colour."""
-    if FILE in found:
-        return dict.fromkeys(CHANNELS, FILE)
-    columns = {}
+def _channel_columns(path: Path, found: Iterable[str], layout: Layout) -> dict[str, dict[str, str]]:
+    """Map each channel that has one to its column: by protein, or by "" where the layout names none."""
+    columns: dict[str, str] = {}
+    known = set(found)
+    if FILE in known:
+        return {
+            name: dict.fromkeys([*(layout.channels or CHANNELS), "protein"], FILE)
+            for name in layout.proteins or [""]
+        }
     for channel, colour in COLOURS.items():
-        named = {channel, colour} & set(found)
-        if len(named) != 1:
+        named = [name for name in (channel, colour) if name in known]
+        if len(named) > 1:
+            raise PipelineError(f"{path}: '{channel}' and '{colour}' are of one channel; keep one column")
+        columns |= {channel: named[0]} if named else {}
+    proteins = {name: str(column) for name, column in layout.proteins.items()} or {
+        "": columns.get("protein", "")
+    }
+    for name, column in proteins.items():
+        if column not in known:
+            wanted = f"'{column}' of {name}" if name else "'protein' or 'green'"
             raise PipelineError(
-                f"{path}: needs one column '{channel}' or '{colour}'; give that channel's paths in it, or "
-                f"those of files of many channels in a column '{FILE}'"
+                f"{path}: needs one column {wanted}; give that channel's paths in it, or those of files of "
+                f"many channels in a column '{FILE}'"
             )
-        columns[channel] = named.pop()
-    return columns
+    return {name: columns | {"protein": column} for name, column in proteins.items()}
 
 
-def _from_row(images: Path, row: Mapping[str, str], columns: Mapping[str, str], layout: Layout) -> Sample:
+def _from_row(
+    images: Path, row: Mapping[str, str], columns: Mapping[str, str], named: Mapping[str, FileChannel]
+) -> Sample:
+    """Make a sample of a row; a channel without a column, or with an empty field, was not recorded."""
     sample_id = row["Id"]
     if not is_safe_id(sample_id):
         raise ValueError("; ".join(UNSAFE))
     scene, time = row.get("scene", ""), row.get("time", "")
     if time not in MISSING and not time.isdecimal():
         raise ValueError(f"time '{time}' is no number; count time points from 0")
-    sources = []
-    for channel in CHANNELS:
-        files, selected = named_plane(images, row[columns[channel]])
-        if columns[channel] == FILE:
-            selected = layout.channels.get(channel) if selected is None else selected
-        sources.append(
-            Source(
-                files, selected, None if scene in MISSING else scene, None if time in MISSING else int(time)
-            )
-        )
-    if twice := [source.path.name for source in sources if sources.count(source) > 1]:
+    when = None if time in MISSING else int(time)
+    sources: dict[str, Source] = {}
+    for channel, column in columns.items():
+        if row[column] not in MISSING:
+            files, selected = named_plane(images, row[column])
+            if column == FILE and selected is None:
+                selected = named.get(channel)
+            sources[channel] = Source(files, selected, None if scene in MISSING else scene, when)
+    listed = list(sources.values())
+    if twice := [source.path.name for source in listed if listed.count(source) > 1]:
         raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
-    return Sample(sample_id, tuple(sources), size, None if group in MISSING else group)
+    return Sample(sample_id, tuple(map(sources.get, CHANNELS)), size, None if group in MISSING else group)
 
 
 def named_plane(images: Path, text: str) -> tuple[tuple[Path, ...], str | int | None]:
@@ -348,8 +415,6 @@ def inside(images: Path, name: str) -> Path:
     relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:
         raise ValueError(f"path {name!r} holds a NUL character; give the path of a file")
-    if name in MISSING:
-        raise ValueError("a channel has no path; fill in the path of every channel")
     for folder in (images.absolute(), images.resolve()):
         if relative.is_relative_to(folder.as_posix()):
             relative = relative.relative_to(folder.as_posix())

@@ -1,6 +1,6 @@
 """Find cells and nuclei: one protocol, several segmenters by name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from inspect import signature
 from typing import ClassVar, Protocol, Self
@@ -131,6 +131,19 @@ def fit_scale(here: Scale, trained: Scale) -> tuple[Scale, float | None, str]:
     )
     remedy = "check pixel_size_um" if known else "state pixel_size_um for the training pictures and these"
     return larger, stated, f"nuclei are {ratio:.2g} times as large as in training {where}; {remedy}"
+
+
+def told_cells(sets: Collection[tuple[str, ...]]) -> list[str]:
+    """Say, for sets of recorded channels, in what cells are outlined where a marker of theirs is absent."""
+    from pipeline.segmentation.watershed import cytoplasm_channels
+
+    lines = []
+    for channels in sorted(sets):
+        shown = cytoplasm_channels(channels)
+        lacking = [name for name in ("microtubules", "er") if name not in channels]
+        if lacking:
+            lines.append(f"no {' and no '.join(lacking)}: cells are outlined in {' and '.join(shown)}")
+    return lines
 
 
 def make_segmenter(name: str, **options: str | float | int | None) -> Segmenter:

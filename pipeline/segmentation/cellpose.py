@@ -126,7 +126,7 @@ class CellposeSegmenter:
         """Return the cells that the network finds, divided among nuclei."""
         if not nuclei.any():
             return np.zeros_like(nuclei)
-        signal = cytoplasm_signal(picture.plane("microtubules"), picture.plane("er"))
+        signal = cytoplasm_signal(picture)
         return divide_cells(self.find_cells(picture), nuclei, foreground(signal, nuclei))
 
     def find_cells(self, picture: Picture) -> Labels:

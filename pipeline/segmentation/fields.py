@@ -18,6 +18,7 @@ from pipeline.data.samples import Sample, find_samples
 from pipeline.formats.plane_reader import read_plane, read_stored
 from pipeline.formats.sources import Source
 from pipeline.segmentation.label_images import median_diameter
+from pipeline.segmentation.watershed import cytoplasm_channels
 
 TEST_EVERY = 5
 """One field in so many of each type is kept for testing: 20 %."""
@@ -35,8 +36,8 @@ Labels = NDArray[np.int32]
 class Field:
     """One annotated field, named by its files without their endings; a value of `labels` is one object.
 
-    Planes, shape (2 or 3, height, width), show what is seen of the objects, in one plane (nuclei) or two
-    (microtubules and ER), and last the nuclei, zeros where the objects are the nuclei.
+    Planes, shape (2 or 3, height, width), show what is seen of the objects, in one plane (nuclei) or those of
+    `cytoplasm_channels` (cells), and last the nuclei, zeros where the objects are the nuclei.
     """
 
     name: str
@@ -76,9 +77,12 @@ def _read_sample(objects: str, sample: Sample, path: Path) -> Field:
         picture = read_picture(sample)
     except SampleError as error:
         raise PipelineError(str(error)) from error
+    if "nucleus" not in picture.channels:
+        raise PipelineError(f"{sample.paths[0]}: no picture of nucleus beside it; add it for training")
     masks, _ = read_mask(path).with_small_labels()
     if objects == "cells":
-        planes = np.stack([picture.plane(channel) for channel in ("microtubules", "er", "nucleus")])
+        shown = *cytoplasm_channels(picture.channels), "nucleus"
+        planes = np.stack([picture.plane(channel) for channel in shown])
         return _checked(Field(sample.id, planes, masks.cells.astype(np.int32)), path)
     return _checked(Field(sample.id, network_planes(objects, picture), masks.nuclei.astype(np.int32)), path)
 
@@ -116,12 +120,14 @@ def _refused(path: Path) -> Iterator[None]:
 def network_planes(objects: str, picture: Picture) -> NDArray[np.float32]:
     """Return what a network sees of a picture, shape (2, height, width), before normalisation.
 
-    For nuclei the nucleus plane and zeros; for cells the mean of microtubules and ER, and the nucleus.
+    For nuclei the nucleus plane and zeros; for cells the mean of what shows the cytoplasm
+    (`cytoplasm_channels`), and the nucleus.
     """
     nucleus = picture.plane("nucleus")
     if objects == "nuclei":
         return np.stack([nucleus, np.zeros_like(nucleus)])
-    return np.stack([0.5 * (picture.plane("microtubules") + picture.plane("er")), nucleus])
+    planes = [picture.plane(channel) for channel in cytoplasm_channels(picture.channels)]
+    return np.stack([sum(planes) / np.float32(len(planes)), nucleus])
 
 
 def field_type(field: Field) -> tuple[int, int, int, bool]:

@@ -79,7 +79,7 @@ class WatershedSegmenter:
 
     def cells_around(self, nuclei: Labels, picture: Picture) -> Labels:
         """Return cells grown from nuclei in microtubules and ER."""
-        return self.grow_cells(nuclei, picture.plane("microtubules"), picture.plane("er"))
+        return self.grow_cells(nuclei, cytoplasm_signal(picture))
 
     def find_nuclei(self, plane: Plane) -> Labels:
         """Return a label image of the nuclei of a nucleus plane."""
@@ -99,7 +99,7 @@ class WatershedSegmenter:
         seeds, _ = ndi.label(smooth - floor >= 0.999 * self.seed_depth * radius, np.ones((3, 3)))
         return np.asarray(seeds, np.int32)
 
-    def grow_cells(self, nuclei: Labels, microtubules: Plane, er: Plane) -> Labels:
+    def grow_cells(self, nuclei: Labels, signal: Plane) -> Labels:
         """Return a label image of cells: every cell holds the nucleus of its number.
 
         Cells meet where the smoothed signal is weakest between their nuclei, with a toll on distance.
@@ -107,7 +107,6 @@ class WatershedSegmenter:
         if not nuclei.any():
             return np.zeros_like(nuclei)
         radius = 0.5 * median_diameter(nuclei)
-        signal = cytoplasm_signal(microtubules, er)
         away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5)
         near = away <= self.reach * radius
         inside = (foreground(signal, nuclei) & near) | (nuclei > 0)
@@ -179,9 +178,15 @@ def _close_notches(nuclei: Labels) -> Labels:
     return closed
 
 
-def cytoplasm_signal(microtubules: Plane, er: Plane) -> Plane:
-    """Return microtubules and ER in one plane: the root of each scaled to its own range, averaged."""
-    return np.asarray(0.5 * (_scaled_root(microtubules) + _scaled_root(er)), np.float32)
+def cytoplasm_channels(recorded: Sequence[str]) -> tuple[str, ...]:
+    """Return what shows the cytoplasm: microtubules and ER, whichever there are, else the protein."""
+    return tuple(name for name in ("microtubules", "er") if name in recorded) or ("protein",)
+
+
+def cytoplasm_signal(picture: Picture) -> Plane:
+    """Return what shows the cytoplasm in one plane: the root of each marker scaled to its range, averaged."""
+    roots = [_scaled_root(picture.plane(channel)) for channel in cytoplasm_channels(picture.channels)]
+    return np.asarray(sum(roots) / np.float32(len(roots)), np.float32)
 
 
 def _scaled_root(plane: Plane) -> Plane:

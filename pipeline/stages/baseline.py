@@ -16,7 +16,7 @@ from pipeline.data.locations import LocationList, of_card, open_lists
 from pipeline.stages.comparisons import Score
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions
-from pipeline.stages.predict import read_card
+from pipeline.stages.trained_models import read_card
 
 MAJORITY, POOLED = "majority vote", "pooled"
 

@@ -28,7 +28,7 @@ from pipeline.stages.comparisons import (
     selection,
 )
 from pipeline.stages.options import EvaluateOptions
-from pipeline.stages.predict import read_card
+from pipeline.stages.trained_models import read_card
 
 Rows = dict[str, dict[str, float]]
 """A table: name of a row to column to value."""

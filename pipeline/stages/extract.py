@@ -21,14 +21,22 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.flat_fields import remove_illumination, with_flat_fields
 from pipeline.data.groups import HASH_VERSION
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.masks import Origin, mask_origins
 from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
 from pipeline.data.quality_flags import read_flags
-from pipeline.data.samples import Sample, fingerprints, picture_inputs, ranges_of, samples_of
+from pipeline.data.samples import (
+    Sample,
+    fingerprints,
+    picture_inputs,
+    ranges_of,
+    samples_of,
+    told_absent,
+)
 from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
-from pipeline.segmentation import Segmenter
+from pipeline.segmentation import Segmenter, told_cells
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.feature_tables import write_measured, write_samples
 from pipeline.stages.given_masks import GivenMasks, given_masks
@@ -205,6 +213,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         work = Workspace(options.work)
         plan = _plan(options, progress)
+        outlined = told_cells({one.channels for one in plan.samples}) if plan.segmenter else []
+        for line in (*told_absent(plan.samples), *outlined):
+            progress.note(line)
         damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
         if damaged:
             some = f"{counted(len(damaged), 'damaged label image')}, such as {work.mask(damaged[0]).name}"
@@ -275,6 +286,11 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         given.note(progress)
         if options.trained is not None:
             progress.note(given.told(options.segmenter))
+    elif any("nucleus" not in sample.channels for sample in samples):
+        raise PipelineError(
+            f"{options.images}: no picture of nucleus, around which cells are found; add the files, name "
+            "their channel in a layout, or give masks made elsewhere as --masks"
+        )
     ranges = ranges_of(samples, options.layout_in_use, work)
     for line in ranges.told if ranges else ():
         progress.note(line)
@@ -294,6 +310,8 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         scale=scale,
         masks=given and given.record,
         flat_field=options.flat_field,
+        channels=tuple(name for name in CHANNELS if any(name in one.channels for one in samples)),
+        layout=options.layout_in_use,
     )
     others = ""
     if given is not None and options.trained is not None and options.trained_masks is None:

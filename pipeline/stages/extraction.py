@@ -8,6 +8,7 @@ import features
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.data.dataset_options import Scale
+from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.segmentation import Segmenter, make_segmenter
 from pipeline.stages.mask_options import MaskRecord
 from pipeline.stages.options import SegmenterOption
@@ -32,6 +33,10 @@ class Extraction(BaseModel):
         Of masks that were given.
     flat_field : bool
         Whether uneven illumination was removed.
+    channels : tuple of str
+        Those that pictures show; columns of the others are empty.
+    layout : Layout
+        What the user said of the files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +48,8 @@ class Extraction(BaseModel):
     scale: Scale | None = None
     masks: MaskRecord | None = None
     flat_field: bool = False
+    channels: tuple[str, ...] = CHANNELS
+    layout: Layout = Layout()
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -64,6 +71,26 @@ class Extraction(BaseModel):
                     f"the model was trained on family {family} version {version}, this program computes "
                     f"{today}; extract and train again"
                 )
+
+    def fitting_layout(self, given: Layout) -> Layout:
+        """Return how other pictures are read so that they compare: as in training, but for what is given.
+
+        Channels that training did not have are not used.
+
+        Raises
+        ------
+        PipelineError
+            If z-stacks are to become another kind of picture than in training.
+        """
+        trained = self.layout
+        here = given.in_place_of(trained)
+        if trained.projection not in (None, here.projection):
+            raise PipelineError(
+                f"the model was trained on z-stacks of projection '{trained.projection}', the layout says "
+                f"'{here.projection}'; write projection = \"{trained.projection}\", or train again"
+            )
+        unused = [name for name in CHANNELS if name not in {*self.channels, *here.absent}]
+        return here.model_copy(update={"absent": (*here.absent, *unused)})
 
     def repeat_segmenter(self, options: dict[str, SegmenterOption]) -> Segmenter:
         """Return the same segmenter, with some options (where weights lie now) replaced.

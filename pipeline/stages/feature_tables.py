@@ -46,6 +46,7 @@ def write_samples(
     progress : Progress
     """
     table = found[["Id", "pixel_size_um", "height", "width", "cells"]].reset_index(drop=True)
+    table["channels"] = [" ".join(sample.channels) for sample in samples]
     table["group"] = pd.array([sample.group for sample in samples], dtype="string")
     table["mask"] = [masks[sample].state for sample in keys]
     table["mask_digest"] = [masks[sample].digest[:MASK_DIGITS] for sample in keys]

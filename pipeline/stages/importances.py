@@ -25,7 +25,7 @@ from pipeline.data.plates import as_trained
 from pipeline.data.tables import unsaid
 from pipeline.networks.leak_guard import read_given
 from pipeline.stages.options import ImportancesOptions
-from pipeline.stages.predict import open_model
+from pipeline.stages.trained_models import open_model
 
 BY = ("feature", "family", "block", "region", "channel", "statistic")
 """What importances can be summed over."""

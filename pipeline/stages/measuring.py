@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -283,9 +283,10 @@ def _unexpected(sample: Sample, error: Exception) -> Problem:
 def _measure_picture(
     sample_id: str, key: str, picture: Picture, found: Segmentation, families: tuple[str, ...]
 ) -> _Measured:
-    keyed, size = {"Id": sample_id, "key": key}, picture.pixel_size_um
+    keyed, pixels, channels = {"Id": sample_id, "key": key}, picture.pixels, picture.channels
+    shown: Any = {"channels": channels, "pixel_size_um": picture.pixel_size_um, "families": families}
     found, labels = found.with_small_labels()
-    cells = features.measure(picture.pixels, found.cells, found.nuclei, pixel_size_um=size, families=families)
+    cells = features.measure(pixels, found.cells, found.nuclei, **shown)
     has_nucleus = np.bincount(found.nuclei.ravel(), minlength=len(labels)) > 0
     for table in cells.values():
         if not has_nucleus[table.index].all():
@@ -293,10 +294,10 @@ def _measure_picture(
         table.index = pd.Index(labels[table.index], name="label")
     cut = features.touches_border(found.cells)
     numbers = features.aggregate(cells, touches_border=cut)
-    whole = features.measure_field(picture.pixels, pixel_size_um=size, families=families)
+    whole = features.measure_field(pixels, **shown)
     numbers |= {family: numbers[family] | row for family, row in whole.items()}
     summary = _summary(picture, found.count)
-    seen = perceptual_hash(picture.pixels), doubt(picture.pixels, found), quality(picture, found)
+    seen = perceptual_hash(pixels, channels), doubt(pixels, found, channels), quality(picture, found)
     return _Measured(keyed, summary, cells, cut, numbers, *seen)
 
 
@@ -355,16 +356,21 @@ def _write_family(work: Workspace, family: str, rows: list[_Measured]) -> None:
     cells = pd.concat([_cells_of(row, family) for row in rows], ignore_index=True)
     if len(cells):
         family_parts(work, "cells", family).write(cells)
-    family_parts(work, "pictures", family).write(pd.DataFrame([_picture_of(row, family) for row in rows]))
+    names = [name for name in features.picture_columns([family]) if name not in features.picture_columns(())]
+    numbers = [row.keyed | _picture_of(row, family, names) for row in rows]
+    family_parts(work, "pictures", family).write(pd.DataFrame(numbers))
 
 
 def _cells_of(row: _Measured, family: str) -> pd.DataFrame:
-    cells = row.cells[family].reset_index(names="label")
+    """Return a sample's cells; columns of channels that were not recorded are there, and empty."""
+    named = row.cells[family].reindex(columns=features.cell_columns([family]))
+    cells = named.reset_index(names="label")
     cells.insert(0, "Id", row.keyed["Id"])
     cells.insert(1, "key", row.keyed["key"])
     cells.insert(3, "touches_border", row.touches_border)
     return cells
 
 
-def _picture_of(row: _Measured, family: str) -> dict[str, object]:
-    return row.keyed | {name: np.float32(value) for name, value in row.picture[family].items()}
+def _picture_of(row: _Measured, family: str, names: list[str]) -> dict[str, np.float32]:
+    """Return a sample's numbers by column; those of channels that were not recorded are empty."""
+    return {name: np.float32(row.picture[family].get(name, np.nan)) for name in names}

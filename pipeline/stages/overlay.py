@@ -34,12 +34,16 @@ BRIGHTEST = 99.7
 def composite(picture: Picture, er: bool = False) -> RGB:
     """Return a picture in the Human Protein Atlas' colours, shape (height, width, 3), uint8.
 
-    Red microtubules, green protein, blue nucleus and, if asked for, yellow endoplasmic reticulum; each
-    channel is stretched by itself.
+    Red microtubules, green protein, blue nucleus and, if asked for, yellow endoplasmic reticulum, as far as
+    they were recorded; each channel is stretched by itself.
     """
-    planes = [stretched(picture.plane(channel)) for channel in ("microtubules", "protein", "nucleus")]
+    dark = np.zeros(picture.shape, np.float32)
+    planes = [
+        stretched(picture.plane(channel)) if channel in picture.channels else dark
+        for channel in ("microtubules", "protein", "nucleus")
+    ]
     colours = np.stack(planes, axis=-1)
-    if er:
+    if er and "er" in picture.channels:
         colours[..., :2] += 0.6 * stretched(picture.plane("er"))[..., None]
     return (255 * np.clip(colours, 0, 1)).astype(np.uint8)
 

@@ -1,17 +1,15 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
 
-from models.bundle import Model, load_model
+from models.bundle import Model
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
@@ -29,7 +27,6 @@ from pipeline.core.stage import (
 )
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
-from pipeline.data.dataset_options import Scale
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
@@ -40,9 +37,15 @@ from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.extract import Extract, is_of
-from pipeline.stages.extraction import Extraction
-from pipeline.stages.mask_options import MaskOptions
-from pipeline.stages.options import ExtractOptions, PredictOptions
+from pipeline.stages.options import PredictOptions
+from pipeline.stages.trained_models import (
+    extract_options,
+    not_a_card,
+    open_model,
+    read_as_trained,
+    read_card,
+    told_unused,
+)
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
 """What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
@@ -86,7 +89,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         _check_work(options)
         card = read_card(options.model)
-        extraction = _extract_options(options, card)
+        options = read_as_trained(options, card)
+        extraction = extract_options(options, card)
         if card.get("normalisation") is not None:
             check_samples(card, list(_metadata(options).columns), options.model)
         return {
@@ -132,8 +136,11 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
+        for line in told_unused(options, model.card):
+            progress.note(line)
+        options = read_as_trained(options, model.card)
         given = _read_given(options, model, progress.note)
-        extraction = _extract_options(options, model.card)
+        extraction = extract_options(options, model.card)
         measured = None if extraction is None else execute(Extract(), extraction, progress)
         problems = measured.problems if measured else []
         table, more = _read_columns(options, model, given, progress)
@@ -176,94 +183,6 @@ def _check_work(options: PredictOptions) -> None:
         )
 
 
-def open_model(folder: Path) -> Model:
-    """Load a trained model.
-
-    Raises
-    ------
-    PipelineError
-        If the folder is missing or damaged.
-    """
-    _check(folder)
-    try:
-        return load_model(folder)
-    except ValueError as error:
-        raise PipelineError(str(error)) from error
-
-
-def read_card(folder: Path) -> Mapping[str, Any]:
-    """Read what a model was trained on, without loading it.
-
-    Raises
-    ------
-    PipelineError
-        If there is no model, or its card is damaged.
-    """
-    _check(folder)
-    path = folder / "card.json"
-    try:
-        card: Mapping[str, Any] = dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise PipelineError(f"{path}: {error}; copy the model again, or train it again") from error
-    return card
-
-
-def _not_a_card(path: Path, error: Exception) -> PipelineError:
-    """Return what is said of a card that does not describe a model that this program trained."""
-    what = " ".join(str(error).split())[:200]
-    return PipelineError(f"{path}: not the card of a model ({what}); copy the model again, or train it again")
-
-
-def _check(folder: Path) -> None:
-    if not (folder / "manifest.json").is_file():
-        inside = folder / "model"
-        meant = f"; did you mean {inside}?" if inside.is_dir() else ""
-        raise PipelineError(
-            f"{folder}: no model there; run train, or give the folder it wrote as --model{meant}"
-        )
-
-
-def _extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
-    """Repeat what was done to the training pictures; None for a model of tables alone."""
-    if card.get("extraction") is None:
-        return None
-    if options.images is None:
-        raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
-    try:
-        trained = Extraction.model_validate(card["extraction"])
-        trained.check_families()
-        if trained.segmenter:
-            trained.repeat_segmenter(options.segmenter_options)
-        if trained.masks is not None and options.masks is None:
-            of = " or ".join(trained.masks.show)
-            raise PipelineError(
-                f"{options.model}: was trained on masks of {of} that were given; give those of these "
-                "pictures as --masks"
-            )
-        asked = trained.options | options.segmenter_options
-        if trained.scale is not None:
-            asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
-        return ExtractOptions.model_validate(
-            {
-                **asked,
-                "images": options.images,
-                "samples": options.samples,
-                "layout": options.layout_in_use,
-                "work": options.work,
-                "segmenter": trained.segmenter or ExtractOptions.model_fields["segmenter"].default,
-                **options.model_dump(include={*MaskOptions.model_fields}),
-                "masks_lack": trained.masks.lack if trained.masks else "segment",
-                "trained_masks": trained.masks,
-                "families": tuple(trained.families),
-                "jobs": options.jobs,
-                "trained": trained.scale,
-                "flat_field": trained.flat_field,
-            }
-        )
-    except (ValidationError, TypeError) as error:
-        raise _not_a_card(options.model / "card.json", error) from error
-
-
 def _pictures(options: PredictOptions) -> dict[str, str]:
     """Return the fingerprint of pictures that are embedded but not measured, if there are any."""
     if options.images is None:
@@ -290,7 +209,7 @@ def _cards(model: Model) -> dict[str, TableCard]:
     try:
         return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
     except (ValidationError, AttributeError) as error:
-        raise _not_a_card(Path("card.json"), error) from error
+        raise not_a_card(Path("card.json"), error) from error
 
 
 def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
@@ -368,7 +287,8 @@ def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
     found: dict[str, str] = {}
     for sample in samples_of(options)[0] if options.images else ():
         with suppress(SampleError):  # is listed by what embeds it
-            found[sample.id] = doubt(read_picture(sample).pixels)
+            picture = read_picture(sample)
+            found[sample.id] = doubt(picture.pixels, channels=picture.channels)
     return pd.DataFrame({"cells": pd.NA, "doubt": pd.Series(found, dtype=object)})
 
 

@@ -243,7 +243,7 @@ def test_pictures_of_several_colours_are_refused(extract: Extraction, images):
 
 def test_a_missing_stain_says_how_to_make_do(extract: Extraction, images):
     write_png(images, "other", {colour: PLANES[colour] for colour in COLOURS[:3]})
-    assert_skipped(extract(images), "other", "other_yellow", "black picture")
+    assert_skipped(extract(images), "other", "other_yellow", 'optional = ["er"]')
     write_png(images, "other", {"yellow": np.zeros_like(PLANES["yellow"])})
     assert extract(images).samples.loc["other", "cells"] == 4
 

@@ -18,7 +18,7 @@ from pipeline.segmentation import make_segmenter
 from pipeline.stages.embed import Embed
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import EmbedOptions, ExtractOptions, PredictOptions
-from pipeline.stages.predict import _extract_options
+from pipeline.stages.trained_models import extract_options
 
 SIDE = 96
 PLACE = np.linspace(-1, 1, SIDE)
@@ -135,6 +135,6 @@ def test_a_model_has_new_pictures_corrected_as_its_own_were(tmp_path: Path) -> N
     extraction = {"segmenter": "watershed", "options": {}, "settings": settings, "families": {}}
     options = PredictOptions(model=tmp_path, output=tmp_path / "p.csv", images=tmp_path)
     for said, expected in (({}, False), ({"flat_field": True}, True)):
-        asked = _extract_options(options, {"extraction": extraction | said})
+        asked = extract_options(options, {"extraction": extraction | said})
         assert asked is not None
         assert asked.flat_field is expected

@@ -73,7 +73,7 @@ def test_a_table_gives_any_names_with_pixel_size_and_group(tmp_path, write_sampl
         ("a,/etc/x.png,g.png,b.png,y.png", "leaves the folder"),
         ("a,C:\\x.png,g.png,b.png,y.png", "leaves the folder"),
         ("a,r.png,in/../../g.png,b.png,y.png", "leaves the folder"),
-        ("a,r.png,,b.png,y.png", "no path"),
+        ("a,r.png,,b.png,y.png", "no picture of protein, which others have"),
         ("a,r.exe,g.png,b.png,y.png", "no known type"),
         ("../a,r.png,g.png,b.png,y.png", "cannot be a file name"),
         (".a,r.png,g.png,b.png,y.png", "cannot be a file name"),
@@ -129,7 +129,7 @@ def test_nothing_usable_is_one_clear_error(tmp_path):
         find_samples(tmp_path / "absent")
     with pytest.raises(PipelineError, match=r"no usable sample.*<Id>_red\.png"):
         find_samples(tmp_path)
-    with pytest.raises(PipelineError, match="needs one column 'microtubules' or 'red'"):
+    with pytest.raises(PipelineError, match="needs one column 'protein' or 'green'"):
         find_samples(tmp_path, write_table(tmp_path / "t.csv", "a,x", header="Id,path"))
 
 

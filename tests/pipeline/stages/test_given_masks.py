@@ -13,8 +13,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
 from pipeline.stages.options import ExtractOptions, PredictOptions
-from pipeline.stages.predict import _extract_options
 from pipeline.stages.status import status
+from pipeline.stages.trained_models import extract_options
 from tests.pipeline.workfolder import extract as run
 from tests.pipeline.workfolder import simulate, tables
 
@@ -231,7 +231,7 @@ def test_micrometres_need_a_pixel_size_and_nuclei(pictures, masks, tmp_path):
 
 def asked(options: PredictOptions, work: Workspace) -> ExtractOptions:
     """Return how `predict` measures pictures for a model that was trained on a work folder."""
-    found = _extract_options(options, {"extraction": json.loads(work.extraction.read_bytes())})
+    found = extract_options(options, {"extraction": json.loads(work.extraction.read_bytes())})
     assert found is not None
     return found
 

@@ -24,8 +24,9 @@ from pipeline.stages.options import (
     PredictOptions,
     TrainOptions,
 )
-from pipeline.stages.predict import Predict, read_card
+from pipeline.stages.predict import Predict
 from pipeline.stages.train import Train
+from pipeline.stages.trained_models import read_card
 
 IDS = [f"p{number:02}" for number in range(60)]
 OWN = "name,merge_into,parent\nRim,,Nucleus\nDots inside,Rim,\nBlobs,,Nucleus\nOutside,,Cell\n"

@@ -69,7 +69,9 @@ def measured(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
 
     monkeypatch.setattr(stage, "execute", extract)
-    monkeypatch.setattr(stage, "_extract_options", as_trained)
+    monkeypatch.setattr(stage, "extract_options", as_trained)
+    monkeypatch.setattr(stage, "read_as_trained", lambda options, _card: options)
+    monkeypatch.setattr(stage, "told_unused", lambda _options, _card: [])
     return root
 
 

@@ -1,0 +1,133 @@
+"""A trained model's folder: opening it, and reading new pictures as those of its training were."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from models.bundle import Model, load_model
+from pipeline.core.errors import PipelineError
+from pipeline.data.dataset_options import Scale
+from pipeline.data.samples import samples_of
+from pipeline.stages.extraction import Extraction
+from pipeline.stages.mask_options import MaskOptions
+from pipeline.stages.options import ExtractOptions, PredictOptions
+
+
+def open_model(folder: Path) -> Model:
+    """Load a trained model.
+
+    Raises
+    ------
+    PipelineError
+        If the folder is missing or damaged.
+    """
+    _check(folder)
+    try:
+        return load_model(folder)
+    except ValueError as error:
+        raise PipelineError(str(error)) from error
+
+
+def read_card(folder: Path) -> Mapping[str, Any]:
+    """Read what a model was trained on, without loading it.
+
+    Raises
+    ------
+    PipelineError
+        If there is no model, or its card is damaged.
+    """
+    _check(folder)
+    path = folder / "card.json"
+    try:
+        card: Mapping[str, Any] = dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise PipelineError(f"{path}: {error}; copy the model again, or train it again") from error
+    return card
+
+
+def not_a_card(path: Path, error: Exception) -> PipelineError:
+    """Return what is said of a card that does not describe a model that this program trained."""
+    what = " ".join(str(error).split())[:200]
+    return PipelineError(f"{path}: not the card of a model ({what}); copy the model again, or train it again")
+
+
+def _check(folder: Path) -> None:
+    if not (folder / "manifest.json").is_file():
+        inside = folder / "model"
+        meant = f"; did you mean {inside}?" if inside.is_dir() else ""
+        raise PipelineError(
+            f"{folder}: no model there; run train, or give the folder it wrote as --model{meant}"
+        )
+
+
+def _trained(options: PredictOptions, card: Mapping[str, Any]) -> Extraction:
+    """Return how the training pictures were measured."""
+    try:
+        return Extraction.model_validate(card["extraction"])
+    except (ValidationError, TypeError) as error:
+        raise not_a_card(options.model / "card.json", error) from error
+
+
+def read_as_trained(options: PredictOptions, card: Mapping[str, Any]) -> PredictOptions:
+    """Return the options with the layout by which pictures compare with those of training."""
+    if card.get("extraction") is None:
+        return options
+    layout = _trained(options, card).fitting_layout(options.layout_in_use)
+    return options.model_copy(
+        update={"layout": layout, "channels": {}, "projection": None, "pixel_size": None}
+    )
+
+
+def told_unused(options: PredictOptions, card: Mapping[str, Any]) -> list[str]:
+    """Say which channels of the pictures are not used, as the model was trained without them."""
+    if card.get("extraction") is None or options.images is None:
+        return []
+    there = {channel for sample in samples_of(options)[0] for channel in sample.channels}
+    known = _trained(options, card).channels
+    return [
+        f"{channel} is not used: the model was trained without it" for channel in sorted(there - {*known})
+    ]
+
+
+def extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
+    """Repeat what was done to the training pictures; None for a model of tables alone."""
+    if card.get("extraction") is None:
+        return None
+    if options.images is None:
+        raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
+    trained = _trained(options, card)
+    try:
+        trained.check_families()
+        if trained.segmenter:
+            trained.repeat_segmenter(options.segmenter_options)
+        if trained.masks is not None and options.masks is None:
+            of = " or ".join(trained.masks.show)
+            raise PipelineError(
+                f"{options.model}: was trained on masks of {of} that were given; give those of these "
+                "pictures as --masks"
+            )
+        asked = trained.options | options.segmenter_options
+        if trained.scale is not None:
+            asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
+        return ExtractOptions.model_validate(
+            {
+                **asked,
+                "images": options.images,
+                "samples": options.samples,
+                "layout": options.layout_in_use,
+                "work": options.work,
+                "segmenter": trained.segmenter or ExtractOptions.model_fields["segmenter"].default,
+                **options.model_dump(include={*MaskOptions.model_fields}),
+                "masks_lack": trained.masks.lack if trained.masks else "segment",
+                "trained_masks": trained.masks,
+                "families": tuple(trained.families),
+                "jobs": options.jobs,
+                "trained": trained.scale,
+                "flat_field": trained.flat_field,
+            }
+        )
+    except (ValidationError, TypeError) as error:
+        raise not_a_card(options.model / "card.json", error) from error
