@@ -34,7 +34,7 @@ FEWEST_CELLS, EMPTY = 3, 0.05
 DARK_CORNERS = 0.4
 """Brightness of the corners over the centre: the median of the channels."""
 
-SHARED_CORNERS, SHARED_SIDE = 0.5, 0.55
+SHARED_CORNERS, SHARED_SIDE = 0.5, 0.45
 """The same of one channel, and of one side over the other: medians of the pictures of a plate."""
 
 DEBRIS = 0.2
