@@ -31,7 +31,6 @@ from pipeline.formats.illumination import SIDE, shared_illumination, squares
 from pipeline.segmentation import Segmenter, make_segmenter, measure_scale, readable_pictures, some_samples
 
 Pixels = NDArray[np.float32]
-Images = Annotated[Path, typer.Option(help="Folder of pictures of four channels.")]
 Samples = Annotated[Path | None, typer.Option(help="Their samples.csv.")]
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -82,7 +81,12 @@ WORSE: dict[str, tuple[str, Callable[[Pixels], Pixels]]] = {
 
 
 @app.command("flags")
-def judge(images: Images, samples: Samples = None, every: int = 3, segmenter: str = "cellpose") -> None:
+def judge(
+    images: Annotated[Path, typer.Option(help="Folder of pictures.")],
+    samples: Samples = None,
+    every: int = 3,
+    segmenter: str = "cellpose",
+) -> None:
     """Print how many pictures are flagged as they are, and made worse (of each kind, every third picture)."""
     listed = find_samples(images, samples)[0]
     pictures, made = readable_pictures(listed), make_segmenter(segmenter)
@@ -128,7 +132,9 @@ def counts(told: pd.Series) -> dict[str, int]:
 
 
 @app.command()
-def illumination(images: Images, samples: Samples = None, draws: int = 5) -> None:
+def illumination(
+    images: Annotated[Path, typer.Option(help="Folder of pictures.")], samples: Samples = None, draws: int = 5
+) -> None:
     """Print how much unevenness is left of known illuminations, by the number of pictures.
 
     Pictures are shifted around their borders at random, so that their own illumination is even.

@@ -128,9 +128,12 @@ def draws_for(tests: int, rate: float) -> int:
 
 def smallest_p(wells: pd.DataFrame, plan: Plan) -> float:
     """Return the smallest p that a permutation test of any protein can give."""
-    nothing = pd.DataFrame(index=wells.index)
-    contrasts = [one for one in _contrasts(nothing, nothing, wells, plan) if len(one.treated)]
-    return min((1 / _number(_layout(one.plates, one.treated)) for one in contrasts), default=1.0)
+    nothing, least = pd.DataFrame(index=wells.index), 1.0
+    for one in _contrasts(nothing, nothing, wells, plan):
+        layout = _layout(one.plates, one.treated) if len(one.treated) else ()
+        mirrored = all(size == 2 * some for size, some in layout)  # the opposite exchange is as far
+        least = min(least, (1 + mirrored) / _number(layout))
+    return least
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,15 @@ class Illumination(NamedTuple):
 
     def surface(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Return the relative brightness, mean 1, of every pixel of a picture."""
-        height, width = map(_legendre, shape)
-        pairs = zip(self.coefficients, _TERMS, strict=True)
-        parts = [weight * np.outer(height[down], width[across]) for weight, (down, across) in pairs]
-        surface = np.exp(np.sum(parts, axis=0))
-        return np.asarray(surface / surface.mean(), np.float32)
+        height, width = (_legendre(side).astype(np.float32) for side in shape)
+        down = np.stack(
+            [weight * height[degree] for weight, (degree, _) in zip(self.coefficients, _TERMS, strict=True)]
+        )
+        across = np.stack([width[degree] for _, degree in _TERMS])
+        surface: NDArray[np.float32] = np.einsum("th,tw->hw", down.astype(np.float32), across)
+        np.exp(surface, out=surface)
+        surface /= surface.mean(dtype=np.float64)
+        return surface
 
     @property
     def darkest(self) -> float:
@@ -69,10 +73,12 @@ class Illumination(NamedTuple):
         """Return a plane as under even illumination; what was at the largest value, 1, stays there."""
         if not any(self.coefficients):
             return plane
-        light = (plane - np.float32(self.dark)) / self.surface((plane.shape[0], plane.shape[1])) + np.float32(
-            self.dark
-        )
-        return np.where(plane >= 1, np.float32(1), np.clip(light, 0, 1))
+        light = plane - np.float32(self.dark)
+        light /= self.surface((plane.shape[0], plane.shape[1]))
+        light += np.float32(self.dark)
+        np.clip(light, 0, 1, out=light)
+        light[plane >= 1] = 1
+        return light
 
 
 def squares(plane: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -278,6 +278,11 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     families = _versions(options)
     samples, problems = samples_of(options)
     work = Workspace(options.work)
+    layout = options.layout_in_use
+    if ranges := ranges_of(samples, layout, work):
+        layout = layout.model_copy(update={"white": ranges.white})
+        for line in ranges.told:
+            progress.note(line)
     given = given_masks(options, options.trained_masks, samples, work)
     if given is not None:
         lacking = {problem.sample for problem in given.problems}
@@ -291,9 +296,6 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
             f"{options.images}: no picture of nucleus, around which cells are found; add the files, name "
             "their channel in a layout, or give masks made elsewhere as --masks"
         )
-    ranges = ranges_of(samples, options.layout_in_use, work)
-    for line in ranges.told if ranges else ():
-        progress.note(line)
     uneven = _flat_fields(options, samples, work, progress)
     samples = with_flat_fields(samples, work)
     pictures = fingerprints(samples, work)
@@ -311,7 +313,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         masks=given and given.record,
         flat_field=options.flat_field,
         channels=tuple(name for name in CHANNELS if any(name in one.channels for one in samples)),
-        layout=options.layout_in_use,
+        layout=layout,
     )
     others = ""
     if given is not None and options.trained is not None and options.trained_masks is None:

@@ -1,10 +1,12 @@
 """Options of the commands that know of plates and conditions. Imports nothing heavy."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown
 from pipeline.data.dataset_options import Controls, Method, Minimum, Normalisation, Training, Work
 
@@ -26,18 +28,25 @@ class NormaliseOptions(Options):
         return Normalisation(**self.model_dump(exclude={"work"}))
 
 
+def _work_of(data: Mapping[str, Any]) -> Path:
+    if data.get("predictions") is None:
+        raise PipelineError("--work is missing; give the folder of a training, or a table as --predictions")
+    return Path(f"{data['predictions']}.work")
+
+
 class CompareOptions(Options):
     """Options of `compare`."""
 
     by: str = Field(description="Column of conditions, such as Metadata_Treatment.")
-    wells: str = Field(description="Column of wells, such as Metadata_Well: the unit that is counted.")
-    output: Path = Field(description="The csv file to write; its figure lies beside it as png.")
     predictions: Path | None = Field(
         None, description="Table that predict wrote; the out-of-fold predictions of --work unless given."
     )
-    work: Annotated[Work, Shown(default="PREDICTIONS.work")] = Field(
-        default_factory=lambda data: Path(f"{data.get('predictions') or data['output']}.work")
+    work: Annotated[Work, Shown(default="PREDICTIONS.work")] = Field(default_factory=_work_of)
+    output: Annotated[Path, Shown(default="WORK/changes.csv")] = Field(
+        default_factory=lambda data: data["work"] / "changes.csv",
+        description="The csv file to write; its figure lies beside it as png.",
     )
+    wells: str = Field("Metadata_Well", description="Column of wells: the unit that is counted.")
     name: Training = ""
     control: str | None = Field(
         None, description="The condition that others are compared with; needed where there are more than two."

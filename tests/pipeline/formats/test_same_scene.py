@@ -17,6 +17,7 @@ from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from pipeline.stages.extract import Extract
+from pipeline.stages.extraction import Extraction
 from pipeline.stages.options import ExtractOptions
 from tests.acceptance.fields import COLOURS, field
 
@@ -199,6 +200,19 @@ def features_of(folder, layout):
     more = {"segmenter": "watershed", "families": "intensity", "jobs": 1}
     execute(Extract(), options_of(ExtractOptions, options | more | {"layout": layout}), SilentProgress())
     return pd.read_parquet(folder / "work" / "features.parquet").set_index("Id").loc["a"]
+
+
+def test_other_pictures_are_read_by_the_range_of_these(tmp_path):
+    SAME["12 bits of 16"][0](tmp_path)
+    features_of(tmp_path, Layout())
+    made = Extraction.model_validate_json((tmp_path / "work" / "extraction.json").read_bytes())
+    layout = made.fitting_layout(Layout())
+    assert layout.white == {"whole": 4095}
+    dim = tmp_path / "dim"
+    dim.mkdir()
+    single(TWELVE // 273, ".tif", tiff)(dim)
+    (sample,), _ = find_samples(dim, None, layout)
+    np.testing.assert_array_equal(read_picture(sample).pixels, (STEPS / 4095).astype(np.float32))
 
 
 @pytest.mark.parametrize("kind", ["12 bits of 16", "ImageJ hyperstack in depth", "a field of a plate"])

@@ -138,6 +138,13 @@ def test_out_of_fold_predictions_are_compared_by_group(tmp_path: Path) -> None:
     assert alone.hint.startswith("nothing was tested")
 
 
+def test_columns_and_paths_have_names_unless_they_are_given(predictions: Path) -> None:
+    plain = CompareOptions(predictions=predictions, by="Metadata_Treatment")
+    assert (plain.wells, plain.output) == ("Metadata_Well", Path(f"{predictions}.work/changes.csv"))
+    with pytest.raises(PipelineError, match="--work is missing; give the folder of a training, or a table"):
+        CompareOptions(by="Metadata_Treatment")
+
+
 def test_the_command_says_what_changed(predictions: Path, command_line: CommandLine) -> None:
     ended = command_line(
         "compare", "--predictions", predictions, "--by", "Metadata_Treatment", "--wells", "Metadata_Well",

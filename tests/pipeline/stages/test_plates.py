@@ -21,6 +21,7 @@ from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.plate_options import NormaliseOptions
 from pipeline.stages.train import Train
 from tests.pipeline.plates import make_plates
+from tests.pipeline.workfolder import write_embedding
 
 PLATE, CONTROLS = "Metadata_Plate", "Metadata_Treatment=DMSO"
 
@@ -162,6 +163,24 @@ def test_plates_that_share_a_group_are_one_fold_or_refused(work: Workspace) -> N
     change_samples(work, Metadata_Plate=["A", "", *["B"] * 70])
     with pytest.raises(PipelineError, match="1 labelled picture without it, such as 'p001'; fill it in"):
         whole_plates(work, PLATE, groups, unsaid)
+
+
+def test_embeddings_are_normalised_too_and_other_networks_predictions_are_not(work: Workspace) -> None:
+    tables = [work.root.parent / name for name in ("one.csv", "two.csv", "votes.csv")]
+    for path in tables[:2]:
+        write_embedding(path, 72)
+    ids = pd.read_parquet(work.features)["Id"]
+    pd.DataFrame({"Id": ids, "Target": "0"}).to_csv(tables[2], index=False)
+    given = {"embeddings": tuple(tables[:2]), "outputs": (tables[2],)}
+    data = read_dataset(asked(work, normalise_by=PLATE, **given), unsaid)
+    plates = pd.read_parquet(work.samples).set_index("Id").loc[data.targets.index, PLATE]
+    for name in ("features", "one", "two"):
+        assert data.blocks[name].groupby(plates).median().abs().to_numpy().max() < 1e-5
+    plain = read_dataset(asked(work, **given), unsaid)
+    pd.testing.assert_frame_equal(data.blocks["outputs"], plain.blocks["outputs"])
+    work.features.unlink()
+    with pytest.raises(PipelineError, match="--normalise-by Metadata_Plate: needs pictures that extract"):
+        read_dataset(asked(work, normalise_by=PLATE, **given), unsaid)
 
 
 def test_sphering_in_training_needs_labelled_controls_in_every_fit(work: Workspace) -> None:
