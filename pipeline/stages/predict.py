@@ -283,8 +283,8 @@ def _embedded(
         tables.append(table)
         problems += more
         if model.card["extraction"] is None:
-            known = [*table.index, *(one.sample for one in more)]
-            left = pd.Index([one.id for one in samples]).difference(known)
+            there = [*table.index, *(one.sample for one in more)]
+            left = pd.Index([one.id for one in samples]).difference(there)
             problems += unmatched(left, name, "lacks a channel that the network needs", "add the file")
     return tables, problems
 
