@@ -34,7 +34,7 @@ _EXPECTED = (
 )
 _ENDING = re.compile(
     r"[ _.-]*(?:(?P<cells>cells?|whole_?cells?|cyto)|(?P<nuclei>nuclei|nucleus|nuclear|nuc)"
-    r"|cp_masks?|seg|masks?|labels?|rois?|roiset|objects?|outlines?|polygons?|detections?|annotations?)$",
+    r"|cp_masks?|seg|masks?|labels?|rois?|roiset|objects?|polygons?|detections?|annotations?)$",
     re.IGNORECASE,
 )
 """What the name of a mask has behind that of its sample or picture."""
@@ -155,17 +155,25 @@ def _stem(path: Path) -> str:
 
 def _of_name(path: Path, owners: Mapping[str, Owners]) -> tuple[Owners, str]:
     """Return whose mask a file below the folder is, and what it is said to show; empty where none."""
-    folders = [found.lastgroup for part in path.parts[:-1] if (found := _ENDING.fullmatch(part))]
     stem, told = _stem(path), ""
     while stem:
         for name in (path.with_name(stem).as_posix(), stem):
             if name in owners:
-                return owners[name], told or next(filter(None, folders), "")
+                return owners[name], told or next(filter(None, map(_told, path.parts[:-1])), "")
         found = _ENDING.search(stem) or (_COLOURS.search(stem) if stem != _stem(path) else None)
         if found is None:
             break
         stem, told = stem[: found.start()], told or found.lastgroup or ""
     return [], ""
+
+
+def _told(folder: str) -> str:
+    """Return what the masks in a folder show, by its name; empty where it says nothing."""
+    while found := _ENDING.search(folder):
+        if found.lastgroup:
+            return found.lastgroup
+        folder = folder[: found.start()]
+    return ""
 
 
 def _look(path: Path) -> str:

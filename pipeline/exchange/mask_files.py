@@ -1,6 +1,8 @@
 """Label images out of a file of masks: TIFF, PNG, NumPy, Cellpose, GeoJSON, regions of interest of ImageJ."""
 
 import io
+import logging
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label as connected_pieces
 
-from pipeline.core.files import UnreadableError, check_pixels, check_readable
+from pipeline.core.files import UnreadableError, check_bytes, check_pixels, check_readable
 from pipeline.core.names import counted
 from pipeline.data.masks import HIGHEST, read_pages, without_gaps
 from pipeline.exchange import cellpose_files, polygons
@@ -36,6 +38,7 @@ def layers_in(path: Path) -> int:
         if kind in (".tif", ".tiff"):
             import tifffile
 
+            logging.getLogger("tifffile").setLevel(logging.CRITICAL)
             with tifffile.TiffFile(path) as file:
                 first = file.pages.first.shape
                 return len(list(islice(file.pages, 3))) if len(first) == 2 else first[0]
@@ -73,7 +76,8 @@ def read_layers(
     check_readable(path)
     if path.suffix.lower() in OUTLINES:
         return _drawn(path, shows, shape)
-    planes = PLANES[path.suffix.lower()](path)
+    with warnings.catch_warnings(action="ignore"):  # what is wrong is said once, as the problem of the sample
+        planes = PLANES[path.suffix.lower()](path)
     names = ("cells", "nuclei") if len(planes) == 2 else (shows,)
     if len(planes) > 2 or any(plane.ndim != 2 for plane in planes):
         raise UnreadableError("is neither one plane of labels nor two (cells, nuclei)", _REMEDY)
@@ -99,7 +103,7 @@ def _png(path: Path) -> Sequence[NDArray[Any]]:
             plane = np.asarray(picture)  # of a palette, the numbers of its colours
     except UnreadableError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a damaged file leads to
         if isinstance(error, OSError) and error.errno:
             raise
         raise UnreadableError("is no PNG, or damaged", _AGAIN) from error
@@ -114,10 +118,14 @@ def _numpy(path: Path) -> Sequence[NDArray[Any]]:
         if b"'|O'" in content[:256]:  # a pickle behind the header, which is one line
             return [cellpose_files.read_masks(content[content.index(b"\n", 10) + 1 :])]
         values = np.load(io.BytesIO(content), allow_pickle=False)
+        if isinstance(values, np.lib.npyio.NpzFile):
+            check_bytes(sum(one.file_size for one in values.zip.infolist()), "the archive")
+            (name,) = values.files  # of one array
+            values = values[name]
     except UnreadableError:
         raise
-    except (ValueError, TypeError, EOFError, MemoryError) as error:
-        raise UnreadableError("is no array of NumPy, or damaged", _AGAIN) from error
+    except Exception as error:  # whatever damaged headers and archives lead to
+        raise UnreadableError("is no single array of NumPy, or damaged", _AGAIN) from error
     return list(values) if values.ndim == 3 else [values]
 
 
@@ -126,6 +134,7 @@ PLANES: dict[str, Callable[[Path], Sequence[NDArray[Any]]]] = {
     ".tiff": _tiff,
     ".png": _png,
     ".npy": _numpy,
+    ".npz": _numpy,
 }
 OUTLINES = (".geojson", ".json", ".roi", ".zip")
 

@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,7 +103,9 @@ def _roi_files(path: Path) -> Iterator[tuple[str, bytes]]:
             check_bytes(sum(entry.file_size for entry in entries), "the archive")
             for entry in entries:
                 yield entry.filename, archive.read(entry)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+    except UnreadableError:
+        raise
+    except Exception as error:  # whatever a damaged archive leads to
         raise UnreadableError(f"is a damaged archive ({error})", "save the regions again") from error
 
 

@@ -42,7 +42,9 @@ def paired(cells: Integers, nuclei: Integers, *, keep_all: bool) -> tuple[Segmen
     left_out = Counter({ALONE: alone, FURTHER: len(known) - 1 - alone - with_nucleus})
     if not keep_all:
         left_out[EMPTY] = len(numbers) - 1 - with_nucleus
-        own = np.where(np.isin(own, present), own, 0)
+        stays = np.zeros(len(numbers), bool)
+        stays[present] = True
+        own = np.where(stays[own], own, 0)
     numbers = numbers.astype(smallest_type(int(numbers[-1])))
     return Segmentation(numbers[own], numbers[inside]), +left_out
 

@@ -95,6 +95,8 @@ def told_unused(options: PredictOptions, card: Mapping[str, Any]) -> list[str]:
 def extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:
     """Repeat what was done to the training pictures; None for a model of tables alone."""
     if card.get("extraction") is None:
+        if options.masks is not None:
+            raise PipelineError(f"{options.model}: measures no cells; leave --masks away")
         return None
     if options.images is None:
         raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")

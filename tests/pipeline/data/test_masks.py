@@ -148,3 +148,13 @@ def test_only_the_first_pages_of_a_file_are_looked_at(made):
     with pytest.raises(PipelineError, match="not two grey pages"):
         read_mask(made.mask("a"))
     assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("largest", [9, 20_000_000, 4_294_967_295])
+def test_labels_without_gaps_are_the_places_of_those_that_occur(largest):
+    first = np.array([[0, 3], [largest, 3]], np.uint32)
+    numbers, (one, two) = masks.without_gaps(first, np.array([[5, 0]], np.uint32))
+    assert numbers.tolist() == [0, 3, 5, largest]
+    assert np.array_equal(numbers[one], first)
+    assert two.tolist() == [[2, 0]]
+    assert one.dtype == two.dtype == np.int32

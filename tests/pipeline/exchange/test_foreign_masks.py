@@ -1,19 +1,22 @@
 """Files of masks: which sample each belongs to, what it shows, and the labels in it."""
 
 import json
+import zipfile
+from contextlib import suppress
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from roifile import ImagejRoi
 
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.core.workspace import Workspace
 from pipeline.data.samples import find_samples
 from pipeline.exchange.foreign_masks import find_masks, read_given
-from pipeline.exchange.mask_files import read_layers
+from pipeline.exchange.mask_files import layers_in, read_layers
 from tests.pipeline.exchange.test_cellpose_files import saved
 
 SHAPE = (24, 32)
@@ -63,6 +66,7 @@ def write_masks(folder, *names):
         ("a1_blue_cyto_cp_masks.png", "cells"),
         ("a1_blue_red_green_cp_masks.png", "cells"),
         ("nuclei/a1.png", "nuclei"),
+        ("hpa_nuclei_mask/a1.png", "nuclei"),
         ("cell_masks/a1_green.png", "cells"),
         ("b_cells.png", "cells"),
         ("b_cells_nuclei.png", "nuclei"),
@@ -145,10 +149,6 @@ def test_changed_content_changes_the_digest(pictures, tmp_path):
     assert found(pictures, folder).masks["a1"].digest != before
 
 
-def npy(path, values):
-    np.save(path, values)
-
-
 def seg_npy(path, values):
     wrapped = np.empty((), object)
     wrapped[()] = {"masks": values.astype(np.uint16), "filename": "a.png"}
@@ -164,9 +164,10 @@ WRITERS = {
     "ome.ome.tif": lambda path, v: tifffile.imwrite(path, v.astype(np.int32), ome=True),
     "a.png": lambda path, v: path.write_bytes(imagecodecs.png_encode(v.astype(np.uint16))),
     "i.png": lambda path, v: Image.fromarray(v.astype(np.uint16)).save(path),
-    "a.npy": npy,
+    "a.npy": np.save,
     "f.npy": lambda path, v: np.save(path, np.asfortranarray(v.astype(np.int64))),
     "one.npy": lambda path, v: np.save(path, v[None]),
+    "a.npz": np.savez_compressed,
     "a_seg.npy": seg_npy,
 }
 
@@ -178,6 +179,33 @@ def test_labels_come_out_of_every_file_as_they_are(tmp_path, name):
     assert list(layers) == ["nuclei"]
     assert empty == 0
     assert np.array_equal(layers["nuclei"], label_image())
+
+
+@pytest.mark.parametrize("name", [*WRITERS, "rois.zip", "a.geojson"])
+def test_damaged_files_are_refused_or_read_and_nothing_else(tmp_path, name):
+    """Files cut short, and files with a few bytes changed."""
+    path = tmp_path / name
+    if name == "rois.zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.roi", ImagejRoi.frompoints([[1, 1], [9, 1], [9, 9], [1, 9]]).tobytes())
+    elif name == "a.geojson":
+        path.write_text(
+            json.dumps([{"geometry": {"type": "Polygon", "coordinates": [[[1, 1], [9, 1], [9, 9]]]}}])
+        )
+    else:
+        WRITERS[name](path, label_image())
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    damaged = [content[:length] for length in random.integers(0, len(content), 15)]
+    for _ in range(40):
+        changed = bytearray(content)
+        for place in random.integers(0, len(content), 3):
+            changed[place] = random.integers(256)
+        damaged.append(bytes(changed))
+    for one in damaged:
+        path.write_bytes(one)
+        layers_in(path)
+        with suppress(UnreadableError):
+            read_layers(path, "cells", SHAPE, "labels")
 
 
 def test_labels_up_to_32_bits_are_kept(tmp_path):
@@ -266,14 +294,15 @@ BAD = {
     "colours": ("a.png", colours, "is in colours"),
     "no png": ("a.png", lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n no"), "is no PNG, or damaged"),
     "no tiff": ("a.tif", lambda p: p.write_bytes(b"II*\0 no"), "damaged"),
-    "no npy": ("a.npy", lambda p: p.write_bytes(b"no"), "is no array of NumPy"),
+    "no npy": ("a.npy", lambda p: p.write_bytes(b"no"), "is no single array of NumPy"),
     "a short npy": (
         "a.npy",
         lambda p: p.write_bytes(b"\x93NUMPY\1\0v\0" + b"{'descr': '|u1', 'fortran_order': False, "
                                 b"'shape': (99999999999,), }".ljust(117) + b"\nabc"),
-        "is no array of NumPy",
+        "is no single array of NumPy",
     ),
-    "a pickle": ("a.npy", lambda p: p.write_bytes(saved(label_image())), "is no array of NumPy"),
+    "two arrays": ("a.npz", lambda p: np.savez(p, a=label_image(), b=label_image()), "is no single array"),
+    "a pickle": ("a.npy", lambda p: p.write_bytes(saved(label_image())), "is no single array of NumPy"),
 }  # fmt: skip
 
 
