@@ -47,6 +47,26 @@ def stopping() -> Iterator[None]:
 
 
 @contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in a block that takes longer; no limit outside of the main thread, or in Windows."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
 def keyboard_held() -> Iterator[None]:
     """Hold Ctrl-C back for the block; processes that it starts never hear of it, and end with this one."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
@@ -66,7 +86,7 @@ def _caught() -> list[signal.Signals]:
 
 def _end_after_grace(reader: int) -> None:
     """End the process some seconds after its first signal, where it has not ended by then."""
-    number = os.read(reader, 1)[0]
+    number = next(number for number in iter(lambda: os.read(reader, 1)[0], None) if number in _SIGNALS)
     threading.Event().wait(_GRACE)
     _end(number)
 

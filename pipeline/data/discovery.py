@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, is_safe_id
+from pipeline.core.stopping import within
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.presets import PRESETS
 from pipeline.data.whole_files import Found, samples_of_file, self_described
@@ -37,6 +38,10 @@ _NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{_COLOUR}){_ENDING}", re.IGNORECASE)
 _OTHER_COLOURS = re.compile(rf"(?:_{_COLOUR})+$", re.IGNORECASE)
 """How ids end that are taken from names like ``<Id>_blue_red_green.jpg``: pictures of several stains."""
 _WELL = re.compile(r"([A-Za-z]+)\W*0*(\d+)")
+_SECONDS = 10
+"""For which names are compared with a pattern, and a millisecond more for each."""
+_ROWS = 32
+"""Rows of the largest plates, of 1,536 wells."""
 _MANY = re.compile(rf"(?P<Id>.+?){_ENDING}", re.IGNORECASE)
 """A file of many channels: its name is the Id."""
 
@@ -152,8 +157,15 @@ def _by_pattern(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Pr
             f"files '{text}': names no sample; add a group such as (?P<Id>...) or (?P<well>...)"
         )
     paths = list(files_below(images))
-    found, problems = _matched(images, paths, pattern, layout)
-    others = [path for path in paths if is_picture(path) and not pattern.fullmatch(path)]
+    try:
+        with within(_SECONDS + len(paths) / 1000):
+            found, problems = _matched(images, paths, pattern, layout)
+            others = [path for path in paths if is_picture(path) and not pattern.fullmatch(path)]
+    except TimeoutError as error:
+        raise PipelineError(
+            f"files '{text}': takes for ever to be compared with some names; have no repetition in a "
+            "repetition, as in (a+)+: write [^/]+ or .+? once instead"
+        ) from error
     if not found and not problems:
         some = f", such as {others[0]}" if others else ""
         raise PipelineError(f"{images}: no file matches '{text}'{some}; run inspect to see what is there")
@@ -204,16 +216,27 @@ class _Sorting:
 
     def add(self, path: str, groups: Mapping[str, str]) -> None:
         """Put a file to its sample, by what the groups of its name say."""
-        sample, metadata = _described(groups)
+        try:
+            sample, metadata = _described(groups)
+        except ValueError as error:
+            self.problems.append(Problem("(no sample)", path, str(error), "correct files in the layout"))
+            return
         unsafe = None if is_safe_id(sample) else Problem(sample, path, *UNSAFE)
         if problem := _not_text(path) or unsafe:
             self.problems.append(problem)
             return
-        self.samples.setdefault(sample, Found(metadata=metadata))
-        if "channel" not in groups:
+        known = self.samples.setdefault(sample, Found(metadata=metadata)).metadata
+        if known != metadata and "Id" not in groups:
+            both = [" ".join(one.values()) for one in (known, metadata)]
+            reason = f"'{both[1]}' and '{both[0]}' would be one sample"
+            self.problems.append(Problem(sample, path, reason, "rename one, or add a group (?P<Id>...)"))
+        elif "channel" not in groups:
             if self.whole.setdefault(sample, path) != path:
                 self._second(sample, "", path, self.whole[sample])
-            return
+        else:
+            self._add_plane(sample, path, groups)
+
+    def _add_plane(self, sample: str, path: str, groups: Mapping[str, str]) -> None:
         channel, number = self.channel_of(groups["channel"]), int(groups.get("z", 0))
         if channel is None:
             self.unknown.add(groups["channel"])
@@ -250,8 +273,11 @@ def _described(groups: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     Without a group `Id`, the others but those of channels and z planes make it, in the order of the pattern.
     """
     said = dict(groups)
+    numbers = ["z", *(["column"] if "row" in said else [])]
+    if strange := next((name for name in numbers if not said.get(name, "0").isdecimal()), None):
+        raise ValueError(f"its {strange} is '{said[strange]}', no number")
     if "row" in said and "column" in said:
-        letter = chr(ord("A") + int(said["row"]) - 1)
+        letter = _row_letters(said["row"])
         said = {"well" if name == "row" else name: text for name, text in said.items() if name != "column"}
         said["well"] = f"{letter}{int(groups['column']):02}"
     elif well := _WELL.fullmatch(said.get("well", "")):
@@ -259,6 +285,16 @@ def _described(groups: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     shown = {name: text for name, text in said.items() if name not in ("Id", "channel", "z")}
     sample = said.get("Id") or "_".join(re.sub(r"[^A-Za-z0-9.+=-]+", "_", one) for one in shown.values())
     return sample, {metadata_name(name): text for name, text in shown.items()}
+
+
+def _row_letters(row: str) -> str:
+    """Return what a row of a plate is called: A of 1, AF of 32, the last one of 1,536 wells."""
+    if not row.isdecimal():
+        return row
+    number = int(row) - 1
+    if not 0 <= number < _ROWS:
+        raise ValueError(f"its row is '{row}', of plates 1 to {_ROWS}")
+    return ("A" if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
 def metadata_name(column: str) -> str:

@@ -1,10 +1,11 @@
 """The layout of a data set: which channel of its files shows what, and how values are read."""
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -14,6 +15,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from pipeline.core.errors import PipelineError
@@ -33,7 +35,7 @@ METADATA = "Metadata_"
 UNKNOWN = "?"
 """What stands in a layout that inspect wrote where a person has to say something."""
 
-FileChannel = str | int
+FileChannel = str | Annotated[int, Field(strict=True)]
 """A channel as files call it: a name or a colour, or an index from 0."""
 
 _UNSAID = re.compile(rf'^[ \t]*(\w+ *= *"{re.escape(UNKNOWN)}")', re.MULTILINE)
@@ -81,7 +83,7 @@ class Layout(BaseModel):
     projection: Projection | None = None
     range: tuple[float, float] | None = None
     pixel_size_um: float | None = Field(None, gt=0)
-    white: Mapping[Kind, int] = Field(default_factory=dict)
+    white: Mapping[Kind, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
 
     @field_validator("channels")
     @classmethod
@@ -102,6 +104,22 @@ class Layout(BaseModel):
         if proteins and "protein" in info.data.get("channels", {}):
             raise ValueError("channels has a protein, too; name all proteins under proteins")
         return proteins
+
+    @field_validator("range")
+    @classmethod
+    def _ordered(cls, given: tuple[float, float] | None) -> tuple[float, float] | None:
+        if given is not None and not (-math.inf < given[0] < given[1] < math.inf):
+            raise ValueError(f"{list(given)} is not [black, white], two numbers of which white is the larger")
+        return given
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        called: dict[str, str] = {}
+        for ours, theirs in self.file_channels.items():
+            other = called.setdefault(str(theirs).strip().casefold(), ours)
+            if other != ours:
+                raise ValueError(f"'{theirs}' is both {other} and {ours}; give each a channel of its own")
+        return self
 
     @property
     def file_channels(self) -> dict[str, FileChannel]:
@@ -160,10 +178,8 @@ def read_layout(path: Path) -> Layout:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path}: no TOML ({error}); correct it, or let inspect write one") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
         known = ", ".join(Layout.model_fields)
-        raise PipelineError(f"{path}: {where}: {first['msg']}; a layout has: {known}") from error
+        raise PipelineError(f"{path}: {_told(error)}; a layout has: {known}") from error
 
 
 def with_given(layout: Layout | None, **given: object) -> Layout:
@@ -178,8 +194,19 @@ def with_given(layout: Layout | None, **given: object) -> Layout:
     try:
         return Layout.model_validate((layout or Layout()).model_dump() | said)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise PipelineError(f"{first['loc'][0]} {first['input']}: {first['msg']}") from error
+        raise PipelineError(_told(error)) from error
+
+
+def _told(error: ValidationError) -> str:
+    """Return what is wrong first, with the value and its name unless it is about several."""
+    first = error.errors(include_url=False)[0]
+    name = ".".join(map(str, first["loc"]))
+    what = first["msg"].removeprefix("Value error, ")
+    return (
+        f"{name} {first['input']!r}: {what}"
+        if name and what == first["msg"]
+        else f"{name}: {what}".lstrip(": ")
+    )
 
 
 def parse_channels(given: object) -> object:

@@ -278,7 +278,8 @@ def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Probl
                 {"protein": found.sources[protein]} if protein in found.sources else {}
             )
             sources = tuple(map(of_channel.get, CHANNELS))
-            sample = Sample(sample_id, sources, metadata=known)
+            group = found.metadata.get(f"{METADATA}Group")
+            sample = Sample(sample_id, sources, group=group, metadata=known)
             samples.append(sample.of_protein(protein) if protein else sample)
     return samples, problems
 

@@ -18,6 +18,7 @@ from pipeline.formats.sources import AS_STORED, Reading, Source
 Values = NDArray[np.generic]
 
 _SPLIT = "save each channel as its own grey picture"
+_NO_NUMBERS = "holds values that are no numbers"
 _OWN = {"red": [0], "green": [1], "blue": [2], "yellow": [0, 1]}
 """Samples of red, green, blue that show a stain in its colour."""
 _OTHER_COLOURS = 0.05
@@ -47,6 +48,7 @@ class PlaneReader:
         self._opened: dict[Path, Contents] = {}
         self._stack = ExitStack()
         self._sharpness: NDArray[np.float64] | None = None
+        self._taken: dict[tuple[object, ...], str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +67,10 @@ class PlaneReader:
             If the system does not let a file be read.
         """
         stack = _Stack(self, source)
+        place = (source.files, source.scene, source.time, stack.channel)
+        if source.channel is not None and self._taken.setdefault(place, colour) != colour:
+            reason = f"its channel '{source.channel}' is read as {self._taken[place]} and as {colour}"
+            raise UnreadableError(reason, "name another channel of the file for one of them")
         note, values = "", stack.projected(self._sharpest)
         if values.ndim == 3:
             values, note = _grey(values, stack, source, colour)
@@ -171,6 +177,8 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
     """Return values as shares of the value that is white: stated by the user, by the file, or of the set."""
     if reading.range is not None:
         low, high = reading.range
+        if not np.isfinite(values).all():
+            raise UnreadableError(_NO_NUMBERS, "export it again")
         return np.clip((values.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
     is_real = scene.dtype.kind == "f"
     top = scene.top or (reading.real if is_real else reading.whole)
@@ -179,7 +187,7 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
         raise UnreadableError("floating-point values whose range is not known", remedy)
     lowest, largest = values.min(initial=0), values.max(initial=0)
     if not (lowest >= 0 and np.isfinite(largest)):  # NaN is not either
-        what = f"holds the value {lowest}" if lowest < 0 else "holds values that are no numbers"
+        what = f"holds the value {lowest}" if lowest < 0 else _NO_NUMBERS
         raise UnreadableError(what, remedy if lowest < 0 else "export it again")
     if largest > top:
         said = "its header says that {} is the largest"

@@ -153,8 +153,8 @@ def test_options_are_put_into_the_layout(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("nothing = 1", "nothing: Extra inputs are not permitted; a layout has: files, channels"),
-        ("channels = 3", "channels: Input should be a valid dictionary"),
+        ("nothing = 1", "nothing 1: Extra inputs are not permitted; a layout has: files, channels"),
+        ("channels = 3", "channels 3: Input should be a valid dictionary"),
         ("channels", "no TOML"),
     ],
 )
