@@ -403,7 +403,11 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     write_problems(work.problems, "extract", problems)
     good = rows[rows["reason"] == ""]
     if good.empty:
-        raise PipelineError(f"no picture could be read; see {work.problems} for each one's reason and remedy")
+        first = f"{problems[0].file}: {problems[0].reason}; {problems[0].remedy}" if problems else ""
+        raise PipelineError(
+            f"no picture could be read; see {work.problems} for each one's reason and remedy; "
+            f"the first: {first}"
+        )
     keys = {sample: tried[sample] for sample in good["Id"]}
     known = {sample.id: sample for sample in plan.samples}
     samples = [known[sample] for sample in keys]
