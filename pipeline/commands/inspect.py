@@ -68,14 +68,14 @@ def _row(kind: Mapping[Hashable, Any]) -> tuple[str, ...]:
 
 def _say_samples(found: "Inspection") -> None:
     """Say which samples would be read, what they have, and which would be skipped."""
-    from pipeline.data.samples import told_absent
+    from pipeline.data.samples import told_channels
 
     if not found.samples:
         say(f"No sample can be read yet. {found.refused}")
     sets = Counter(", ".join(sample.channels) for sample in found.samples)
     for channels, number in sets.most_common():
         say(f"{counted(number, 'sample')} of {channels}, such as {_example(found, channels)}")
-    for line in told_absent(found.samples) if found.samples else []:
+    for line in told_channels(found.samples) if found.samples else []:
         say(line)
     for name in sorted({name for sample in found.samples for name, _ in sample.metadata}):
         values = Counter(dict(sample.metadata).get(name, "") for sample in found.samples)
