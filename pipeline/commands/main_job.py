@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def extract(options: ExtractOptions) -> None:
     """Find cells and nuclei in every picture and measure them.
 
-    Writes `masks/<Id>.tif` (page 1 cells, page 2 nuclei), cells.parquet, features.parquet, and problems.csv
+    Writes `masks/<Id>.tif` (page 1 cells, page 2 nuclei), cells.parquet, features.parquet, quality.parquet, and problems.csv
     with every sample that was skipped, its reason and remedy. Killed and run again, it goes on where
     it was; run again without changes, it does nothing.
 
