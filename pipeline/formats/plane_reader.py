@@ -194,7 +194,9 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
         if scene.top is None:
             said = "the model was trained on values up to {}" if reading.is_given else "at most {} is read"
         raise UnreadableError(f"holds the value {largest}, but {said.format(top)}", remedy)
-    return np.asarray(values.astype(np.float64) / top, np.float32)
+    shares = values.astype(np.float64)
+    shares /= top
+    return shares.astype(np.float32)
 
 
 def _grey(values: Values, stack: _Stack, source: Source, colour: str) -> tuple[Values, str]:

@@ -33,7 +33,7 @@ from pipeline.data.samples import (
     picture_inputs,
     ranges_of,
     samples_of,
-    told_absent,
+    told_channels,
 )
 from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
 from pipeline.segmentation import Segmenter, told_cells
@@ -214,7 +214,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         work = Workspace(options.work)
         plan = _plan(options, progress)
         outlined = told_cells({one.channels for one in plan.samples}) if plan.segmenter else []
-        for line in (*told_absent(plan.samples), *outlined):
+        for line in (*told_channels(plan.samples), *outlined):
             progress.note(line)
         damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
         if damaged:
