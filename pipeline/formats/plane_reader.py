@@ -76,6 +76,10 @@ class PlaneReader:
             values, note = _grey(values, stack, source, colour)
         return Plane(_shares(values, stack.first, self.reading), stack.first.sides, note)
 
+    def find(self, source: Source) -> None:
+        """Check by the headers that a plane is there; raises as `plane` does."""
+        _Stack(self, source)
+
     def weigh(self, source: Source) -> None:
         """Look how sharp the planes of a z-stack are, if the sharpest is wanted: that of all channels."""
         if self.reading.projection == "focus":
