@@ -152,7 +152,7 @@ def draw(shapes: Sequence[Shape], shape: tuple[int, int]) -> NDArray[np.int32]:
         high = np.max([ring.max(axis=0) for ring in rings], axis=0)
         size = np.array(shape[::-1])
         if (low < -_BEYOND * size - 1).any() or (high > (1 + _BEYOND) * size + 1).any():
-            reach = f"x {low[0]:.0f} to {high[0]:.0f}, y {low[1]:.0f} to {high[1]:.0f}"
+            reach = f"x {low[0]:.6g} to {high[0]:.6g}, y {low[1]:.6g} to {high[1]:.6g}"
             reason = f"an outline reaches from {reach}, but its picture is {shape[1]}×{shape[0]}"
             raise UnreadableError(reason, "export the outlines of this picture, in its pixels")
         left, top = np.maximum(np.floor(low), 0).astype(int)
