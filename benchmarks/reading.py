@@ -31,13 +31,14 @@ from pipeline.stages.simulate import Simulate
 
 LAYOUT = Layout(channels={name: number for number, name in enumerate(CHANNELS)})
 MEMORY = """
-import resource, sys
+import re, sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from benchmarks.reading import read_stack
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+before = peak()
 read_stack(Path({path!r}))
-print(before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(before, peak())
 """
 
 

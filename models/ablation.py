@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.cross_fitting import Nested
 from models.meta_learner import (
     MetaLearner,
     OuterFold,
@@ -20,6 +19,7 @@ from models.meta_learner import (
     nested_predictions,
     outer_folds,
 )
+from models.nested import Nested
 from models.thresholds import NESTED, RULES
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,6 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
@@ -169,23 +168,16 @@ class FittedLearner:
 
 
 @dataclass(frozen=True)
-class Nested:
-    """Log-odds of base learners, shape (rows, locations, sources) each.
+class View:
+    """The same rows as if some columns were missing; `missing` marks these, by block, shape (columns,)."""
 
-    Attributes
-    ----------
-    inner : list of ndarray
-        For outer fold i: every row outside fold i, predicted by learners that saw neither fold i nor
-        the row's own; NaN in fold i.
-    outer : ndarray
-        Every row, predicted by learners with the hyperparameters that its outer fold chose.
-    final : ndarray
-        Every row, predicted by learners with the hyperparameters of the final model.
-    """
+    name: str
+    missing: Mapping[str, Labels]
 
-    inner: list[Floats]
-    outer: Floats
-    final: Floats
+    def of(self, block: Block, table: Table, selected: NDArray[np.int64]) -> Table:
+        """Return the view of rows of a block's selected columns."""
+        marks = self.missing.get(block.name)
+        return table if marks is None else np.where(marks[selected], np.float32(np.nan), table)
 
 
 class CrossFitter:
@@ -206,6 +198,10 @@ class CrossFitter:
         Base learners fitted at the same time; the result does not depend on it.
     finished : callable
         Called with the number of base learners just finished.
+    views : sequence of View
+        How rows that one fold leaves out are predicted, too.
+    dropout : bool
+        Whether learners of one location learn from all views of their rows; a row counts once all the same.
     """
 
     def __init__(
@@ -219,7 +215,10 @@ class CrossFitter:
         store: Store | None = None,
         jobs: int = 1,
         finished: Callable[[int], None] | None = None,
+        views: Sequence[View] = (),
+        dropout: bool = False,
     ) -> None:
+        self.views, self.dropout = tuple(views), dropout
         self.blocks = tuple(blocks)
         self.targets = targets
         self.fold = fold
@@ -259,6 +258,8 @@ class CrossFitter:
             store=self.store,
             jobs=self.jobs,
             finished=self.finished,
+            views=self.views,
+            dropout=self.dropout,
         )
 
     def log_odds(self, fits: Sequence[Fit]) -> list[Floats]:
@@ -266,12 +267,22 @@ class CrossFitter:
 
         Shape (rows,), or (rows, locations) for a fit of all locations.
         """
+        return [found[0] for found in self.log_odds_of_views(fits)]
+
+    def log_odds_of_views(self, fits: Sequence[Fit]) -> list[Floats]:
+        """Return the same and, for fits that leave out one fold, those of every view.
+
+        Shape (1 + views, rows) or (1 + views, rows, locations); 1 where more folds are left out.
+        """
         values = [np.frombuffer(content, dtype=np.float64) for content in self._all(fits)]
         locations = self.targets.shape[1]
         return [
-            value.reshape(-1, locations) if fit.location is None else value
+            value.reshape(1 + len(self._views(fit)), -1, *([locations] if fit.location is None else []))
             for fit, value in zip(fits, values, strict=True)
         ]
+
+    def _views(self, fit: Fit) -> tuple[View, ...]:
+        return self.views if len(fit.without) == 1 else ()
 
     def final_learners(self, choices: Sequence[Choice]) -> list[FittedLearner]:
         """Fit the base learners of the final model on all rows."""
@@ -303,6 +314,13 @@ class CrossFitter:
     def _key(self, fit: Fit) -> str:
         learn = self._learn.get(fit.without)
         seen = [] if learn is None else [learn.tobytes()]
+        for view in self.views if self.dropout else self._views(fit):
+            marks = view.missing.get(self.blocks[fit.block].name)
+            seen += [
+                view.name.encode(),
+                b"" if marks is None else marks.tobytes(),
+                str(self.dropout).encode(),
+            ]
         return key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
 
     def _task(self, key: str, fit: Fit) -> Any:
@@ -312,18 +330,31 @@ class CrossFitter:
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
         held_out = np.isin(self.fold, fit.without)
         table = self._block(fit.block, fit.without).table
-        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed)
+        copies = 1 + len(self._views(fit))  # what networks said is the same in all views
+        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, copies)
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
         selected, table = self._selected(fit), self._block(fit.block, fit.without).table
         rows = np.flatnonzero(self._learned(fit.without)[:, fit.location] & ~held_out)
-        learner = LEARNERS[fit.kind].fit(
-            table[np.ix_(rows, selected)], self.targets[rows, fit.location], fit.hyperparameters, self.seed
-        )
+        seen, truth = table[np.ix_(rows, selected)], self.targets[rows, fit.location]
+        hyperparameters = fit.hyperparameters
+        if self.dropout and isinstance(hyperparameters, Hyperparameters):
+            block = self.blocks[fit.block]
+            seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
+            truth = np.tile(truth, 1 + len(self.views))
+            hyperparameters = hyperparameters.for_copies(1 + len(self.views))
+        learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed)
         if not fit.without:
             return key, learner.to_bytes()
-        return key, learner.log_odds(table[np.ix_(np.flatnonzero(held_out), selected)]).tobytes()
+        rest = table[np.ix_(np.flatnonzero(held_out), selected)]
+        return key, self._predicted(learner, fit, rest, selected).tobytes()
+
+    def _predicted(self, learner: BaseLearner, fit: Fit, rest: Table, selected: NDArray[np.int64]) -> Floats:
+        """Return log-odds of rows and of their views, in `log_odds_of_views`' order."""
+        block = self.blocks[fit.block]
+        views = [view.of(block, rest, selected) for view in self._views(fit)]
+        return np.stack([learner.log_odds(table) for table in (rest, *views)])
 
     def _block(self, block: int, without: tuple[int, ...]) -> Block:
         """Return a block as a fit sees it that leaves out some folds; the last few that were sphered stay."""
@@ -369,73 +400,20 @@ class CrossFitter:
 
 
 def _of_all_locations(
-    key: str, fit: Fit, table: Table, labels: NDArray[Any], held_out: Labels, seed: int
+    key: str, fit: Fit, table: Table, labels: NDArray[Any], held_out: Labels, seed: int, copies: int
 ) -> tuple[str, bytes]:
     """Fit a learner of all locations, in a process of its own: torch has one random state per process."""
     with threadpool_limits(1):
         learner = LEARNERS[fit.kind].fit(table[~held_out], labels[~held_out], fit.hyperparameters, seed)
-        return key, learner.log_odds(table[held_out]).tobytes() if fit.without else learner.to_bytes()
+        return key, copies * learner.log_odds(
+            table[held_out]
+        ).tobytes() if fit.without else learner.to_bytes()
 
 
 def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:
     """Say whether every fold, from 0 to the last, holds positives and negatives; both of shape (rows,)."""
     parts = [positive[fold == number] for number in range(int(fold.max(initial=-1)) + 1)]
     return bool(parts) and all(part.any() and not part.all() for part in parts)
-
-
-def nested_log_odds(fitter: CrossFitter, choices: Sequence[Choice]) -> Nested:
-    """Predict every row as `Nested` describes; 0, which says nothing, where a location has no learner."""
-    sources = fitter.sources
-    empty = np.zeros((*fitter.targets.shape, len(sources)))
-    inner = [empty.copy() for _ in range(fitter.folds)]
-    for number, table in enumerate(inner):
-        table[fitter.fold == number] = np.nan
-    outer, final = empty.copy(), empty.copy()
-    for choice in choices:
-        column = sources.index(choice.source)
-        fill_pairs(fitter, choice, [table[:, :, column] for table in inner])
-        _fill_singles(fitter, choice, choice.per_fold, outer[:, :, column])
-        _fill_singles(fitter, choice, dict.fromkeys(choice.per_fold, choice.final), final[:, :, column])
-    return Nested(inner, outer, final)
-
-
-def fill_pairs(
-    fitter: CrossFitter,
-    choice: Choice,
-    tables: Sequence[Floats],
-    pairs: Sequence[tuple[int, int]] | None = None,
-) -> None:
-    """Fill each outer fold's table with predictions of the learners that lack it and the row's own fold.
-
-    Tables, one per outer fold, of shape (rows, locations), are filled in place: all of them, or the parts
-    that pairs of an outer fold and an own one name.
-    """
-    both = combinations(range(fitter.folds), 2)
-    asked = [(a, b) for pair in both for a, b in (pair, pair[::-1])] if pairs is None else pairs
-    wanted = [
-        (outer, own, fit)
-        for outer, own in asked
-        for fit in choice.fits(choice.per_fold[outer], (min(outer, own), max(outer, own)))
-    ]
-    distinct = list(dict.fromkeys(fit for _, _, fit in wanted))
-    predicted = dict(zip(distinct, fitter.log_odds(distinct), strict=True))
-    for outer, own, fit in wanted:
-        held_out = fitter.fold[np.isin(fitter.fold, fit.without)]
-        tables[outer][_cell(fitter, own, fit)] = predicted[fit][held_out == own]
-
-
-def _fill_singles(
-    fitter: CrossFitter, choice: Choice, chosen: Mapping[int, AnyHyperparameters], table: Floats
-) -> None:
-    """Fill a table with predictions of the learners that lack the row's fold."""
-    fits = [fit for fold in chosen for fit in choice.fits(chosen[fold], (fold,))]
-    for fit, log_odds in zip(fits, fitter.log_odds(fits), strict=True):
-        table[_cell(fitter, fit.without[0], fit)] = log_odds
-
-
-def _cell(fitter: CrossFitter, fold: int, fit: Fit) -> tuple[Labels, int | slice]:
-    """Return where predictions of a fold's rows go."""
-    return fitter.fold == fold, slice(None) if fit.location is None else fit.location
 
 
 def fits_needed(blocks: Iterable[Sequence[str]], locations: int, folds: int, trials: int) -> int:

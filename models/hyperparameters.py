@@ -1,6 +1,6 @@
 """What can be tuned about base learners: one vocabulary for all kinds that see a table of columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +51,10 @@ class Hyperparameters:
     column_share: float = 0.15
     min_rows: int = 5
     positive_weight: float = 0.0
+
+    def for_copies(self, copies: int) -> "Hyperparameters":
+        """Return what gives rows of which there are so many copies each the weight of one."""
+        return replace(self, l2=self.l2 * copies, min_rows=self.min_rows * copies)
 
     def share_of(self, columns: int) -> float:
         """Return the share of so many kept columns that each tree sees: 16 columns at least."""

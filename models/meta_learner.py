@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from models.base_learners.logistic import INTERCEPT_PENALTY, Linear, fit_logistic
-from models.cross_fitting import Nested
+from models.nested import Nested
 from models.thresholds import NESTED, choose_rules, decide, fit_thresholds
 
 Floats = NDArray[np.float64]

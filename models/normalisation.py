@@ -137,11 +137,10 @@ class Sphering(_Columnwise):
         if shrinkage is None:
             shrinkage = float(ledoit_wolf_shrinkage(standard, assume_centered=True))
         self.shrinkage_ = shrinkage
-        _, lengths, directions = np.linalg.svd(standard, full_matrices=False)
-        varies = lengths > max(standard.shape) * np.finfo(np.float64).eps * lengths.max(initial=1.0)
-        variances = np.square(lengths[varies]) / len(standard)
-        self.directions_ = directions[varies]
-        self.gains_ = 1 / np.sqrt((1 - shrinkage) * variances + shrinkage)
+        variances, directions = np.linalg.eigh(standard.T @ standard / len(standard))
+        varies = variances > max(standard.shape) * np.finfo(np.float64).eps * max(1.0, variances.max())
+        self.directions_ = directions.T[varies]
+        self.gains_ = 1 / np.sqrt((1 - shrinkage) * variances[varies] + shrinkage)
         self.rest_ = 1 / np.sqrt(shrinkage) if shrinkage > 0 else 0.0
         return self
 

@@ -6,7 +6,7 @@ Learners of all locations contribute as one pseudo-column each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -22,11 +22,10 @@ from models.cross_fitting import (
     CrossFitter,
     FittedLearner,
     Labels,
-    Nested,
     Source,
     Store,
+    View,
     fits_needed,
-    nested_log_odds,
 )
 from models.hyperparameters import JOINT_KINDS, KINDS, Kind
 from models.label_noise import deleted, masks
@@ -38,6 +37,7 @@ from models.meta_learner import (
     mean_group_size,
     nested_predictions,
 )
+from models.nested import Nested, nested_log_odds
 from models.normalisation import Sphering
 from models.tuning import Tuning, choose
 
@@ -229,7 +229,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     model_ : StackModel
     out_of_fold_ : dict
         Name of a meta-learner to `Predictions` for every row, by models that saw nothing of the row's fold.
-        Also, where asked for, `WITHOUT_SELECTION` and `RANDOM_SPLIT`.
+        Also, where asked for, `WITHOUT_SELECTION` and `RANDOM_SPLIT`; and the stack on every view of the
+        rows, by its name.
     nested_ : Nested
         The base learners' log-odds behind the predictions.
     deleted_ : dict
@@ -266,6 +267,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         keep: Filters | None = None,
         confident: bool = False,
         random_fold: NDArray[np.int16] | None = None,
+        views: Sequence[View] = (),
+        dropout: bool = False,
         reference: Labels | None = None,
         store: Store | None = None,
         finished: Callable[[int], None] | None = None,
@@ -291,6 +294,10 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             Folds that ignore groups, for predictions that show how optimistic that is.
         reference : ndarray of bool, shape (rows,), optional
             Rows by which all blocks but `of_networks` are sphered, in every fit by those that it learns from.
+        views : sequence of View, optional
+            Columns that may be missing in other tables: rows are predicted without them, too.
+        dropout : bool
+            Whether base learners of one location learn from rows without these columns, too.
         store : Store, optional
             Where finished base learners are stored, so that an interrupted training can be resumed.
         finished : callable, optional
@@ -305,7 +312,15 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         blocks = [Block.of(name, table, self._kinds(name), sphered.get(name)) for name, table in X.items()]
         targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
-            blocks, targets, fold, seed=self.seed, store=store, jobs=self.jobs, finished=finished
+            blocks,
+            targets,
+            fold,
+            seed=self.seed,
+            store=store,
+            jobs=self.jobs,
+            finished=finished,
+            views=views,
+            dropout=dropout,
         )
         self._check(X, Y, fitter)
         size = 1.0 if groups is None else mean_group_size(groups)
@@ -338,6 +353,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             fitter = fitter.in_folds(fitter.fold, learn)
             whole = nested_log_odds(fitter, self.choices_)
         self.nested_ = whole
+        for name, outer in whole.views.items():
+            more[name] = self._predictions(fitter, replace(whole, outer=outer), metas[STACK])
         self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
         known = fitter.targets, fitter.fold
         fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}

@@ -27,8 +27,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 from sklearn.metrics import average_precision_score
 
-from models.cross_fitting import Choice, CrossFitter, Source, fill_pairs
+from models.cross_fitting import Choice, CrossFitter, Source
 from models.hyperparameters import JOINT_KINDS, AnyHyperparameters, defaults, space
+from models.nested import fill_pairs
 
 Floats = NDArray[np.float64]
 Metric = Literal["log_loss", "average_precision"]

@@ -12,7 +12,7 @@ from pipeline.stages.options import EvaluateOptions
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.stages.comparisons import Ablation, Protocol, Selection
+    from pipeline.stages.comparisons import Ablation, Protocol, Score, Selection
 
 LOCATIONS = {
     "f1": "F1",
@@ -62,6 +62,7 @@ def evaluate(options: EvaluateOptions) -> None:
     say()
     for name, score in scores.totals.items():
         say(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+    _print_channels(scores.channels)
     for name, value in scores.baselines.items():
         say(f"macro-F1 of {name}: {value:.3f}")
     say("\nThe four protocols, macro-F1")
@@ -76,6 +77,13 @@ def evaluate(options: EvaluateOptions) -> None:
         say(f"No model, so F1 0 among all: {counted(len(scores.left_out), 'location')} (train names them)")
     path = Workspace(options.work, options.name).metrics
     written(path) if scores.fresh else say(f"Up to date: {path}")
+
+
+def _print_channels(channels: "Mapping[str, Score]") -> None:
+    for name, score in channels.items():
+        say(f"macro-F1 {name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+    if channels:
+        say("(without the columns that need these markers; cells were found with all)")
 
 
 def _with_score(protocol: "Protocol") -> str:

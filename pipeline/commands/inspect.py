@@ -40,9 +40,19 @@ def inspect(options: InspectOptions) -> None:
             f"Next: look at {options.out / 'sheet.png'}, edit {found.layout}, and inspect again with --layout"
         )
     elif found.samples:
-        given = " with the same --layout" if options.layout is not None else ""
+        same = [option for name, option in _PICTURES.items() if getattr(options, name)]
+        given = f" with the same {' and '.join(same)}" if same else ""
         following(f"extract --images {options.images} --work work{given}")
 
+
+_PICTURES = {
+    "samples": "--samples",
+    "layout": "--layout",
+    "channels": "--channel",
+    "projection": "--projection",
+    "pixel_size": "--pixel-size",
+}
+"""Options that say how pictures are read."""
 
 _MOST = 12
 """Kinds of files that are shown."""
@@ -58,18 +68,23 @@ def _row(kind: Mapping[Hashable, Any]) -> tuple[str, ...]:
 
 def _say_samples(found: "Inspection") -> None:
     """Say which samples would be read, what they have, and which would be skipped."""
+    from pipeline.data.samples import told_channels
+
     if not found.samples:
-        say(f"No sample can be read yet: {found.refused}")
-        return
+        say(f"No sample can be read yet. {found.refused}")
     sets = Counter(", ".join(sample.channels) for sample in found.samples)
     for channels, number in sets.most_common():
         say(f"{counted(number, 'sample')} of {channels}, such as {_example(found, channels)}")
+    for line in told_channels(found.samples) if found.samples else []:
+        say(line)
     for name in sorted({name for sample in found.samples for name, _ in sample.metadata}):
         values = Counter(dict(sample.metadata).get(name, "") for sample in found.samples)
         say(f"{name}: {counted(len(values), 'value')}, such as {', '.join(list(values)[:3])}")
     if found.problems:
         say(f"{counted(len(found.problems), 'sample')} would be skipped:")
         some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in found.problems])
+    if found.spare:
+        say(f"{counted(len(found.spare), 'file')} of no sample, such as {found.spare[0]}")
 
 
 def _example(found: "Inspection", channels: str) -> str:

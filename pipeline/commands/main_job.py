@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def extract(options: ExtractOptions) -> None:
     """Find cells and nuclei in every picture and measure them.
 
-    Writes `masks/<Id>.tif` (page 1 cells, page 2 nuclei), cells.parquet, features.parquet, and problems.csv
-    with every sample that was skipped, its reason and remedy. Killed and run again, it goes on where
-    it was; run again without changes, it does nothing.
+    Writes `masks/<Id>.tif` (page 1 cells, page 2 nuclei), cells.parquet, features.parquet, quality.parquet
+    (which pictures to look at), and problems.csv with every sample that was skipped, its reason and remedy.
+    Killed and run again, it goes on where it was; run again without changes, it does nothing.
 
     Example: python run.py extract --images demo/data/images --work demo/work
     """

@@ -141,9 +141,6 @@ def pictures_below(images: Path) -> list[str]:
     paths = [path for path in files_below(images) if is_picture(path)]
     if not paths:
         raise PipelineError(f"{images}: holds no file of a known type; export the pictures as TIFF or PNG")
-    folders = {path.rpartition("/")[0] for path in paths}
-    if len(folders) == 1 and (only := folders.pop()):
-        raise PipelineError(f"{images}: all pictures lie in {images / only}; give that folder")
     return paths
 
 
@@ -212,6 +209,9 @@ class Proposal:
                 mark = "" if needed else "# "
                 remark = "" if needed else "  # leave it out if it was not recorded"
                 lines.append(f'{mark}{name} = "{UNKNOWN}"{remark}')
+        if len(free) > 1:
+            lines += ["", "# where several are proteins, each a sample, instead of protein above:"]
+            lines += ["# [proteins]", *(f"# {slug(one)} = {_quoted(one)}" for one in free)]
         return "\n".join(lines) + "\n"
 
 
@@ -248,7 +248,8 @@ def _by_header(files: Sequence[File]) -> Proposal | None:
     if not several or several.total() * 2 <= len(files):
         return None
     names, number = several.most_common(1)[0]
-    why = f"{number} of {len(files)} files hold {len(names)} channels each: every file is a sample."
+    each = "every file" if all(one.scenes < 2 for one in files) else "every field or well in them"
+    why = f"{number} of {len(files)} files hold {len(names)} channels each: {each} is a sample."
     if names == COLOURS:
         why = f"{number} of {len(files)} files are pictures in colours: say what each colour shows."
     return Proposal(why, None, {name: _meaning(name) for name in names}, _is_deep(files))

@@ -84,6 +84,20 @@ def read_picture(sample: Sample) -> Picture:
     return Picture(pixels, size, channels, "; ".join(notes))
 
 
+def find_planes(sample: Sample) -> None:
+    """Find the planes of a sample by the headers of its files alone, as `read_picture` would.
+
+    Raises
+    ------
+    SampleError
+        If a file is missing or unreadable, or does not hold the channel that is named.
+    """
+    with PlaneReader(sample.reading) as reader:
+        for channel in sample.channels:
+            with _problems(sample, channel):
+                reader.find(sample.source(channel))
+
+
 def _even(plane: NDArray[np.float32], light: Illumination | None) -> NDArray[np.float32]:
     return plane if light is None else light.removed(plane)
 

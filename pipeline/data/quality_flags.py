@@ -22,14 +22,17 @@ ENOUGH = 16
 FAR = 4.0
 """Standard deviations (of the median absolute deviation) from the median of the data set."""
 
-FOCUS_LOSS, BLURRED = 0.7, -1.7
+FOCUS_LOSS, BLURRED = 0.7, -1.9
 """Loss of fine structures beside the median, as a logarithm; and what is left in blurred nuclei."""
 
 SATURATED = 0.05
 """Share of pixels at the largest value."""
 
-FEWEST_CELLS, EMPTY = 3, 0.05
-"""Cells, and their share of the field."""
+EMPTY, FEW, SPARSE = 0.05, 3, 0.2
+"""Share of the field that cells cover; and of fewer cells, the share at which they are no close-up."""
+
+SPREAD = 5
+"""Cells from which on their places in the field are chance: fewer may be put into its centre."""
 
 DARK_CORNERS = 0.4
 """Brightness of the corners over the centre: the median of the channels."""
@@ -89,9 +92,11 @@ def _found(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     blurred["nucleus"] |= focus["nucleus"] < BLURRED
     yield "out of focus", blurred
     yield "saturated", _of(table, "saturation") >= SATURATED
-    few = (table["cells"] < FEWEST_CELLS) | (table["QC_foreground"] < EMPTY)
+    share = table["QC_foreground"]
+    few = (share < EMPTY) | ((table["cells"] < FEW) & (share < SPARSE))
     yield "nearly empty", few.to_frame("")
-    corners, tilt = _of(table, "corners"), _of(table, "tilt")
+    spread = table["cells"] >= SPREAD
+    corners, tilt = (_of(table, name).where(spread) for name in ("corners", "tilt"))
     own = (corners.median(axis=1) < DARK_CORNERS) & ~few
     plates = plates_of(table)
     shared = (_shared(corners, plates) < SHARED_CORNERS) | (_shared(tilt, plates) < SHARED_SIDE)

@@ -251,9 +251,16 @@ def _incomplete(sample: Sample, lacking: Sequence[str], recorded: set[str]) -> P
     return Problem(sample.id, names, f"no picture of {' and '.join(lacking)}{others}", make_do(lacking))
 
 
-def told_absent(samples: Sequence[Sample]) -> list[str]:
-    """Say, in a line each, which channels no sample shows, and which some lack."""
-    lines = []
+def told_channels(samples: Sequence[Sample]) -> list[str]:
+    """Say, in a line each, what pictures in colours show, and which channels no sample shows or some lack."""
+    colours = Counter(
+        ", ".join(
+            f"{found.channel} is {name}" for name in one.channels if (found := one.source(name)).channel
+        )
+        for one in samples
+        if {found.channel for found in one.sources if found} & {"red", "green", "blue"}
+    )
+    lines = [f"{counted(number, 'sample')} in colours: {text}" for text, number in colours.items()]
     for channel in CHANNELS:
         lack = sum(channel not in sample.channels for sample in samples)
         if lack == len(samples):

@@ -115,12 +115,12 @@ def find_masks(folder: Path, samples: Iterable[Sample], shows: Shows, work: Work
 
 
 def _candidates(folder: Path, ours: set[str]) -> Iterator[Path]:
-    """Yield files of types that hold masks, in order; not those in hidden folders, or in folders of ours."""
-    for path in sorted(folder.rglob("[!.]*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        is_mask = path.suffix.lower() in (*PLANES, *OUTLINES) and not hidden and not path.is_dir()
-        if is_mask and os.path.realpath(path.parent) not in ours:
-            yield path
+    """Yield files of types that hold masks, in order; not those in hidden folders, stores, or ours."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(one for one in folders if not one.startswith(".") and not one.endswith(".zarr"))
+        if os.path.realpath(where) not in ours:
+            paths = (Path(where) / name for name in sorted(names) if not name.startswith("."))
+            yield from (path for path in paths if path.suffix.lower() in (*PLANES, *OUTLINES))
 
 
 def _key(file: MaskFile) -> str:
@@ -130,21 +130,22 @@ def _key(file: MaskFile) -> str:
 def _owners(samples: Iterable[Sample]) -> dict[str, Owners]:
     """Return whose masks may be called how: by Id, or like a picture, with its folder or without.
 
-    A picture may be of several samples; several pictures of one name are nobody's.
+    A picture may be of several samples; several pictures of one name, or in one file, are nobody's.
     """
-    pictures: dict[str, dict[Path, dict[str, set[str]]]] = defaultdict(
+    pictures: dict[str, dict[object, dict[str, set[str]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(set))
     )
     for sample in samples:
         for channel in sample.channels:
-            for path in sample.source(channel).files:
+            source = sample.source(channel)
+            for path in source.files:
                 for name in {path.relative_to(sample.folder).with_name(_stem(path)).as_posix(), _stem(path)}:
-                    pictures[name][path][sample.id].add(channel)
+                    pictures[name][path, source.scene, source.time][sample.id].add(channel)
     owners: dict[str, Owners] = {
         name: [(sample, "nuclei" if shown == {"nucleus"} else "") for sample, shown in found.items()]
-        for name, paths in pictures.items()
-        for found in paths.values()
-        if len(paths) == 1
+        for name, known in pictures.items()
+        for found in known.values()
+        if len(known) == 1
     }
     return owners | {sample.id: [(sample.id, "")] for sample in samples}
 

@@ -131,7 +131,7 @@ def _scale(said: Mapping[str, Any], axes: list[Mapping[str, Any]]) -> list[float
 def _check(array: "zarr.Array[Any]", sizes: Mapping[str, int]) -> None:
     """Refuse arrays that hold no brightness, too large planes or chunks, and codecs that are not known."""
     check_pixels(sizes["x"], sizes["y"])
-    if array.dtype.kind not in "uif" or array.dtype.itemsize > 8 or array.dtype.str[1:] in {"i1", "u8", "i8"}:
+    if array.dtype.kind not in "uif" or array.dtype.itemsize > 8 or array.dtype.str[1:] in {"u8", "i8"}:
         raise UnreadableError(f"pixels are {array.dtype}", "save the picture as 8- or 16-bit grey")
     if math.prod(array.chunks) > _BLOCKS * max_pixels():
         raise UnreadableError(f"its chunks are of {array.chunks} pixels", "export it with smaller chunks")

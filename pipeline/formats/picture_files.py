@@ -85,6 +85,21 @@ def open_picture(path: Path) -> Contents:
     raise _no_picture(path, start)
 
 
+def states_white(path: Path) -> bool:
+    """Say whether the first bytes of a file tell that it is a JPEG, or a PNG of fewer than 16 bits.
+
+    Raises
+    ------
+    OSError
+        If the system does not let it be read.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        start = stream.read(25)
+    return start.startswith(_JPEG) or (start.startswith(_PNG) and start[24:] != b"\x10")
+
+
 @contextmanager
 def damage_told(name: str) -> Iterator[None]:
     """Turn whatever decoders raise for a damaged file into its one reason; they print no warnings."""

@@ -76,6 +76,10 @@ class PlaneReader:
             values, note = _grey(values, stack, source, colour)
         return Plane(_shares(values, stack.first, self.reading), stack.first.sides, note)
 
+    def find(self, source: Source) -> None:
+        """Check by the headers that a plane is there; raises as `plane` does."""
+        _Stack(self, source)
+
     def weigh(self, source: Source) -> None:
         """Look how sharp the planes of a z-stack are, if the sharpest is wanted: that of all channels."""
         if self.reading.projection == "focus":
@@ -194,7 +198,9 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
         if scene.top is None:
             said = "the model was trained on values up to {}" if reading.is_given else "at most {} is read"
         raise UnreadableError(f"holds the value {largest}, but {said.format(top)}", remedy)
-    return np.asarray(values.astype(np.float64) / top, np.float32)
+    shares = values.astype(np.float64)
+    shares /= top
+    return shares.astype(np.float32)
 
 
 def _grey(values: Values, stack: _Stack, source: Source, colour: str) -> tuple[Values, str]:

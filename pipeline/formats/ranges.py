@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.formats.contents import Scene
-from pipeline.formats.picture_files import damage_told, open_picture
+from pipeline.formats.picture_files import damage_told, open_picture, states_white
 from pipeline.formats.sources import Kind
 
 KINDS: tuple[Kind, ...] = ("whole", "real")
@@ -20,6 +20,8 @@ def kind_of(path: Path) -> str:
     UnreadableError
         If it cannot be read.
     """
+    if states_white(path):
+        return "stated"
     contents = open_picture(path)
     try:
         with damage_told(contents.kind):

@@ -22,7 +22,7 @@ Plane = NDArray[np.generic]
 _MOST_SEGMENTS = 100_000
 _BOUNDED = {1, 5, 8, 32773, 32946, 34925, 50000}
 """Compressions that unpack to no more than is asked: none, LZW, deflate, PackBits, LZMA, zstd."""
-_NUMBERS = {"u1", "u2", "u4", "i2", "i4", "f2", "f4", "f8"}
+_NUMBERS = {"u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"}
 """Numbers that can be brightness, as NumPy names their kinds and bytes."""
 _GREY = "save the picture as 8- or 16-bit grey"
 _SPLIT = "save each channel as its own grey picture"
@@ -209,14 +209,18 @@ def _check_segments(page: "TiffPage", size: int) -> None:
 
 
 def _top(page: "TiffPage", bits: int | None, is_alone: bool) -> int | None:
-    """Return the largest value that can be stored, where the header says it."""
+    """Return the largest value that can be stored, where the header says it.
+
+    That a value has as many bits as its type says nothing: programs write it of any camera.
+    """
     if page.photometric == 3 and is_alone:
         return 65535 if (np.asarray(page.colormap) & 255).any() else 255
     stored = 1 if page.dtype == bool else page.bitspersample
-    if page.dtype.kind == "f" or (page.dtype != bool and page.dtype.kind != "u") or stored > 16:
-        return 2 ** min(bits, stored) - 1 if bits and bits < 16 else None
-    is_white = page.photometric == 0 and 262 in page.tags
-    return 2 ** min(bits or stored, stored) - 1 if bits or stored < 16 or is_white else None
+    used = min(bits or stored, stored)
+    if page.dtype.kind in "bu" and stored <= 16:
+        is_white = page.photometric == 0 and 262 in page.tags
+        return 2**used - 1 if used < 16 or is_white else None
+    return 2**used - 1 if used < 16 and page.dtype.kind == "i" and bits else None
 
 
 def _as_brightness(page: "TiffPage", values: Plane, is_alone: bool) -> Plane:

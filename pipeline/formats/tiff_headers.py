@@ -223,7 +223,7 @@ def _without_gaps(places: dict[Place, int]) -> tuple[dict[Place, int], list[int]
 
 
 def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 10 else default
+    return int(text[:18]) if text and text.isdecimal() else default
 
 
 def _count(stated: Mapping[str, str], name: str) -> int:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import text_digest
-from pipeline.core.names import slug
+from pipeline.core.names import counted, slug
 from pipeline.core.stage import Progress
 from pipeline.core.store import Parts
 from pipeline.core.workers import map_chunks, share_out, torch_threads
 from pipeline.core.workspace import Workspace
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.masks import mask_origins, read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints
@@ -68,7 +69,8 @@ def embed_pictures(
     for problem in passing:
         del keys[problem.sample]
     rows = parts.read(keys, parts.index()) if keys else pd.DataFrame(columns=["Id", "key", *_WHY])
-    return _usable(rows.set_index("Id"), passing)
+    table, problems = _usable(rows.set_index("Id"), passing)
+    return _with_numbers(table, embedder, progress), problems
 
 
 def _usable(rows: pd.DataFrame, passing: list[Problem]) -> tuple[pd.DataFrame, list[Problem]]:
@@ -79,6 +81,18 @@ def _usable(rows: pd.DataFrame, passing: list[Problem]) -> tuple[pd.DataFrame, l
     if good.empty:
         raise PipelineError(f"no picture could be read; the first: {problems[0].file}: {problems[0].reason}")
     return good.dropna(axis=1, how="all"), problems
+
+
+def _with_numbers(table: pd.DataFrame, embedder: Embedder, progress: Progress) -> pd.DataFrame:
+    """Leave out, and say, which pictures lack a channel that the network cannot do without."""
+    lacking = table.isna().all(axis=1)
+    number = int(lacking.sum())
+    if embedder.per != "picture" or not number:  # cells may be absent for another reason
+        return table
+    needed = ", ".join(sorted({*embedder.preprocessing.channels} - {*embedder.preprocessing.dropped}))
+    pictures = counted(number, "picture")
+    progress.note(f"{embedder.name}: no embedding of {pictures}: the network needs {needed}")
+    return table.loc[~lacking]
 
 
 def _parts(work: Workspace, embedder: Embedder) -> Parts:
@@ -132,20 +146,30 @@ def _row(sample: Sample, embedder: Embedder, work: Workspace, device: str) -> di
         return {name: getattr(error.problem, name) for name in _WHY}
     mask = read_mask(work.mask(sample.id)) if embedder.per == "cell" else None
     cells = None if mask is None else mask.with_small_labels()[0].cells
-    row = embedding_row(picture.pixels, embedder, open_network(embedder, device), cells)
-    return {**dict.fromkeys(_WHY, ""), **row}
+    said: dict[str, object] = dict.fromkeys(_WHY, "")
+    absent = [name for name in CHANNELS if name not in picture.channels]
+    if embedder.needs(absent):
+        return said  # no number: the whole row is empty
+    return said | embedding_row(
+        picture.pixels, embedder, open_network(embedder, device), cells, picture.channels
+    )
 
 
 def embedding_row(
-    pixels: Planes, embedder: Embedder, network: Forward, cells: Labels | None = None
+    pixels: Planes,
+    embedder: Embedder,
+    network: Forward,
+    cells: Labels | None = None,
+    channels: Sequence[str] = CHANNELS,
 ) -> dict[str, np.float32]:
-    """Return the numbers of one picture, shape (4, height, width), by column.
+    """Return the numbers of one picture, shape (channels, height, width), by column.
 
     With a label image of its cells: the mean, the maximum and the mean of the three largest over cells; NaN
     without any.
     """
     crops = [pixels] if cells is None else cell_crops(pixels, cells)
-    values, names = _embed(crops or [pixels], embedder, network)
+    inputs = [prepare(crop, embedder.preprocessing, channels) for crop in crops or [pixels]]
+    values, names = _embed(inputs, embedder, network)
     if cells is not None:
         names = [f"{name}{ending}" for ending in STATISTICS for name in names]
         values = summarised(values) if crops else np.full((len(STATISTICS), values.shape[1]), np.nan)
@@ -159,12 +183,12 @@ def block_name(text: str) -> str:
     return slug(text)
 
 
-def _embed(pictures: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
-    """Embed pictures one by one: the bits of a row must not depend on which others share its batch.
+def _embed(inputs: list[Planes], embedder: Embedder, network: Forward) -> tuple[Planes, list[str]]:
+    """Embed inputs one by one: the bits of a row must not depend on which others share its batch.
 
     Returns a row per picture and the columns: ``cnn__<name>__e0000`` … and ``cnn__<name>__logit_<location>``.
     """
-    found = [network(prepare(pixels, embedder.preprocessing)[None]) for pixels in pictures]
+    found = [network(planes[None]) for planes in inputs]
     width = found[0][0].shape[1] if embedder.keep == "all" else 0
     rows = [
         np.concatenate([embedding[:, :width], *([] if logits is None else [logits])], axis=1)[0]

@@ -1,11 +1,12 @@
 """What a picture goes through before a network sees it, and what else changes an embedding."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.data.layouts import CHANNELS
 
@@ -33,6 +34,8 @@ class Preprocessing(BaseModel):
         "full": intensities as stored, in [0, 1]; "picture": each plane divided by its brightest pixels.
     mean, std : tuple of float
         Subtracted from, and divided out of, each plane afterwards.
+    dropped : tuple of str
+        Channels that were left out at random in training: a picture may lack them, and has 0 there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,12 @@ class Preprocessing(BaseModel):
     scale: Literal["full", "picture"] = "full"
     mean: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    dropped: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what networks of older versions, and most others, do not have: digests stay."""
+        return {name: value for name, value in whole(self).items() if name != "dropped" or value}
 
 
 class Embedder(BaseModel):
@@ -78,16 +87,26 @@ class Embedder(BaseModel):
     probabilities: bool = False
     keep: Literal["all", "outputs"] = "all"
 
+    def needs(self, absent: Iterable[str]) -> bool:
+        """Say whether it sees one of these channels, and was not trained to do without."""
+        return not {*absent}.isdisjoint({*self.preprocessing.channels} - {*self.preprocessing.dropped})
 
-def prepare(pixels: Planes, preprocessing: Preprocessing) -> Planes:
-    """Return a network's input, shape (channels, side, side), of a picture or a crop of one, in [0, 1]."""
+
+def prepare(pixels: Planes, preprocessing: Preprocessing, channels: Sequence[str] = CHANNELS) -> Planes:
+    """Return a network's input, shape (channels, side, side), of a picture or a crop of one, in [0, 1].
+
+    `channels` are those of the picture; what it lacks of the network's, which the network was trained to do
+    without, is 0 as in that training.
+    """
     planes = squared(pixels, preprocessing.side)
     if preprocessing.scale == "picture":
         planes = _scaled(planes)
-    order = [CHANNELS.index(channel) for channel in preprocessing.channels]
+    shown = dict(zip(channels, planes, strict=True))
+    dark = np.zeros((preprocessing.side, preprocessing.side), np.float32)
+    order = [shown.get(channel, dark) for channel in preprocessing.channels]
     mean = np.array(preprocessing.mean, np.float32)[:, None, None]
     std = np.array(preprocessing.std, np.float32)[:, None, None]
-    return np.asarray((planes[order] - mean) / std)
+    return np.asarray((np.stack(order) - mean) / std)
 
 
 def squared(pixels: NDArray[Number], side: int) -> NDArray[Number]:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from models.ablation import BaseLogOdds, ablations
-from models.cross_fitting import Nested
 from models.meta_learner import mean_group_size
 from models.metrics import Labels, all_positive_macro_f1, balanced_f1, count, interval, resampled_counts
+from models.nested import Nested
 from models.stacking import RANDOM_SPLIT, STACK, WITHOUT_SELECTION
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, check_intact

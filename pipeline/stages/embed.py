@@ -164,6 +164,12 @@ def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     table, more = embed_pictures(embedder, samples, work, options.jobs, progress, device)
     problems = [*problems, *more]
     write_problems(work.problems, "embed", problems)
+    if table.empty:
+        shown = ", ".join(embedder.preprocessing.channels)
+        raise PipelineError(
+            f"{options.images}: no picture has all that '{embedder.name}' needs ({shown}); add the files, or "
+            "take a network that was trained without"
+        )
     _constant(table, embedder.name)
     _check_training(options, pictures, table.index, progress.note)
     card = TableCard(name=embedder.name, embedder=embedder, trained_on=pictures, training=words)

@@ -16,6 +16,7 @@ from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import of_card
+from pipeline.stages.channel_views import is_view
 from pipeline.stages.comparisons import (
     Ablation,
     OutOfFold,
@@ -23,6 +24,7 @@ from pipeline.stages.comparisons import (
     Score,
     Selection,
     ablate,
+    macro_f1,
     of_plates,
     protocols,
     selection,
@@ -52,6 +54,9 @@ class Scores(Summary):
         The four protocols side by side.
     selection : Selection or None
         What selecting labels changed.
+    channels : dict
+        Macro-F1 of the stack without the columns of some markers, by which: what to expect of pictures that
+        lack them, but for their cells, which were found with all.
     parents : dict or None
         Where the list of locations gives parents: a row for each, of its trained locations together.
     plates : dict or None
@@ -74,6 +79,7 @@ class Scores(Summary):
     parents: Rows | None = None
     plates: Rows | None = None
     left_out: dict[str, str]
+    channels: Mapping[str, Score]
     ablation: tuple[Ablation, ...] = ()
 
     @property
@@ -190,6 +196,7 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
         protocols=four,
         selection=selection(predictions, draws, seed),
         pair=_rows(_top_two(predictions[TOP_TWO])) if TOP_TWO in predictions else None,
+        channels={name: macro_f1(one, draws, seed) for name, one in predictions.items() if is_view(name)},
         parents=None if parents is None else _rows(_with_bounds(parents, _resampled(parents, options))),
         left_out=card["left_out"],
     )

@@ -33,7 +33,7 @@ from pipeline.data.samples import (
     picture_inputs,
     ranges_of,
     samples_of,
-    told_absent,
+    told_channels,
 )
 from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
 from pipeline.segmentation import Segmenter, told_cells
@@ -162,10 +162,10 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             "segmenter": text_digest(made_by),
             **({} if given is None else {"given masks": given.digest}),
             "scale of the training": text_digest(options.model_dump()["trained"]),
-            "flat-field correction": FLAT_FIELD_VERSION * options.flat_field,
             "perceptual hash": str(HASH_VERSION),
             "quality control": f"{DOUBT_VERSION}, {QUALITY_VERSION}, {FLAGS_VERSION}",
             **{f"family {family}": str(version) for family, version in families.items()},
+            **({"flat-field correction": FLAT_FIELD_VERSION} if options.flat_field else {}),
         }
 
     def check_replaced(self, options: ExtractOptions, record: Record | None, now: Mapping[str, str]) -> None:
@@ -179,7 +179,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             ("given masks" in record.inputs) != ("given masks" in now)
         ):
             lost.insert(0, "the cells")
-        elif record.inputs.get("flat-field correction", "") != now["flat-field correction"]:
+        elif record.inputs.get("flat-field correction") != now.get("flat-field correction"):
             lost.insert(0, "their illumination")
         if lost:
             raise PipelineError(
@@ -214,7 +214,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         work = Workspace(options.work)
         plan = _plan(options, progress)
         outlined = told_cells({one.channels for one in plan.samples}) if plan.segmenter else []
-        for line in (*told_absent(plan.samples), *outlined):
+        for line in (*told_channels(plan.samples), *outlined):
             progress.note(line)
         damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
         if damaged:
@@ -403,7 +403,11 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     write_problems(work.problems, "extract", problems)
     good = rows[rows["reason"] == ""]
     if good.empty:
-        raise PipelineError(f"no picture could be read; see {work.problems} for each one's reason and remedy")
+        first = f"{problems[0].file}: {problems[0].reason}; {problems[0].remedy}" if problems else ""
+        raise PipelineError(
+            f"no picture could be read; see {work.problems} for each one's reason and remedy; "
+            f"the first: {first}"
+        )
     keys = {sample: tried[sample] for sample in good["Id"]}
     known = {sample.id: sample for sample in plan.samples}
     samples = [known[sample] for sample in keys]

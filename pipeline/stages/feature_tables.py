@@ -58,7 +58,8 @@ def write_samples(
     table["note"] = found.get("note", pd.Series("", found.index)).fillna("").to_numpy()
     noted = table["note"][table["note"] != ""]
     if len(noted):
-        progress.note(f"{counted(len(noted), 'picture')}: {noted.iloc[0]}; see note in {work.samples.name}")
+        what = noted.iloc[0].partition(" (")[0]
+        progress.note(f"{counted(len(noted), 'picture')}: {what}; where is in {work.samples.name} (note)")
     write_table(work.samples, with_metadata(samples, table))
     graded = with_metadata(samples, pd.concat([table[["Id", "cells"]], seen[COLUMNS]], axis=1))
     write_table(work.quality, graded.assign(flags=flags(graded)))

@@ -112,7 +112,7 @@ class GivenMasks:
         }
         listed = "; ".join(f"{number:,} {what}" for what, number in kinds.items() if number)
         pictures = counted(self.samples, "picture")
-        return f"{len(self.masks):,} of {pictures} have masks in {self.folder}: {listed}"
+        return f"Masks in {self.folder} for {len(self.masks):,} of {pictures}: {listed}"
 
     def take(self, sample: str, picture: Picture, segmenter: Segmenter | None) -> tuple[Segmentation, str]:
         """Return the label image of a sample, and what of its masks is not in it (as in `Origin`).

@@ -16,7 +16,7 @@ from pipeline.core.names import printable
 from pipeline.core.stage import Progress
 from pipeline.data.inventory import File, Proposal, kinds, pictures_below, propose, take_stock
 from pipeline.data.layouts import CHANNELS, COLOURS
-from pipeline.data.pictures import read_picture
+from pipeline.data.pictures import find_planes, read_picture
 from pipeline.data.samples import Sample, samples_of
 from pipeline.formats.plane_reader import PlaneReader
 from pipeline.formats.sources import Reading, Source
@@ -47,6 +47,8 @@ class Inspection(BaseModel):
         Samples that would be skipped.
     refused : str
         Why no sample can be read now; empty where some can.
+    spare : list of str
+        Files that are of no sample.
     layout : Path or None
         The layout that was written, where one is needed.
     paths : list of Path
@@ -60,6 +62,7 @@ class Inspection(BaseModel):
     samples: list[Sample]
     problems: list[Problem]
     refused: str
+    spare: list[str]
     layout: Path | None
     paths: list[Path]
 
@@ -78,11 +81,13 @@ def inspect(options: InspectOptions, progress: Progress) -> Inspection:
     with progress.track("Looking at headers", len(pictures_below(images))) as advance:
         files = take_stock(images, _VALUES, advance)
     samples, problems, refused = _samples(options)
+    proposal = None if samples or options.layout or options.channels else propose(files)
+    if not samples and not problems and (proposal is None or proposal.files is None):
+        _check_folder(images, files)
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / "files.csv", out / "samples.csv", out / "sheet.png"]
     write_text(paths[0], _files_table(files).to_csv(index=False, lineterminator="\n"))
     write_text(paths[1], _samples_table(samples).to_csv(index=False, lineterminator="\n"))
-    proposal = None if samples else propose(files)
     layout = out / "layout.toml" if proposal else None
     if layout is not None and proposal is not None:
         _write_layout(layout, proposal)
@@ -99,7 +104,8 @@ def inspect(options: InspectOptions, progress: Progress) -> Inspection:
         unreadable=unreadable,
         samples=samples,
         problems=problems,
-        refused=refused,
+        refused=f"{proposal.why} The layout has to say what they show." if proposal else refused,
+        spare=_spare(files, samples, problems),
         layout=layout,
         paths=paths,
     )
@@ -108,9 +114,32 @@ def inspect(options: InspectOptions, progress: Progress) -> Inspection:
 def _samples(options: InspectOptions) -> tuple[list[Sample], list[Problem], str]:
     """Return what `extract` would read with the same options, or why it would refuse."""
     try:
-        return *samples_of(options), ""
+        listed, problems = samples_of(options)
     except PipelineError as error:
         return [], [], str(error)
+    samples = []
+    for sample in listed:
+        try:
+            find_planes(sample)
+            samples.append(sample)
+        except SampleError as error:
+            problems.append(error.problem)
+    return samples, problems, "" if samples else "Correct what is named below."
+
+
+def _check_folder(images: Path, files: Sequence[File]) -> None:
+    """Refuse a folder that holds another with all pictures, unless their paths are read by a pattern."""
+    folders = {one.path.rpartition("/")[0] for one in files}
+    if len(folders) == 1 and (only := folders.pop()):
+        raise PipelineError(f"{images}: all pictures lie in {images / only}; give that folder")
+
+
+def _spare(files: Sequence[File], samples: Sequence[Sample], problems: Sequence[Problem]) -> list[str]:
+    """Return the files that are of no sample, where there are samples: masks, for example."""
+    if not samples:
+        return []
+    used = {name for sample in samples for name in sample.files} | {one.file for one in problems}
+    return [one.path for one in files if one.path not in used and one.scene is not None]
 
 
 def _write_layout(path: Path, proposal: Proposal) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from models.normalisation import Sphering
 from pipeline.core.errors import PipelineError, write_problems
@@ -61,7 +62,8 @@ class Normalise(Stage[NormaliseOptions, NormaliseSummary]):
                     f"{work.features}: sphering needs {LEAST_SPHERED} pictures of the reference, there are "
                     f"{number}; give more of them, or --method robust-z"
                 )
-            with progress.track("Sphering", 1) as advance:
+            # one thread: sums split over threads differ in their last bits
+            with progress.track("Sphering", 1) as advance, threadpool_limits(1, user_api="blas"):
                 sphering = Sphering().fit(table[found.reference].to_numpy())
                 values = sphering.transform(table.to_numpy()).astype(np.float32)
                 table = pd.DataFrame(values, table.index, table.columns)

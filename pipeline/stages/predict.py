@@ -36,6 +36,7 @@ from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
+from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.trained_models import (
@@ -150,12 +151,15 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         seen = _looked_at(options, measured=measured is not None)
         answers = _answers(prediction.chosen, seen, problems)
         answers = answers.join(_metadata(options))
-        if measured:
-            warned = {sample: f"flagged: {flags}" for sample, flags in measured.flagged.items()}
-            answers["reason"] = [
-                "; ".join(filter(None, [why, warned.get(sample, ""), measured.told]))
-                for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
-            ]
+        lacking = told_lacking(model.card, samples_of(options)[0] if options.images else ())
+        for line in told_once(lacking):
+            progress.note(line)
+        flagged, told = (measured.flagged, measured.told) if measured else ({}, "")
+        warned = {sample: f"flagged: {flags}" for sample, flags in flagged.items()}
+        answers["reason"] = [
+            "; ".join(filter(None, [why, warned.get(sample, ""), lacking.get(sample, ""), told]))
+            for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
+        ]
         with replacing(options.output) as temporary:
             if options.format == "kaggle":
                 _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
@@ -274,8 +278,14 @@ def _embedded(
     for name, embedder in embedders.items():
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         table, more = embed_pictures(here, samples, work, jobs, progress)
+        if table.empty:  # all pictures lack a channel that it needs: nothing is known of its columns
+            table = table.reindex(columns=list(model.stack.blocks[name]))
         tables.append(table)
         problems += more
+        if model.card["extraction"] is None:
+            there = [*table.index, *(one.sample for one in more)]
+            left = pd.Index([one.id for one in samples]).difference(there)
+            problems += unmatched(left, name, "lacks a channel that the network needs", "add the file")
     return tables, problems
 
 

@@ -3,7 +3,7 @@
 import json
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 from sqlalchemy import URL
 
 from models.bundle import save_model
+from models.cross_fitting import View
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
@@ -25,10 +26,12 @@ from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import FEATURES, Dataset, read_dataset, uses_features
 from pipeline.data.label_filters import deletions, read_filters
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.locations import TOP_TWO, list_inputs, of_card, open_list
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
+from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.options import TrainOptions
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
@@ -140,13 +143,19 @@ class Train(Stage[TrainOptions, TrainSummary]):
             progress.note(f"No features in {work.root}: training on the given tables alone")
         if data.ungrouped is None:
             progress.note("No groups given: every picture is a group of its own, but for near-duplicates")
+        if options.channel_dropout and data.reference is not None:
+            raise PipelineError("--channel-dropout: columns that are sphered mix all channels; leave one out")
         work.root.mkdir(parents=True, exist_ok=True)
         card = _card(options, data, work) | {
             "leaks": leaks,
             "embeddings": described(cards, data.embedding_columns),
         }
         store = Store(work.learners)
-        stack = _fit(options, data, work, store, progress)
+        channels = (card["extraction"] or {}).get("channels", CHANNELS)
+        of_blocks = {embedding_name(path): one for path, one in cards.items() if path in options.embeddings}
+        views = channel_views(data.blocks, channels, of_blocks) if data.reference is None else []
+        stack = _fit(options, data, work, store, progress, views)
+        card |= {"channels": channel_scores(stack, data)}
         _write_tables(stack, data, work)
         _write_selection(stack, data, work)
         _save(stack, work, card)
@@ -163,7 +172,12 @@ def _blocks(options: TrainOptions) -> set[str]:
 
 
 def _fit(
-    options: TrainOptions, data: Dataset, work: Workspace, store: Store, progress: Progress
+    options: TrainOptions,
+    data: Dataset,
+    work: Workspace,
+    store: Store,
+    progress: Progress,
+    views: Sequence[View],
 ) -> StackedLocations:
     targets = data.targets[data.trained]
     stack = StackedLocations(
@@ -196,6 +210,8 @@ def _fit(
             reference=data.reference,
             confident=options.select_confident,
             random_fold=data.random_fold,
+            views=views,
+            dropout=options.channel_dropout,
             store=store,
             finished=finished,
         )

@@ -7,7 +7,6 @@ import pytest
 from scipy.special import expit
 
 from models import meta_learner
-from models.cross_fitting import Nested
 from models.meta_learner import (
     CALIBRATED,
     MetaLearner,
@@ -16,6 +15,7 @@ from models.meta_learner import (
     nested_predictions,
     outer_folds,
 )
+from models.nested import Nested
 from models.tuning import normalised_log_loss
 
 META = MetaLearner("stack", (0, 1))

@@ -89,9 +89,9 @@ def test_a_bad_picture_among_good_ones_has_its_flag(change: Callable[[Pixels], P
 
 def test_pictures_with_few_cells_are_nearly_empty() -> None:
     table = data_set()
-    table.loc[3, "cells"], table.loc[5, "QC_foreground"] = 2, 0.01
+    table.loc[[3, 4], "cells"], table.loc[[3, 5], "QC_foreground"] = 2, [0.1, 0.01]
     assert flags(table)[[3, 5]].tolist() == ["nearly empty"] * 2
-    assert (flags(table) != "").sum() == 2
+    assert (flags(table) != "").sum() == 2  # two cells that fill a close-up are not few
 
 
 def test_illumination_that_a_plate_shares_is_told_of_all_its_pictures_and_no_others() -> None:
@@ -101,6 +101,12 @@ def test_illumination_that_a_plate_shares_is_told_of_all_its_pictures_and_no_oth
     told = flags(table.reset_index(drop=True))
     assert told[:GOOD].str.startswith("uneven illumination of the plate (").all()
     assert (told[GOOD:] == "").all()
+
+
+def test_close_ups_of_single_cells_have_no_uneven_illumination() -> None:
+    table = data_set(darker_corners, all_of_them=True)
+    assert flags(table).str.startswith("uneven").all()
+    assert (flags(table.assign(cells=2)) == "").all()
 
 
 def test_few_pictures_are_judged_by_fixed_limits_only() -> None:
@@ -150,3 +156,15 @@ def test_a_nucleus_channel_that_shows_something_else_is_told() -> None:
     table = data_set(lambda pixels: pixels[[0, 1, 3, 2]])
     assert flags(table).iloc[-1].startswith("unusual channel balance (")
     assert "nucleus" in flags(table).iloc[-1]
+
+
+@pytest.mark.parametrize(
+    "lacking", [["er"], ["er", "microtubules", "nucleus"]], ids=["er", "all but the protein"]
+)
+def test_data_sets_without_a_channel_are_judged_by_the_others(lacking: list[str]) -> None:
+    table = data_set(lambda pixels: np.clip(pixels * 4, 0, 1))
+    table[[name for name in COLUMNS if name.endswith(tuple(lacking))]] = np.nan
+    told = flags(table)
+    kept = [channel for channel in CHANNELS if channel not in lacking]
+    assert f"saturated ({', '.join(kept)})" in told.iloc[-1]
+    assert (told.iloc[:-1] == "").all()

@@ -6,12 +6,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import CHANNELS
-from pipeline.data.samples import find_samples, fingerprints, is_safe_id
+from pipeline.data.samples import find_samples, fingerprints, is_safe_id, told_channels
 
 
 def write_table(path: Path, *rows: str, header: str = "Id,red,green,blue,yellow") -> Path:
@@ -270,4 +272,14 @@ def test_tables_of_other_programs_are_read(tmp_path, write_sample):
     assert samples[1].source("er").path == tmp_path / "sub" / "b_yellow.png"
     assert [(one.sample, one.reason) for one in problems] == [
         ("twice", "'a_red.png' is given for several channels")
+    ]
+
+
+def test_what_pictures_in_colours_show_is_told(tmp_path):
+    for name in ("a", "b"):
+        Image.fromarray(np.full((40, 40, 3), 9, np.uint8)).save(tmp_path / f"{name}_blue_red_green.jpg")
+    samples, _ = find_samples(tmp_path)
+    assert told_channels(samples) == [
+        "2 samples in colours: red is microtubules, green is protein, blue is nucleus",
+        "no picture of er: its columns are empty",
     ]

@@ -14,9 +14,10 @@ from roifile import ImagejRoi
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import UnreadableError
 from pipeline.core.workspace import Workspace
-from pipeline.data.samples import find_samples
+from pipeline.data.samples import Sample, find_samples
 from pipeline.exchange.foreign_masks import find_masks, read_given
 from pipeline.exchange.mask_files import layers_in, read_layers
+from pipeline.formats.sources import Source
 from tests.pipeline.exchange.test_cellpose_files import saved
 
 SHAPE = (24, 32)
@@ -105,6 +106,31 @@ def test_pictures_of_one_name_in_two_folders_need_the_folder(tmp_path, write_sam
     taken = find_masks(folder, samples, "cells", Workspace(tmp_path / "work"))
     assert list(taken.masks) == ["p1w"]
     assert taken.strangers == ["w_green_cp_masks.png"]
+
+
+def test_a_picture_of_several_proteins_has_one_mask_for_all_and_a_file_of_several_fields_none(tmp_path):
+    for name in ("f.tif", "g.tif"):
+        tifffile.imwrite(tmp_path / name, np.zeros((2, *SHAPE), np.uint8), photometric="minisblack")
+
+    def sample(name, file, protein, scene=None):
+        sources = [
+            None,
+            Source((tmp_path / file,), protein, scene),
+            Source((tmp_path / file,), 0, scene),
+            None,
+        ]
+        return Sample(name, tuple(sources), folder=tmp_path)
+
+    samples = [
+        sample("f_1", "f.tif", 1),
+        sample("f_2", "f.tif", 2),
+        sample("s1", "g.tif", 1, 0),
+        sample("s2", "g.tif", 1, 1),
+    ]
+    folder = write_masks(tmp_path / "masks", "f_cp_masks.png", "g_cp_masks.png")
+    taken = find_masks(folder, samples, "cells", Workspace(tmp_path / "work"))
+    assert {name: one.shows for name, one in taken.masks.items()} == {"f_1": "cells", "f_2": "cells"}
+    assert taken.strangers == ["g_cp_masks.png"]
 
 
 def test_links_out_of_the_folder_are_a_problem(pictures, tmp_path):

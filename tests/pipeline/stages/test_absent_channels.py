@@ -14,7 +14,7 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import CHANNELS, COLOURS, Layout
 from pipeline.data.pictures import read_picture
-from pipeline.data.samples import find_samples, told_absent
+from pipeline.data.samples import find_samples, told_channels
 from pipeline.segmentation import make_segmenter
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import ExtractOptions
@@ -108,7 +108,7 @@ def test_a_sample_that_lacks_what_others_have_is_a_problem_unless_the_layout_all
     assert 'optional = ["er"]' in problems[0].remedy
     samples, problems = find_samples(images, layout=Layout(optional=("er",)))
     assert (len(samples), problems) == (3, [])
-    assert told_absent(samples) == ["1 of 3 samples have no picture of er: its columns are empty there"]
+    assert told_channels(samples) == ["1 of 3 samples have no picture of er: its columns are empty there"]
     extract(images.parent, tmp_path / "mixed", layout=Layout(optional=("er",)))
     table = pd.read_parquet(tmp_path / "mixed" / "features.parquet").filter(like="__er__")
     assert table.isna().all(axis=1).sum() == 1

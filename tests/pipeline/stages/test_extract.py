@@ -262,6 +262,8 @@ def test_inputs_name_what_a_user_can_change(pictures, tmp_path):
         *families,
     ]
     assert list(Extract().inputs(options)) == names
+    corrected = options.model_copy(update={"flat_field": True})
+    assert list(Extract().inputs(corrected)) == [*names, "flat-field correction"]
 
 
 def test_hashes_that_an_older_version_did_not_make_are_added_without_measuring_cells(

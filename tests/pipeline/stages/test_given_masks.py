@@ -77,7 +77,7 @@ def change(path: Path, how) -> None:
 def test_masks_like_ours_give_what_ours_give(pictures, segmented, masks, tmp_path):
     work = Workspace(tmp_path / "work")
     summary = extract(pictures, work.root, masks=masks)
-    assert summary.given == f"2 of 2 pictures have masks in {masks}: 2 of cells and nuclei"
+    assert summary.given == f"Masks in {masks} for 2 of 2 pictures: 2 of cells and nuclei"
     assert (summary.measured, summary.left_out, summary.problems) == (2, {}, [])
     pd.testing.assert_frame_equal(pd.read_parquet(work.cells), pd.read_parquet(segmented.cells))
     pd.testing.assert_frame_equal(pd.read_parquet(work.features), pd.read_parquet(segmented.features))
@@ -116,7 +116,7 @@ def test_a_picture_without_a_mask_is_a_problem_until_it_has_one(pictures, masks,
     (masks / f"{name}_nuclei.tif").rename(tmp_path / "n.tif")
     summary = extract(pictures, work.root, masks=masks)
     assert summary.pictures == 1
-    assert summary.given.startswith("1 of 2 pictures have masks")
+    assert summary.given.startswith(f"Masks in {masks} for 1 of 2 pictures: ")
     assert [(one.sample, one.reason) for one in summary.problems] == [(name, f"no mask in {masks}")]
     (tmp_path / "c.tif").rename(masks / f"{name}_cells.tif")
     (tmp_path / "n.tif").rename(masks / f"{name}_nuclei.tif")

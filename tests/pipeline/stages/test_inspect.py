@@ -144,3 +144,34 @@ def test_names_that_do_not_print_are_shown_by_their_codes(tmp_path):
         (pictures / os.fsdecode(name)).write_bytes(b"II*\0")
     found = run(pictures)
     assert [text.partition(":")[0] for text in found.unreadable] == ["bad\\udcff.tif", "es\\x1bc\\n.tif"]
+
+
+def test_a_channel_that_files_do_not_have_is_told_at_once_with_the_name_to_write(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "tubulin", "RFP"]}}
+    tifffile.imwrite(images / "f1.ome.tif", PLANES, metadata=metadata, ome=True)
+    found = run(images, channels=["nucleus=DAPI", "protein=GPF"])
+    (problem,) = found.problems
+    assert (problem.sample, problem.remedy) == ("f1", "did you mean 'GFP'")
+
+
+def test_one_plate_in_a_folder_of_plates_is_read_by_its_path_and_keeps_its_name(tmp_path):
+    images = tmp_path / "images"
+    folder = images / "plate7" / "Images"
+    folder.mkdir(parents=True)
+    for channel in (1, 2):
+        tifffile.imwrite(folder / f"r02c03f01p01-ch{channel}sk1fk1fl1.tiff", PLANES[channel])
+    found = run(images)
+    assert 'files = "opera-phenix"' in layout_of(found)
+    assert "# [proteins]" in layout_of(found)
+    found.layout.write_text('files = "opera-phenix"\n[channels]\nnucleus = 1\nprotein = 2\n')
+    (sample,) = run(images, layout=found.layout).samples
+    assert dict(sample.metadata)["Metadata_Plate"] == "plate7"
+
+
+def test_files_of_no_sample_are_told(tmp_path, write_sample):
+    images = tmp_path / "images"
+    write_sample(images, "a")
+    Image.fromarray((PLANES[0] >> 4).astype(np.uint8)).save(images / "a_cellmask.png")
+    assert run(images).spare == ["a_cellmask.png"]

@@ -68,7 +68,11 @@ def test_no_group_straddles_folds(trained: Workspace) -> None:
 def test_out_of_fold_answers_are_those_of_every_model_for_every_picture(trained: Workspace) -> None:
     table = pd.read_parquet(trained.out_of_fold)
     counts = table["model"].value_counts().to_dict()
-    assert counts == {"stack": 180, "top two": 120, "Nucleoplasm": 60, "Nucleoli": 60, "Cytosol": 60}
+    views = dict.fromkeys(["without er", "without microtubules", "without microtubules and er"], 180)
+    assert counts == {"stack": 180, "top two": 120, "Nucleoplasm": 60, "Nucleoli": 60, "Cytosol": 60} | views
+    card = json.loads((trained.model / "card.json").read_bytes())
+    assert list(card["channels"]) == ["all", *views]
+    assert all(0 <= score <= 1 for score in card["channels"].values())
     assert table["probability"].between(0, 1).all()
 
 
@@ -84,7 +88,7 @@ def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
     assert {name.removeprefix("option ") for name in names if name.startswith("option ")} == {
         "boosters", "rule", "always", "trials", "tune_by", "timeout", "folds", "seed", "random_split",
         "agree_with", "reliability", "select_confident", "accept_leak", "folds_by", "normalise_by",
-        "normalise_method", "normalise_minimum", "controls",
+        "normalise_method", "normalise_minimum", "controls", "channel_dropout", "select_unflagged",
     }  # fmt: skip
 
 
