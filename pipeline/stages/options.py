@@ -238,7 +238,7 @@ class TrainOptions(DatasetOptions):
     )
     channel_dropout: Annotated[bool, Shown(panel=TUNING)] = Field(
         False,
-        description="Also learn from rows without er, microtubules, both: four times as long.",
+        description="Also learn from rows without er, microtubules, both: for pictures that lack them.",
     )
     name: Training = ""
     overwrite: Overwrite = False
