@@ -20,6 +20,11 @@ def is_safe_id(sample_id: str) -> bool:
     return _SAFE_ID.fullmatch(sample_id) is not None
 
 
+def printable(text: str) -> str:
+    """Return a text of files as one line of a table or message: what does not print, by its code."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names that someone who typed `name` may have meant, the likeliest first."""
     folded: dict[str, str] = {}

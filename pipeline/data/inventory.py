@@ -1,5 +1,6 @@
 """What lies in a folder of pictures: every file's header, and a layout that would read them."""
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError
-from pipeline.core.names import slug
+from pipeline.core.names import printable, slug
 from pipeline.data.discovery import files_below, is_picture
 from pipeline.data.layouts import CHANNELS, UNKNOWN
 from pipeline.data.presets import PRESETS
@@ -81,7 +82,7 @@ class File:
             "type": self.kind + (f" of {self.scenes} scenes" if self.scenes > 1 else ""),
             "values": f"{one.dtype}" + (f" to {one.top}" if one.top and one.dtype.itemsize > 1 else ""),
             "size": f"{one.width}×{one.height}",
-            "channels": ", ".join(self.channels) or "1",
+            "channels": ", ".join(map(printable, self.channels)) or "1",
             "z": one.depth,
             "t": one.times,
             "µm": "" if one.sides[0] is None else f"{one.sides[0]:.4g}",
@@ -146,7 +147,10 @@ def pictures_below(images: Path) -> list[str]:
 def kinds(files: Iterable[File]) -> pd.DataFrame:
     """Count the files of each kind, the most frequent first, with an example and the range of values."""
     table = pd.DataFrame(
-        [one.about | {"file": one.path, "low": one.darkest, "high": one.brightest} for one in files]
+        [
+            one.about | {"file": printable(one.path), "low": one.darkest, "high": one.brightest}
+            for one in files
+        ]
     )
     headings = list(File("").about)
     grouped = table.groupby(headings, sort=False, dropna=False)
@@ -212,7 +216,9 @@ class Proposal:
 
 
 def _quoted(text: str) -> str:
-    return f"'{text}'" if "\\" in text else f'"{text}"'
+    """Return a text in TOML: as it is where backslashes are in it, else as JSON, whose escapes TOML has."""
+    is_plain = text.isprintable() and "'" not in text
+    return f"'{text}'" if "\\" in text and is_plain else json.dumps(text, ensure_ascii=False)
 
 
 def propose(files: Sequence[File]) -> Proposal | None:

@@ -46,16 +46,25 @@ def read_outlines(path: Path) -> Outlines:
     outlines = _geojson(path) if is_geojson else Outlines([_roi(*one) for one in _roi_files(path)], [])
     rings = [ring for shapes in outlines for shape in shapes for ring in shape]
     if sum(map(len, rings)) > _MOST_CORNERS:
-        raise UnreadableError(f"outlines have more than {_MOST_CORNERS:,} corners", "simplify them")
+        raise _too_many()
     for ring in rings:
         if ring.ndim != 2 or len(ring) < 3 or not np.isfinite(ring).all():
             raise UnreadableError("holds an outline of fewer than 3 corners, or not of numbers", "remove it")
     return outlines
 
 
+def _too_many() -> UnreadableError:
+    return UnreadableError(f"outlines have more than {_MOST_CORNERS:,} corners", "simplify them")
+
+
 def _geojson(path: Path) -> Outlines:
+    packed = path.read_bytes()
+    if (
+        sum(map(packed.count, (b"[", b"{", b","))) > 4 * _MOST_CORNERS
+    ):  # each takes far more memory than bytes
+        raise _too_many()
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(packed)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"is not GeoJSON ({error})"[:200], "export the objects again") from error
     features = content.get("features", [content]) if isinstance(content, dict) else content
@@ -143,7 +152,7 @@ def draw(shapes: Sequence[Shape], shape: tuple[int, int]) -> NDArray[np.int32]:
         high = np.max([ring.max(axis=0) for ring in rings], axis=0)
         size = np.array(shape[::-1])
         if (low < -_BEYOND * size - 1).any() or (high > (1 + _BEYOND) * size + 1).any():
-            reach = f"x {low[0]:.0f} to {high[0]:.0f}, y {low[1]:.0f} to {high[1]:.0f}"
+            reach = f"x {low[0]:.6g} to {high[0]:.6g}, y {low[1]:.6g} to {high[1]:.6g}"
             reason = f"an outline reaches from {reach}, but its picture is {shape[1]}×{shape[0]}"
             raise UnreadableError(reason, "export the outlines of this picture, in its pixels")
         left, top = np.maximum(np.floor(low), 0).astype(int)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.files import UnreadableError, check_pixels, max_pixels
 from pipeline.formats.contents import Contents, Scene
+from pipeline.formats.packed_chunks import open_store
 from pipeline.formats.pixel_sizes import micrometres
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def open_zarr(folder: Path) -> Contents:
         if path.is_symlink():
             name = path.relative_to(folder).as_posix()
             raise UnreadableError(f"holds a symbolic link ('{name}')", "copy the file there")
-    root = zarr.open_group(zarr.storage.LocalStore(folder, read_only=True), mode="r")
+    root = zarr.open_group(open_store(folder), mode="r")
     said = _ome(root)
     if "plate" in said:
         paths = [

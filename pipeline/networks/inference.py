@@ -78,7 +78,7 @@ def _usable(rows: pd.DataFrame, passing: list[Problem]) -> tuple[pd.DataFrame, l
     bad = rows[rows["reason"] != ""]
     problems = [Problem(*row) for row in bad.reset_index()[["Id", *_WHY]].to_numpy().tolist()] + passing
     good = rows[rows["reason"] == ""].drop(columns=["key", *_WHY])
-    if not len(good):  # rows without a number have no column
+    if not len(good):
         raise PipelineError(f"no picture could be read; the first: {problems[0].file}: {problems[0].reason}")
     return good.dropna(axis=1, how="all"), problems
 

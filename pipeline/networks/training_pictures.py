@@ -107,14 +107,17 @@ class PictureCache:
 
 def _read(sample: Sample, preprocessing: Preprocessing) -> Bytes:
     try:
-        return as_bytes(read_picture(sample).pixels, preprocessing)
+        picture = read_picture(sample)
+        return as_bytes(picture.pixels, preprocessing, picture.channels)
     except SampleError as error:
         raise PipelineError(f"{error}; or run extract again, which leaves the sample out") from error
 
 
-def as_bytes(pixels: NDArray[np.float32], preprocessing: Preprocessing) -> Bytes:
-    """Bring a picture to what the network sees, in steps of 1/255."""
-    picture: Bytes = np.rint(prepare(pixels, preprocessing) * 255).astype(np.uint8)
+def as_bytes(
+    pixels: NDArray[np.float32], preprocessing: Preprocessing, channels: Sequence[str] = CHANNELS
+) -> Bytes:
+    """Bring a picture of these channels to what the network sees, in steps of 1/255."""
+    picture: Bytes = np.rint(prepare(pixels, preprocessing, channels) * 255).astype(np.uint8)
     return picture
 
 

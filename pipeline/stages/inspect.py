@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import UnreadableError, write_text
+from pipeline.core.names import printable
 from pipeline.core.stage import Progress
 from pipeline.data.inventory import File, Proposal, kinds, pictures_below, propose, take_stock
 from pipeline.data.layouts import CHANNELS, COLOURS
@@ -97,7 +98,7 @@ def inspect(options: InspectOptions, progress: Progress) -> Inspection:
         write_png(paths[2], contact_sheet(tiles, columns))
     else:
         paths.remove(out / "sheet.png")
-    unreadable = [f"{one.path}: {one.problem}" for one in files if one.scene is None]
+    unreadable = [f"{printable(one.path)}: {printable(one.problem)}" for one in files if one.scene is None]
     return Inspection(
         kinds=kinds(files),
         unreadable=unreadable,
@@ -153,9 +154,9 @@ def _write_layout(path: Path, proposal: Proposal) -> None:
 
 def _files_table(files: Sequence[File]) -> pd.DataFrame:
     rows = [
-        {"file": one.path}
+        {"file": printable(one.path)}
         | one.about
-        | {"darkest": one.darkest, "brightest": one.brightest, "problem": one.problem}
+        | {"darkest": one.darkest, "brightest": one.brightest, "problem": printable(one.problem)}
         for one in files
     ]
     return pd.DataFrame(rows)

@@ -18,6 +18,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset, read_dataset, read_features
 from pipeline.data.dataset_options import FoldOptions
 from pipeline.data.flat_fields import even_samples
+from pipeline.data.layouts import CHANNELS
 from pipeline.data.locations import list_inputs
 from pipeline.data.samples import Sample, fingerprints
 from pipeline.networks.architectures import CnnHyperparameters, architecture
@@ -133,7 +134,11 @@ def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -
     """Return what all networks share; the pictures are read once and kept small on disk."""
     samples = _samples(options, data)
     hyperparameters = options.hyperparameters
-    preprocessing = Preprocessing(side=hyperparameters.side, scale="picture")
+    # what some lack is 0 in training, and may be so in new pictures
+    absent = tuple(name for name in CHANNELS if any(name not in one.channels for one in samples))
+    preprocessing = Preprocessing(side=hyperparameters.side, scale="picture", dropped=absent)
+    if absent:
+        progress.note(f"Some pictures show no {' and no '.join(absent)}: the networks learn to do without")
     work = Workspace(options.work)
     folder, digests = work.network(block_name(options.name)), fingerprints(samples, work)
     stored = stored_pictures(folder, samples, list(digests.values()), preprocessing, options.jobs, progress)

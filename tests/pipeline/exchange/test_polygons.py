@@ -114,6 +114,13 @@ def test_outlines_of_another_picture_and_too_many_are_refused():
         draw([[ring([[0, 0], [8, 0], [8, 6], [0, 6]])]] * 300, (6, 8))
 
 
+def test_a_file_of_far_too_much_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.exchange.polygons._MOST_CORNERS", 9)
+    monkeypatch.setattr("pipeline.exchange.polygons.json.loads", None)
+    with pytest.raises(UnreadableError, match="outlines have more than 9 corners; simplify"):
+        read_outlines(write(tmp_path / "a.geojson", [[0]] * 40))
+
+
 def test_too_many_corners_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.exchange.polygons._MOST_CORNERS", 9)
     with pytest.raises(UnreadableError, match="more than 9 corners"):

@@ -168,6 +168,23 @@ def test_what_was_measured_is_told_and_remembered(tmp_path, monkeypatch):
     assert measured_ranges(files, {}, Workspace(tmp_path / "work")) == first
 
 
+def test_a_file_that_alone_decides_what_is_white_is_told(tmp_path):
+    found = ranges(tmp_path, **{f"f{number:02}": 3000 for number in range(12)}, hot=65535)
+    (line,) = found.told
+    assert line.startswith(
+        "16-bit values up to 65,535 (1 of 13 files, such as hot, beyond 4,095): read as 16 bit; state range"
+    )
+
+
+def test_pictures_that_need_fewer_bits_than_those_of_training_are_told(tmp_path):
+    found = ranges(tmp_path, {"whole": 4095}, a=200, b=17)
+    assert found.white["whole"] == 4095
+    (line,) = found.told
+    assert line.startswith(
+        "16-bit values up to 200 in 2 files, but 12 bit in training: read as 12 bit; state"
+    )
+
+
 def test_other_pictures_than_those_of_training_are_read_by_its_range(tmp_path):
     found = ranges(tmp_path, {"whole": 4095}, a=200, b=5000)
     assert found.white["whole"] == 4095

@@ -16,6 +16,7 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.store import Parts
 from pipeline.core.weights import SHIPPED, check_digest, read_card, write_card
 from pipeline.core.workspace import Workspace
+from pipeline.data.layouts import Layout
 from pipeline.data.masks import Segmentation, write_mask
 from pipeline.networks.architectures import build_network
 from pipeline.networks.checkpoints import CnnCard
@@ -353,3 +354,24 @@ def test_a_picture_is_padded_to_a_square_and_scaled_by_its_brightest_pixels() ->
     assert ready[0, :32].min() == pytest.approx(1.0)
     assert ready[0, 32:].max() == 0
     assert ready[2].max() < 0.05
+
+
+def test_a_network_that_was_trained_without_a_channel_sees_zeros_there() -> None:
+    pixels = np.random.default_rng(0).random((4, 32, 32), dtype=np.float32)
+    alone, able = Preprocessing(side=32), Preprocessing(side=32, dropped=("er",))
+    ready = prepare(pixels[:3], able, ("microtubules", "protein", "nucleus"))
+    np.testing.assert_array_equal(ready[:3], prepare(pixels, alone)[:3])
+    assert not ready[3].any()
+    assert "dropped" not in alone.model_dump()  # digests of what was embedded before stay
+    assert Preprocessing.model_validate(able.model_dump()) == able
+
+
+def test_a_network_gives_no_embedding_of_pictures_without_a_channel_that_it_needs(pictures: Path) -> None:
+    save_compact(pictures / "c.pth")
+    (pictures / "images" / "p0_yellow.png").unlink()
+    some = Layout(optional=("er",))
+    table = pd.read_parquet(run(pictures, checkpoint=pictures / "c.pth", layout=some).path).set_index("Id")
+    assert "p0" not in table.index
+    assert table.notna().all(axis=None)
+    with pytest.raises(PipelineError, match=r"no picture has all that 'compact' needs \(microtubules, prot"):
+        run(pictures, checkpoint=pictures / "c.pth", layout=Layout(absent=("er",)))

@@ -1,5 +1,7 @@
 """Looking at a folder of pictures first: what is told, and the layout that is proposed."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,6 +117,33 @@ def test_files_that_cannot_be_read_are_listed(tmp_path, write_sample):
     found = run(images)
     assert [text.partition(":")[0] for text in found.unreadable] == ["b_green.png"]
     assert [problem.sample for problem in found.problems] == ["b"]
+
+
+def test_names_of_channels_cannot_write_the_layout(tmp_path):
+    evil = 'x"\nrange = [0, 9]\n#\\'
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    planes = np.arange(512, dtype=np.uint8).reshape(2, 16, 16)
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", evil]}}
+    tifffile.imwrite(pictures / "a.ome.tif", planes, ome=True, metadata=metadata)
+    found = run(pictures)
+    assert "\n" not in found.kinds["channels"][0]
+    text = found.layout.read_text()
+    (have,) = (line for line in text.splitlines() if line.startswith("# files have: "))
+    quoted = have.removeprefix('# files have: "DAPI", ')
+    found.layout.write_text(text.replace('protein = "?"', f"protein = {quoted}"))
+    layout = read_layout(found.layout)
+    assert layout.range is None
+    assert layout.channels == {"protein": evil, "nucleus": "DAPI"}
+
+
+def test_names_that_do_not_print_are_shown_by_their_codes(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in (b"bad\xff.tif", b"es\x1bc\n.tif"):
+        (pictures / os.fsdecode(name)).write_bytes(b"II*\0")
+    found = run(pictures)
+    assert [text.partition(":")[0] for text in found.unreadable] == ["bad\\udcff.tif", "es\\x1bc\\n.tif"]
 
 
 def test_a_channel_that_files_do_not_have_is_told_at_once_with_the_name_to_write(tmp_path):
