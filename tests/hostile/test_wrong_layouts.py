@@ -106,3 +106,14 @@ def test_values_that_are_no_numbers_are_refused_within_a_stated_range_too(tmp_pa
     (sample,), _ = find_samples(tmp_path, layout=Layout(channels=CHANNELS, range=(0, 255)))
     with pytest.raises(SampleError, match="holds values that are no numbers; export it again"):
         read_picture(sample)
+
+
+def test_a_range_that_the_header_contradicts_is_refused(tmp_path):
+    """Pictures of 8 bit, read by the range that a model was given for its 12-bit ones, would be dim."""
+    for channel in "GB":
+        tifffile.imwrite(tmp_path / f"x_{channel}.tif", plane())
+    (sample,), _ = find_samples(tmp_path, layout=Layout(channels=CHANNELS, range=(0, 4095)))
+    with pytest.raises(
+        SampleError, match="says that 255 is white, but the layout's range that 4095 is; state"
+    ):
+        read_picture(sample)
