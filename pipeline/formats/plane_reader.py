@@ -183,6 +183,9 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
         low, high = reading.range
         if not np.isfinite(values).all():
             raise UnreadableError(_NO_NUMBERS, "export it again")
+        if scene.top is not None and scene.top < high:
+            reason = f"its header says that {scene.top} is white, but the layout's range that {high:g} is"
+            raise UnreadableError(reason, f"state range = [0, {scene.top}] for such files, or leave them out")
         return np.clip((values.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
     is_real = scene.dtype.kind == "f"
     top = scene.top or (reading.real if is_real else reading.whole)
