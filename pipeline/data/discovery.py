@@ -253,9 +253,12 @@ class _Sorting:
         for (sample, channel), files in self.planes.items():
             ordered = tuple(self.images / files[number] for number in sorted(files))
             self.samples[sample].sources[channel] = Source(ordered)
-        for sample, path in self.whole.items():
-            known = self.samples.pop(sample)
+        of_file: dict[str, str] = {}
+        for sample, known in [(sample, self.samples.pop(sample)) for sample in self.whole]:
+            path = self.whole[sample]
             for one, found in samples_of_file(sample, self.images / path, self.channels).items():
+                if of_file.setdefault(one, path) != path:
+                    self._second(one, "", path, of_file[one])
                 self.samples[one] = Found(known.sources | found.sources, known.metadata | found.metadata)
         if self.unknown and not any(found.sources for found in self.samples.values()):
             raise PipelineError(

@@ -226,7 +226,7 @@ def propose(files: Sequence[File]) -> Proposal | None:
     read = [one for one in files if one.scene is not None]
     if not read:
         return None
-    return _by_preset(read) or _by_header(read) or _by_ending(read)
+    return _by_preset(read) or _by_header(read) or _by_part(read)
 
 
 def _by_preset(files: Sequence[File]) -> Proposal | None:
@@ -255,23 +255,61 @@ def _by_header(files: Sequence[File]) -> Proposal | None:
     return Proposal(why, None, {name: _meaning(name) for name in names}, _is_deep(files))
 
 
-def _by_ending(files: Sequence[File]) -> Proposal | None:
-    """Propose that the last part of names is the channel, where it is one of a few that others have too."""
-    parted = [
-        re.fullmatch(r"(?P<Id>.+?)[_ -](?P<channel>[A-Za-z0-9]+)(?P<ending>(\.ome)?\.\w+)", one.path)
-        for one in files
-    ]
-    found = [match for match in parted if match is not None]
-    by_id: dict[str, set[str]] = defaultdict(set)
-    for match in found:
-        by_id[match["Id"]].add(match["channel"])
-    names = sorted({match["channel"] for match in found})
-    if len(found) * 2 <= len(files) or not 2 <= len(names) <= _MOST_CHANNELS or len(by_id) == len(found):
+def _by_part(files: Sequence[File]) -> Proposal | None:
+    """Propose that one part of names is the channel: one of a few, of which every field has the same."""
+    parted = {one.path: _parts(one.path) for one in files}
+    lengths = Counter(len(parts) for parts in parted.values())
+    usual, number = lengths.most_common(1)[0]
+    same = [parts for parts in parted.values() if len(parts) == usual]
+    if number * 2 <= len(files):
         return None
+    places = [place for place in range(1, usual, 2) if _is_channel(same, place)]
+    if not places:
+        return None
+    place = max(places, key=lambda one: (_looks_like_channels(same, one), one))
+    names = sorted({parts[place] for parts in same})
     choice = "|".join(map(re.escape, names))
-    why = f"{len(found)} of {len(files)} names end in one of {len(names)} channels."
-    pattern = rf"(?P<Id>.+)[_ -](?P<channel>{choice})(?:\.ome)?\.\w+"
-    return Proposal(why, pattern, {name: _meaning(name) for name in names}, _is_deep(files))
+    why = f"{number} of {len(files)} names have one of {len(names)} channels in them."
+    named = {name: _meaning(name) for name in names}
+    return Proposal(why, _pattern(same, place, choice), named, _is_deep(files))
+
+
+def _parts(path: str) -> list[str]:
+    """Split a path without its ending: words at odd places, what stands between at even ones."""
+    stem = re.sub(r"(?i)(\.ome)?\.(tiff?(\.gz)?|png|jpe?g|zarr|czi|nd2|lif)$", "", path)
+    return re.split(r"([A-Za-z]+\d+|[A-Za-z]+|\d+)", stem)
+
+
+def _is_channel(names: Sequence[Sequence[str]], place: int) -> bool:
+    """Say whether a word is one of a few, all of which every field has."""
+    fields: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for parts in names:
+        fields[(*parts[:place], *parts[place + 1 :])].add(parts[place])
+    words = {parts[place] for parts in names}
+    is_told = len(fields) > 1 or _looks_like_channels(names, place)
+    return is_told and 2 <= len(words) <= _MOST_CHANNELS and all(found == words for found in fields.values())
+
+
+def _looks_like_channels(names: Sequence[Sequence[str]], place: int) -> bool:
+    """Say whether words are those of channels: ch1, w2, d0, or the name of a stain."""
+    words = {parts[place] for parts in names}
+    return all(re.fullmatch(r"(?i)(ch|channel|c|w|wv|d)\d+", word) for word in words) or any(
+        _meaning(word) != UNKNOWN for word in words
+    )
+
+
+def _pattern(names: Sequence[Sequence[str]], place: int, choice: str) -> str:
+    """Return a pattern whose group Id is all of the name but the channel, or its two parts."""
+    joints = {parts[place - 1][-1:] for parts in names}, {parts[place + 1][:1] for parts in names}
+    left, right = (re.escape(one.pop()) if len(one) == 1 else "" for one in joints)
+    before, after = (
+        any(any(parts[:place]) for parts in names),
+        any(any(parts[place + 1 :]) for parts in names),
+    )
+    groups = ("Id", "Id") if not (before and after) else ("part1", "part2")
+    start = rf"(?P<{groups[0]}>.+){left}" if before else ""
+    end = rf"{right}(?P<{groups[1]}>.+)" if after else ""
+    return rf"{start}(?P<channel>{choice}){end}(?:\.ome)?\.\w+"
 
 
 def _is_deep(files: Iterable[File]) -> bool:

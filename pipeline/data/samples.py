@@ -398,8 +398,12 @@ def _from_row(
                 selected = named.get(channel)
             sources[channel] = Source(files, selected, None if scene in MISSING else scene, when)
     listed = list(sources.values())
-    if twice := [source.path.name for source in listed if listed.count(source) > 1]:
-        raise ValueError(f"'{twice[0]}' is given for several channels; give each channel its own file")
+    planes = [(path, source.channel) for source in listed for path in source.files]
+    if twice := [path.name for path, selected in planes if planes.count((path, selected)) > 1]:
+        raise ValueError(f"'{twice[0]}' is given for several channels or planes; give each its own file")
+    if len({len(source.files) for source in listed}) > 1:
+        numbers = ", ".join(f"{len(source.files)} of {channel}" for channel, source in sources.items())
+        raise ValueError(f"files of z planes: {numbers}; name as many for each channel")
     size = _pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
     return Sample(sample_id, tuple(map(sources.get, CHANNELS)), size, None if group in MISSING else group)

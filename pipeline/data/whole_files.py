@@ -1,6 +1,7 @@
 """Files that hold all channels of a sample: which samples, by scene and time point, their headers tell."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -66,9 +67,11 @@ def samples_of_file(sample: str, path: Path, channels: Mapping[str, FileChannel]
     if header is None or (len(header.scenes) < 2 and header.times < 2):
         return {sample: _found(path, channels, None, None, {})}
     found = {}
-    for number, name in enumerate(header.scenes):
-        scene = number if len(header.scenes) > 1 else None
-        told, known = _scene(number, name) if scene is not None else ("", {})
+    scenes = [_scene(number, name) for number, name in enumerate(header.scenes)]
+    added = Counter(told for told, _ in scenes)
+    for number, (name, about) in enumerate(scenes):
+        scene, known = (number, about) if len(scenes) > 1 else (None, {})
+        told = "" if scene is None else f"{name}_scene{number}" if added[name] > 1 else name
         for time in range(header.times):
             one = time if header.times > 1 else None
             stamp = {f"{METADATA}Time": str(time)} if one is not None else {}

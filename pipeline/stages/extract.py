@@ -213,7 +213,9 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         """
         work = Workspace(options.work)
         plan = _plan(options, progress)
-        outlined = told_cells({one.channels for one in plan.samples}) if plan.segmenter else []
+        masks = {} if plan.given is None else plan.given.masks
+        found = [one for one in plan.samples if one.id not in masks or masks[one.id].shows == "nuclei"]
+        outlined = told_cells({one.channels for one in found}) if plan.segmenter else []
         for line in (*told_channels(plan.samples), *outlined):
             progress.note(line)
         damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]

@@ -117,3 +117,48 @@ def test_a_range_that_the_header_contradicts_is_refused(tmp_path):
         SampleError, match="says that 255 is white, but the layout's range that 4095 is; state"
     ):
         read_picture(sample)
+
+
+def many(path: Path, *scenes: str) -> None:
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for name in scenes:
+            metadata = {"axes": "CYX", "Name": name, "Channel": {"Name": ["G", "B"]}}
+            writer.write(np.stack([plane(), plane()[::-1]]), metadata=metadata)
+
+
+def test_scenes_of_one_name_are_samples_of_their_own(tmp_path):
+    many(tmp_path / "f.ome.tif", "a b", "a_b", "c")
+    found, _ = find_samples(tmp_path, layout=Layout(channels=CHANNELS))
+    assert [(one.id, one.source("protein").scene) for one in found] == [
+        ("f_a_b_scene0", 0),
+        ("f_a_b_scene1", 1),
+        ("f_c", 2),
+    ]
+
+
+def test_a_scene_and_a_file_of_one_id_are_no_sample(tmp_path):
+    many(tmp_path / "f.ome.tif", "one", "two")
+    many(tmp_path / "f_one.ome.tif", "x")
+    layout = Layout(channels={"protein": 0, "nucleus": 1})
+    found, problems = find_samples(tmp_path, layout=layout)
+    assert [one.id for one in found] == ["f_two"]
+    assert [(one.sample, one.reason) for one in problems] == [
+        ("f_one", "second whole picture beside f.ome.tif")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protein", "nucleus", "told"),
+    [
+        ("0.tif|1.tif|2.tif", "3.tif|4.tif", "files of z planes: 3 of protein, 2 of nucleus; name as many"),
+        ("0.tif|0.tif", "3.tif|4.tif", "'0.tif' is given for several channels or planes"),
+        ("0.tif|1.tif", "1.tif|2.tif", "'1.tif' is given for several channels or planes"),
+    ],
+)
+def test_planes_of_a_table_that_cannot_be_meant_are_told(tmp_path, protein, nucleus, told):
+    for number in range(5):
+        tifffile.imwrite(tmp_path / f"{number}.tif", plane())
+    table = tmp_path / "samples.csv"
+    table.write_text(f"Id,protein,nucleus\nx,{protein},{nucleus}\n")
+    with pytest.raises(PipelineError, match=told.replace("|", r"\|")):
+        find_samples(tmp_path, table, Layout(projection="max"))

@@ -271,7 +271,7 @@ def test_tables_of_other_programs_are_read(tmp_path, write_sample):
     assert samples[0].source("er").path == tmp_path / "a_yellow.png"
     assert samples[1].source("er").path == tmp_path / "sub" / "b_yellow.png"
     assert [(one.sample, one.reason) for one in problems] == [
-        ("twice", "'a_red.png' is given for several channels")
+        ("twice", "'a_red.png' is given for several channels or planes")
     ]
 
 

@@ -231,6 +231,15 @@ def test_the_shipped_network_needs_no_file_and_has_seen_none_of_the_pictures(pic
     assert embedder.weights == Path("builtin.safetensors"), "where the project lies does not matter"
 
 
+def test_pictures_that_all_lack_a_channel_that_the_network_needs_are_refused_in_one_line(
+    pictures: Path,
+) -> None:
+    for path in (pictures / "images").glob("*_yellow.png"):
+        path.unlink()
+    with pytest.raises(PipelineError, match=r"no picture has all that 'builtin' needs \(.*er"):
+        run(pictures, network="builtin")
+
+
 def test_the_weights_that_come_with_the_project_are_small_and_have_a_card() -> None:
     weights = SHIPPED / "builtin.safetensors"
     card = read_card(weights, CnnCard)

@@ -1,6 +1,7 @@
 """Looking at a folder of pictures first: what is told, and the layout that is proposed."""
 
 import os
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from PIL import Image
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress
-from pipeline.data.layouts import read_layout
+from pipeline.data.layouts import Layout, read_layout
+from pipeline.data.samples import find_samples
 from pipeline.stages.exchange_options import InspectOptions
 from pipeline.stages.inspect import inspect
 
@@ -175,3 +177,38 @@ def test_files_of_no_sample_are_told(tmp_path, write_sample):
     write_sample(images, "a")
     Image.fromarray((PLANES[0] >> 4).astype(np.uint8)).save(images / "a_cellmask.png")
     assert run(images).spare == ["a_cellmask.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "sample"),
+    [
+        (["A_D03f00d0.tif", "A_D03f00d1.tif"], r"(?P<Id>.+)(?P<channel>d0|d1)(?:\.ome)?\.\w+", "A_D03f00"),
+        (
+            [f"Channel{one}-0{two}-A.tif" for one in (1, 2) for two in (1, 2, 3)],
+            r"(?P<channel>Channel1|Channel2)\-(?P<Id>.+)(?:\.ome)?\.\w+",
+            "01-A",
+        ),
+        (
+            [
+                f"{well}/{stain}_{two}.tif"
+                for well in ("A1", "A2")
+                for stain in ("DAPI", "GFP")
+                for two in "12"
+            ],
+            r"(?P<part1>.+)/(?P<channel>DAPI|GFP)_(?P<part2>.+)(?:\.ome)?\.\w+",
+            "A1_1",
+        ),
+    ],
+)
+def test_the_part_of_names_that_is_the_channel_is_found(tmp_path, names, pattern, sample):
+    for name in names:
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, PLANES[0])
+    found = run(tmp_path / "images")
+    layout = tomllib.loads(layout_of(found).replace('?"', 'x"'))
+    assert layout["files"] == pattern
+    called = layout_of(found).partition("files have: ")[2].partition("\n")[0].replace('"', "").split(", ")
+    channels = dict(zip(("protein", "nucleus"), called, strict=False))
+    samples, _ = find_samples(tmp_path / "images", layout=Layout(files=pattern, channels=channels))
+    assert sample in {one.id for one in samples}
