@@ -1,12 +1,11 @@
 """Find the samples of a folder, or read them from a table."""
 
 import functools
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import check_regular, file_digest, text_digest, tree_digest
@@ -14,13 +13,13 @@ from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import SUFFIXES, UNSAFE, discover, is_picture, metadata_name
+from pipeline.data.discovery import UNSAFE, discover, metadata_name
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
+from pipeline.data.table_fields import named_plane, pixel_size
 from pipeline.data.table_files import MISSING
 from pipeline.data.tables import read_table, unmatched
 from pipeline.data.value_ranges import Ranges, measured_ranges
 from pipeline.formats.illumination import Illumination
-from pipeline.formats.pixel_sizes import check_plausible
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
 READING = 1
@@ -404,47 +403,6 @@ def _from_row(
     if len({len(source.files) for source in listed}) > 1:
         numbers = ", ".join(f"{len(source.files)} of {channel}" for channel, source in sources.items())
         raise ValueError(f"files of z planes: {numbers}; name as many for each channel")
-    size = _pixel_size(row.get("pixel_size_um", ""))
+    size = pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
     return Sample(sample_id, tuple(map(sources.get, CHANNELS)), size, None if group in MISSING else group)
-
-
-def named_plane(images: Path, text: str) -> tuple[tuple[Path, ...], str | int | None]:
-    """Return the files, and the channel in them, that a field of a table names.
-
-    ``field1.ome.tif#DAPI`` and ``field1.ome.tif#2`` are channels of a file by name or index from 0;
-    ``z1.tif|z2.tif`` are the planes of a z-stack.
-    """
-    names, _, channel = text.rpartition("#")
-    if not names.lower().endswith(SUFFIXES) and ".zarr" not in names.lower():
-        names, channel = text, ""  # the sign is part of a name
-    files = tuple(inside(images, name.strip()) for name in names.split("|"))
-    return files, (int(channel) if channel.isdecimal() else channel.strip() or None)
-
-
-def inside(images: Path, name: str) -> Path:
-    """Return the path of a file in the folder of pictures; backslashes, as in Windows, are slashes."""
-    relative = PurePosixPath(name.replace("\\", "/"))
-    if "\0" in name:
-        raise ValueError(f"path {name!r} holds a NUL character; give the path of a file")
-    for folder in (images.absolute(), images.resolve()):
-        if relative.is_relative_to(folder.as_posix()):
-            relative = relative.relative_to(folder.as_posix())
-    if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
-        raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
-    is_in_zarr = any(part.lower().endswith(".zarr") for part in relative.parts)
-    if not is_picture(relative.name) and not is_in_zarr:
-        raise ValueError(f"'{name}' is of no known type; use one of {' '.join(SUFFIXES)}")
-    return images / relative
-
-
-def _pixel_size(text: str) -> float | None:
-    if text in MISSING:
-        return None
-    try:
-        size = float(text.replace(",", "."))
-    except ValueError:
-        size = math.nan
-    if not 0 < size < math.inf:
-        raise ValueError(f"pixel_size_um '{text}' is not a positive number; give micrometres per pixel")
-    return check_plausible(size)

@@ -13,7 +13,7 @@ from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import CHANNELS, METADATA
 from pipeline.data.locations import open_list
-from pipeline.data.samples import inside
+from pipeline.data.table_fields import inside
 from pipeline.exchange import sample_lists
 from pipeline.exchange.sample_lists import Listed
 from pipeline.stages.exchange_options import ImportOptions
