@@ -46,7 +46,19 @@ class CnnHyperparameters(Options):
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
     averaging: float = Field(0.995, ge=0, lt=1, description="Decay of the moving average of weights.")
     loss: Loss = Field("bce", description="Binary cross-entropy or focal loss; both weigh rare locations.")
+    channel_dropout: float = Field(
+        0,
+        ge=0,
+        le=0.5,
+        description="Share of views in which er is black, and microtubules likewise: networks for pictures "
+        "with and without.",
+    )
     seed: int = Field(0, ge=0, description="The same seed gives the same model, bit for bit.")
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What decides the weights; dropout that is not asked for is not named, as before there was any."""
+        return self.model_dump(exclude=None if self.channel_dropout else {"channel_dropout"})
 
 
 class Architecture(NamedTuple):

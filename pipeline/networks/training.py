@@ -63,7 +63,7 @@ class TrainingRun:
 
     def digest(self, left_out: int | None) -> str:
         """Return a digest of everything that decides a network's weights."""
-        parts = [VERSION, self.hyperparameters.model_dump(), list(self.fingerprints.values())]
+        parts = [VERSION, self.hyperparameters.identity, list(self.fingerprints.values())]
         folds = self.fold.tolist() if left_out is not None else []
         return text_digest([*parts, np.packbits(self.targets).tolist(), folds, left_out])
 
@@ -137,7 +137,7 @@ def schedule_of(hyperparameters: CnnHyperparameters, pictures: int) -> Schedule:
         averaging=hyperparameters.averaging,
         patience=hyperparameters.patience,
         seed=hyperparameters.seed,
-        identity=hyperparameters.model_dump(),
+        identity=hyperparameters.identity,
     )
 
 
@@ -165,12 +165,13 @@ def cnn_training(
     on_device = torch.from_numpy(weights).to(device)
     schedule = schedule_of(hyperparameters, len(rows))
     size = min(hyperparameters.batch, len(rows))
+    crop, dropout = hyperparameters.crop, hyperparameters.channel_dropout
 
     def batch_loss(network: Any, rng: np.random.Generator, step: int) -> "Tensor":
         epoch, position = divmod(step, schedule.round)
         order = np.random.default_rng((hyperparameters.seed, epoch, 1)).permutation(rows)
         batch = order[position * size : (position + 1) * size]
-        views = np.stack([augmented(pixels[row], hyperparameters.crop, rng) for row in batch])
+        views = np.stack([augmented(pixels[row], crop, rng, dropout) for row in batch])
         pictures = torch.from_numpy(views).to(device, memory_format=torch.channels_last)
         truth = torch.from_numpy(targets[batch].astype(np.float32)).to(device)
         with autocast(device):

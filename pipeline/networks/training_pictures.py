@@ -24,6 +24,9 @@ from pipeline.networks.preprocessing import Planes, Preprocessing, prepare, squa
 
 Bytes = NDArray[np.uint8]
 
+DROPPED = ("microtubules", "er")
+"""Channels that networks can learn to do without."""
+
 _BLOCK = 64
 """Pictures read ahead at most: what is held in memory."""
 
@@ -121,8 +124,11 @@ def as_bytes(
     return picture
 
 
-def augmented(pixels: Bytes, crop: int, rng: np.random.Generator) -> Planes:
-    """Return a random view of a picture, shape (channels, crop, crop), in [0, 1]; crop at most its side."""
+def augmented(pixels: Bytes, crop: int, rng: np.random.Generator, channel_dropout: float = 0.0) -> Planes:
+    """Return a random view of a picture, shape (channels, crop, crop), in [0, 1]; crop at most its side.
+
+    Each of `DROPPED` is black, as a channel that was not recorded, in the share `channel_dropout` of views.
+    """
     side = pixels.shape[1]
     size = min(side, round(crop / rng.uniform(*ZOOM)))
     top, left = rng.integers(0, side - size + 1, 2)
@@ -130,7 +136,11 @@ def augmented(pixels: Bytes, crop: int, rng: np.random.Generator) -> Planes:
     if rng.random() < 0.5:
         view = view[:, ::-1]
     view = np.rot90(view, int(rng.integers(4)), axes=(1, 2))
-    return _worsened(_brightened(view, rng), rng)
+    seen = _worsened(_brightened(view, rng), rng)
+    for channel in DROPPED if channel_dropout else ():
+        if rng.random() < channel_dropout:
+            seen[CHANNELS.index(channel)] = 0
+    return seen
 
 
 def _brightened(view: Bytes, rng: np.random.Generator) -> Planes:

@@ -26,7 +26,7 @@ from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
 from pipeline.networks.preprocessing import Embedder, Preprocessing
 from pipeline.networks.training import VERSION, TrainingRun, fit_network
-from pipeline.networks.training_pictures import stored_pictures
+from pipeline.networks.training_pictures import DROPPED, stored_pictures
 from pipeline.stages.options import TrainCnnOptions, TrainOptions
 
 WHOLE = "_whole"
@@ -134,9 +134,11 @@ def _training_run(options: TrainCnnOptions, data: Dataset, progress: Progress) -
     """Return what all networks share; the pictures are read once and kept small on disk."""
     samples = _samples(options, data)
     hyperparameters = options.hyperparameters
-    # what some lack is 0 in training, and may be so in new pictures
     absent = tuple(name for name in CHANNELS if any(name not in one.channels for one in samples))
-    preprocessing = Preprocessing(side=hyperparameters.side, scale="picture", dropped=absent)
+    # what some lack, or is dropped, is 0 in training, and may be so in new pictures
+    dropped = {*absent, *(DROPPED if hyperparameters.channel_dropout else ())}
+    without = tuple(name for name in CHANNELS if name in dropped)
+    preprocessing = Preprocessing(side=hyperparameters.side, scale="picture", dropped=without)
     if absent:
         progress.note(f"Some pictures show no {' and no '.join(absent)}: the networks learn to do without")
     work = Workspace(options.work)

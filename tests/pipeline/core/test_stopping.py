@@ -75,7 +75,8 @@ def stop(script: str, folder: Path, number: signal.Signals, *, group: bool = Fal
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )  # as a shell starts it, which Ctrl-C stops; what runs in the background may be deaf to it
     end = time.monotonic() + 60
     while not (folder / "ready").exists() and time.monotonic() < end:
         time.sleep(0.01)

@@ -105,6 +105,25 @@ def test_views_come_from_the_seed_alone_and_keep_the_channels() -> None:
     assert not np.array_equal(first, other)
 
 
+def test_channels_that_are_dropped_are_black_in_so_many_views_and_change_no_other() -> None:
+    pixels = np.full((4, 64, 64), 200, np.uint8)
+    black = np.zeros(4)
+    for seed in range(200):
+        view = augmented(pixels, 32, np.random.default_rng(seed), 0.3)
+        whole = augmented(pixels, 32, np.random.default_rng(seed))
+        is_black = ~view.any(axis=(1, 2))
+        np.testing.assert_array_equal(view[~is_black], whole[~is_black])
+        black += is_black
+    assert np.flatnonzero(black).tolist() == [0, 3]  # microtubules and er
+    assert (abs(black[[0, 3]] / 200 - 0.3) < 0.08).all()
+
+
+def test_dropout_that_is_not_asked_for_leaves_networks_as_they_were() -> None:
+    plain, dropping = CnnHyperparameters(), CnnHyperparameters(channel_dropout=0.2)
+    assert "channel_dropout" not in plain.identity
+    assert dropping.identity == {**plain.identity, "channel_dropout": 0.2}
+
+
 def test_some_views_are_noisy_and_all_stay_in_range() -> None:
     flat = np.full((4, 32, 32), 100, np.uint8)
     views = [augmented(flat, 32, np.random.default_rng(seed)) for seed in range(100)]
@@ -156,6 +175,20 @@ def test_the_fold_left_out_has_no_part_in_training_or_in_choosing_the_epoch() ->
     rows, choosing = split(fold, None)
     assert len(rows) == 6
     assert not len(choosing)
+
+
+def test_a_network_trained_with_dropout_embeds_pictures_without_the_channels(
+    options: TrainCnnOptions, tmp_path: Path
+) -> None:
+    dropping = options.model_copy(
+        update={"work": make_workfolder(tmp_path / "w", 24).root, "channel_dropout": 0.3, "name": "dropping"}
+    )
+    execute(TrainCnn(), dropping, SilentProgress())
+    embedder = card_of(Workspace(dropping.work).embedding(f"dropping{WHOLE}")).embedder
+    assert embedder is not None
+    assert embedder.preprocessing.dropped == ("microtubules", "er")
+    assert not embedder.needs(("er",))
+    assert embedder.needs(("nucleus",))
 
 
 @pytest.fixture(scope="module")
