@@ -7,7 +7,7 @@ and its card, for ``embed --network builtin``. No benchmark, test or demo simula
 
 import argparse
 import sys
-from itertools import islice
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from varied_pictures import VERSION as VARIED
+from varied_pictures import varied_picture, varied_protein
+
 from pipeline.commands.console import RichProgress
 from pipeline.core.files import text_digest
 from pipeline.core.stage import Progress
@@ -33,9 +36,8 @@ from pipeline.networks.training import (
     positive_weights,
     unweighted,
 )
-from pipeline.networks.training_pictures import Bytes, PictureCache, as_bytes
-from pipeline.simulation.field import simulate_picture
-from pipeline.simulation.proteins import Protein, proteins
+from pipeline.networks.training_pictures import DROPPED, Bytes, PictureCache, as_bytes
+from pipeline.simulation.proteins import Protein
 from pipeline.stages.simulate import VERSION
 
 SEED = 770_001
@@ -44,23 +46,25 @@ SEED = 770_001
 SIDE = 320
 """Side in pixels of the pictures: small fields hold fewer cells, but more proteins fit into the time."""
 
-CROP = 192
+CROP = 224
 """Side of the random views that it is trained on."""
+
+PICTURES = Preprocessing(side=SIDE, scale="picture", dropped=DROPPED)
 
 CHOOSING = 20
 """Every so many proteins one chooses the epoch."""
 
 
-def simulated(folder: Path, wanted: list[Protein], progress: Progress) -> Bytes:
+def simulated(folder: Path, wanted: list[Protein], jobs: int, progress: Progress) -> Bytes:
     """Return one picture of each protein as the network sees it, made once and kept in the folder."""
-    preprocessing = Preprocessing(side=SIDE, scale="picture")
+    key = text_digest([VERSION, VARIED, SEED, len(wanted), PICTURES.model_dump(mode="json")])
+    cache = PictureCache(folder, key, len(wanted), SIDE, "Simulating pictures")
+    with ProcessPoolExecutor(jobs) as workers:
+        return cache.filled(lambda row: workers.submit(_simulated, wanted[row]).result(), 2 * jobs, progress)
 
-    def make(row: int) -> Bytes:
-        made = simulate_picture(SEED, wanted[row], size=SIDE, locations=LOCATIONS)
-        return as_bytes(made.picture.pixels, preprocessing)
 
-    key = text_digest([VERSION, SEED, len(wanted), preprocessing.model_dump(mode="json")])
-    return PictureCache(folder, key, len(wanted), SIDE, "Simulating pictures").filled(make, 1, progress)
+def _simulated(described: Protein) -> Bytes:
+    return as_bytes(varied_picture(SEED, described, SIDE), PICTURES)
 
 
 def targets_of(wanted: list[Protein]) -> NDArray[np.bool_]:
@@ -78,7 +82,7 @@ def trained(
     """Return the weights of the best epoch, and how they do on the proteins that chose it."""
     choosing = np.arange(len(pixels)) % CHOOSING == 0
     rows = np.flatnonzero(choosing)
-    with torch_threads(1):
+    with torch_threads(2):
         training = cnn_training(pixels, truth, np.flatnonzero(~choosing), rows, hyperparameters)
         state = training.run(progress, "Training", folder / "checkpoint.pt", progress.note)
         training.network.load_state_dict(state)
@@ -109,7 +113,7 @@ def write_network(
     card = CnnCard(
         network=hyperparameters.network,
         sha256=save_state(weights, training.state),
-        preprocessing=Preprocessing(side=architecture(hyperparameters.network).side, scale="picture"),
+        preprocessing=PICTURES.model_copy(update={"side": architecture(hyperparameters.network).side}),
         outputs=LOCATIONS,
         trained_on=(),
         steps=training.best_step,
@@ -129,21 +133,23 @@ def main() -> None:
     """Simulate, train, and write weights and card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pictures", type=int, default=3000)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--pictures", type=int, default=12_000)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=2, help="Processes that simulate.")
     parser.add_argument("--output", type=Path, default=SHIPPED, help="Folder of weights and card.")
     given = parser.parse_args()
     progress = RichProgress()
-    wanted = list(islice(proteins(SEED, LOCATIONS), given.pictures))
-    pixels = simulated(given.folder, wanted, progress)
+    wanted = [varied_protein(SEED, number) for number in range(given.pictures)]
+    pixels = simulated(given.folder, wanted, given.jobs, progress)
     hyperparameters = CnnHyperparameters(
         network="compact",
         side=SIDE,
         crop=CROP,
-        batch=16,
+        batch=32,
         epochs=given.epochs,
         patience=given.epochs,
-        averaging=0.99,
+        averaging=0.995,
+        channel_dropout=0.25,
     )
     training, found = trained(given.folder, pixels, targets_of(wanted), hyperparameters, progress)
     print(write_network(given.output, training, len(wanted), hyperparameters, found), found)
