@@ -14,11 +14,18 @@ from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
 from pipeline.segmentation.fields import network_planes
 from pipeline.segmentation.inference import CELL, NUCLEUS, estimate_diameter, find_objects
-from pipeline.segmentation.label_images import divide_cells, drop_debris, match
+from pipeline.segmentation.label_images import divide_cells, drop_debris, grow_cells, match
 from pipeline.segmentation.network import Weights, find_weights
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 Labels = NDArray[np.int32]
+
+DIM = (0.30, 0.03)
+"""Share of the signal on nuclei, and what is added, above which a pixel is of a cell's thin rim.
+
+Against masks of two real fields, average precision at IoU 0.75 is 0.61 where cells do not grow, 0.64 where
+they grow to the limit of the watershed, and 0.71 to this one; simulated cells are the same at both.
+"""
 
 
 def make_cellpose(
@@ -82,7 +89,7 @@ class CellposeSegmenter:
             "cell_diameter": self.cell_diameter,
             "nuclei_inside": self.nuclei.inside,
             "cells_inside": self.cells.inside,
-            "version": 4,
+            "version": 5,
         } | ({} if self.pixel_size_um is None else {"pixel_size_um": self.pixel_size_um})
 
     def measure_nuclei(self, pictures: Sequence[Picture], factors: Sequence[float]) -> float:
@@ -123,11 +130,12 @@ class CellposeSegmenter:
         return drop_debris(nuclei, picture.pixel_size_um)
 
     def cells_around(self, nuclei: Labels, picture: Picture) -> Labels:
-        """Return the cells that the network finds, divided among nuclei."""
+        """Return the cells that the network finds, divided among nuclei and with their dim rims."""
         if not nuclei.any():
             return np.zeros_like(nuclei)
         signal = cytoplasm_signal(picture)
-        return divide_cells(self.find_cells(picture), nuclei, foreground(signal, nuclei))
+        divided = divide_cells(self.find_cells(picture), nuclei, foreground(signal, nuclei))
+        return grow_cells(divided, nuclei, foreground(signal, nuclei, *DIM))
 
     def find_cells(self, picture: Picture) -> Labels:
         """Return the cells that the network finds, whatever nuclei are in them."""

@@ -36,6 +36,12 @@ With a quarter of the cells taken from the true masks of crowded simulated field
 IoU of 0.802 with the truth (mean of 371 cells); 0.789 at 1.5, 0.804 at 3, where more of others is taken.
 """
 
+RIM = 0.4
+"""Width of the dim rim that cells of a network may lack, in median nuclear radii.
+
+With 0.2 cells of real fields stay too tight, with 0.7 those of simulated fields take what is beyond them.
+"""
+
 
 def drop_debris(nuclei: Labels, pixel_size_um: float | None) -> Labels:
     """Remove nuclei too small to be one; the rest keep their numbers.
@@ -181,6 +187,16 @@ def divide_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_] | None =
     rim &= cells == 0
     divided += watershed(away, alone, mask=rim | (alone > 0)) * (divided == 0)
     return np.where(nuclei > 0, nuclei, divided).astype(np.int32)
+
+
+def grow_cells(cells: Labels, nuclei: Labels, room: NDArray[np.bool_]) -> Labels:
+    """Let cells grow into the room around them that no cell has, at most `RIM` wide.
+
+    Each pixel goes to the nearest cell. A network cuts cells where they get thin and dim.
+    """
+    away = cv2.distanceTransform((cells == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near = room & (away <= RIM * np.sqrt(median_area(nuclei) / np.pi))
+    return np.asarray(watershed(away, cells, mask=near | (cells > 0)), np.int32)
 
 
 def _parts(inside: NDArray[np.bool_], seeds: Labels, away: NDArray[np.float32]) -> Labels:

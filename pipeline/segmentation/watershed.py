@@ -196,12 +196,15 @@ def _scaled_root(plane: Plane) -> Plane:
     return np.asarray(np.sqrt(np.clip((plane - low) / (high - low), 0, 1)), np.float32)
 
 
-def foreground(signal: Plane, nuclei: Labels) -> NDArray[np.bool_]:
-    """Return where cells are: the signal above a threshold between dark gaps and the rims of nuclei."""
+def foreground(signal: Plane, nuclei: Labels, share: float = 0.45, above: float = 0.05) -> NDArray[np.bool_]:
+    """Return where cells are: the signal above a threshold between dark gaps and the rims of nuclei.
+
+    The threshold is at most a share of the signal on nuclei, and so much more.
+    """
     blurred = cv2.GaussianBlur(signal, (0, 0), 2.0)
     if float(np.ptp(blurred)) < 1e-3:
         return nuclei > 0
-    threshold = min(float(threshold_otsu(blurred)), 0.45 * float(np.median(blurred[nuclei > 0])) + 0.05)
+    threshold = min(float(threshold_otsu(blurred)), share * float(np.median(blurred[nuclei > 0])) + above)
     inside = blurred > threshold
     # dark holes up to the size of a nucleus are vacuoles and nucleoli; larger ones are gaps between cells
     largest_hole = int(0.5 * median_area(nuclei))
