@@ -46,7 +46,7 @@ SEED = 770_001
 SIDE = 320
 """Side in pixels of the pictures: small fields hold fewer cells, but more proteins fit into the time."""
 
-CROP = 224
+CROP = 192
 """Side of the random views that it is trained on."""
 
 PICTURES = Preprocessing(side=SIDE, scale="picture", dropped=DROPPED)
@@ -133,8 +133,8 @@ def main() -> None:
     """Simulate, train, and write weights and card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pictures", type=int, default=12_000)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--pictures", type=int, default=7500)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--jobs", type=int, default=2, help="Processes that simulate.")
     parser.add_argument("--output", type=Path, default=SHIPPED, help="Folder of weights and card.")
     given = parser.parse_args()

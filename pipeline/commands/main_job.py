@@ -128,17 +128,22 @@ def _print_selection(path: Path) -> None:
 def predict(options: PredictOptions) -> None:
     """Predict the locations of the protein in new pictures.
 
-    The pictures are segmented, measured and embedded exactly as the model's training pictures were. A model
-    of other networks' predictions alone needs their tables, --outputs, and no pictures. The csv has a row
-    for every picture: its locations, number of cells, status (answered, not_sure, no_answer, skipped), the
-    reason, and every location's probability. With --format kaggle, pictures without an answer have an empty
-    prediction, and the exit status is 1.
+    Without --model, the shipped network answers by itself: it was trained on simulated pictures, needs no
+    labels, and says how it does on real pictures. With your --model, the pictures are segmented, measured and
+    embedded exactly as its training pictures were. A model of other networks' predictions alone needs their
+    tables, --outputs, and no pictures. The csv has a row for every picture: its locations, number of cells,
+    status (answered, not_sure, no_answer, skipped), the reason, and every location's probability. With
+    --format kaggle, pictures without an answer have an empty prediction, and the exit status is 1.
 
+    Example: python run.py predict --images new/images --output predictions.csv
     Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
     """
+    from pipeline.core.weights import SHIPPED
     from pipeline.stages.predict import Predict
+    from pipeline.stages.shipped_model import PredictShipped
 
-    done = execute(Predict(), options, RichProgress())
+    stage = PredictShipped() if options.model == SHIPPED else Predict()
+    done = execute(stage, options, RichProgress())
     words = {"answered": "answered", "not_sure": "not sure", "no_answer": "without an answer"}
     became = [f"{number:,} {words.get(status, status)}" for status, number in done.statuses.items()]
     counts = f"{counted(done.rows, 'picture')}: {', '.join(became)}"

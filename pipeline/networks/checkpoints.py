@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
@@ -30,6 +31,26 @@ TrainedOn = tuple[str, ...] | Literal["unknown"]
 UNKNOWN: Literal["unknown"] = "unknown"
 
 
+class Deciding(BaseModel):
+    """How a network alone names locations: what `predict` does where no model is given.
+
+    Attributes
+    ----------
+    sides : tuple of int
+        Sides that pictures are brought to; see `Embedder`.
+    prior : tuple of float
+        Added to each location's log-odds before they become probabilities (prior correction).
+    threshold : float
+        Locations of at least this probability are named.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sides: tuple[int, ...]
+    prior: tuple[float, ...]
+    threshold: float
+
+
 class CnnCard(WeightsCard):
     """What is known about a CNN's weights.
 
@@ -41,12 +62,15 @@ class CnnCard(WeightsCard):
         Ids of the pictures that it was trained on.
     best_epoch : int, optional
         Epoch that the weights are of, where a validation chose it.
+    deciding : Deciding, optional
+        How it names locations by itself; None where it was not made for that.
     """
 
     preprocessing: Preprocessing
     outputs: tuple[str, ...] = ()
     trained_on: TrainedOn = UNKNOWN
     best_epoch: int | None = None
+    deciding: Deciding | None = None
 
     def embedder(self, name: str, path: Path) -> Embedder:
         """Return what `embed` does with the weights, which lie at `path`."""

@@ -22,7 +22,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints
 from pipeline.networks.checkpoints import open_network, weights_path
 from pipeline.networks.onnx import Forward
-from pipeline.networks.preprocessing import Embedder, Per, Planes, prepare
+from pipeline.networks.preprocessing import Embedder, Per, Planes, prepare, turned
 
 Labels = NDArray[np.integer[Any]]
 
@@ -97,7 +97,8 @@ def _with_numbers(table: pd.DataFrame, embedder: Embedder, progress: Progress) -
 
 def _parts(work: Workspace, embedder: Embedder) -> Parts:
     """Return where finished rows lie, by everything that changes a number; where the weights lie does not."""
-    digest = text_digest([VERSION, embedder.model_dump(mode="json", exclude={"weights"})])
+    unsaid = {"weights"} if embedder.sides else {"weights", "sides"}
+    digest = text_digest([VERSION, embedder.model_dump(mode="json", exclude=unsaid)])
     return Parts(work.parts / "embeddings" / f"{embedder.name}-{digest[:12]}")
 
 
@@ -168,12 +169,23 @@ def embedding_row(
     without any.
     """
     crops = [pixels] if cells is None else cell_crops(pixels, cells)
-    inputs = [prepare(crop, embedder.preprocessing, channels) for crop in crops or [pixels]]
+    inputs = [view for crop in crops or [pixels] for view in _views(crop, embedder, channels)]
     values, names = _embed(inputs, embedder, network)
+    if embedder.sides:
+        values = values.reshape(len(crops or [pixels]), -1, values.shape[1]).mean(axis=1)
     if cells is not None:
         names = [f"{name}{ending}" for ending in STATISTICS for name in names]
         values = summarised(values) if crops else np.full((len(STATISTICS), values.shape[1]), np.nan)
     return dict(zip(names, values.ravel().astype(np.float32), strict=True))
+
+
+def _views(pixels: Planes, embedder: Embedder, channels: Sequence[str]) -> list[Planes]:
+    """Return a picture as the network sees it: once, or at several sides and in all turns and flips."""
+    once = embedder.preprocessing
+    if not embedder.sides:
+        return [prepare(pixels, once, channels)]
+    scales = [once.model_copy(update={"side": side}) for side in embedder.sides]
+    return [view for scale in scales for view in turned(prepare(pixels, scale, channels))]
 
 
 def block_name(text: str) -> str:

@@ -70,6 +70,9 @@ class Embedder(BaseModel):
         For "onnx": names of the outputs that are the embedding, and `probabilities` or log-odds of classes.
     keep : str
         "all" columns, or the class "outputs" alone.
+    sides : tuple of int
+        Sides that a picture is brought to, each in all eight turns and flips, over which numbers are averaged
+        (test-time averaging); without any, the picture is seen once, at the side of the preprocessing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,6 +89,7 @@ class Embedder(BaseModel):
     logits: str | None = None
     probabilities: bool = False
     keep: Literal["all", "outputs"] = "all"
+    sides: tuple[int, ...] = ()
 
     def needs(self, absent: Iterable[str]) -> bool:
         """Say whether it sees one of these channels, and was not trained to do without."""
@@ -107,6 +111,11 @@ def prepare(pixels: Planes, preprocessing: Preprocessing, channels: Sequence[str
     mean = np.array(preprocessing.mean, np.float32)[:, None, None]
     std = np.array(preprocessing.std, np.float32)[:, None, None]
     return np.asarray((np.stack(order) - mean) / std)
+
+
+def turned(planes: Planes) -> list[Planes]:
+    """Return a square picture, shape (channels, side, side), in its eight turns and flips."""
+    return [np.rot90(one, turn, (1, 2)).copy() for one in (planes, planes[:, ::-1]) for turn in range(4)]
 
 
 def squared(pixels: NDArray[Number], side: int) -> NDArray[Number]:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown
+from pipeline.core.weights import SHIPPED
 from pipeline.data.dataset_options import (
     PROCESSORS,
     DatasetOptions,
@@ -271,11 +272,12 @@ class EvaluateOptions(Options):
 class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
     """Options of `predict`."""
 
-    model: Path = Field(description="Folder of a trained model, such as WORK/model.")
     output: Path = Field(description="The csv file to write.")
+    model: Annotated[Path, Shown(default="the shipped network")] = Field(
+        SHIPPED, description="Folder of a trained model, such as WORK/model."
+    )
     images: Path | None = Field(
-        None,
-        description="Folder of pictures, as for extract; not needed by a model of --outputs alone.",
+        None, description="Folder of pictures, as for extract; a model of --outputs alone needs none."
     )
     format: Literal["csv", "kaggle"] = Field(
         "csv",
@@ -292,8 +294,7 @@ class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
         "`embed` or `train-cnn` are computed and need none.",
     )
     outputs: tuple[Path, ...] = Field(
-        (),
-        description="Another network's predictions for these pictures, as given to train; repeatable.",
+        (), description="Another network's predictions for these pictures, as given to train; repeatable."
     )
     weights: Annotated[Mapping[str, Path], BeforeValidator(parse_weights)] = Field(
         default_factory=dict,

@@ -148,9 +148,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
-        seen = _looked_at(options, measured=measured is not None)
-        answers = _answers(prediction.chosen, seen, problems)
-        answers = answers.join(_metadata(options))
+        seen = looked_at(options, measured=measured is not None)
+        answers = answers_of(options, prediction.chosen, seen, problems)
         lacking = told_lacking(model.card, samples_of(options)[0] if options.images else ())
         for line in told_once(lacking):
             progress.note(line)
@@ -160,18 +159,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             "; ".join(filter(None, [why, warned.get(sample, ""), lacking.get(sample, ""), told]))
             for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
         ]
-        with replacing(options.output) as temporary:
-            if options.format == "kaggle":
-                _write_kaggle(temporary, answers, prediction.probability, of_card(model.card).indices)
-            else:
-                _write_csv(temporary, answers, prediction.probability)
-        without = answers[answers["status"].isin((NO_ANSWER, SKIPPED))]
-        counts = answers["status"].value_counts()
-        return PredictSummary(
-            statuses={status: int(counts[status]) for status in STATUSES if status in counts},
-            unanswered=dict(zip(without.index.astype(str), without["reason"], strict=True)),
-            problems=problems,
-        )
+        write_answers(options, answers, prediction.probability, of_card(model.card).indices)
+        return summarised(answers, problems)
 
 
 def _check_work(options: PredictOptions) -> None:
@@ -289,7 +278,7 @@ def _embedded(
     return tables, problems
 
 
-def _looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
+def looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
     """Return every picture's number of cells, where they were segmented, and what is wrong with it."""
     if measured:
         table = read_made(Workspace(options.work).samples, ["Id", "cells", "doubt"])
@@ -308,7 +297,9 @@ def _metadata(options: PredictOptions) -> pd.DataFrame:
     return pd.DataFrame.from_dict(known, orient="index", dtype="str").sort_index(axis=1)
 
 
-def _answers(chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]) -> pd.DataFrame:
+def answers_of(
+    options: PredictOptions, chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]
+) -> pd.DataFrame:
     """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
     reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
     names, doubts = dict(zip(chosen.index, _names(chosen), strict=True)), seen["doubt"].to_dict()
@@ -316,7 +307,7 @@ def _answers(chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]) 
     rows = [_answer(names.get(one), doubts.get(one, ""), reasons.get(one, "")) for one in ids]
     answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
     answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
-    return answers
+    return answers.join(_metadata(options))
 
 
 def _answer(names: list[str] | None, why_not: str, problem: str) -> tuple[list[str], str, str]:
@@ -330,6 +321,31 @@ def _answer(names: list[str] | None, why_not: str, problem: str) -> tuple[list[s
 
 def _names(chosen: pd.DataFrame) -> list[list[str]]:
     return [[name for name, yes in zip(chosen.columns, row, strict=True) if yes] for row in chosen.to_numpy()]
+
+
+def write_answers(
+    options: PredictOptions,
+    answers: pd.DataFrame,
+    probability: pd.DataFrame,
+    indices: Mapping[str, int],
+) -> None:
+    """Write the output in its format."""
+    with replacing(options.output) as temporary:
+        if options.format == "kaggle":
+            _write_kaggle(temporary, answers, probability, indices)
+        else:
+            _write_csv(temporary, answers, probability)
+
+
+def summarised(answers: pd.DataFrame, problems: list[Problem]) -> PredictSummary:
+    """Count what became of the pictures."""
+    without = answers[answers["status"].isin((NO_ANSWER, SKIPPED))]
+    counts = answers["status"].value_counts()
+    return PredictSummary(
+        statuses={status: int(counts[status]) for status in STATUSES if status in counts},
+        unanswered=dict(zip(without.index.astype(str), without["reason"], strict=True)),
+        problems=problems,
+    )
 
 
 def _write_csv(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:

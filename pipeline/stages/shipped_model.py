@@ -1,0 +1,124 @@
+"""The stage `predict` without a model of the user's: the shipped network alone names the locations."""
+
+import os
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.stacking import Prediction
+from pipeline.core.errors import PipelineError, write_problems
+from pipeline.core.stage import Progress, file_inputs, option_inputs
+from pipeline.core.weights import SHIPPED, read_card
+from pipeline.core.workspace import Workspace
+from pipeline.data.flat_fields import even_samples
+from pipeline.data.locations import LOCATIONS
+from pipeline.data.samples import picture_inputs, samples_of
+from pipeline.data.tables import unmatched
+from pipeline.networks.checkpoints import CnnCard, Deciding
+from pipeline.networks.inference import embed_pictures
+from pipeline.networks.preprocessing import Embedder
+from pipeline.stages.options import PredictOptions
+from pipeline.stages.predict import Predict, PredictSummary, answers_of, looked_at, summarised, write_answers
+
+WEIGHTS = SHIPPED / "builtin.safetensors"
+
+NAME = "shipped"
+"""Of the block of its log-odds."""
+
+REAL = "real_"
+"""How the names of the card's scores on real pictures begin."""
+
+
+class PredictShipped(Predict):
+    """Name the locations in new pictures by the network that comes with the project."""
+
+    def inputs(self, options: PredictOptions) -> dict[str, str]:
+        """Return fingerprints of the network, the pictures and where the output lies."""
+        check_options(options)
+        return {
+            **file_inputs({"network": WEIGHTS.with_suffix(".json")}),
+            **picture_inputs(*samples_of(options), Workspace(options.work)),
+            **option_inputs(options, "format"),
+            "option output": os.path.relpath(options.output, options.work),
+        }
+
+    def run(self, options: PredictOptions, progress: Progress) -> PredictSummary:
+        """Embed the pictures and write the predictions.
+
+        Raises
+        ------
+        PipelineError
+            If the weights are damaged, or no picture can be read.
+        """
+        card, deciding = shipped_card()
+        progress.note(told(card))
+        embedder = shipped_embedder()
+        work = Workspace(options.work)
+        samples, problems = even_samples(options, work)
+        table, more = embed_pictures(embedder, samples, work, options.jobs, progress)
+        known = [*table.index, *(one.sample for one in more)]
+        left = pd.Index([one.id for one in samples]).difference(known)
+        more = [*more, *unmatched(left, NAME, "lacks the protein or the nucleus", "add the channel")]
+        write_problems(work.problems, "predict", more)
+        prediction = decided(table.to_numpy(), table.index, card.outputs, deciding)
+        problems = sorted({*problems, *more})
+        answers = answers_of(options, prediction.chosen, looked_at(options, measured=False), problems)
+        numbers = {name: LOCATIONS.index(name) for name in card.outputs}
+        write_answers(options, answers, prediction.probability, numbers)
+        return summarised(answers, problems)
+
+
+def check_options(options: PredictOptions) -> None:
+    """Refuse options that need a model of the user's, and no pictures."""
+    given = {
+        "--embeddings": options.embeddings,
+        "--outputs": options.outputs,
+        "--weights": options.weights,
+        "--masks": options.masks,
+    }
+    asked = [name for name, value in given.items() if value]
+    if asked:
+        raise PipelineError(
+            f"{asked[0]}: the shipped network has no use for it; give your --model, or leave it"
+        )
+    if options.images is None:
+        raise PipelineError("--images is missing; give the folder of pictures")
+
+
+def shipped_card() -> tuple[CnnCard, Deciding]:
+    """Return the card of the shipped network, and how it names locations."""
+    card = read_card(WEIGHTS, CnnCard)
+    if card is None or card.deciding is None:
+        raise PipelineError(
+            f"{WEIGHTS.with_suffix('.json')}: does not say how to name locations; give a --model"
+        )
+    return card, card.deciding
+
+
+def shipped_embedder() -> Embedder:
+    """Return the shipped network as it is used by itself: its log-odds alone, with test-time averaging."""
+    card, deciding = shipped_card()
+    update = {"sides": deciding.sides, "keep": "outputs"}
+    return card.embedder(NAME, WEIGHTS).model_copy(update=update)
+
+
+def decided(
+    log_odds: NDArray[np.float32], ids: pd.Index, locations: tuple[str, ...], deciding: Deciding
+) -> Prediction:
+    """Return probabilities and choices of log-odds, shape (pictures, locations)."""
+    shifted = log_odds.astype(np.float64) + np.asarray(deciding.prior)
+    probability = pd.DataFrame(1 / (1 + np.exp(-shifted)), ids, list(locations))
+    return Prediction(probability, probability >= deciding.threshold)
+
+
+def told(card: CnnCard) -> str:
+    """Say what the network was trained on, and how it does on real pictures."""
+    real = [
+        f"{name.removeprefix(REAL).replace('_', ' ')} {value:.2f}"
+        for name, value in card.scores.items()
+        if name.startswith(REAL)
+    ]
+    return "the shipped network, trained on simulated pictures only, not on yours; on real pictures: " + (
+        ", ".join(real) or "not measured"
+    )
