@@ -1,13 +1,14 @@
 """What the shipped network knows about real pictures, none of which it was trained on.
 
-Prints, for each set of pictures and each set of channels, with 95 % intervals over pictures: the mean area
-under the ROC curve (AUC) of the locations with two pictures or more; how often the likeliest location, and one
-of the three likeliest, is right; macro-F1 of the chosen locations, over those that occur and over all 28
+Prints, for each set of pictures and of channels, with 95 % intervals over pictures: the mean area under the
+ROC curve (AUC) of the locations with two pictures or more; how often the likeliest location, and one of the
+three likeliest, is right; macro-F1 of the chosen locations, over those that occur and over all 28
 (undefined = 0), beside what fixed answers give.
 
 Run from the project's folder: python benchmarks/real_pictures.py ../shared/real
 """
 
+import argparse
 import sys
 from pathlib import Path
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.stage import Progress, execute
+from pipeline.core.weights import SHIPPED
 from pipeline.core.workspace import Workspace
 from pipeline.stages.embed import BUILTIN, Embed
 from pipeline.stages.evaluate import Evaluate, Scores
@@ -20,6 +21,7 @@ from pipeline.stages.options import (
     TrainOptions,
 )
 from pipeline.stages.predict import Predict
+from pipeline.stages.shipped_model import PredictShipped
 from pipeline.stages.simulate import Simulate
 from pipeline.stages.train import Train, TrainSummary
 
@@ -46,6 +48,7 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     folder, seed = options.folder, options.seed
     known, new, work = folder / "data", folder / "new", Workspace(folder / "work")
     predictions, plot = folder / "predictions.csv", folder / "importances.png"
+    unlabelled = folder / "predictions-without-labels.csv"
     progress.note(f"1/5 Simulating {options.pictures} pictures to train on and {NEW_PICTURES} to predict")
     execute(Simulate(), SimulateOptions(out=known, pictures=options.pictures, seed=seed), progress)
     execute(Simulate(), SimulateOptions(out=new, pictures=NEW_PICTURES, seed=seed + 1), progress)
@@ -61,7 +64,10 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     execute(Importances(), ImportancesOptions(work=work.root, embeddings=(embedding,)), progress)
     plot_shares(of_location(read_shares(work), trained.trained[0], "feature", 15), plot)
     progress.note("5/5 Predicting the new pictures")
-    execute(Predict(), _prediction(new, work, predictions), progress)
+    asked = _prediction(new, work, predictions)
+    execute(Predict(), asked, progress)
+    alone = {"model": SHIPPED, "output": unlabelled, "work": folder / "unlabelled-work"}
+    execute(PredictShipped(), asked.model_copy(update=alone), progress)
     files = {
         "pictures, labels, true outlines": known,
         "masks of cells and nuclei": work.masks,
@@ -72,6 +78,7 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
         "scores": work.metrics,
         f"importances for {trained.trained[0]}": plot,
         "predictions of the new pictures": predictions,
+        "the same by the shipped network alone": unlabelled,
     }
     return DemoSummary(files, trained, scores)
 

@@ -12,6 +12,7 @@ from pipeline.segmentation.label_images import (
     divide_cells,
     drop_debris,
     enlarge_labels,
+    grow_cells,
     holders,
     largest_pieces,
     match,
@@ -169,3 +170,25 @@ def test_a_nucleus_belongs_to_the_cell_that_holds_most_of_it_if_that_is_half(cel
         best = 1 + int(np.argmax(shared[1:]))
         enough = nucleus > 0 and shared.sum() > 0 and 2 * shared[best] >= shared.sum()
         assert holder == (best if enough else 0)
+
+
+def test_cells_grow_into_their_room_no_further_than_the_rim():
+    nuclei = np.zeros((60, 60), np.int32)
+    nuclei[20:40, 20:40] = 1  # of radius 11.3
+    cells = np.zeros_like(nuclei)
+    cells[15:45, 15:45] = 1
+    room = np.zeros(nuclei.shape, bool)
+    room[:, :50] = True
+    grown = grow_cells(cells, nuclei, room)
+    assert (grown[cells > 0] == 1).all()
+    assert grown[30].nonzero()[0][[0, -1]].tolist() == [11, 48]  # 4.5 pixels
+    assert not grow_cells(cells, nuclei, np.zeros_like(room))[cells == 0].any()
+
+
+def test_growing_cells_do_not_take_from_each_other():
+    nuclei = np.zeros((40, 80), np.int32)
+    nuclei[10:30, 10:30], nuclei[10:30, 50:70] = 1, 2
+    grown = grow_cells(nuclei.copy(), nuclei, np.ones(nuclei.shape, bool))
+    assert set(np.unique(grown)) == {0, 1, 2}
+    assert (grown[:, :40] != 2).all()
+    assert (grown[:, 40:] != 1).all()
