@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from pipeline.core.weights import write_card
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import find_samples
 from pipeline.networks.checkpoints import open_network
 from pipeline.networks.inference import embedding_row
-from pipeline.stages.shipped_model import decided, shipped_card, shipped_embedder
+from pipeline.stages.shipped_model import REAL, WEIGHTS, decided, shipped_card, shipped_embedder
 
 LACKING = {
     "all": (),
@@ -113,7 +114,11 @@ def main() -> None:
     """Print a table for each set of pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="Folder of hpa2018 and hpa_dictionary.")
-    folder = parser.parse_args().folder
+    parser.add_argument(
+        "--record", action="store_true", help="Also write AUC and hits into the network's card."
+    )
+    given = parser.parse_args()
+    folder, record = given.folder, {}
     card, deciding = shipped_card()
     for name, column in (("hpa2018", "Id"), ("hpa_dictionary", "file")):
         pictures, truth = labelled(folder / name, column)
@@ -124,10 +129,20 @@ def main() -> None:
                 continue
             one = decided(log_odds(pictures, lacking), pd.RangeIndex(len(truth)), card.outputs, deciding)
             found[channels] = with_intervals(one.probability.to_numpy(), one.chosen.to_numpy(), truth)
+            record |= recorded(name, channels, ranking(one.probability.to_numpy(), truth))
         occurring = int((truth.sum(axis=0) >= 2).sum())
         print(f"\n{name}: {len(truth)} pictures; AUC over {occurring} locations", flush=True)
         print(pd.DataFrame(found).T.to_string())
         print(pd.DataFrame(fixed(truth)).T.round(3).to_string())
+    if given.record:
+        kept = {name: value for name, value in card.scores.items() if not name.startswith(REAL)}
+        write_card(WEIGHTS, card.model_copy(update={"scores": kept | record}))
+
+
+def recorded(pictures: str, channels: str, found: dict[str, float]) -> dict[str, float]:
+    """Name the scores that the card keeps, and that `predict` tells."""
+    what = f"{REAL}{pictures} {channels}:"
+    return {f"{what} {name}": round(float(value), 3) for name, value in found.items()}
 
 
 if __name__ == "__main__":

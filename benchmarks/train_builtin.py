@@ -26,7 +26,7 @@ from pipeline.core.weights import SHIPPED, save_state, write_card
 from pipeline.core.workers import torch_threads
 from pipeline.data.locations import LOCATIONS
 from pipeline.networks.architectures import architecture
-from pipeline.networks.checkpoints import CnnCard
+from pipeline.networks.checkpoints import CnnCard, Deciding
 from pipeline.networks.preprocessing import Preprocessing
 from pipeline.networks.training import (
     CnnHyperparameters,
@@ -50,6 +50,9 @@ CROP = 192
 """Side of the random views that it is trained on."""
 
 PICTURES = Preprocessing(side=SIDE, scale="picture", dropped=DROPPED)
+
+SIDES, THRESHOLD = (384, 512), 0.16
+"""How the network names locations by itself, chosen on real pictures (docs/decisions/0080)."""
 
 CHOOSING = 20
 """Every so many proteins one chooses the epoch."""
@@ -107,6 +110,7 @@ def write_network(
     pictures: int,
     hyperparameters: CnnHyperparameters,
     found: dict[str, float],
+    prior: NDArray[np.float32],
 ) -> Path:
     """Write weights and their card."""
     weights = folder / "builtin.safetensors"
@@ -118,12 +122,13 @@ def write_network(
         trained_on=(),
         steps=training.best_step,
         best_epoch=training.best_step // training.schedule.round,
-        data=f"{pictures} simulated pictures of {SIDE} px with all 28 locations, one of each of the "
-        f"first proteins of seed {SEED} (every {CHOOSING}th chose the epoch); no real picture",
+        data=f"{pictures} simulated pictures of {SIDE} px, varied at random, with all 28 locations, one of "
+        f"each of the first proteins of seed {SEED} (every {CHOOSING}th chose the epoch); no real picture",
         licence="that of the project: pictures and weights are its own",
         command=f"python benchmarks/train_builtin.py FOLDER --pictures {pictures} "
         f"--epochs {hyperparameters.epochs}",
         scores=found,
+        deciding=Deciding(sides=SIDES, prior=tuple(prior.round(4).tolist()), threshold=THRESHOLD),
     )
     write_card(weights, card)
     return weights
@@ -151,8 +156,10 @@ def main() -> None:
         averaging=0.995,
         channel_dropout=0.25,
     )
-    training, found = trained(given.folder, pixels, targets_of(wanted), hyperparameters, progress)
-    print(write_network(given.output, training, len(wanted), hyperparameters, found), found)
+    truth = targets_of(wanted)
+    training, found = trained(given.folder, pixels, truth, hyperparameters, progress)
+    prior = -np.log(positive_weights(truth[np.arange(len(truth)) % CHOOSING != 0]))
+    print(write_network(given.output, training, len(wanted), hyperparameters, found, prior), found)
 
 
 if __name__ == "__main__":

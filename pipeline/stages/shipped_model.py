@@ -30,6 +30,10 @@ REAL = "real_"
 """How the names of the card's scores on real pictures begin."""
 
 
+ALL = " all:"
+"""What follows in them where no channel was taken away."""
+
+
 class PredictShipped(Predict):
     """Name the locations in new pictures by the network that comes with the project."""
 
@@ -115,9 +119,9 @@ def decided(
 def told(card: CnnCard) -> str:
     """Say what the network was trained on, and how it does on real pictures."""
     real = [
-        f"{name.removeprefix(REAL).replace('_', ' ')} {value:.2f}"
+        f"{name.removeprefix(REAL).replace(ALL, '')} {value:.2f}"
         for name, value in card.scores.items()
-        if name.startswith(REAL)
+        if name.startswith(REAL) and ALL in name
     ]
     return "the shipped network, trained on simulated pictures only, not on yours; on real pictures: " + (
         ", ".join(real) or "not measured"
