@@ -236,8 +236,18 @@ def test_pictures_that_all_lack_a_channel_that_the_network_needs_are_refused_in_
 ) -> None:
     for path in (pictures / "images").glob("*_yellow.png"):
         path.unlink()
-    with pytest.raises(PipelineError, match=r"no picture has all that 'builtin' needs \(.*er"):
-        run(pictures, network="builtin")
+    save_compact(pictures / "c.pth")
+    with pytest.raises(PipelineError, match=r"no picture has all that 'mine' needs \(.*er"):
+        run(pictures, checkpoint=pictures / "c.pth", name="mine")
+
+
+def test_the_shipped_network_needs_neither_er_nor_microtubules(pictures: Path) -> None:
+    for path in [*(pictures / "images").glob("*_yellow.png"), *(pictures / "images").glob("*_red.png")]:
+        path.unlink()
+    layout = {"channels": {"protein": "green", "nucleus": "blue"}}
+    table = pd.read_parquet(run(pictures, network="builtin", **layout).path)
+    assert table.shape == (3, 1 + 128 + 28)
+    assert table.notna().all(axis=None)
 
 
 def test_the_weights_that_come_with_the_project_are_small_and_have_a_card() -> None:
