@@ -10,6 +10,7 @@ from models.stacking import Prediction
 from pipeline.core.errors import PipelineError, write_problems
 from pipeline.core.stage import Progress, file_inputs, option_inputs
 from pipeline.core.weights import SHIPPED, read_card
+from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import LOCATIONS
@@ -29,9 +30,20 @@ NAME = "shipped"
 REAL = "real_"
 """How the names of the card's scores on real pictures begin."""
 
-
 ALL = " all:"
 """What follows in them where no channel was taken away."""
+
+UNUSED = (
+    "embeddings",
+    "outputs",
+    "weights",
+    "masks",
+    "masks_of",
+    "masks_hold",
+    "nuclei_weights",
+    "cell_weights",
+)
+"""Options that only a model of the user's has a use for."""
 
 
 class PredictShipped(Predict):
@@ -60,7 +72,10 @@ class PredictShipped(Predict):
         embedder = shipped_embedder()
         work = Workspace(options.work)
         samples, problems = even_samples(options, work)
-        table, more = embed_pictures(embedder, samples, work, options.jobs, progress)
+        device = check_device(options.device or "cpu")
+        table, more = embed_pictures(embedder, samples, work, options.jobs, progress, device)
+        if table.empty:  # all pictures lack a channel that it needs
+            table = table.reindex(columns=list(card.outputs))
         known = [*table.index, *(one.sample for one in more)]
         left = pd.Index([one.id for one in samples]).difference(known)
         more = [*more, *unmatched(left, NAME, "lacks the protein or the nucleus", "add the channel")]
@@ -75,13 +90,12 @@ class PredictShipped(Predict):
 
 def check_options(options: PredictOptions) -> None:
     """Refuse options that need a model of the user's, and no pictures."""
-    given = {
-        "--embeddings": options.embeddings,
-        "--outputs": options.outputs,
-        "--weights": options.weights,
-        "--masks": options.masks,
-    }
-    asked = [name for name, value in given.items() if value]
+    fields = type(options).model_fields
+    asked = [
+        f"--{name.replace('_', '-')}"
+        for name in UNUSED
+        if getattr(options, name) != fields[name].get_default(call_default_factory=True)
+    ]
     if asked:
         raise PipelineError(
             f"{asked[0]}: the shipped network has no use for it; give your --model, or leave it"
@@ -123,6 +137,7 @@ def told(card: CnnCard) -> str:
         for name, value in card.scores.items()
         if name.startswith(REAL) and ALL in name
     ]
-    return "the shipped network, trained on simulated pictures only, not on yours; on real pictures: " + (
-        ", ".join(real) or "not measured"
+    return (
+        "the shipped network, trained on simulated pictures only, not on yours; on real pictures, on "
+        f"which its scale and threshold were chosen: {', '.join(real) or 'not measured'}"
     )

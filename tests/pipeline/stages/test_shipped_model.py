@@ -8,9 +8,11 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
+from pipeline.core.weights import write_card
 from pipeline.data.locations import LOCATIONS
 from pipeline.networks.checkpoints import Deciding
 from pipeline.networks.preprocessing import turned
+from pipeline.stages import shipped_model
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.shipped_model import (
     PredictShipped,
@@ -89,14 +91,55 @@ def test_chosen_are_those_above_the_threshold_after_the_prior():
 def test_says_how_it_does_on_real_pictures():
     card, _ = shipped_card()
     assert "simulated pictures only" in told(card)
+    assert "threshold were chosen" in told(card)
     assert "not measured" not in told(card)
 
 
-@pytest.mark.parametrize("option", ["embeddings", "outputs"])
-def test_options_that_need_a_model_are_refused(tmp_path: Path, option: str):
-    options = PredictOptions(images=tmp_path, output=tmp_path / "o.csv", **{option: (tmp_path / "t.csv",)})
-    with pytest.raises(PipelineError, match=f"--{option}: the shipped network has no use for it"):
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("embeddings", ("t.csv",)),
+        ("outputs", ("t.csv",)),
+        ("weights", {"net": "w.pt"}),
+        ("masks", "masks"),
+        ("masks_of", "nuclei"),
+        ("masks_hold", "pieces"),
+        ("nuclei_weights", "w.pt"),
+        ("cell_weights", "w.pt"),
+    ],
+)
+def test_options_that_need_a_model_are_refused(tmp_path: Path, option: str, value: object):
+    options = PredictOptions(images=tmp_path, output=tmp_path / "o.csv", **{option: value})
+    said = f"--{option.replace('_', '-')}: the shipped network has no use for it"
+    with pytest.raises(PipelineError, match=said):
         check_options(options)
+
+
+def test_options_of_every_prediction_are_taken(tmp_path: Path):
+    check_options(PredictOptions(images=tmp_path, output=tmp_path / "o.csv", device="cpu", jobs=1))
+
+
+@pytest.mark.parametrize("kind", ["csv", "kaggle"])
+def test_pictures_that_all_lack_the_nucleus_are_skipped_with_the_reason(
+    tmp_path: Path, write_sample, kind: str
+):
+    write_sample(tmp_path / "images", "a", size=(64, 64))
+    (tmp_path / "images" / "a_blue.png").unlink()
+    table = predicted(tmp_path / "images", channels={"protein": "green", "er": "yellow"}, format=kind)
+    assert table.index.tolist() == ["a"]
+    if kind == "csv":
+        assert table.loc["a", "status"] == "skipped"
+        assert "lacks the protein or the nucleus" in table.loc["a", "reason"]
+    else:
+        assert table["Predicted"].isna().all()
+
+
+def test_a_card_that_does_not_say_how_to_name_locations_is_told(tmp_path: Path, monkeypatch):
+    card, _ = shipped_card()
+    monkeypatch.setattr(shipped_model, "WEIGHTS", tmp_path / "net.safetensors")
+    write_card(tmp_path / "net.safetensors", card.model_copy(update={"deciding": None}))
+    with pytest.raises(PipelineError, match=r"net\.json: does not say how to name locations; give a --model"):
+        shipped_card()
 
 
 def test_needs_pictures(tmp_path: Path):
