@@ -32,7 +32,9 @@ from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.stages.channel_views import channel_scores, channel_views
+from pipeline.networks.shipped import WEIGHTS
 from pipeline.stages.options import TrainOptions
+from pipeline.stages.start import make_start, started
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
@@ -52,6 +54,8 @@ class TrainSummary(Summary):
         Pictures that could not be used, or only in part.
     grouped : bool
         Whether groups were given.
+    started : bool
+        Whether the shipped network answers the locations without a model.
     """
 
     pictures: int
@@ -62,6 +66,7 @@ class TrainSummary(Summary):
     left_out: Mapping[str, str]
     problems: int
     grouped: bool
+    started: bool = False
 
 
 class Train(Stage[TrainOptions, TrainSummary]):
@@ -83,6 +88,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
             files["groups and copies of the samples"] = work.samples
         if uses_features(options) and not work.features.is_file():
             raise PipelineError(f"{work.features}: no such file; run extract first")
+        if options.start is not None:
+            files["shipped network"] = card_path(WEIGHTS)
         for path in (*options.embeddings, *options.outputs):
             if card_path(path).is_file():
                 files[f"card of {path.name}"] = card_path(path)
@@ -129,8 +136,10 @@ class Train(Stage[TrainOptions, TrainSummary]):
         PipelineError
             If there are no numbers or labels, they allow no model, or an embedding leaks.
         """
+        if options.start is not None:
+            make_start(options, progress)
         work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
-        cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
+        cards = {path: card_of(path) for path in (*options.embedded, *options.outputs)}
         fold = pd.Series(data.fold, index=data.targets.index)
         leaks = check_leaks(cards, fold, progress.note, accept=options.accept_leak)
         for leak in leaks:
@@ -150,9 +159,11 @@ class Train(Stage[TrainOptions, TrainSummary]):
             "leaks": leaks,
             "embeddings": described(cards, data.embedding_columns),
         }
+        if options.start is not None:
+            card["start"] = started(options.start, data)
         store = Store(work.learners)
         channels = (card["extraction"] or {}).get("channels", CHANNELS)
-        of_blocks = {embedding_name(path): one for path, one in cards.items() if path in options.embeddings}
+        of_blocks = {embedding_name(path): one for path, one in cards.items() if path in options.embedded}
         views = channel_views(data.blocks, channels, of_blocks) if data.reference is None else []
         stack = _fit(options, data, work, store, progress, views)
         card |= {"channels": channel_scores(stack, data)}
@@ -162,13 +173,13 @@ class Train(Stage[TrainOptions, TrainSummary]):
         if work.tuning.is_file():
             write_text(work.tuning_digest, file_digest(work.tuning))
         store.clear()
-        return _summary(data)
+        return _summary(data, started=options.start is not None)
 
 
 def _blocks(options: TrainOptions) -> set[str]:
     """Return the names of the blocks that the tables make."""
     features = [FEATURES] if uses_features(options) else []
-    return {*features, *map(embedding_name, options.embeddings), *[OUTPUTS for _ in options.outputs]}
+    return {*features, *map(embedding_name, options.embedded), *[OUTPUTS for _ in options.outputs]}
 
 
 def _fit(
@@ -188,6 +199,7 @@ def _fit(
         top_two=TOP_TWO,
         kinds=options.boosters,
         of_networks=(OUTPUTS,) if options.outputs else (),
+        starts=() if options.start is None else (options.start,),
         always=options.always == "yes",
     )
     keep = read_filters(options, targets, progress.note)
@@ -354,7 +366,7 @@ def _extraction(work: Workspace) -> Any:
     return json.loads(work.extraction.read_bytes())
 
 
-def _summary(data: Dataset) -> TrainSummary:
+def _summary(data: Dataset, *, started: bool) -> TrainSummary:
     return TrainSummary(
         pictures=len(data.targets),
         groups=int(data.groups.nunique()),
@@ -364,4 +376,5 @@ def _summary(data: Dataset) -> TrainSummary:
         left_out=data.left_out,
         problems=len(data.problems),
         grouped=data.ungrouped is not None,
+        started=started,
     )
