@@ -37,7 +37,9 @@ def _body(scene: Scene, low: float, high: float, rng: Generator) -> Plane:
     return as_plane(rng.uniform(low, high) * scene.inside * (0.3 + 0.7 * scene.thickness) * grain * inner)
 
 
-def _spots(scene: Scene, weight: Plane, per_cell: object, size_um: float, uneven: float, rng: Generator) -> Plane:
+def _spots(
+    scene: Scene, weight: Plane, per_cell: object, size_um: float, uneven: float, rng: Generator
+) -> Plane:
     """Paint round dots of one size whose brightness has the coefficient of variation `uneven`."""
     spots = scene.scatter(weight, per_cell, rng)  # type: ignore[arg-type]
     shape = 1 / uneven**2
@@ -71,7 +73,9 @@ def actin_filaments(scene: Scene, rng: Generator) -> Plane:
     headings = scene.at(scene.per_cell(scene.population.axis), starts)
     headings = headings + rng.normal(0, rng.uniform(0.05, 0.5), len(starts))
     growth = Growth(float(np.exp(rng.uniform(np.log(1.5), np.log(20)))), 0.05, 0.0)
-    fibres = strands(scene, starts, headings.astype(np.float32), growth, scene.px(rng.uniform(0.1, 0.35)), rng)
+    fibres = strands(
+        scene, starts, headings.astype(np.float32), growth, scene.px(rng.uniform(0.1, 0.35)), rng
+    )
     rim = scene.inside * np.exp(-scene.edge_distance / scene.px(0.6))
     ruffles = np.clip(smooth_noise(scene.shape, scene.px(2), rng), 0, 2)
     return as_plane(np.tanh(fibres) + rng.uniform(0, 0.6) * rim * ruffles + _body(scene, 0, 0.12, rng))
@@ -118,7 +122,9 @@ def centrosome(scene: Scene, rng: Generator) -> Plane:
 def microtubule_organizing_center(scene: Scene, rng: Generator) -> Plane:
     """Paint a patch of small dots around the centrosome."""
     near = np.exp(-np.square(scene.from_centrosome / scene.px(rng.uniform(0.5, 1.5))) / 2) * scene.inside
-    return as_plane(_spots(scene, as_plane(near), rng.uniform(5, 25), 0.2, 0.5, rng) + _body(scene, 0, 0.15, rng))
+    return as_plane(
+        _spots(scene, as_plane(near), rng.uniform(5, 25), 0.2, 0.5, rng) + _body(scene, 0, 0.15, rng)
+    )
 
 
 def plasma_membrane(scene: Scene, rng: Generator) -> Plane:
@@ -258,7 +264,9 @@ def nucleoli(scene: Scene, rng: Generator) -> Plane:
     shell = body * (1 - rng.uniform(0.3, 1) * np.clip(1.6 * inner - 0.6, 0, 1))
     texture = np.clip(1 + 0.2 * smooth_noise(scene.shape, scene.px(0.3), rng), 0.2, None)
     return as_plane(
-        blur(as_plane(shell), 0.6) * texture + rng.uniform(0.03, 0.35) * scene.envelope + _body(scene, 0, 0.08, rng)
+        blur(as_plane(shell), 0.6) * texture
+        + rng.uniform(0.03, 0.35) * scene.envelope
+        + _body(scene, 0, 0.08, rng)
     )
 
 
@@ -272,7 +280,9 @@ def nuclear_bodies(scene: Scene, rng: Generator) -> Plane:
 def nuclear_membrane(scene: Scene, rng: Generator) -> Plane:
     """Paint a thin rim around nuclei that are stained inside as well."""
     rim = scene.envelope * np.exp(-scene.nuclear_depth / scene.px(rng.uniform(0.2, 0.5)))
-    return as_plane(rim + rng.uniform(0.1, 0.5) * nuclear.nucleoplasm(scene, rng) + _body(scene, 0, 0.15, rng))
+    return as_plane(
+        rim + rng.uniform(0.1, 0.5) * nuclear.nucleoplasm(scene, rng) + _body(scene, 0, 0.15, rng)
+    )
 
 
 OTHER_LOOKS: dict[str, Callable[[Scene, Generator], Plane]] = {

@@ -23,7 +23,7 @@ from pipeline.simulation.proteins import ABUNDANCE, Protein, divisions_for, line
 from pipeline.simulation.scene import Scene
 
 CLOSE_UP, FIELD = (0.09, 0.26), (0.15, 0.45)
-"""Ranges of pixels in micrometres: of illustrations of few cells, and of crowded fields shrunk to 512 pixels."""
+"""Ranges of pixels in micrometres: of illustrations of few cells, and of fields shrunk to 512 pixels."""
 
 VERSION = 2
 """Raise it when the same protein gives another picture."""

@@ -250,8 +250,8 @@ class TrainOptions(DatasetOptions):
         """Everything that changes the model and is not a path."""
         paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs", "name", "overwrite"}
         lists = set(LocationOptions.model_fields)
-        unsaid = {"start"} if self.start is None else set()  # as before there was any
-        return self.model_dump(exclude=paths | lists | unsaid | {"select_agreement", "select_reliability"})
+        unsaid = {"select_agreement", "select_reliability", *(() if self.start else ("start",))}
+        return self.model_dump(exclude=paths | lists | unsaid)
 
 
 class EvaluateOptions(Options):

@@ -39,7 +39,6 @@ from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.options import PredictOptions
-from pipeline.stages.start import with_start
 from pipeline.stages.trained_models import (
     extract_options,
     not_a_card,
@@ -47,6 +46,7 @@ from pipeline.stages.trained_models import (
     read_as_trained,
     read_card,
     told_unused,
+    with_start,
 )
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")

@@ -20,21 +20,31 @@ from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
 from pipeline.core.errors import PipelineError, write_problems
 from pipeline.core.files import file_digest, replacing, sync, temporary_of, write_table, write_text
-from pipeline.core.stage import Progress, Record, Stage, Summary, check_intact, file_inputs
+from pipeline.core.stage import (
+    Progress,
+    Record,
+    Stage,
+    Summary,
+    check_intact,
+    execute,
+    file_inputs,
+    read_record,
+)
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import FEATURES, Dataset, read_dataset, uses_features
+from pipeline.data.dataset_options import PictureOptions
 from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.locations import TOP_TWO, list_inputs, of_card, open_list
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
+from pipeline.networks.shipped import WEIGHTS, shipped_card
 from pipeline.stages.channel_views import channel_scores, channel_views
-from pipeline.networks.shipped import WEIGHTS
-from pipeline.stages.options import TrainOptions
-from pipeline.stages.start import make_start, started
+from pipeline.stages.embed import Embed
+from pipeline.stages.options import EmbedOptions, TrainOptions
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
@@ -137,7 +147,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
             If there are no numbers or labels, they allow no model, or an embedding leaks.
         """
         if options.start is not None:
-            make_start(options, progress)
+            _make_start(options, progress)
         work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
         cards = {path: card_of(path) for path in (*options.embedded, *options.outputs)}
         fold = pd.Series(data.fold, index=data.targets.index)
@@ -160,7 +170,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
             "embeddings": described(cards, data.embedding_columns),
         }
         if options.start is not None:
-            card["start"] = started(options.start, data)
+            card["start"] = _started(options.start, data)
         store = Store(work.learners)
         channels = (card["extraction"] or {}).get("channels", CHANNELS)
         of_blocks = {embedding_name(path): one for path, one in cards.items() if path in options.embedded}
@@ -174,6 +184,39 @@ class Train(Stage[TrainOptions, TrainSummary]):
             write_text(work.tuning_digest, file_digest(work.tuning))
         store.clear()
         return _summary(data, started=options.start is not None)
+
+
+def _make_start(options: TrainOptions, progress: Progress) -> None:
+    """Let the shipped network see the pictures of the work folder, unless it has.
+
+    Raises
+    ------
+    PipelineError
+        If it is not known which pictures these are.
+    """
+    work = Workspace(options.work)
+    known = [read_record(work.record(name)) for name in ("extract", f"embed-{options.start}")]
+    record = next((one for one in known if one is not None), None)
+    if record is None:
+        raise PipelineError(
+            f"{work.root}: --start {options.start} needs the pictures; run embed --network {options.start} "
+            f"--images FOLDER --work {work.root} first"
+        )
+    pictures = {name: record.options.get(name) for name in PictureOptions.model_fields}
+    given = pictures | {"work": options.work, "network": options.start, "jobs": options.jobs}
+    execute(Embed(), EmbedOptions.model_validate(given), progress)
+
+
+def _started(network: str, data: Dataset) -> dict[str, Any]:
+    """Say, for the model's card, how the network answers the locations that have no model, and why these."""
+    card, deciding = shipped_card()
+    alone = {name: why for name, why in data.left_out.items() if name in card.outputs}
+    return {
+        "network": network,
+        "locations": alone,
+        "deciding": deciding.model_dump(),
+        "outputs": card.outputs,
+    }
 
 
 def _blocks(options: TrainOptions) -> set[str]:
