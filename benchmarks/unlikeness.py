@@ -1,7 +1,7 @@
 """How often pictures that are unlike those of a training are noticed, at 5 % false alarms.
 
-Fresh pictures of four channels are spoilt in ways that happen at a microscope, measured as those of the training
-were, and compared with them (`models.unlikeness`). Untouched ones show the false alarms.
+Fresh pictures of four channels are spoilt in ways that happen at a microscope, measured as those of the
+training were, and compared with them (`models.unlikeness`). Untouched ones show the false alarms.
 
 Run: PYTHONPATH=. python benchmarks/unlikeness.py --work demo/work --images demo/new/images --into demo/spoilt
 """
