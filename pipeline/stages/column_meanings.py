@@ -4,6 +4,7 @@ import re
 
 from features import describe
 from features.naming import parse
+from models.hyperparameters import START
 
 BY = ("feature", "family", "block", "region", "channel", "statistic")
 """What importances can be summed over."""
@@ -23,6 +24,8 @@ def in_words(column: str) -> str:
     region, _, network = column.partition("__")
     if region == "cnn" and "__" not in network:
         return f"the embedding of the network {network}, all its numbers"
+    if column.endswith(f"__{START}"):
+        return f"what the network {network.removesuffix(f'__{START}')} says of it"
     try:
         return describe(column)
     except ValueError:
