@@ -220,7 +220,8 @@ def _fitted(values: Floats, most: int) -> _Space:
 
 
 def _standardised(values: Floats, center: Floats, scale: Floats) -> Floats:
-    return np.asarray(np.clip(np.nan_to_num((values - center) / scale), -_FARTHEST, _FARTHEST))
+    z: Floats = np.nan_to_num((values - center) / scale)
+    return np.clip(z, -_FARTHEST, _FARTHEST)
 
 
 def _logs(z: Floats, directions: Floats, variances: Floats) -> Floats:
@@ -228,7 +229,7 @@ def _logs(z: Floats, directions: Floats, variances: Floats) -> Floats:
     inside = z @ directions.T
     rest = z - inside @ directions
     both = np.column_stack([(inside**2 / variances).sum(axis=1), (rest**2).sum(axis=1)])
-    return np.log(np.maximum(both, _LEAST))
+    return np.asarray(np.log(np.maximum(both, _LEAST)))
 
 
 def _surprise(logs: Floats, usual: Floats, spread: Floats) -> Floats:
