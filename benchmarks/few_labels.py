@@ -1,9 +1,10 @@
 """What few labels add to the shipped network, and it to them, on real pictures that it was not trained on.
 
-Three answers, on the same pictures: a stack of handcrafted features trained from nothing; the same stack that
-starts at the shipped network (``train --start shipped``); the shipped network alone. First all labelled
-pictures in folds, then stacks trained on some of them and scored on the others. Macro-F1 is over the locations
-with five pictures or more; intervals, 95 %, are of the bootstrap over pictures, those of a difference paired.
+Three answers, on the same pictures: a stack of handcrafted features trained from nothing; the same stack
+that starts at the shipped network (``train --start shipped``); the shipped network alone. First all labelled
+pictures in folds, then stacks trained on some of them and scored on the others. Macro-F1 is over the
+locations with five pictures or more; intervals, 95 %, are of the bootstrap over pictures, those of a
+difference paired.
 
 Run from the project's folder: python benchmarks/few_labels.py ../shared/real/hpa2018 --work FOLDER
 """

@@ -38,8 +38,6 @@ class Deciding(BaseModel):
     ----------
     sides : tuple of int
         Sides that pictures are brought to; see `Embedder`.
-    prior : tuple of float
-        Added to each location's log-odds before they become probabilities (prior correction).
     threshold : float
         Locations of at least this probability are named.
     """
@@ -47,7 +45,6 @@ class Deciding(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sides: tuple[int, ...]
-    prior: tuple[float, ...]
     threshold: float
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from models.stacking import Prediction
 from pipeline.core.errors import PipelineError
@@ -37,6 +38,5 @@ def decided(
     log_odds: NDArray[np.float32], ids: pd.Index, locations: tuple[str, ...], deciding: Deciding
 ) -> Prediction:
     """Return probabilities and choices of log-odds, shape (pictures, locations)."""
-    shifted = log_odds.astype(np.float64) + np.asarray(deciding.prior)
-    probability = pd.DataFrame(1 / (1 + np.exp(-shifted)), ids, list(locations))
+    probability = pd.DataFrame(expit(log_odds.astype(np.float64)), ids, list(locations))
     return Prediction(probability, probability >= deciding.threshold)

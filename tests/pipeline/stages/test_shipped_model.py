@@ -79,10 +79,10 @@ def test_pictures_without_markers_are_answered(pictures: Path):
     assert table[list(LOCATIONS)].notna().all(axis=None)
 
 
-def test_chosen_are_those_above_the_threshold_after_the_prior():
-    deciding = Deciding(sides=(32,), prior=(0.0, 2.0), threshold=0.6)
+def test_chosen_are_those_above_the_threshold():
+    deciding = Deciding(sides=(32,), threshold=0.6)
     found = decided(
-        np.array([[0.0, -1.0], [1.0, -9.0]], np.float32), pd.Index(["a", "b"]), ("x", "y"), deciding
+        np.array([[0.0, 1.0], [1.0, -9.0]], np.float32), pd.Index(["a", "b"]), ("x", "y"), deciding
     )
     assert found.chosen.to_numpy().tolist() == [[False, True], [True, False]]
     assert found.probability.loc["a", "y"] == pytest.approx(1 / (1 + np.exp(-1)))
