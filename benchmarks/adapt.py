@@ -1,7 +1,7 @@
 """Whether unlabelled pictures of the user's can adapt the shipped network to them.
 
-Prints, for each set of real pictures, the scores of `benchmarks/real_pictures.py` of the shipped network as it
-is and, beside it, what each way to adapt it changes, with 95 % intervals of the paired difference over
+Prints, for each set of real pictures, the scores of `benchmarks/real_pictures.py` of the shipped network as
+it is and, beside it, what each way to adapt it changes, with 95 % intervals of the paired difference over
 pictures. No way sees a label, but for "true shares", which is what shares known without error would give.
 
 - ``batch norm A``: means and variances of batch normalisation, A of the way from those of training to those
@@ -100,7 +100,7 @@ def log_odds(network: nn.ModuleDict, seen: Floats) -> Floats:
 
 def with_statistics(embedder: Embedder, shown: list[Tensor], share: float) -> nn.ModuleDict:
     """Return the network with batch normalisation by a mixture of old statistics and the pictures' own."""
-    network = load_network(embedder)
+    network = load_network(embedder).eval()
     layers = norms(network)
     old = [(layer.running_mean.clone(), layer.running_var.clone()) for layer in layers]
     for layer in layers:
@@ -225,7 +225,7 @@ def main() -> None:
     """Print a table for each set of pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="Folder of hpa2018 and hpa_dictionary.")
-    parser.add_argument("--draws", type=int, default=200, help="Bootstrap samples of pictures.")
+    parser.add_argument("--draws", type=int, default=100, help="Bootstrap samples of pictures.")
     given = parser.parse_args()
     torch.set_num_threads(1)
     for name, column in (("hpa2018", "Id"), ("hpa_dictionary", "file")):
