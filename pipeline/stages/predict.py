@@ -39,6 +39,7 @@ from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.options import PredictOptions
+from pipeline.stages.reliance import NOTHING_REACHES, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import (
     extract_options,
     not_a_card,
@@ -46,6 +47,7 @@ from pipeline.stages.trained_models import (
     read_as_trained,
     read_card,
     told_unused,
+    with_start,
 )
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -90,6 +92,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         _check_work(options)
         card = read_card(options.model)
+        level_in_use(card, options.risk, options.model)
         options = read_as_trained(options, card)
         extraction = extract_options(options, card)
         if card.get("normalisation") is not None:
@@ -98,7 +101,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
             **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
-            **option_inputs(options, "format"),
+            **option_inputs(options, "format", "risk"),
             # beside the work folder: of two outputs of one name each must find its own record
             "option output": os.path.relpath(options.output, options.work),
         }
@@ -144,19 +147,21 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         extraction = extract_options(options, model.card)
         measured = None if extraction is None else execute(Extract(), extraction, progress)
         problems = measured.problems if measured else []
-        table, more = _read_columns(options, model, given, progress)
+        table, everything, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
-        prediction = model.predict(table)
+        prediction, alone = with_start(model.predict(table), model.card, everything)
         seen = looked_at(options, measured=measured is not None)
-        answers = answers_of(options, prediction.chosen, seen, problems)
+        level = level_in_use(model.card, options.risk, options.model)
+        chosen = named(prediction.probability, prediction.chosen, level)
+        answers = answers_of(options, chosen, seen, problems, why_unnamed(level))
         lacking = told_lacking(model.card, samples_of(options)[0] if options.images else ())
         for line in told_once(lacking):
             progress.note(line)
         flagged, told = (measured.flagged, measured.told) if measured else ({}, "")
         warned = {sample: f"flagged: {flags}" for sample, flags in flagged.items()}
         answers["reason"] = [
-            "; ".join(filter(None, [why, warned.get(sample, ""), lacking.get(sample, ""), told]))
+            "; ".join(filter(None, [why, *(one.get(sample, "") for one in (alone, warned, lacking)), told]))
             for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
         ]
         write_answers(options, answers, prediction.probability, of_card(model.card).indices)
@@ -212,8 +217,10 @@ def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
 
 def _read_columns(
     options: PredictOptions, model: Model, given: Mapping[Path, pd.DataFrame], progress: Progress
-) -> tuple[pd.DataFrame, list[Problem]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Problem]]:
     """Bring together the model's columns, one row per picture that has an embedding; list the others.
+
+    Returned are also all columns that were made or given, before any are normalised.
 
     Raises
     ------
@@ -243,8 +250,8 @@ def _read_columns(
             "train again"
         )
     work = Workspace(options.work)
-    table, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
-    return table, [*problems, *unplaced]
+    normal, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
+    return normal, table.loc[normal.index], [*problems, *unplaced]
 
 
 def _embedded(
@@ -268,7 +275,7 @@ def _embedded(
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         table, more = embed_pictures(here, samples, work, jobs, progress)
         if table.empty:  # all pictures lack a channel that it needs: nothing is known of its columns
-            table = table.reindex(columns=list(model.stack.blocks[name]))
+            table = table.reindex(columns=list(_cards(model)[name].names) or list(model.stack.blocks[name]))
         tables.append(table)
         problems += more
         if model.card["extraction"] is None:
@@ -298,25 +305,29 @@ def _metadata(options: PredictOptions) -> pd.DataFrame:
 
 
 def answers_of(
-    options: PredictOptions, chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]
+    options: PredictOptions,
+    chosen: pd.DataFrame,
+    seen: pd.DataFrame,
+    problems: list[Problem],
+    unnamed: str = NOTHING_REACHES,
 ) -> pd.DataFrame:
     """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
     reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
     names, doubts = dict(zip(chosen.index, _names(chosen), strict=True)), seen["doubt"].to_dict()
     ids = pd.Index(sorted({*names, *reasons}), name="Id")
-    rows = [_answer(names.get(one), doubts.get(one, ""), reasons.get(one, "")) for one in ids]
+    rows = [_answer(names.get(one), doubts.get(one, ""), reasons.get(one, ""), unnamed) for one in ids]
     answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
     answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
     return answers.join(_metadata(options))
 
 
-def _answer(names: list[str] | None, why_not: str, problem: str) -> tuple[list[str], str, str]:
+def _answer(names: list[str] | None, why_not: str, problem: str, unnamed: str) -> tuple[list[str], str, str]:
     """Return a picture's locations, status and reason; it has no names where it could not be read."""
     if names is None:
         return [], SKIPPED, problem
     if why_not:
         return [], NO_ANSWER, why_not
-    return (names, ANSWERED, "") if names else ([], NOT_SURE, "no probability reaches its threshold")
+    return (names, ANSWERED, "") if names else ([], NOT_SURE, unnamed)
 
 
 def _names(chosen: pd.DataFrame) -> list[list[str]]:
