@@ -6,6 +6,8 @@ pictures. No way sees a label, but for "true shares", which is what shares known
 
 - ``batch norm A``: means and variances of batch normalisation, A of the way from those of training to those
   of these pictures (Li et al. 2018, AdaBN; Schneider et al. 2020).
+- ``of ten``: the same all the way, from ten pictures at a time: drawn at random or, sorted by their
+  locations, ``alike``, as the pictures of one experiment are.
 - ``entropy``: scale and shift of batch normalisation by gradient descent on the entropy of the answers, with
   these pictures' statistics (Wang et al. 2021, Tent).
 - ``shares``: shares of the locations by expectation maximisation (Saerens et al. 2002), as if locations were
@@ -35,7 +37,7 @@ from models.base_learners.logistic import fit_logistic
 from pipeline.data.pictures import Picture
 from pipeline.networks.checkpoints import load_network
 from pipeline.networks.preprocessing import Embedder, prepare, turned
-from pipeline.stages.shipped_model import decided, shipped_card, shipped_embedder
+from pipeline.networks.shipped import decided, shipped_card, shipped_embedder
 
 SHARES = 0.5, 1.0
 """Of the way from the statistics of training to those of the pictures."""
@@ -56,6 +58,9 @@ SHRUNK = 5.0
 """Penalty, in pictures, on how far the last layer's weights move."""
 
 NEIGHBOURS = 5
+
+FEW = 10
+"""Pictures that a user may have."""
 
 Truth = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -114,6 +119,16 @@ def with_statistics(embedder: Embedder, shown: list[Tensor], share: float) -> nn
         layer.running_mean.lerp_(mean, 1 - share)
         layer.running_var.lerp_(variance, 1 - share)
     return network.eval()
+
+
+def by_few(embedder: Embedder, shown: list[Tensor], order: NDArray[np.int64]) -> Floats:
+    """Return log-odds where `FEW` pictures at a time, in an order, adapt the batch normalisation."""
+    found = np.empty((len(order), len(embedder.outputs)))
+    for rows in np.array_split(order, len(order) // FEW):
+        some = [view[rows] for view in shown]
+        network = with_statistics(embedder, some, 1.0)
+        found[rows] = log_odds(network, seen_by(network, some))
+    return found
 
 
 def with_entropy(embedder: Embedder, shown: list[Tensor], prior: Floats) -> nn.ModuleDict:
@@ -186,6 +201,9 @@ def ways(pictures: list[Picture], truth: Truth) -> dict[str, Floats]:
         "centred": shifted - shifted.mean(axis=0) + shifted.mean() - prior,
         "neighbours": neighbours(shifted, seen) - prior,
     }
+    rng, locations = np.random.default_rng(0), truth.argmax(axis=1)
+    found["of ten"] = by_few(embedder, shown, rng.permutation(len(truth)))
+    found["of ten alike"] = by_few(embedder, shown, np.argsort(locations, kind="stable"))
     changed: dict[str, Callable[[], nn.ModuleDict]] = {
         f"batch norm {share:g}": lambda share=share: with_statistics(embedder, shown, share)
         for share in SHARES
