@@ -24,7 +24,6 @@ from models.metrics import count, interval, resampled_counts
 from models.stacking import STACK, StackedLocations
 from pipeline.commands.console import RichProgress
 from pipeline.core.stage import execute
-from pipeline.core.workers import PROCESSORS
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.labels import read_labels
@@ -49,8 +48,8 @@ Stack = Callable[[pd.DataFrame, NDArray[np.int16]], StackedLocations]
 def tables(images: Path, work: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure and embed the pictures; return features and log-odds of the 28 locations, by Id."""
     progress = RichProgress()
-    execute(Extract(), ExtractOptions(images=images, work=work, jobs=PROCESSORS), progress)
-    execute(Embed(), EmbedOptions(images=images, work=work, network=START, jobs=PROCESSORS), progress)
+    execute(Extract(), ExtractOptions(images=images, work=work), progress)
+    execute(Embed(), EmbedOptions(images=images, work=work, network=START), progress)
     features = read_features(Workspace(work))
     log_odds = pd.read_parquet(Workspace(work).embedding(START)).set_index("Id")
     return features, log_odds.loc[features.index, [log_odds_column(START, name) for name in LOCATIONS]]
@@ -69,7 +68,7 @@ def fitted(
     blocks = {"features": features.loc[Y.index]}
     if log_odds is not None:
         blocks[START] = log_odds.loc[Y.index, [log_odds_column(START, name) for name in names]]
-    stack = StackedLocations(starts=(START,), jobs=PROCESSORS)
+    stack = StackedLocations(starts=(START,))
     return stack.fit(blocks, Y[names], fold), Y[names]
 
 
