@@ -52,6 +52,9 @@ ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no
 """What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
 
 
+LACKS = ("lacks a channel that the network needs", "add the file")
+"""Why a picture that no model's network can embed has no answer, and the remedy."""
+
 _BEGINNINGS = b"Id,locations", b"Id,Predicted"
 """How tables of predictions begin."""
 
@@ -185,7 +188,7 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
 
 def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
     """Read the tables that are given, before anything is measured, and say which pictures they have."""
-    made = [name for name, card in _cards(model).items() if card.embedder is not None]
+    made = [name for name, card in embedding_cards(model).items() if card.embedder is not None]
     tables = read_given(options.model, model, options.embeddings, options.outputs, made)
     if options.images is None:
         pictures = _all_ids(tables.values())
@@ -196,7 +199,7 @@ def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path,
     return tables
 
 
-def _cards(model: Model) -> dict[str, TableCard]:
+def embedding_cards(model: Model) -> dict[str, TableCard]:
     """Return what is known of the model's embeddings, by block."""
     known = model.card.get("embeddings", {})
     try:
@@ -252,7 +255,7 @@ def _embedded(
 ) -> tuple[list[pd.DataFrame], list[Problem]]:
     """Make the embeddings that the model was trained with, except those that are given; list who has none."""
     given = {embedding_name(path) for path in options.embeddings}
-    cards = [card for block, card in _cards(model).items() if block not in given]
+    cards = [card for block, card in embedding_cards(model).items() if block not in given]
     embedders = {card.name: card.embedder for card in cards if card.embedder is not None}
     absent = sorted(options.weights.keys() - embedders.keys())
     if absent:
@@ -274,7 +277,7 @@ def _embedded(
         if model.card["extraction"] is None:
             there = [*table.index, *(one.sample for one in more)]
             left = pd.Index([one.id for one in samples]).difference(there)
-            problems += unmatched(left, name, "lacks a channel that the network needs", "add the file")
+            problems += unmatched(left, name, *LACKS)
     return tables, problems
 
 
@@ -302,15 +305,15 @@ def answers_of(
 ) -> pd.DataFrame:
     """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
     reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
-    names, doubts = dict(zip(chosen.index, _names(chosen), strict=True)), seen["doubt"].to_dict()
+    names, doubts = dict(zip(chosen.index, names_of(chosen), strict=True)), seen["doubt"].to_dict()
     ids = pd.Index(sorted({*names, *reasons}), name="Id")
-    rows = [_answer(names.get(one), doubts.get(one, ""), reasons.get(one, "")) for one in ids]
+    rows = [answer_of(names.get(one), doubts.get(one, ""), reasons.get(one, "")) for one in ids]
     answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
     answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
     return answers.join(_metadata(options))
 
 
-def _answer(names: list[str] | None, why_not: str, problem: str) -> tuple[list[str], str, str]:
+def answer_of(names: list[str] | None, why_not: str, problem: str) -> tuple[list[str], str, str]:
     """Return a picture's locations, status and reason; it has no names where it could not be read."""
     if names is None:
         return [], SKIPPED, problem
@@ -319,7 +322,8 @@ def _answer(names: list[str] | None, why_not: str, problem: str) -> tuple[list[s
     return (names, ANSWERED, "") if names else ([], NOT_SURE, "no probability reaches its threshold")
 
 
-def _names(chosen: pd.DataFrame) -> list[list[str]]:
+def names_of(chosen: pd.DataFrame) -> list[list[str]]:
+    """Return the names of the chosen locations, row by row."""
     return [[name for name, yes in zip(chosen.columns, row, strict=True) if yes] for row in chosen.to_numpy()]
 
 

@@ -24,6 +24,9 @@ from pipeline.stages.predict import Predict, PredictSummary, answers_of, looked_
 
 WEIGHTS = SHIPPED / "builtin.safetensors"
 
+LACKS = ("lacks the protein or the nucleus", "add the channel")
+"""Why the network says nothing of a picture, and the remedy."""
+
 NAME = "shipped"
 """Of the block of its log-odds."""
 
@@ -78,7 +81,7 @@ class PredictShipped(Predict):
             table = table.reindex(columns=list(card.outputs))
         known = [*table.index, *(one.sample for one in more)]
         left = pd.Index([one.id for one in samples]).difference(known)
-        more = [*more, *unmatched(left, NAME, "lacks the protein or the nucleus", "add the channel")]
+        more = [*more, *unmatched(left, NAME, *LACKS)]
         write_problems(work.problems, "predict", more)
         prediction = decided(table.to_numpy(), table.index, card.outputs, deciding)
         problems = sorted({*problems, *more})
