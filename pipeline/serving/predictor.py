@@ -1,5 +1,6 @@
 """The predictor: a model that is loaded once and answers picture after picture."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -45,6 +46,7 @@ class Predictor:
     def __init__(self, model: LoadedModel, layout: Layout | None = None) -> None:
         self._model = model
         self._layout = model.layout(layout or Layout())
+        self._reading = threading.Lock()  # what decoders warn of is kept quiet for the whole process
 
     @classmethod
     def load(
@@ -168,24 +170,39 @@ class Predictor:
             for number, one in enumerate(pixels)
         ]
 
-    def predict_folder(self, folder: Path, *, name: str = "", outlines: bool = False) -> Answer:
-        """Answer the one sample whose files lie in a folder, read as the command `predict` reads them.
+    def predict_folder(self, folder: Path, *, outlines: bool = False) -> Answer:
+        """Answer the one picture whose files lie in a folder; see `read_folder`."""
+        try:
+            name, picture = self.read_folder(folder)
+        except SampleError as error:
+            return self.refusal(error.problem.sample, error)
+        return self.answer(picture, name, outlines=outlines)
+
+    def read_folder(self, folder: Path, layout: Layout | None = None) -> tuple[str, Picture]:
+        """Read the one picture whose files lie in a folder, as `predict` does; return its id, too.
+
+        Parameters
+        ----------
+        folder : Path
+        layout : Layout, optional
+            How it is read, in place of the predictor's.
 
         Raises
         ------
         PipelineError
             If the folder holds no sample, or several.
+        SampleError
+            If it cannot be read.
         """
-        samples, problems = find_samples(folder, None, self._layout)
-        if len(samples) != 1 or problems:
-            listed = ", ".join([one.id for one in samples] + [one.sample for one in problems])
-            raise PipelineError(f"{len(samples) + len(problems)} samples ({listed}); give the files of one")
-        sample = samples[0]
-        try:
-            picture = read_picture(sample)
-        except SampleError as error:
-            return self.refusal(name or sample.id, error)
-        return self.answer(picture, name or sample.id, outlines=outlines)
+        used = self._layout if layout is None else self._model.layout(layout)
+        with self._reading:
+            samples, problems = find_samples(folder, None, used)
+            if len(samples) != 1 or problems:
+                listed = ", ".join([one.id for one in samples] + [one.sample for one in problems])
+                raise PipelineError(
+                    f"{len(samples) + len(problems)} samples ({listed}); give the files of one"
+                )
+            return samples[0].id, read_picture(samples[0])
 
     def answer(self, picture: Picture, name: str, *, outlines: bool = False) -> Answer:
         """Answer a picture that was read."""
