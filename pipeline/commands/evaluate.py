@@ -12,6 +12,7 @@ from pipeline.stages.options import EvaluateOptions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from models.risk import Realised
     from pipeline.stages.comparisons import Ablation, Protocol, Score, Selection
 
 LOCATIONS = {
@@ -68,6 +69,7 @@ def evaluate(options: EvaluateOptions) -> None:
     say("\nThe four protocols, macro-F1")
     for protocol in scores.protocols:
         say(f"({protocol.letter}) {_with_score(protocol)}")
+    _print_risks(scores.risks)
     if scores.selection is not None:
         _print_selection(scores.selection)
     if scores.ablation:
@@ -84,6 +86,25 @@ def _print_channels(channels: "Mapping[str, Score]") -> None:
         say(f"macro-F1 {name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
     if channels:
         say("(without the columns that need these markers; cells were found with all)")
+
+
+def _print_risks(risks: "tuple[Realised, ...]") -> None:
+    from models.risk import SHIFT
+
+    if not risks:
+        return say("\nRisk of wrong names: not calibrated; the model is of an older version")
+    say("\nRisk: of all locations that are named, the share that is wrong (cuts come from the other folds)")
+    titles = ("--risk", "wrong", "pictures\nnamed", "true pairs\nfound", "wrong where\nshares shift")
+    rows = [
+        (f"{one.risk:g}", *(f"{value:.1%}" for value in (one.wrong, one.coverage, one.found, one.shifted)))
+        for one in risks
+    ]
+    show_table(titles, rows)
+    say(
+        "Pictures without a name are not_sure. Shares shift: every location becomes up to "
+        f"{SHIFT:g} times as frequent or as rare, at random; 95 % of such shifts stay below."
+    )
+    return None
 
 
 def _with_score(protocol: "Protocol") -> str:

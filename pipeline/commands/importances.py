@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, console, say, show_table, written
 from pipeline.core.workspace import Workspace
-from pipeline.stages.options import ImportancesOptions
+from pipeline.stages.explain_options import ImportancesOptions
 
 if TYPE_CHECKING:
     import pandas as pd

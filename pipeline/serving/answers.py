@@ -17,7 +17,7 @@ class LocationAnswer(_Said):
     name: str
     probability: float
     chosen: bool
-    threshold: float
+    threshold: float = Field(description="Probability that is needed, at the risk that is allowed.")
     margin: float = Field(description="Probability minus threshold: how far the decision is from the other.")
 
 
@@ -63,7 +63,8 @@ class ModelInfo(_Said):
 
     digest: str
     name: str
-    locations: dict[str, float] = Field(description="The threshold of every location.")
+    locations: dict[str, float] = Field(description="The probability that each location needs to be named.")
+    risk: float | None = Field(None, description="Share of wrong names that is allowed, if that is bounded.")
     channels: tuple[str, ...] = Field(description="Channels that it was trained with.")
     segmenter: str = Field(description="What finds the cells; empty where none are looked for.")
     families: tuple[str, ...] = Field(description="Feature families that are measured.")

@@ -35,6 +35,7 @@ from pipeline.stages.channel_views import lacking
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.measuring import Measured, fitted_to, measure_picture
 from pipeline.stages.options import SegmenterOption
+from pipeline.stages.reliance import NOTHING_REACHES, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import open_model, trained_extraction
 
 
@@ -60,6 +61,7 @@ class Judgement:
 
     prediction: Prediction
     doubt: str
+    unnamed: str = NOTHING_REACHES
     notes: tuple[str, ...] = ()
     found: Segmentation | None = None
     pixel_size_um: float | None = None
@@ -134,8 +136,10 @@ class TrainedModel:
         device: str,
         segmenter: dict[str, SegmenterOption],
         weights: Mapping[str, Path],
+        risk: float | None = None,
     ) -> None:
         self._model = model = open_model(folder)
+        self._level = level = level_in_use(model.card, risk, folder)
         self._columns = model.columns
         self._extraction = _extraction(folder, model)
         self._segmenter = _segmenter(self._extraction, segmenter)
@@ -144,12 +148,15 @@ class TrainedModel:
         finds = self._segmenter is not None and self._segmenter.uses_torch
         self.uses_torch = finds or any(embedder.kind == "torch" for embedder, _ in self._networks)
         fitted = model.stack.meta_learners[STACK]
+        thresholds = fitted.thresholds.tolist()
+        cut = 0.0 if level is None else 1.0 if level.cut is None else level.cut
         names = [model.locations[position] for position in fitted.meta.locations]
         families = () if self._extraction is None else tuple(self._extraction.families)
         self.info = ModelInfo(
             digest=file_digest(folder / "manifest.json"),
             name=str(folder),
-            locations=dict(zip(names, fitted.thresholds.tolist(), strict=True)),
+            locations={name: max(needed, cut) for name, needed in zip(names, thresholds, strict=True)},
+            risk=level and level.risk,
             channels=CHANNELS if self._extraction is None else self._extraction.channels,
             segmenter="" if self._extraction is None else self._extraction.segmenter,
             families=families,
@@ -174,12 +181,15 @@ class TrainedModel:
         with clock.part("model"):
             numbers |= measured.numbers() if measured else {}
             row = np.array([[numbers.get(column, np.nan) for column in self._columns]], np.float32)
-            prediction = self._model.predict(pd.DataFrame(row, [name], self._columns))
+            found_there = self._model.predict(pd.DataFrame(row, [name], self._columns))
+            probability = found_there.probability
+            prediction = Prediction(probability, named(probability, found_there.chosen, self._level))
+        unnamed = why_unnamed(self._level)
         if measured is None:
             why_not = doubt(picture.pixels, channels=picture.channels)
-            return Judgement(prediction, why_not, pixel_size_um=picture.pixel_size_um)
+            return Judgement(prediction, why_not, unnamed, pixel_size_um=picture.pixel_size_um)
         notes = (_flags(measured), lacking(self._model.card, picture.channels), told)
-        return Judgement(prediction, measured.doubt, notes, found, sized.pixel_size_um)
+        return Judgement(prediction, measured.doubt, unnamed, notes, found, sized.pixel_size_um)
 
     def _cells(
         self, name: str, picture: Picture, extraction: Extraction, segmenter: Segmenter, clock: Clock

@@ -57,6 +57,7 @@ class Predictor:
         device: str = "cpu",
         segmenter: Mapping[str, SegmenterOption] | None = None,
         weights: Mapping[str, Path] | None = None,
+        risk: float | None = None,
         warm: bool = True,
     ) -> Self:
         """Load a model and everything it needs.
@@ -73,6 +74,8 @@ class Predictor:
             Where the segmenter's weights lie now: ``nuclei_weights``, ``cell_weights``.
         weights : mapping of str to Path, optional
             Where the weights of embeddings lie now, by name.
+        risk : float, optional
+            Share of wrong names that is allowed, one that was calibrated; that of the training unless given.
         warm : bool
             Whether to answer a made-up picture first, so that no later one waits for what is loaded or
             compiled at its first use.
@@ -87,7 +90,7 @@ class Predictor:
             loaded: LoadedModel = ShippedNetwork(device)
         else:
             moved = {**(segmenter or {}), **({} if device == "cpu" else {"device": device})}
-            loaded = TrainedModel(Path(model), device, moved, weights or {})
+            loaded = TrainedModel(Path(model), device, moved, weights or {}, risk)
         made = cls(loaded, layout)
         if warm:
             made.warm_up()
@@ -235,7 +238,7 @@ class Predictor:
         self, name: str, picture: Picture, found: Judgement, seconds: Seconds, *, outlines: bool
     ) -> Answer:
         chosen = found.prediction.chosen
-        _, status, why = answer_of(names_of(chosen)[0], found.doubt, "")
+        _, status, why = answer_of(names_of(chosen)[0], found.doubt, "", found.unnamed)
         is_bad = bool(found.doubt)
         return Answer(
             id=name,

@@ -35,8 +35,13 @@ class OutOfFold:
     probability: pd.DataFrame
     chosen: pd.DataFrame
     groups: pd.Series
-    folds: int
+    fold: pd.Series
     plates: pd.Series | None = None
+
+    @property
+    def folds(self) -> int:
+        """Number of folds."""
+        return int(self.fold.max()) + 1
 
     @property
     def units(self) -> pd.Series:

@@ -8,6 +8,7 @@ from pipeline.core.weights import SHIPPED
 from pipeline.core.workspace import Workspace
 from pipeline.stages.embed import BUILTIN, Embed
 from pipeline.stages.evaluate import Evaluate, Scores
+from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.extract import Extract
 from pipeline.stages.importances import Importances, of_location, plot_shares, read_shares
 from pipeline.stages.options import (
@@ -15,7 +16,6 @@ from pipeline.stages.options import (
     EmbedOptions,
     EvaluateOptions,
     ExtractOptions,
-    ImportancesOptions,
     PredictOptions,
     SimulateOptions,
     TrainOptions,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
+from models.risk import Realised, held_out, realised
 from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
@@ -30,6 +31,7 @@ from pipeline.stages.comparisons import (
     selection,
 )
 from pipeline.stages.options import EvaluateOptions
+from pipeline.stages.reliance import RISK
 from pipeline.stages.trained_models import read_card
 
 Rows = dict[str, dict[str, float]]
@@ -65,6 +67,9 @@ class Scores(Summary):
         The two-location model, its F1 beside predicting always.
     left_out : dict
         Locations without a model, with the reason.
+    risks : tuple of Realised
+        What every calibrated risk becomes on held-out folds, by cuts that the other folds give; empty for a
+        model of an older version.
     ablation : list of Ablation
         Empty unless asked for.
     """
@@ -80,6 +85,7 @@ class Scores(Summary):
     plates: Rows | None = None
     left_out: dict[str, str]
     channels: Mapping[str, Score]
+    risks: tuple[Realised, ...] = ()
     ablation: tuple[Ablation, ...] = ()
 
     @property
@@ -153,9 +159,8 @@ def read_predictions(work: Workspace) -> dict[str, OutOfFold]:
             for value in ("truth", "probability", "chosen")
         }
         rows = part.drop_duplicates("Id").set_index("Id").loc[wide["truth"].index]
-        folds = int(part["fold"].max()) + 1
         predictions[str(name)] = OutOfFold(
-            **wide, groups=rows["group"], folds=folds, plates=rows.get("plate")
+            **wide, groups=rows["group"], fold=rows["fold"], plates=rows.get("plate")
         )
     return predictions
 
@@ -199,7 +204,18 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
         channels={name: macro_f1(one, draws, seed) for name, one in predictions.items() if is_view(name)},
         parents=None if parents is None else _rows(_with_bounds(parents, _resampled(parents, options))),
         left_out=card["left_out"],
+        risks=_risks(stack, card),
     )
+
+
+def _risks(stack: OutOfFold, card: Mapping[str, Any]) -> tuple[Realised, ...]:
+    probability, chosen, truth = (one.to_numpy() for one in (stack.probability, stack.chosen, stack.truth))
+    units, fold = stack.units.to_numpy(dtype=str), stack.fold.to_numpy()
+    results = []
+    for level in card.get(RISK, {"levels": []})["levels"]:
+        names = held_out(probability, chosen, truth, units, fold, level["risk"])
+        results.append(realised(names, truth, units, level["risk"]))
+    return tuple(results)
 
 
 def _with_bounds(predicted: OutOfFold, resampled: Counts) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.data.plates import as_trained
 from pipeline.data.tables import unsaid
 from pipeline.networks.leak_guard import read_given
-from pipeline.stages.options import ImportancesOptions
+from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.trained_models import open_model
 
 BY = ("feature", "family", "block", "region", "channel", "statistic")

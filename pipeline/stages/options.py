@@ -17,13 +17,11 @@ from pipeline.data.dataset_options import (
     PROCESSORS,
     DatasetOptions,
     Device,
-    Embeddings,
     FoldOptions,
     Images,
     Jobs,
     Labels,
     LocationOptions,
-    Outputs,
     Overwrite,
     PictureLayout,
     PictureOptions,
@@ -224,6 +222,13 @@ class TrainOptions(DatasetOptions):
         description="Whether every picture gets its most probable location, however improbable, or none "
         "where no probability reaches its threshold.",
     )
+    risk: Annotated[float | None, Shown(panel=TUNING)] = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Of the locations that predict names, at most this share is wrong (0.1: one in ten); "
+        "pictures without a name that sure are not_sure. Calibrated on out-of-fold predictions.",
+    )
     trials: Annotated[int, Shown(panel=TUNING)] = Field(
         8,
         ge=0,
@@ -279,6 +284,13 @@ class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
     images: Path | None = Field(
         None, description="Folder of pictures, as for extract; a model of --outputs alone needs none."
     )
+    risk: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Another share of wrong names than the model was trained for: one of those that its "
+        "training calibrated, which evaluate shows.",
+    )
     format: Literal["csv", "kaggle"] = Field(
         "csv",
         description="csv: names and probabilities; kaggle: Id,Predicted with class indices, the most "
@@ -302,28 +314,6 @@ class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
         "repeatable.",
     )
     jobs: Jobs = PROCESSORS
-
-
-class ImportancesOptions(Options):
-    """Options of `importances`."""
-
-    work: Work
-    name: Training = ""
-    location: Annotated[str | None, Shown(argument="LOCATION")] = Field(
-        None, description="A location by name or class index; all of them unless given."
-    )
-    by: Literal["feature", "family", "block", "region", "channel", "statistic"] | None = Field(
-        None,
-        description="What to sum over; feature for one location, family for all. block: handcrafted "
-        "features against each network.",
-    )
-    top: int = Field(15, ge=1, description="Rows to show.")
-    plot: Path | None = Field(None, description="Also draw them into this PNG file.")
-    embeddings: Embeddings = ()
-    outputs: Outputs = ()
-    pictures: int = Field(
-        500, ge=1, description="Training pictures to explain, at most; evenly spaced over all of them."
-    )
 
 
 class BaselineOptions(LocationOptions):

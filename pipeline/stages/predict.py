@@ -39,6 +39,7 @@ from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.options import PredictOptions
+from pipeline.stages.reliance import NOTHING_REACHES, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import (
     extract_options,
     not_a_card,
@@ -93,6 +94,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         """Return fingerprints of the model, the pictures, the given tables and where the output lies."""
         _check_work(options)
         card = read_card(options.model)
+        level_in_use(card, options.risk, options.model)
         options = read_as_trained(options, card)
         extraction = extract_options(options, card)
         if card.get("normalisation") is not None:
@@ -101,7 +103,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
             **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
-            **option_inputs(options, "format"),
+            **option_inputs(options, "format", "risk"),
             # beside the work folder: of two outputs of one name each must find its own record
             "option output": os.path.relpath(options.output, options.work),
         }
@@ -152,7 +154,9 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         write_problems(Workspace(options.work).problems, "predict", more)
         prediction = model.predict(table)
         seen = looked_at(options, measured=measured is not None)
-        answers = answers_of(options, prediction.chosen, seen, problems)
+        level = level_in_use(model.card, options.risk, options.model)
+        chosen = named(prediction.probability, prediction.chosen, level)
+        answers = answers_of(options, chosen, seen, problems, why_unnamed(level))
         lacking = told_lacking(model.card, samples_of(options)[0] if options.images else ())
         for line in told_once(lacking):
             progress.note(line)
@@ -301,25 +305,31 @@ def _metadata(options: PredictOptions) -> pd.DataFrame:
 
 
 def answers_of(
-    options: PredictOptions, chosen: pd.DataFrame, seen: pd.DataFrame, problems: list[Problem]
+    options: PredictOptions,
+    chosen: pd.DataFrame,
+    seen: pd.DataFrame,
+    problems: list[Problem],
+    unnamed: str = NOTHING_REACHES,
 ) -> pd.DataFrame:
     """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
     reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
     names, doubts = dict(zip(chosen.index, names_of(chosen), strict=True)), seen["doubt"].to_dict()
     ids = pd.Index(sorted({*names, *reasons}), name="Id")
-    rows = [answer_of(names.get(one), doubts.get(one, ""), reasons.get(one, "")) for one in ids]
+    rows = [answer_of(names.get(one), doubts.get(one, ""), reasons.get(one, ""), unnamed) for one in ids]
     answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
     answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
     return answers.join(_metadata(options))
 
 
-def answer_of(names: list[str] | None, why_not: str, problem: str) -> tuple[list[str], str, str]:
+def answer_of(
+    names: list[str] | None, why_not: str, problem: str, unnamed: str
+) -> tuple[list[str], str, str]:
     """Return a picture's locations, status and reason; it has no names where it could not be read."""
     if names is None:
         return [], SKIPPED, problem
     if why_not:
         return [], NO_ANSWER, why_not
-    return (names, ANSWERED, "") if names else ([], NOT_SURE, "no probability reaches its threshold")
+    return (names, ANSWERED, "") if names else ([], NOT_SURE, unnamed)
 
 
 def names_of(chosen: pd.DataFrame) -> list[list[str]]:

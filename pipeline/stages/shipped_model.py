@@ -45,6 +45,7 @@ UNUSED = (
     "masks_hold",
     "nuclei_weights",
     "cell_weights",
+    "risk",
 )
 """Options that only a model of the user's has a use for."""
 

@@ -33,6 +33,7 @@ from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.options import TrainOptions
+from pipeline.stages.reliance import RISK, risk_card
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
@@ -155,7 +156,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
         of_blocks = {embedding_name(path): one for path, one in cards.items() if path in options.embeddings}
         views = channel_views(data.blocks, channels, of_blocks) if data.reference is None else []
         stack = _fit(options, data, work, store, progress, views)
-        card |= {"channels": channel_scores(stack, data)}
+        card |= {"channels": channel_scores(stack, data), RISK: risk_card(stack, data, options.risk)}
         _write_tables(stack, data, work)
         _write_selection(stack, data, work)
         _save(stack, work, card)

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
+from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances, grouped, read_shares
-from pipeline.stages.options import ImportancesOptions
 from tests.pipeline.onnx_net import write_onnx
 from tests.pipeline.workfolder import make_workfolder
 

@@ -14,8 +14,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.evaluate import Evaluate, Scores
+from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances, grouped, in_words, of_location, read_shares
-from pipeline.stages.options import EvaluateOptions, ImportancesOptions, TrainOptions
+from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import Train
 from run import app
 from tests.pipeline.workfolder import make_workfolder
@@ -204,3 +205,16 @@ def test_columns_of_an_older_version_are_named_all_the_same() -> None:
     assert "not measured" not in in_words("cnn__net__e0001")
     assert in_words("cnn__net") == "the embedding of the network net, all its numbers"
     assert in_words("cell__gone__x__er__mean") == "not measured by this version; extract again"
+
+
+def test_every_risk_is_told_with_what_it_becomes_on_held_out_folds(work: Workspace, command_line) -> None:
+    scores = evaluate(EvaluateOptions(work=work.root, draws=200))
+    assert [one.risk for one in scores.risks] == [0.05, 0.1, 0.15, 0.2, 0.3, 0.4]
+    coverage = [one.coverage for one in scores.risks]
+    assert coverage == sorted(coverage)
+    assert 0 < scores.risks[-1].coverage < 1
+    assert all(0 <= one.wrong <= one.risk + 0.15 for one in scores.risks)
+    written = json.loads(work.metrics.read_bytes())["risks"]
+    assert [one["coverage"] for one in written] == coverage
+    said = command_line("evaluate", "--work", work.root, "--draws", "200").output
+    assert "Risk: of all locations that are named, the share that is wrong" in said

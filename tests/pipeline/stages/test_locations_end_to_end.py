@@ -16,14 +16,9 @@ from pipeline.data.locations import open_list
 from pipeline.networks.leak_guard import read_given
 from pipeline.stages.baseline import baseline
 from pipeline.stages.evaluate import Evaluate, of_parents, read_predictions
+from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances, read_shares
-from pipeline.stages.options import (
-    BaselineOptions,
-    EvaluateOptions,
-    ImportancesOptions,
-    PredictOptions,
-    TrainOptions,
-)
+from pipeline.stages.options import BaselineOptions, EvaluateOptions, PredictOptions, TrainOptions
 from pipeline.stages.predict import Predict
 from pipeline.stages.train import Train
 from pipeline.stages.trained_models import read_card

@@ -14,8 +14,9 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_features
 from pipeline.data.plates import as_trained
 from pipeline.data.tables import unsaid
+from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances
-from pipeline.stages.options import ImportancesOptions, PredictOptions
+from pipeline.stages.options import PredictOptions
 from pipeline.stages.predict import Predict, PredictSummary
 from pipeline.stages.train import Train
 from tests.conftest import COLOURS

@@ -88,7 +88,7 @@ def test_its_inputs_name_what_the_user_can_change(trained: Workspace) -> None:
     assert {name.removeprefix("option ") for name in names if name.startswith("option ")} == {
         "boosters", "rule", "always", "trials", "tune_by", "timeout", "folds", "seed", "random_split",
         "agree_with", "reliability", "select_confident", "accept_leak", "folds_by", "normalise_by",
-        "normalise_method", "normalise_minimum", "controls", "channel_dropout", "select_unflagged",
+        "normalise_method", "normalise_minimum", "controls", "channel_dropout", "select_unflagged", "risk",
     }  # fmt: skip
 
 
