@@ -24,7 +24,7 @@ from pipeline.commands.features import features
 from pipeline.commands.import_samples import import_
 from pipeline.commands.importances import importances
 from pipeline.commands.inspect import inspect
-from pipeline.commands.live import serve
+from pipeline.commands.live import serve, watch
 from pipeline.commands.looking import baseline, nearest, overlay, status
 from pipeline.commands.main_job import extract, predict, train
 from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
@@ -51,7 +51,7 @@ PANELS = {
     "Getting started": (demo, inspect, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, features, nearest, overlay, status),
-    "In the microscope's loop": (serve,),
+    "In the microscope's loop": (serve, watch),
     "Plates and conditions": (normalise, compare),
     "For other programs": (export,),
     "Your own networks": (train_cnn, train_segmenter),

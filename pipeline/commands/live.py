@@ -1,9 +1,9 @@
-"""The commands that keep a model in memory: `serve`."""
+"""The commands that keep a model in memory: `serve`, `watch`."""
 
 from pipeline.commands.command_line import command
 from pipeline.commands.console import errors, say
 from pipeline.core.errors import PipelineError
-from pipeline.stages.serve_options import ServeOptions
+from pipeline.stages.serve_options import ServeOptions, WatchOptions
 
 
 @command(ServeOptions)
@@ -48,3 +48,41 @@ def serve(options: ServeOptions) -> None:
             f"--host {options.host} --port {options.port}: cannot listen there; give another --port"
         ) from error
     errors.print("Stopped")
+
+
+@command(WatchOptions)
+def watch(options: WatchOptions) -> None:
+    """Answer the pictures of a folder while a microscope fills it.
+
+    A picture is answered when the files of all channels that the model was trained with are there and have
+    not changed for a while (what was not stained is said in a layout: absent = ["er"]). Each gives a line of
+    JSON in the output: status, probabilities, cells, and how long it took; files that change later are
+    answered again. Started again, it goes on where it was.
+
+    Example: python run.py watch --images plate1 --model demo/work/model --output answers.jsonl
+    """
+    from pipeline.serving.predictor import predictor_of
+    from pipeline.serving.watching import Watch, Watched, keep_watching
+
+    if not options.images.is_dir():
+        raise PipelineError(f"{options.images}: no such folder; give the folder that is filled")
+    predictor = predictor_of(options, options.layout_in_use)
+    watched = Watch(
+        predictor,
+        options.images,
+        options.output,
+        options.samples,
+        settled=options.settled,
+        jobs=options.jobs,
+    )
+    say(f"Watching {options.images} with {predictor.info.name}; {len(watched.record.done):,} answered before")
+
+    def tell(answer: Watched) -> None:
+        named = ", ".join(answer.chosen) or answer.reason
+        times = f"{answer.seconds.total:.2f} s, {answer.lag:.1f} s after it was taken"
+        say(f"{answer.id:<24} {answer.status:<10} {named} ({times})")
+
+    count = keep_watching(watched, options.every, options.until, tell)
+    for sample, why in watched.waiting.items():
+        say(f"{sample}: not answered: {why}")
+    say(f"Written: {options.output} ({count:,} answers more, {len(watched.record.done):,} pictures in all)")

@@ -1,13 +1,12 @@
-"""What `serve` and `watch` start with: a predictor as the options say, and a token."""
+"""What `serve` starts with: the service as the options say, and its token."""
 
 import secrets
 
 from fastapi import FastAPI
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.weights import SHIPPED
 from pipeline.serving.answers import ModelInfo
-from pipeline.serving.predictor import Predictor
+from pipeline.serving.predictor import predictor_of
 from pipeline.serving.service import Terms, make_app
 from pipeline.stages.serve_options import LOOPBACK, ServeOptions
 
@@ -37,12 +36,7 @@ def token_of(options: ServeOptions) -> str:
 
 def application(options: ServeOptions, token: str) -> tuple[FastAPI, ModelInfo]:
     """Load the model and return the service."""
-    predictor = Predictor.load(
-        None if options.model == SHIPPED else options.model,
-        layout=options.layout,
-        device=options.device,
-        weights=options.weights,
-    )
+    predictor = predictor_of(options, options.layout)
     terms = Terms(
         layout=options.layout,
         token=token,

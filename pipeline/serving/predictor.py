@@ -11,17 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
+from pipeline.core.weights import SHIPPED
 from pipeline.core.workers import check_device, one_thread, torch_threads
 from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture, read_picture
-from pipeline.data.samples import find_samples
+from pipeline.data.samples import Sample, find_samples, with_ranges
 from pipeline.serving.answers import Answer, CellAnswer, LocationAnswer, ModelInfo, Seconds
 from pipeline.serving.arrays import picture_of
 from pipeline.serving.loaded_models import Clock, Judgement, LoadedModel, ShippedNetwork, TrainedModel
 from pipeline.stages.extract import warm_up
 from pipeline.stages.options import SegmenterOption
 from pipeline.stages.predict import NOT_SURE, answer_of, names_of
+from pipeline.stages.serve_options import LoadOptions
 
 Pixels = NDArray[Any]
 
@@ -86,6 +88,8 @@ class Predictor:
             If the model is missing or damaged, or needs more than a picture: tables, given masks, a plate.
         """
         check_device(device)
+        if model is None and risk is not None:
+            raise PipelineError(f"risk {risk:g}: the shipped network was calibrated for none; give a model")
         if model is None:
             loaded: LoadedModel = ShippedNetwork(device)
         else:
@@ -207,6 +211,15 @@ class Predictor:
                 )
             return samples[0].id, read_picture(samples[0])
 
+    def answer_sample(self, sample: Sample) -> Answer:
+        """Answer a sample of a folder by itself, read by the predictor's layout."""
+        try:
+            with self._reading:
+                picture = read_picture(with_ranges([sample], self._layout)[0])
+        except SampleError as error:
+            return self.refusal(sample.id, error)
+        return self.answer(picture, sample.id)
+
     def answer(self, picture: Picture, name: str, *, outlines: bool = False) -> Answer:
         """Answer a picture that was read."""
         clock = Clock()
@@ -265,6 +278,13 @@ class Predictor:
             )
             for name, threshold in self.info.locations.items()
         )
+
+
+def predictor_of(options: LoadOptions, layout: Layout | None) -> Predictor:
+    """Return the predictor that the options of a command ask for."""
+    model = None if options.model == SHIPPED else options.model
+    moved = {"device": options.device, "weights": options.weights, "risk": options.risk}
+    return Predictor.load(model, layout=layout, **moved)
 
 
 def _outlines(found: Segmentation) -> tuple[CellAnswer, ...]:

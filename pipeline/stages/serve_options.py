@@ -21,6 +21,13 @@ class LoadOptions(Options):
     model: Annotated[Path, Shown(default="the shipped network")] = Field(
         SHIPPED, description="Folder of a trained model, such as WORK/model."
     )
+    risk: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of wrong names that is allowed, one that train calibrated; that of the training "
+        "unless given.",
+    )
     device: Device = "cpu"
     weights: Annotated[Mapping[str, Path], BeforeValidator(parse_weights)] = Field(
         default_factory=dict,
@@ -60,6 +67,11 @@ class WatchOptions(LoadOptions, PictureOptions):
         1.0, ge=0, description="Seconds that the files of a picture must not have changed before it is read."
     )
     every: float = Field(0.5, gt=0, description="Seconds between looks at the folder.")
+    jobs: Annotated[int, Shown(default="all processors")] = Field(
+        PROCESSORS, ge=1, le=64, description="Pictures that are answered at once."
+    )
     until: float | None = Field(
-        None, gt=0, description="Seconds without a new picture after which it ends; by Ctrl-C unless given."
+        None,
+        gt=0,
+        description="Seconds without a new picture after which it ends; never unless given.",
     )
