@@ -283,8 +283,9 @@ class Predictor:
 def predictor_of(options: LoadOptions, layout: Layout | None) -> Predictor:
     """Return the predictor that the options of a command ask for."""
     model = None if options.model == SHIPPED else options.model
-    moved = {"device": options.device, "weights": options.weights, "risk": options.risk}
-    return Predictor.load(model, layout=layout, **moved)
+    return Predictor.load(
+        model, layout=layout, device=options.device, weights=options.weights, risk=options.risk
+    )
 
 
 def _outlines(found: Segmentation) -> tuple[CellAnswer, ...]:
