@@ -198,8 +198,9 @@ class TrainedModel:
         if "nucleus" not in picture.channels:
             raise SampleError(Problem(name, "channels", "no plane of nucleus", "give the plane of nuclei"))
         with clock.part("segmentation"):
-            here = measure_scale(segmenter, [picture], cells=extraction.scale is None)
-            fitted, _, sizes, told = fitted_to(segmenter, here, extraction.scale)
+            trained = extraction.scale
+            here = measure_scale(segmenter, [picture], cells=trained is None, trained=trained)
+            fitted, _, sizes, told = fitted_to(segmenter, here, trained)
             sized = sizes.of(picture)
             return sized, (fitted or segmenter).segment(sized), told
 

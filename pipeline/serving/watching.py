@@ -7,11 +7,11 @@ that its line has. Files that change are answered again, so that one that was re
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import text_digest
 from pipeline.data.layouts import Layout
 from pipeline.data.samples import Sample, list_samples
@@ -135,9 +135,10 @@ class Watch:
 
     def _ready(self) -> Iterator[tuple[Sample, str, float]]:
         """Return samples that are complete and no longer written, with the digest and time of their files."""
-        self.waiting = {}
+        samples, problems = self._listed()
+        self.waiting = {one.sample: one.reason for one in problems}
         now = time.monotonic()
-        for sample in self._listed():
+        for sample in samples:
             try:
                 files, changed = _state(sample)
             except OSError:  # gone again, or not there yet
@@ -156,13 +157,13 @@ class Watch:
             else:
                 self.waiting[sample.id] = "is being written"
 
-    def _listed(self) -> Sequence[Sample]:
+    def _listed(self) -> tuple[list[Sample], list[Problem]]:
         try:
-            return list_samples(self._images, self._table, self._predictor.layout)[0]
+            return list_samples(self._images, self._table, self._predictor.layout)
         except PipelineError as error:
             if NO_SAMPLE not in str(error):
                 raise
-            return []
+            return [], []
 
 
 def _state(sample: Sample) -> tuple[str, float]:

@@ -120,7 +120,7 @@ def _measured_scale(
         if made is not None and made.uses_torch and None in made.settings().values():
             progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
         if made is not None:
-            scale = measure_scale(made, readable_pictures(some), cells=is_new)
+            scale = measure_scale(made, readable_pictures(some), cells=is_new, trained=options.trained)
         elif given is not None:
             scale = given.scale(some)
         pictures = [digests[sample.id] for sample in some]

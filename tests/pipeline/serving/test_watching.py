@@ -41,7 +41,7 @@ def test_only_complete_pictures_are_answered_each_once(trained, folder, names, t
     put(trained.images, folder, names[0])
     put(trained.images, folder, names[1], COLOURS[:3])
     assert list(watch.look()) == []
-    assert watch.waiting == {names[0]: "is being written", names[1]: "lacks er"}
+    assert watch.waiting == {names[0]: "is being written", names[1]: "no picture of er, which others have"}
     assert looked(watch) == [names[0]]
     put(trained.images, folder, names[1], COLOURS[3:])
     assert looked(watch) == [names[1]]
