@@ -24,7 +24,8 @@ from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import find_samples
 from pipeline.networks.checkpoints import open_network
 from pipeline.networks.inference import embedding_row
-from pipeline.stages.shipped_model import REAL, WEIGHTS, decided, shipped_card, shipped_embedder
+from pipeline.networks.shipped import WEIGHTS, decided, shipped_card, shipped_embedder
+from pipeline.stages.shipped_model import REAL
 
 LACKING = {
     "all": (),

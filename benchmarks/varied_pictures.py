@@ -6,65 +6,107 @@ unspecific stain of every compartment, bleed-through between channels, grain, fo
 in illustrations, and JPEG compression (domain randomisation, Tobin et al. 2017, 10.1109/IROS.2017.8202133).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from varied_painters import OTHER_LOOKS, lamella, microtubules
 
 from pipeline.data.locations import LOCATIONS
-from pipeline.simulation import cytoplasm, cytoskeleton, nuclear
+from pipeline.simulation import cytoplasm, nuclear
 from pipeline.simulation.drawing import Plane, as_plane, blur, dots, smooth_noise, speckle
 from pipeline.simulation.field import PAINTERS, illumination, photograph, scene_of
-from pipeline.simulation.proteins import Protein, protein
+from pipeline.simulation.placement import CellLine
+from pipeline.simulation.proteins import ABUNDANCE, Protein, divisions_for, lines_for, protein
 from pipeline.simulation.scene import Scene
 
-PIXEL_UM = (0.14, 0.50)
-"""Range of pixels in micrometres: of one cell in close-up, and of crowded fields shrunk to 512 pixels."""
+CLOSE_UP, FIELD = (0.09, 0.26), (0.15, 0.45)
+"""Ranges of pixels in micrometres: of illustrations of few cells, and of fields shrunk to 512 pixels."""
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same protein gives another picture."""
 
 ISOLATED = 0.4
 """Share of pictures that show few cells, cut out on black."""
 
+SHOWN, SCREENED = 0.15, 0.5
+"""Power to which abundances are raised: illustrations show each location about equally, screens do not."""
 
-def varied_protein(seed: int, number: int) -> Protein:
-    """Describe a protein of the simulator's series, photographed at any scale, in any light."""
+
+@dataclass(frozen=True)
+class Varied:
+    """A protein, and whether its picture is an illustration: few cells, cut out on black."""
+
+    protein: Protein
+    isolated: bool
+
+
+def varied_protein(seed: int, number: int) -> Varied:
+    """Describe a protein of a series, photographed at any scale, in any light."""
     rng = np.random.default_rng((seed, 5, number))
     plain = protein(seed, number, LOCATIONS)
+    isolated = bool(rng.random() < ISOLATED)
+    locations = _locations(isolated, rng)
+    lines = lines_for(locations)
+    fewest = (10, 4, 10, 10)
     exposures = tuple(
         replace(
             shot,
-            gain=shot.gain * float(np.exp(rng.normal(0, 0.35))),
-            photons=float(np.exp(rng.uniform(np.log(12), np.log(600)))),
+            gain=shot.gain * float(np.exp(rng.normal(-0.25, 0.5))),
+            photons=float(np.exp(rng.uniform(np.log(least), np.log(600)))),
             sharpness=float(rng.uniform(0.3, 1.1)),
             haze=float(rng.uniform(0.02, 0.35)),
-            offset=float(rng.uniform(0, 8)),
+            offset=float(rng.uniform(0, 8) if rng.random() < 0.8 else rng.uniform(8, 25)),
         )
-        for shot in plain.exposures
+        for shot, least in zip(plain.exposures, fewest, strict=True)
     )
-    shares = (1.0, *rng.uniform(0.35, 1.0, len(plain.locations) - 1))
-    return replace(
+    described = replace(
         plain,
-        pixel_um=float(np.exp(rng.uniform(*np.log(PIXEL_UM)))),
+        locations=locations,
+        shares=(1.0, *rng.uniform(0.35, 1.0, len(locations) - 1)),
+        line=_varied_line(lines[rng.integers(len(lines))], rng),
+        divisions=divisions_for(locations),
+        pixel_um=float(np.exp(rng.uniform(*np.log(CLOSE_UP if isolated else FIELD)))),
         variation=float(rng.gamma(4, 0.1)),
         background=float(rng.uniform(0.0, 0.05)),
-        speckle=float(rng.uniform(0.15, 0.9)),
+        speckle=float(rng.uniform(0.1, 0.9)),
         exposures=exposures,
-        shares=shares,
+    )
+    return Varied(described, isolated)
+
+
+def _locations(isolated: bool, rng: Generator) -> tuple[str, ...]:
+    """Draw one to three locations, the strongest first."""
+    power = SHOWN if isolated else SCREENED
+    wanted = rng.choice((1, 2, 3), p=(0.65, 0.28, 0.07) if isolated else (0.5, 0.39, 0.11))
+    share = np.array(ABUNDANCE, float) ** power
+    picked = rng.choice(len(LOCATIONS), wanted, replace=False, p=share / share.sum())
+    return tuple(LOCATIONS[place] for place in picked)
+
+
+def _varied_line(line: CellLine, rng: Generator) -> CellLine:
+    """Return a line whose cells are longer or rounder, flatter or higher, smoother or with more processes."""
+    return replace(
+        line,
+        reach=line.reach * float(np.exp(rng.normal(0.08, 0.15))),
+        elongation=line.elongation * float(np.exp(rng.normal(0.1, 0.25))),
+        spikes=line.spikes * float(np.exp(rng.normal(0.1, 0.5))),
+        ruffles_um=line.ruffles_um * float(np.exp(rng.normal(-0.2, 0.4))),
+        filaments=line.filaments * float(np.exp(rng.normal(0, 0.25))),
     )
 
 
-def varied_picture(seed: int, described: Protein, size: int) -> NDArray[np.float32]:
+def varied_picture(seed: int, varied: Varied, size: int) -> NDArray[np.float32]:
     """Return one picture of a protein, shape (4, size, size), in [0, 1]."""
+    described = varied.protein
     rng = np.random.default_rng((seed, 6, described.number))
     scene = scene_of(seed, described, 0, size)
     planes = [_microtubules(scene, rng), _protein(scene, described, rng)]
     planes += [_dna(scene, rng), _reticulum(scene, rng)]
     planes[1] = _antibody(planes, scene, described, rng)
-    shown = _isolated(scene, rng) if rng.random() < ISOLATED else None
+    shown = _isolated(scene, rng) if varied.isolated else None
     light = illumination(scene.shape, rng.uniform(0, 0.4), rng)
     stains = planes if shown is None else [plane * shown for plane in planes]
     shots = [
@@ -78,7 +120,7 @@ def varied_picture(seed: int, described: Protein, size: int) -> NDArray[np.float
     return np.stack(shots).astype(np.float32) / np.float32(255)
 
 
-def _resized(scene: Scene, rng: Generator, low: float = -0.15, high: float = 0.75) -> Scene:
+def _resized(scene: Scene, rng: Generator, low: float = -0.2, high: float = 0.6) -> Scene:
     """Return the same cells with structures of another size: above 0, smaller and more of them."""
     return replace(scene, pixel_um=scene.pixel_um * float(np.exp(rng.uniform(low, high))))
 
@@ -87,7 +129,8 @@ def _protein(scene: Scene, described: Protein, rng: Generator) -> Plane:
     """Paint a protein at its locations, structures of any size and contrast."""
     plane = np.zeros(scene.shape, np.float32)
     for name, share in zip(described.locations, described.shares, strict=True):
-        painted = PAINTERS[name](_resized(scene, rng), rng)
+        looks = (PAINTERS[name], OTHER_LOOKS.get(name, PAINTERS[name]))
+        painted = looks[int(rng.random() < 0.6)](_resized(scene, rng), rng)
         if rng.random() < 0.4:
             painted = np.clip(painted, 0, None) ** rng.uniform(0.6, 1.6)
         if rng.random() < 0.3:
@@ -100,12 +143,12 @@ def _protein(scene: Scene, described: Protein, rng: Generator) -> Plane:
 
 
 def _microtubules(scene: Scene, rng: Generator) -> Plane:
-    """Stain microtubules, up to four times as many as the simulator has, thin or thick."""
-    layers = [replace(scene, seed=scene.seed + extra) for extra in range(int(rng.integers(1, 5)))]
-    plane = as_plane(sum(cytoskeleton.filaments(layer) for layer in layers) / len(layers) ** 0.7)
-    thick = blur(plane, scene.px(rng.uniform(0.02, 0.1))) * np.float32(rng.uniform(0.7, 1.7))
-    haze = np.float32(rng.uniform(0, 0.15)) * scene.inside * scene.thickness
-    return as_plane((thick + haze) * speckle(scene.shape, rng.uniform(0.1, 0.6), rng))
+    """Stain microtubules, thin or thick, brighter in some cells."""
+    plane = microtubules(_resized(scene, rng, -0.3, 0.3), rng)
+    thick = blur(plane, scene.px(rng.uniform(0.02, 0.1))) * np.float32(rng.uniform(0.6, 1.5))
+    haze = np.float32(rng.uniform(0, 0.12)) * scene.inside * scene.thickness
+    level = scene.per_cell(np.exp(rng.normal(0, rng.uniform(0, 0.4), len(scene.population))))
+    return as_plane((thick + haze) * level * speckle(scene.shape, rng.uniform(0.05, 0.5), rng))
 
 
 def _dna(scene: Scene, rng: Generator) -> Plane:
@@ -114,8 +157,8 @@ def _dna(scene: Scene, rng: Generator) -> Plane:
 
 
 def _reticulum(scene: Scene, rng: Generator) -> Plane:
-    plane = cytoplasm.stain_reticulum(_resized(scene, rng), rng)
-    return as_plane(plane + np.float32(rng.uniform(0, 0.35)) * scene.envelope)
+    plane = cytoplasm.stain_reticulum(_resized(scene, rng), rng) * lamella(scene, rng)
+    return as_plane(plane + np.float32(rng.uniform(0, 0.5)) * scene.envelope)
 
 
 def _antibody(planes: list[Plane], scene: Scene, described: Protein, rng: Generator) -> Plane:
@@ -123,7 +166,7 @@ def _antibody(planes: list[Plane], scene: Scene, described: Protein, rng: Genera
     plane = planes[1]
     cells = (scene.inside, scene.cytoplasm * scene.thickness, as_plane(scene.envelope))
     for compartment in cells:
-        plane = plane + np.float32(rng.exponential(0.05)) * compartment
+        plane = plane + np.float32(rng.exponential(0.06)) * compartment
     spots = scene.scatter(scene.inside, scene.per_area(rng.exponential(0.05)), rng)
     plane = plane + dots(scene.shape, spots, scene.px(0.12), rng.uniform(0.05, 0.35))
     plane = plane + np.float32(described.background) * (scene.inside + blur(scene.inside, 8))

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from models.base_learners import LEARNERS, BaseLearner
 from models.feature_selection import centred_ranks, class_weights, columns_by_separation
-from models.hyperparameters import JOINT_KINDS, AnyHyperparameters, Hyperparameters
+from models.hyperparameters import JOINT_KINDS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
 from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
@@ -303,7 +303,7 @@ class CrossFitter:
             self.finished(len(contents))
         tasks = [self._task(key, fit) for key, fit in zip(keys, fits, strict=True) if key not in contents]
         # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
-        backend = "loky" if any(fit.location is None for fit in fits) else "threading"
+        backend = "loky" if any(fit.kind in OF_NETWORKS for fit in fits) else "threading"
         run = Parallel(self.jobs, backend=backend, return_as="generator_unordered")
         for key, content in run(tasks):
             self.store.put(key, content)

@@ -10,8 +10,14 @@ Kind = Literal["lightgbm", "xgboost", "linear"]
 KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
 """Kinds of base learners that are fitted for one location at a time."""
 
-JOINT_KINDS = ("label_powerset", "pooled_trees")
+OF_NETWORKS = ("label_powerset", "pooled_trees")
 """Those that learn all locations at once, on other networks' predictions."""
+
+START = "start"
+"""What repeats a network's log-odds, one column per location, and learns nothing from rows."""
+
+JOINT_KINDS = (*OF_NETWORKS, START)
+"""Those that know all locations at once."""
 
 FEWEST_COLUMNS = 16
 """Columns that a tree sees at least, so that in a narrow block it does not miss the one that matters."""

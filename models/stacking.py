@@ -27,7 +27,7 @@ from models.cross_fitting import (
     View,
     fits_needed,
 )
-from models.hyperparameters import JOINT_KINDS, KINDS, Kind
+from models.hyperparameters import JOINT_KINDS, KINDS, OF_NETWORKS, START, Kind
 from models.label_noise import deleted, masks
 from models.meta_learner import (
     FittedMetaLearner,
@@ -221,6 +221,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     of_networks : tuple of str
         Blocks that hold other networks' predictions, one column per network and location of Y, network by
         network (see `models.base_learners.votes`). The learners of all locations are trained on them.
+    starts : tuple of str
+        Blocks that hold a network's log-odds, one column per location of Y, which the meta-learner starts at.
     always : bool
         Whether every row gets its most probable location, however improbable.
 
@@ -246,6 +248,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         top_two: tuple[str, str] = ("Nucleoplasm", "Cytosol"),
         kinds: tuple[Kind, ...] = KINDS,
         of_networks: tuple[str, ...] = (),
+        starts: tuple[str, ...] = (),
         always: bool = False,
     ) -> None:
         self.tuning = tuning
@@ -255,6 +258,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.top_two = top_two
         self.kinds = kinds
         self.of_networks = of_networks
+        self.starts = starts
         self.always = always
 
     def fit(
@@ -281,7 +285,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             Blocks of columns, by name; all with the rows of Y. Each gets base learners of its own.
         Y : DataFrame of bool
             Rows x locations; every location has positives and negatives in every fold or, where blocks hold
-            networks' predictions, in any.
+            networks' predictions or log-odds, in any.
         fold : ndarray of int, shape (rows,)
             From 0; at least `MINIMUM_FOLDS` of them. See `models.folds`.
         groups : ndarray, shape (rows,), optional
@@ -293,7 +297,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         random_fold : ndarray of int, shape (rows,), optional
             Folds that ignore groups, for predictions that show how optimistic that is.
         reference : ndarray of bool, shape (rows,), optional
-            Rows by which all blocks but `of_networks` are sphered, in every fit by those that it learns from.
+            Rows by which blocks of columns are sphered, in every fit by those that it learns from.
         views : sequence of View, optional
             Columns that may be missing in other tables: rows are predicted without them, too.
         dropout : bool
@@ -308,7 +312,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         ValueError
             If there are too few folds, or a location cannot be cross-validated.
         """
-        sphered = {name: reference for name in X if name not in self.of_networks}
+        sphered = {name: reference for name in X if name not in self._joint}
         blocks = [Block.of(name, table, self._kinds(name), sphered.get(name)) for name, table in X.items()]
         targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
@@ -337,7 +341,13 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return fits_needed([self._kinds(name) for name in blocks], locations, folds, trials)
 
     def _kinds(self, block: str) -> tuple[str, ...]:
-        return JOINT_KINDS if block in self.of_networks else self.kinds
+        if block in self.starts:
+            return (START,)
+        return OF_NETWORKS if block in self.of_networks else self.kinds
+
+    @property
+    def _joint(self) -> set[str]:
+        return {*self.of_networks, *self.starts}
 
     def _fit(
         self, fitter: CrossFitter, names: list[str], keep: Filters, size: float, *, confident: bool
@@ -389,7 +399,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         uneven = [name for name, table in X.items() if not table.index.equals(Y.index)]
         if uneven:
             raise ValueError(f"rows of block '{uneven[0]}' are not those of the targets")
-        joint = [name for name in X if name in self.of_networks]
+        joint = [name for name in X if name in self._joint]
         known = range(Y.shape[1]) if joint else fitter.crossed
         uniform = Y.all() | ~Y.any()
         lacking = [str(name) for k, name in enumerate(Y.columns) if k not in known or uniform.iloc[k]]

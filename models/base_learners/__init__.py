@@ -1,7 +1,8 @@
 """Base learners of the stack behind one interface: of one location, or of all locations at once.
 
 Learners of one location see a table of columns. Learners of all locations see other networks'
-predictions (see `models.base_learners.votes`) and share between locations what rare ones are too few for.
+predictions (see `models.base_learners.votes`) and share between locations what rare ones are too few for, or
+repeat those of one network.
 """
 
 from typing import Any, Protocol, Self
@@ -9,6 +10,7 @@ from typing import Any, Protocol, Self
 from models.base_learners.label_powerset import LabelPowerset
 from models.base_learners.logistic import RidgeLogistic
 from models.base_learners.pooled_trees import PooledTrees
+from models.base_learners.start import Start
 from models.base_learners.trees import Floats, LightGBMTrees, Table, XGBoostTrees
 
 
@@ -52,4 +54,5 @@ LEARNERS: dict[str, type[BaseLearner]] = {
     "linear": RidgeLogistic,
     "label_powerset": LabelPowerset,
     "pooled_trees": PooledTrees,
+    "start": Start,
 }

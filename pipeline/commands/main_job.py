@@ -93,7 +93,8 @@ def _print_summary(summary: "TrainSummary", files: Workspace) -> None:
     if summary.copies:
         say(f"{counted(summary.copies, 'near-duplicate')} of other pictures; no fold splits them.")
     if summary.left_out:
-        say(f"No model for {counted(len(summary.left_out), 'location')}:")
+        alone = ", the shipped network answers alone" if summary.started else ""
+        say(f"No model for {counted(len(summary.left_out), 'location')}{alone}:")
         for reason in dict.fromkeys(summary.left_out.values()):
             names = [name for name, why in summary.left_out.items() if why == reason]
             say(f"  {reason}: {', '.join(names)}")

@@ -19,9 +19,15 @@ from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import Labels, read_labels
 from pipeline.data.layouts import METADATA
-from pipeline.data.locations import LocationList, open_lists
+from pipeline.data.locations import KAGGLE2018, LocationList, open_lists
 from pipeline.data.plates import normalised, whole_plates
-from pipeline.data.prediction_tables import OUTPUTS, of_locations, of_network, read_outputs
+from pipeline.data.prediction_tables import (
+    OUTPUTS,
+    log_odds_column,
+    of_locations,
+    of_network,
+    read_outputs,
+)
 from pipeline.data.tables import Note, embedding_name, match, read_embedding, unmatched
 
 FEATURES = "features"
@@ -43,7 +49,8 @@ class Dataset:
     Attributes
     ----------
     blocks : dict of str to DataFrame
-        Features, if any; by file name, embeddings; networks' predictions of the trained locations.
+        Features, if any; by file name, embeddings; networks' predictions, and the log-odds to start at, of
+        the trained locations.
     targets : DataFrame of bool, all locations
     locations : LocationList
     labels : Labels
@@ -114,7 +121,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     missing = known.targets.index.difference(ids).difference([one.sample for one in unplaced])
     lacks = ("features", "extract its picture") if FEATURES in tables else ("row in any table", "add one")
     problems += unmatched(missing, options.labels.name, f"no {lacks[0]}", f"{lacks[1]}, or remove the label")
-    for path in options.embeddings:
+    for path in options.embedded:
         absent = match(path, tables[embedding_name(path)].index, ids, note)
         problems += unmatched(absent, path.name, "no embedding", _ADD_ROW)
     for path in options.outputs:
@@ -131,6 +138,9 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     blocks = {name: table.reindex(ids) for name, table in tables.items()}
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
+    if options.start is not None:
+        trained = targets.columns.drop(list(left_out))
+        blocks[options.start] = _started(blocks[options.start], options.start, trained)
     random_fold = _random_fold(targets, fold, left_out, options) if options.random_split else None
     return Dataset(
         blocks=blocks,
@@ -150,6 +160,18 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     )
 
 
+def _started(log_odds: pd.DataFrame, network: str, trained: pd.Index) -> pd.DataFrame:
+    """Keep a network's log-odds of the trained locations, in their order."""
+    columns = [log_odds_column(network, name) for name in trained]
+    unknown = [name for name, column in zip(trained, columns, strict=True) if column not in log_odds]
+    if unknown:
+        raise PipelineError(
+            f"--start {network}: does not know {unknown[0]}; it knows the locations of {KAGGLE2018.name}: "
+            "train on those, or leave --start out"
+        )
+    return log_odds[columns]
+
+
 def _labelled(path: Path, known: Labels, pictures: pd.Index, note: Note) -> tuple[pd.Index, pd.Index]:
     """Return the pictures that have a label of use, and those that have no row in the labels."""
     ids = pictures.intersection(known.targets.index).sort_values()
@@ -163,7 +185,7 @@ def _labelled(path: Path, known: Labels, pictures: pd.Index, note: Note) -> tupl
 
 def uses_features(options: DatasetOptions) -> bool:
     """Say whether features belong to the data: where there are any, or no table stands in for them."""
-    return Workspace(options.work).features.is_file() or not (options.embeddings or options.outputs)
+    return Workspace(options.work).features.is_file() or not (options.embedded or options.outputs)
 
 
 def _read_tables(
@@ -173,7 +195,7 @@ def _read_tables(
     tables, columns = {}, {}
     if uses_features(options):
         tables[FEATURES] = read_features(work)
-    for path in options.embeddings:
+    for path in options.embedded:
         name = embedding_name(path)
         if name in {*tables, OUTPUTS}:
             raise PipelineError(f"{path}: another block is called '{name}' already; rename the file")
@@ -263,9 +285,10 @@ def _deal(
         else:
             fold = stratified_group_folds(positive, groups, count, seed=options.seed)
         usable = [crossed(column, fold) for column in positive.T]
-        if any(usable):
-            if options.outputs:
-                usable = list(positive.any(axis=0) & ~positive.all(axis=0))
+        varied = list(positive.any(axis=0) & ~positive.all(axis=0))
+        if any(varied if options.start else usable):
+            if options.outputs or options.start:
+                usable = varied
             return fold, _left_out(targets, groups, usable, count, noun)
         if each:
             raise PipelineError(

@@ -220,6 +220,11 @@ class DatasetOptions(FoldOptions):
         description="Another network's predictions (csv or parquet): Id and a probability, or 0 and 1, "
         "per location, or Id,Target with class indices; repeatable, one table per network.",
     )
+    start: Literal["shipped"] | None = Field(
+        None,
+        description="shipped: start at what the shipped network says of these pictures, so that few labels "
+        "(from ten pictures on) are enough; it answers locations that the labels lack.",
+    )
     random_split: bool = Field(
         False,
         description="Also cross-validate in folds that ignore groups, to show how optimistic that is.",
@@ -267,6 +272,12 @@ class DatasetOptions(FoldOptions):
             return None
         how = {"method": self.normalise_method, "controls": self.controls, "minimum": self.normalise_minimum}
         return Normalisation(by=self.normalise_by, **how)
+
+    @property
+    def embedded(self) -> tuple[Path, ...]:
+        """Tables of embeddings, and last the table of log-odds to start at."""
+        start = () if self.start is None else (Workspace(self.work).embedding(self.start),)
+        return (*self.embeddings, *start)
 
     @property
     def tables(self) -> dict[str, Path]:

@@ -74,6 +74,11 @@ def output_column(network: str, location: str) -> str:
     return f"cnn__{network}__output_{slug(location)}"
 
 
+def log_odds_column(network: str, location: str) -> str:
+    """Name the column of a network's log-odds of a location."""
+    return f"cnn__{network}__logit_{slug(location)}"
+
+
 def of_locations(outputs: pd.DataFrame, locations: Iterable[str]) -> pd.DataFrame:
     """Keep the columns of some locations of what `read_outputs` returns."""
     wanted = {slug(location) for location in locations}

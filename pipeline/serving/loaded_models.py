@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import features
 from models.bundle import Model
+from models.risk import Level
 from models.stacking import STACK, Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest
@@ -20,13 +21,14 @@ from pipeline.core.names import unknown
 from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
-from pipeline.data.prediction_tables import OUTPUTS
+from pipeline.data.prediction_tables import OUTPUTS, log_odds_column
 from pipeline.data.quality_control import doubt
 from pipeline.data.quality_flags import flags
 from pipeline.networks.checkpoints import open_network
 from pipeline.networks.inference import embedding_row, lacks
 from pipeline.networks.onnx import Forward
 from pipeline.networks.preprocessing import Embedder
+from pipeline.networks.shipped import SHIPPED_BLOCK, decided, shipped_card, shipped_embedder
 from pipeline.segmentation import Segmenter, make_segmenter, measure_scale
 from pipeline.serving.answers import ModelInfo
 from pipeline.stages import predict as trained_stage
@@ -36,7 +38,7 @@ from pipeline.stages.extraction import Extraction
 from pipeline.stages.measuring import Measured, fitted_to, measure_picture
 from pipeline.stages.options import SegmenterOption
 from pipeline.stages.reliance import NOTHING_REACHES, level_in_use, named, why_unnamed
-from pipeline.stages.trained_models import open_model, trained_extraction
+from pipeline.stages.trained_models import open_model, trained_extraction, with_start
 
 
 @dataclass
@@ -88,9 +90,9 @@ class ShippedNetwork:
     uses_torch = True
 
     def __init__(self, device: str) -> None:
-        card, self._deciding = shipped_stage.shipped_card()
+        card, self._deciding = shipped_card()
         self._outputs = card.outputs
-        self._embedder = shipped_stage.shipped_embedder()
+        self._embedder = shipped_embedder()
         self._network = open_network(self._embedder, device)
         self.info = ModelInfo(
             digest=card.sha256,
@@ -99,7 +101,7 @@ class ShippedNetwork:
             channels=card.preprocessing.channels,
             segmenter="",
             families=(),
-            networks=(shipped_stage.NAME,),
+            networks=(SHIPPED_BLOCK,),
             device=device,
             note=shipped_stage.told(card),
         )
@@ -111,12 +113,12 @@ class ShippedNetwork:
     def judge(self, name: str, picture: Picture, clock: Clock) -> Judgement:
         """Judge a picture by the network's log-odds."""
         if lacks(self._embedder, picture.channels):
-            raise SampleError(Problem(name, shipped_stage.NAME, *shipped_stage.LACKS))
+            raise SampleError(Problem(name, SHIPPED_BLOCK, *shipped_stage.LACKS))
         with clock.part("embedding"):
             row = embedding_row(picture.pixels, self._embedder, self._network, None, picture.channels)
         with clock.part("model"):
             log_odds = np.array([list(row.values())], np.float32)
-            found = shipped_stage.decided(log_odds, pd.Index([name]), self._outputs, self._deciding)
+            found = decided(log_odds, pd.Index([name]), self._outputs, self._deciding)
             why_not = doubt(picture.pixels, channels=picture.channels)
         return Judgement(found, why_not, pixel_size_um=picture.pixel_size_um)
 
@@ -147,15 +149,11 @@ class TrainedModel:
         self._check_columns(folder)
         finds = self._segmenter is not None and self._segmenter.uses_torch
         self.uses_torch = finds or any(embedder.kind == "torch" for embedder, _ in self._networks)
-        fitted = model.stack.meta_learners[STACK]
-        thresholds = fitted.thresholds.tolist()
-        cut = 0.0 if level is None else 1.0 if level.cut is None else level.cut
-        names = [model.locations[position] for position in fitted.meta.locations]
         families = () if self._extraction is None else tuple(self._extraction.families)
         self.info = ModelInfo(
             digest=file_digest(folder / "manifest.json"),
             name=str(folder),
-            locations={name: max(needed, cut) for name, needed in zip(names, thresholds, strict=True)},
+            locations=_needed(model, level),
             risk=level and level.risk,
             channels=CHANNELS if self._extraction is None else self._extraction.channels,
             segmenter="" if self._extraction is None else self._extraction.segmenter,
@@ -177,18 +175,19 @@ class TrainedModel:
                 families = tuple(self._extraction.families)
                 measured = measure_picture(name, "", sized, found, families)
         with clock.part("embedding"):
-            numbers = self._embedded(name, picture, found)
+            embedded = self._embedded(name, picture, found)
         with clock.part("model"):
-            numbers |= measured.numbers() if measured else {}
+            numbers = embedded | (measured.numbers() if measured else {})
             row = np.array([[numbers.get(column, np.nan) for column in self._columns]], np.float32)
-            found_there = self._model.predict(pd.DataFrame(row, [name], self._columns))
-            probability = found_there.probability
-            prediction = Prediction(probability, named(probability, found_there.chosen, self._level))
+            bare = self._model.predict(pd.DataFrame(row, [name], self._columns))
+            both, alone = with_start(bare, self._model.card, pd.DataFrame([embedded], [name]))
+            prediction = Prediction(both.probability, named(both.probability, both.chosen, self._level))
         unnamed = why_unnamed(self._level)
+        notes: tuple[str, ...] = alone.get(name, ""), lacking(self._model.card, picture.channels)
         if measured is None:
             why_not = doubt(picture.pixels, channels=picture.channels)
-            return Judgement(prediction, why_not, unnamed, pixel_size_um=picture.pixel_size_um)
-        notes = (_flags(measured), lacking(self._model.card, picture.channels), told)
+            return Judgement(prediction, why_not, unnamed, notes, pixel_size_um=picture.pixel_size_um)
+        notes = (notes[0], _flags(measured), notes[1], told)
         return Judgement(prediction, measured.doubt, unnamed, notes, found, sized.pixel_size_um)
 
     def _cells(
@@ -210,6 +209,8 @@ class TrainedModel:
             if lacks(embedder, picture.channels):
                 if self._extraction is None:
                     raise SampleError(Problem(name, embedder.name, *trained_stage.LACKS))
+                absent = [log_odds_column(embedder.name, one) for one in embedder.outputs]
+                numbers |= dict.fromkeys(absent, np.float32(np.nan))
                 continue
             cells = _cells_of(found) if embedder.per == "cell" else None
             numbers |= embedding_row(picture.pixels, embedder, network, cells, picture.channels)
@@ -228,6 +229,17 @@ class TrainedModel:
                 f"{folder}: {len(missing)} of its {len(self._columns)} columns are not here ({missing[0]}); "
                 "train again"
             )
+
+
+def _needed(model: Model, level: Level | None) -> dict[str, float]:
+    """Return the probability from which each location is named; 1 where none is, at the risk in use."""
+    fitted, start = model.stack.meta_learners[STACK], model.card.get("start")
+    names = [model.locations[position] for position in fitted.meta.locations]
+    needed = dict(zip(names, fitted.thresholds.tolist(), strict=True))
+    if start is not None:
+        needed |= dict.fromkeys(start["locations"], start["deciding"]["threshold"])
+    cut = 0.0 if level is None else 1.0 if level.cut is None else level.cut
+    return {name: max(threshold, cut) for name, threshold in needed.items()}
 
 
 def _extraction(folder: Path, model: Model) -> Extraction | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import PipelineError, Problem, write_problems
 from pipeline.core.files import file_digest, text_digest
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs, read_made
-from pipeline.core.weights import SHIPPED, card_path, read_card
+from pipeline.core.weights import card_path, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.flat_fields import even_samples
@@ -32,13 +32,14 @@ from pipeline.networks.inference import VERSION, block_name, embed_pictures, pic
 from pipeline.networks.leak_guard import TableCard, write_embeddings
 from pipeline.networks.onnx import describe_onnx, onnx_digest
 from pipeline.networks.preprocessing import Embedder, Preprocessing
+from pipeline.networks.shipped import SHIPPED_BLOCK, WEIGHTS, shipped_embedder
 from pipeline.stages.options import EmbedOptions
 
 OWN = "compact"
 """The network of this project: nobody else publishes weights of it."""
 
 BUILTIN = "builtin"
-"""Stands for the shipped network."""
+"""Stands for the shipped network, seen once."""
 
 WINNER = (0.074598, 0.050630, 0.050891, 0.076287), (0.122813, 0.085745, 0.129882, 0.119411)
 """What the competition winner's network subtracts and divides by (microtubules, protein, nucleus, er)."""
@@ -118,9 +119,9 @@ class Embed(Stage[EmbedOptions, EmbedSummary]):
 
 def _source(options: EmbedOptions) -> Path:
     """Return the one file that the embeddings come from."""
-    shipped = SHIPPED / f"{BUILTIN}.safetensors" if options.network == BUILTIN else None
+    shipped = WEIGHTS if options.network in (BUILTIN, SHIPPED_BLOCK) else None
     known = {f"--{name}": getattr(options, name) for name in ("table", "onnx", "checkpoint")}
-    given = {name: path for name, path in (known | {f"--network {BUILTIN}": shipped}).items() if path}
+    given = {name: path for name, path in (known | {f"--network {options.network}": shipped}).items() if path}
     if not given:
         raise PipelineError(
             f"no source of embeddings; give --network {BUILTIN}, --checkpoint, --onnx or --table"
@@ -141,6 +142,8 @@ def _name(options: EmbedOptions) -> str:
     if options.name is not None:
         return block_name(options.name)
     source = _source(options)
+    if options.network == SHIPPED_BLOCK:
+        return SHIPPED_BLOCK
     if options.checkpoint is None:
         return embedding_name(source)
     card = read_card(source, CnnCard)
@@ -251,7 +254,8 @@ def _described(options: EmbedOptions) -> tuple[TrainedOn, str, Embedder]:
         embedder = _without_card(options, source, name)
     else:
         _check_card(options, source, card)
-        embedder = card.embedder(name, source)
+        alone = options.network == SHIPPED_BLOCK
+        embedder = shipped_embedder(name) if alone else card.embedder(name, source)
         if options.trained_on is None:
             pictures, words = card.trained_on, card.data
     return pictures, words, embedder.model_copy(update={"per": options.per})
@@ -259,7 +263,7 @@ def _described(options: EmbedOptions) -> tuple[TrainedOn, str, Embedder]:
 
 def _check_card(options: EmbedOptions, path: Path, card: CnnCard) -> None:
     """Refuse words that the card beside the weights makes needless."""
-    if options.network not in (None, BUILTIN, card.network) or options.side is not None:
+    if options.network not in (None, BUILTIN, SHIPPED_BLOCK, card.network) or options.side is not None:
         raise PipelineError(
             f"{path}: its card says {card.network}, {card.preprocessing.side} px; "
             "leave out --network and --side"

@@ -14,6 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from features import describe
 from features.naming import parse
 from models.bundle import Model
+from models.hyperparameters import START
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, write_table
 from pipeline.core.names import unknown
@@ -130,6 +131,8 @@ def in_words(column: str) -> str:
     region, _, network = column.partition("__")
     if region == "cnn" and "__" not in network:
         return f"the embedding of the network {network}, all its numbers"
+    if column.endswith(f"__{START}"):
+        return f"what the network {network.removesuffix(f'__{START}')} says of it"
     try:
         return describe(column)
     except ValueError:

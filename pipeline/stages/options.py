@@ -254,8 +254,8 @@ class TrainOptions(DatasetOptions):
     def settings(self) -> dict[str, object]:
         """Everything that changes the model and is not a path."""
         paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs", "name", "overwrite"}
-        lists = set(LocationOptions.model_fields)
-        return self.model_dump(exclude=paths | lists | {"select_agreement", "select_reliability"})
+        unsaid = {"select_agreement", "select_reliability", *(() if self.start else ("start",))}
+        return self.model_dump(exclude=paths | unsaid | set(LocationOptions.model_fields))
 
 
 class EvaluateOptions(Options):

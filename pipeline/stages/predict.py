@@ -47,6 +47,7 @@ from pipeline.stages.trained_models import (
     read_as_trained,
     read_card,
     told_unused,
+    with_start,
 )
 
 ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
@@ -149,10 +150,10 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         extraction = extract_options(options, model.card)
         measured = None if extraction is None else execute(Extract(), extraction, progress)
         problems = measured.problems if measured else []
-        table, more = _read_columns(options, model, given, progress)
+        table, everything, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
-        prediction = model.predict(table)
+        prediction, alone = with_start(model.predict(table), model.card, everything)
         seen = looked_at(options, measured=measured is not None)
         level = level_in_use(model.card, options.risk, options.model)
         chosen = named(prediction.probability, prediction.chosen, level)
@@ -163,7 +164,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         flagged, told = (measured.flagged, measured.told) if measured else ({}, "")
         warned = {sample: f"flagged: {flags}" for sample, flags in flagged.items()}
         answers["reason"] = [
-            "; ".join(filter(None, [why, warned.get(sample, ""), lacking.get(sample, ""), told]))
+            "; ".join(filter(None, [why, *(one.get(sample, "") for one in (alone, warned, lacking)), told]))
             for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
         ]
         write_answers(options, answers, prediction.probability, of_card(model.card).indices)
@@ -219,8 +220,10 @@ def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
 
 def _read_columns(
     options: PredictOptions, model: Model, given: Mapping[Path, pd.DataFrame], progress: Progress
-) -> tuple[pd.DataFrame, list[Problem]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Problem]]:
     """Bring together the model's columns, one row per picture that has an embedding; list the others.
+
+    Returned are also all columns that were made or given, before any are normalised.
 
     Raises
     ------
@@ -250,8 +253,8 @@ def _read_columns(
             "train again"
         )
     work = Workspace(options.work)
-    table, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
-    return table, [*problems, *unplaced]
+    normal, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
+    return normal, table.loc[normal.index], [*problems, *unplaced]
 
 
 def _embedded(
@@ -275,7 +278,9 @@ def _embedded(
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         table, more = embed_pictures(here, samples, work, jobs, progress)
         if table.empty:  # all pictures lack a channel that it needs: nothing is known of its columns
-            table = table.reindex(columns=list(model.stack.blocks[name]))
+            table = table.reindex(
+                columns=list(embedding_cards(model)[name].names) or list(model.stack.blocks[name])
+            )
         tables.append(table)
         problems += more
         if model.card["extraction"] is None:

@@ -2,33 +2,24 @@
 
 import os
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from models.stacking import Prediction
 from pipeline.core.errors import PipelineError, write_problems
 from pipeline.core.stage import Progress, file_inputs, option_inputs
-from pipeline.core.weights import SHIPPED, read_card
 from pipeline.core.workers import check_device
 from pipeline.core.workspace import Workspace
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import LOCATIONS
 from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import unmatched
-from pipeline.networks.checkpoints import CnnCard, Deciding
+from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.inference import embed_pictures
-from pipeline.networks.preprocessing import Embedder
+from pipeline.networks.shipped import SHIPPED_BLOCK, WEIGHTS, decided, shipped_card, shipped_embedder
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.predict import Predict, PredictSummary, answers_of, looked_at, summarised, write_answers
 
-WEIGHTS = SHIPPED / "builtin.safetensors"
-
 LACKS = ("lacks the protein or the nucleus", "add the channel")
 """Why the network says nothing of a picture, and the remedy."""
-
-NAME = "shipped"
-"""Of the block of its log-odds."""
 
 REAL = "real_"
 """How the names of the card's scores on real pictures begin."""
@@ -82,7 +73,7 @@ class PredictShipped(Predict):
             table = table.reindex(columns=list(card.outputs))
         known = [*table.index, *(one.sample for one in more)]
         left = pd.Index([one.id for one in samples]).difference(known)
-        more = [*more, *unmatched(left, NAME, *LACKS)]
+        more = [*more, *unmatched(left, SHIPPED_BLOCK, *LACKS)]
         write_problems(work.problems, "predict", more)
         prediction = decided(table.to_numpy(), table.index, card.outputs, deciding)
         problems = sorted({*problems, *more})
@@ -106,32 +97,6 @@ def check_options(options: PredictOptions) -> None:
         )
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")
-
-
-def shipped_card() -> tuple[CnnCard, Deciding]:
-    """Return the card of the shipped network, and how it names locations."""
-    card = read_card(WEIGHTS, CnnCard)
-    if card is None or card.deciding is None:
-        raise PipelineError(
-            f"{WEIGHTS.with_suffix('.json')}: does not say how to name locations; give a --model"
-        )
-    return card, card.deciding
-
-
-def shipped_embedder() -> Embedder:
-    """Return the shipped network as it is used by itself: its log-odds alone, with test-time averaging."""
-    card, deciding = shipped_card()
-    update = {"sides": deciding.sides, "keep": "outputs"}
-    return card.embedder(NAME, WEIGHTS).model_copy(update=update)
-
-
-def decided(
-    log_odds: NDArray[np.float32], ids: pd.Index, locations: tuple[str, ...], deciding: Deciding
-) -> Prediction:
-    """Return probabilities and choices of log-odds, shape (pictures, locations)."""
-    shifted = log_odds.astype(np.float64) + np.asarray(deciding.prior)
-    probability = pd.DataFrame(1 / (1 + np.exp(-shifted)), ids, list(locations))
-    return Prediction(probability, probability >= deciding.threshold)
 
 
 def told(card: CnnCard) -> str:

@@ -20,19 +20,31 @@ from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
 from pipeline.core.errors import PipelineError, write_problems
 from pipeline.core.files import file_digest, replacing, sync, temporary_of, write_table, write_text
-from pipeline.core.stage import Progress, Record, Stage, Summary, check_intact, file_inputs
+from pipeline.core.stage import (
+    Progress,
+    Record,
+    Stage,
+    Summary,
+    check_intact,
+    execute,
+    file_inputs,
+    read_record,
+)
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import FEATURES, Dataset, read_dataset, uses_features
+from pipeline.data.dataset_options import PictureOptions
 from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.locations import TOP_TWO, list_inputs, of_card, open_list
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
+from pipeline.networks.shipped import WEIGHTS, shipped_card
 from pipeline.stages.channel_views import channel_scores, channel_views
-from pipeline.stages.options import TrainOptions
+from pipeline.stages.embed import Embed
+from pipeline.stages.options import EmbedOptions, TrainOptions
 from pipeline.stages.reliance import RISK, risk_card
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
@@ -53,6 +65,8 @@ class TrainSummary(Summary):
         Pictures that could not be used, or only in part.
     grouped : bool
         Whether groups were given.
+    started : bool
+        Whether the shipped network answers the locations without a model.
     """
 
     pictures: int
@@ -63,6 +77,7 @@ class TrainSummary(Summary):
     left_out: Mapping[str, str]
     problems: int
     grouped: bool
+    started: bool = False
 
 
 class Train(Stage[TrainOptions, TrainSummary]):
@@ -84,6 +99,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
             files["groups and copies of the samples"] = work.samples
         if uses_features(options) and not work.features.is_file():
             raise PipelineError(f"{work.features}: no such file; run extract first")
+        if options.start is not None:
+            files["shipped network"] = card_path(WEIGHTS)
         for path in (*options.embeddings, *options.outputs):
             if card_path(path).is_file():
                 files[f"card of {path.name}"] = card_path(path)
@@ -130,8 +147,10 @@ class Train(Stage[TrainOptions, TrainSummary]):
         PipelineError
             If there are no numbers or labels, they allow no model, or an embedding leaks.
         """
+        if options.start is not None:
+            _make_start(options, progress)
         work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
-        cards = {path: card_of(path) for path in (*options.embeddings, *options.outputs)}
+        cards = {path: card_of(path) for path in (*options.embedded, *options.outputs)}
         fold = pd.Series(data.fold, index=data.targets.index)
         leaks = check_leaks(cards, fold, progress.note, accept=options.accept_leak)
         for leak in leaks:
@@ -151,9 +170,11 @@ class Train(Stage[TrainOptions, TrainSummary]):
             "leaks": leaks,
             "embeddings": described(cards, data.embedding_columns),
         }
+        if options.start is not None:
+            card["start"] = _started(options.start, data)
         store = Store(work.learners)
         channels = (card["extraction"] or {}).get("channels", CHANNELS)
-        of_blocks = {embedding_name(path): one for path, one in cards.items() if path in options.embeddings}
+        of_blocks = {embedding_name(path): one for path, one in cards.items() if path in options.embedded}
         views = channel_views(data.blocks, channels, of_blocks) if data.reference is None else []
         stack = _fit(options, data, work, store, progress, views)
         card |= {"channels": channel_scores(stack, data), RISK: risk_card(stack, data, options.risk)}
@@ -163,13 +184,46 @@ class Train(Stage[TrainOptions, TrainSummary]):
         if work.tuning.is_file():
             write_text(work.tuning_digest, file_digest(work.tuning))
         store.clear()
-        return _summary(data)
+        return _summary(data, started=options.start is not None)
+
+
+def _make_start(options: TrainOptions, progress: Progress) -> None:
+    """Let the shipped network see the pictures of the work folder, unless it has.
+
+    Raises
+    ------
+    PipelineError
+        If it is not known which pictures these are.
+    """
+    work = Workspace(options.work)
+    known = [read_record(work.record(name)) for name in ("extract", f"embed-{options.start}")]
+    record = next((one for one in known if one is not None), None)
+    if record is None:
+        raise PipelineError(
+            f"{work.root}: --start {options.start} needs the pictures; run embed --network {options.start} "
+            f"--images FOLDER --work {work.root} first"
+        )
+    pictures = {name: record.options.get(name) for name in PictureOptions.model_fields}
+    given = pictures | {"work": options.work, "network": options.start, "jobs": options.jobs}
+    execute(Embed(), EmbedOptions.model_validate(given), progress)
+
+
+def _started(network: str, data: Dataset) -> dict[str, Any]:
+    """Say, for the model's card, how the network answers the locations that have no model, and why these."""
+    card, deciding = shipped_card()
+    alone = {name: why for name, why in data.left_out.items() if name in card.outputs}
+    return {
+        "network": network,
+        "locations": alone,
+        "deciding": deciding.model_dump(),
+        "outputs": card.outputs,
+    }
 
 
 def _blocks(options: TrainOptions) -> set[str]:
     """Return the names of the blocks that the tables make."""
     features = [FEATURES] if uses_features(options) else []
-    return {*features, *map(embedding_name, options.embeddings), *[OUTPUTS for _ in options.outputs]}
+    return {*features, *map(embedding_name, options.embedded), *[OUTPUTS for _ in options.outputs]}
 
 
 def _fit(
@@ -189,6 +243,7 @@ def _fit(
         top_two=TOP_TWO,
         kinds=options.boosters,
         of_networks=(OUTPUTS,) if options.outputs else (),
+        starts=() if options.start is None else (options.start,),
         always=options.always == "yes",
     )
     keep = read_filters(options, targets, progress.note)
@@ -355,7 +410,7 @@ def _extraction(work: Workspace) -> Any:
     return json.loads(work.extraction.read_bytes())
 
 
-def _summary(data: Dataset) -> TrainSummary:
+def _summary(data: Dataset, *, started: bool) -> TrainSummary:
     return TrainSummary(
         pictures=len(data.targets),
         groups=int(data.groups.nunique()),
@@ -365,4 +420,5 @@ def _summary(data: Dataset) -> TrainSummary:
         left_out=data.left_out,
         problems=len(data.problems),
         grouped=data.ungrouped is not None,
+        started=started,
     )

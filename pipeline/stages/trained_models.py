@@ -1,15 +1,21 @@
-"""A trained model's folder: opening it, and reading new pictures as those of its training were."""
+"""A trained model's folder: opening it, reading new pictures as those of its training were, its start."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from pydantic import ValidationError
 
 from models.bundle import Model, load_model
+from models.stacking import Prediction
 from pipeline.core.errors import PipelineError
+from pipeline.data.prediction_tables import log_odds_column
 from pipeline.data.samples import samples_of
+from pipeline.networks.checkpoints import Deciding
+from pipeline.networks.shipped import decided
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.mask_options import MaskOptions
 from pipeline.stages.options import ExtractOptions, PredictOptions
@@ -135,3 +141,40 @@ def extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extract
         )
     except (ValidationError, TypeError) as error:
         raise not_a_card(options.model / "card.json", error) from error
+
+
+def with_start(
+    prediction: Prediction, card: Mapping[str, Any], table: pd.DataFrame
+) -> tuple[Prediction, dict[str, str]]:
+    """Add what the shipped network alone says of locations without a model.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of the model.
+    card : mapping
+        The model's.
+    table : DataFrame
+        The pictures' columns, among them the network's log-odds of all its locations.
+
+    Returns
+    -------
+    prediction : Prediction
+    told : dict of str to str
+        What is to be said of pictures with such a location, by Id.
+    """
+    start = card.get("start")
+    if start is None or not start["locations"]:
+        return prediction, {}
+    names, outputs = list(start["locations"]), tuple(start["outputs"])
+    columns = [log_odds_column(start["network"], name) for name in outputs]
+    log_odds = table[columns].to_numpy(np.float32)
+    alone = decided(log_odds, table.index, outputs, Deciding.model_validate(start["deciding"]))
+    probability = prediction.probability.join(alone.probability[names])
+    chosen = prediction.chosen.join(alone.chosen[names])
+    told = {
+        str(sample): f"{', '.join(some)}: by the shipped network alone"
+        for sample, row in chosen[names].iterrows()
+        if (some := [name for name in names if row[name]])
+    }
+    return Prediction(probability, chosen), told

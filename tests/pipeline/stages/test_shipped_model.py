@@ -10,9 +10,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import write_card
 from pipeline.data.locations import LOCATIONS
+from pipeline.networks import shipped
 from pipeline.networks.checkpoints import Deciding
 from pipeline.networks.preprocessing import turned
-from pipeline.stages import shipped_model
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.shipped_model import (
     PredictShipped,
@@ -136,7 +136,7 @@ def test_pictures_that_all_lack_the_nucleus_are_skipped_with_the_reason(
 
 def test_a_card_that_does_not_say_how_to_name_locations_is_told(tmp_path: Path, monkeypatch):
     card, _ = shipped_card()
-    monkeypatch.setattr(shipped_model, "WEIGHTS", tmp_path / "net.safetensors")
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "net.safetensors")
     write_card(tmp_path / "net.safetensors", card.model_copy(update={"deciding": None}))
     with pytest.raises(PipelineError, match=r"net\.json: does not say how to name locations; give a --model"):
         shipped_card()
