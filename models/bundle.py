@@ -1,8 +1,9 @@
 """A trained model as a folder without pickle, checked on load.
 
 ``model.json`` (locations, blocks, base learners, meta-learners), ``weights.npz`` (linear models, thresholds,
-kept columns), ``learners/`` in the libraries' own formats, ``card.json`` (what it was trained on) and
-``manifest.json`` with the format's version and the sha256 of every file.
+kept columns), ``unlikeness.npz`` (where the training pictures lie), ``learners/`` in the libraries' own
+formats, ``card.json`` (what it was trained on) and ``manifest.json`` with the format's version and the sha256
+of every file.
 """
 
 import hashlib
@@ -25,12 +26,13 @@ from models.hyperparameters import JOINT_KINDS
 from models.meta_learner import FittedMetaLearner, MetaLearner
 from models.normalisation import Sphering
 from models.stacking import Prediction, StackModel
+from models.unlikeness import Unlikeness
 
 FORMAT = 5
 _READ = (4, FORMAT)
 """Formats that are read; 4 knows no sphering."""
 
-_MANIFEST = "manifest.json"
+_MANIFEST, _UNLIKENESS = "manifest.json", "unlikeness.npz"
 _SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors"}
 """Of base learners; the others are JSON."""
 _JUNK = (
@@ -49,10 +51,13 @@ class Model:
     stack : StackModel
     card : dict
         What the model was trained on, as JSON.
+    unlikeness : Unlikeness or None
+        Where its training pictures lie; None for older models, and those of networks' predictions.
     """
 
     stack: StackModel
     card: Mapping[str, Any]
+    unlikeness: Unlikeness | None = None
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -69,13 +74,17 @@ class Model:
         return self.stack.predict(X)
 
 
-def save_model(model: StackModel, folder: Path, card: Mapping[str, Any]) -> None:
+def save_model(
+    model: StackModel, folder: Path, card: Mapping[str, Any], unlikeness: Unlikeness | None = None
+) -> None:
     """Write a model into an empty or new folder; `card` is anything that JSON can hold."""
     (folder / "learners").mkdir(parents=True, exist_ok=True)
     for fitted in model.learners:
         path = folder / _learner_path(model, fitted.source, fitted.locations)
         path.write_bytes(fitted.learner.to_bytes())
     np.savez(folder / "weights.npz", **_arrays(model))
+    if unlikeness is not None:
+        np.savez_compressed(folder / _UNLIKENESS, **unlikeness.arrays())
     described = {
         "locations": list(model.locations),
         "blocks": [{"name": name, "columns": list(columns)} for name, columns in model.blocks.items()],
@@ -131,7 +140,11 @@ def _loaded(files: Mapping[str, Path]) -> Model:
         content = files[_learner_path(bare, source, locations)].read_bytes()
         learner = LEARNERS[sources[source][1]].from_bytes(content)
         learners.append(FittedLearner(source, locations, learner, some))
-    return Model(replace(bare, learners=learners), json.loads(files["card.json"].read_bytes()))
+    unlikeness = None
+    if _UNLIKENESS in files:
+        with np.load(files[_UNLIKENESS], allow_pickle=False) as arrays:
+            unlikeness = Unlikeness.of(arrays)
+    return Model(replace(bare, learners=learners), json.loads(files["card.json"].read_bytes()), unlikeness)
 
 
 def _check(folder: Path) -> dict[str, str]:

@@ -193,7 +193,7 @@ def test_modules_are_few_and_hold_an_idea_each():
     lengths = [len(path.read_text().splitlines()) for path in PRODUCT]
     assert len(lengths) <= 240
     assert 120 <= median(lengths) <= 250
-    assert sum(lengths) <= 38_000
+    assert sum(lengths) <= 39_000
 
 
 def test_functions_are_short():

@@ -64,7 +64,7 @@ def _print_location(values: "pd.Series[float]", *, explained: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from pipeline.stages.importances import in_words
+    from pipeline.stages.column_meanings import in_words
 
     shown = Table("share", str(values.index.name), box=None)
     for name, value in values.items():

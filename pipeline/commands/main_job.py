@@ -133,8 +133,9 @@ def predict(options: PredictOptions) -> None:
     labels, and says how it does on real pictures. With your --model, the pictures are segmented, measured and
     embedded exactly as its training pictures were. A model of other networks' predictions alone needs their
     tables, --outputs, and no pictures. The csv has a row for every picture: its locations, number of cells,
-    status (answered, not_sure, no_answer, skipped), the reason, and every location's probability. With
-    --format kaggle, pictures without an answer have an empty prediction, and the exit status is 1.
+    status (answered, not_sure, unlike_training, no_answer, skipped), the reason, and every location's
+    probability. With --format kaggle, pictures without an answer have an empty prediction, and the exit
+    status is 1.
 
     Example: python run.py predict --images new/images --output predictions.csv
     Example: python run.py predict --images new/images --model demo/work/model --output predictions.csv
@@ -145,7 +146,8 @@ def predict(options: PredictOptions) -> None:
 
     stage = PredictShipped() if options.model == SHIPPED else Predict()
     done = execute(stage, options, RichProgress())
-    words = {"answered": "answered", "not_sure": "not sure", "no_answer": "without an answer"}
+    words = {"not_sure": "not sure", "no_answer": "without an answer"}
+    words |= {"unlike_training": "unlike the training pictures"}
     became = [f"{number:,} {words.get(status, status)}" for status, number in done.statuses.items()]
     counts = f"{counted(done.rows, 'picture')}: {', '.join(became)}"
     if done.fresh:

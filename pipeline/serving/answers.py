@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Status = Literal["answered", "not_sure", "bad_input"]
+Status = Literal["answered", "not_sure", "unlike_training", "bad_input"]
 
 
 class _Said(BaseModel):
@@ -45,6 +45,9 @@ class Answer(_Said):
     status: Status
     reason: str = Field("", description="Why there is no answer, and what else is to be known.")
     locations: tuple[LocationAnswer, ...] = Field((), description="All of the model; none of a bad input.")
+    unlikeness: float | None = Field(
+        None, description="How far it is from the training pictures; None where that was not learned."
+    )
     cells: int | None = Field(None, description="Cells that were found; None where none were looked for.")
     outlines: tuple[CellAnswer, ...] = Field((), description="The cells, where they were asked for.")
     channels: tuple[str, ...] = Field((), description="Channels that were used.")

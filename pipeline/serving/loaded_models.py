@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ from pipeline.stages.channel_views import lacking
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.measuring import Measured, fitted_to, measure_picture
 from pipeline.stages.options import SegmenterOption
-from pipeline.stages.reliance import NOTHING_REACHES, level_in_use, named, why_unnamed
+from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import open_model, trained_extraction, with_start
 
 
@@ -62,8 +62,10 @@ class Judgement:
     """What a model makes of a picture, why that counts for nothing, and what else is to be known."""
 
     prediction: Prediction
-    doubt: str
+    doubt: str = ""
     unnamed: str = NOTHING_REACHES
+    unlike: str = ""
+    unlikeness: float | None = None
     notes: tuple[str, ...] = ()
     found: Segmentation | None = None
     pixel_size_um: float | None = None
@@ -177,18 +179,32 @@ class TrainedModel:
         with clock.part("embedding"):
             embedded = self._embedded(name, picture, found)
         with clock.part("model"):
-            numbers = embedded | (measured.numbers() if measured else {})
-            row = np.array([[numbers.get(column, np.nan) for column in self._columns]], np.float32)
-            bare = self._model.predict(pd.DataFrame(row, [name], self._columns))
-            both, alone = with_start(bare, self._model.card, pd.DataFrame([embedded], [name]))
-            prediction = Prediction(both.probability, named(both.probability, both.chosen, self._level))
-        unnamed = why_unnamed(self._level)
-        notes: tuple[str, ...] = alone.get(name, ""), lacking(self._model.card, picture.channels)
+            made = self._predicted(name, embedded | (measured.numbers() if measured else {}), embedded)
+        absent = lacking(self._model.card, picture.channels)
         if measured is None:
-            why_not = doubt(picture.pixels, channels=picture.channels)
-            return Judgement(prediction, why_not, unnamed, notes, pixel_size_um=picture.pixel_size_um)
-        notes = (notes[0], _flags(measured), notes[1], told)
-        return Judgement(prediction, measured.doubt, unnamed, notes, found, sized.pixel_size_um)
+            why_not, size = doubt(picture.pixels, channels=picture.channels), picture.pixel_size_um
+            return replace(made, doubt=why_not, notes=(*made.notes, absent), pixel_size_um=size)
+        notes = (*made.notes, _flags(measured), absent, told)
+        size = sized.pixel_size_um
+        return replace(made, doubt=measured.doubt, notes=notes, found=found, pixel_size_um=size)
+
+    def _predicted(
+        self, name: str, numbers: Mapping[str, np.float32], embedded: Mapping[str, np.float32]
+    ) -> Judgement:
+        """Predict from the numbers of a picture, by column; those of embeddings are given once more."""
+        row = np.array([[numbers.get(column, np.nan) for column in self._columns]], np.float32)
+        table = pd.DataFrame(row, [name], self._columns)
+        bare = self._model.predict(table)
+        both, alone = with_start(bare, self._model.card, pd.DataFrame([embedded], [name]))
+        prediction = Prediction(both.probability, named(both.probability, both.chosen, self._level))
+        like = judged(self._model, table, pd.Series(dtype=object), pd.Series("", [name]))
+        return Judgement(
+            prediction,
+            unnamed=why_unnamed(self._level),
+            unlike=like.reasons.get(name, ""),
+            unlikeness=float(like.scores[name]) if len(like.scores) else None,
+            notes=(alone.get(name, ""),),
+        )
 
     def _cells(
         self, name: str, picture: Picture, extraction: Extraction, segmenter: Segmenter, clock: Clock

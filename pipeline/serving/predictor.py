@@ -17,17 +17,17 @@ from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples, with_ranges
-from pipeline.serving.answers import Answer, CellAnswer, LocationAnswer, ModelInfo, Seconds
+from pipeline.serving.answers import Answer, CellAnswer, LocationAnswer, ModelInfo, Seconds, Status
 from pipeline.serving.arrays import picture_of
 from pipeline.serving.loaded_models import Clock, Judgement, LoadedModel, ShippedNetwork, TrainedModel
 from pipeline.stages.extract import warm_up
 from pipeline.stages.options import SegmenterOption
-from pipeline.stages.predict import NOT_SURE, answer_of, names_of
+from pipeline.stages.predict import NOT_SURE, UNLIKE, answer_of, names_of
 from pipeline.stages.serve_options import LoadOptions
 
 Pixels = NDArray[Any]
 
-BAD_INPUT = "bad_input"
+BAD_INPUT: Status = "bad_input"
 
 _WARM = 128
 """Side in pixels of the made-up picture that everything is loaded with."""
@@ -253,11 +253,13 @@ class Predictor:
         chosen = found.prediction.chosen
         _, status, why = answer_of(names_of(chosen)[0], found.doubt, "", found.unnamed)
         is_bad = bool(found.doubt)
+        sure: Status = "not_sure" if status == NOT_SURE else "answered"
         return Answer(
             id=name,
-            status=BAD_INPUT if is_bad else "not_sure" if status == NOT_SURE else "answered",
-            reason="; ".join(filter(None, [why, *found.notes])),
+            status=BAD_INPUT if is_bad else UNLIKE if found.unlike else sure,
+            reason="; ".join(filter(None, ["" if is_bad else found.unlike, why, *found.notes])),
             locations=() if is_bad else self._locations(found),
+            unlikeness=found.unlikeness,
             cells=None if found.found is None else found.found.count,
             outlines=_outlines(found.found) if outlines and found.found is not None else (),
             channels=picture.channels,

@@ -1,6 +1,5 @@
 """The stage `importances`: each feature's share of each location's log-odds."""
 
-import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from features import describe
-from features.naming import parse
 from models.bundle import Model
-from models.hyperparameters import START
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, write_table
 from pipeline.core.names import unknown
@@ -25,20 +21,9 @@ from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.data.plates import as_trained
 from pipeline.data.tables import unsaid
 from pipeline.networks.leak_guard import read_given
+from pipeline.stages.column_meanings import BY, NOT_MEASURED, in_words, key_of
 from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.trained_models import open_model
-
-BY = ("feature", "family", "block", "region", "channel", "statistic")
-"""What importances can be summed over."""
-
-HANDCRAFTED = "handcrafted"
-"""Block of all features that are not a network's."""
-
-_EMBEDDED = re.compile(r"cnn__\w+?__e\d+(_|$)")
-NETWORK = "network (all channels)"
-"""Channels of a column that a network made."""
-
-NOT_MEASURED = "not measured by this version; extract again"
 
 _BAR = "#2f6f9f"
 _INK = "#222222"
@@ -102,7 +87,7 @@ def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
     """Sum shares over columns alike in one of `BY`, the largest mean first; refuse anything else."""
     if by not in BY:
         raise PipelineError(unknown("grouping", by, BY))
-    keys = [_key(column, by) for column in shares.index]
+    keys = [key_of(column, by) for column in shares.index]
     sums = shares.groupby(pd.Index(keys, name=by)).sum()
     return sums.loc[sums.mean(axis=1).sort_values(ascending=False, kind="stable").index]
 
@@ -124,34 +109,6 @@ def of_location(
         reason = (left_out or {}).get(name, "train says why")
         raise PipelineError(f"no model for {name} ({reason}); there is one for: {', '.join(shares.columns)}")
     return grouped(shares, by)[name].sort_values(ascending=False, kind="stable").head(top)
-
-
-def in_words(column: str) -> str:
-    """Say what a column is; a work folder may be older than the features that this version knows."""
-    region, _, network = column.partition("__")
-    if region == "cnn" and "__" not in network:
-        return f"the embedding of the network {network}, all its numbers"
-    if column.endswith(f"__{START}"):
-        return f"what the network {network.removesuffix(f'__{START}')} says of it"
-    try:
-        return describe(column)
-    except ValueError:
-        return NOT_MEASURED
-
-
-def _key(column: str, by: str) -> str:
-    parts = parse(column)
-    without = NETWORK if parts.region == "cnn" else "no channel"
-    keys = {
-        # the numbers of an embedding mean nothing one by one; log-odds of a location do
-        "feature": f"cnn__{parts.family}" if _EMBEDDED.match(column) else column,
-        "family": parts.family,
-        "block": parts.family if parts.region == "cnn" else HANDCRAFTED,
-        "region": parts.region,
-        "channel": " and ".join(parts.channels) or without,
-        "statistic": parts.statistic or "no statistic",
-    }
-    return keys[by]
 
 
 def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.DataFrame:

@@ -39,7 +39,7 @@ from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.options import PredictOptions
-from pipeline.stages.reliance import NOTHING_REACHES, level_in_use, named, why_unnamed
+from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import (
     extract_options,
     not_a_card,
@@ -50,9 +50,14 @@ from pipeline.stages.trained_models import (
     with_start,
 )
 
-ANSWERED, NOT_SURE, NO_ANSWER, SKIPPED = STATUSES = ("answered", "not_sure", "no_answer", "skipped")
-"""What becomes of a picture: named, no probability high enough, nothing to answer, could not be read."""
+ANSWERED, NOT_SURE, UNLIKE, NO_ANSWER, SKIPPED = STATUSES = (
+    *("answered", "not_sure", "unlike_training", "no_answer", "skipped"),
+)
+"""What becomes of a picture: named; no probability high enough; named, but so unlike the training pictures
+that the names are not to be trusted; nothing to answer; could not be read."""
 
+BATCHES = "Metadata_Plate"
+"""Of what pictures a drift is looked for, where it is known of them; of all together elsewhere."""
 
 LACKS = ("lacks a channel that the network needs", "add the file")
 """Why a picture that no model's network can embed has no answer, and the remedy."""
@@ -158,6 +163,10 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         level = level_in_use(model.card, options.risk, options.model)
         chosen = named(prediction.probability, prediction.chosen, level)
         answers = answers_of(options, chosen, seen, problems, why_unnamed(level))
+        like = judged(model, table, *_groups_and_batches(options, table.index))
+        for line in like.told:
+            progress.note(line)
+        answers = _with_unlike(answers, like.reasons)
         lacking = told_lacking(model.card, samples_of(options)[0] if options.images else ())
         for line in told_once(lacking):
             progress.note(line)
@@ -326,6 +335,25 @@ def answers_of(
     return answers.join(_metadata(options))
 
 
+def _groups_and_batches(options: PredictOptions, ids: pd.Index) -> tuple["pd.Series[str]", "pd.Series[str]"]:
+    """Return the group of pictures that have one, and every picture's plate, by Id."""
+    samples = samples_of(options)[0] if options.images else ()
+    groups = pd.Series({one.id: one.group for one in samples if one.group}, dtype=object)
+    known = _metadata(options)
+    plates = known[BATCHES] if BATCHES in known else pd.Series(dtype=object)
+    return groups, plates.reindex(ids).fillna("these pictures")
+
+
+def _with_unlike(answers: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame:
+    """Say of pictures that have an answer that they are unlike those of the training, and why."""
+    far = answers["status"].isin((ANSWERED, NOT_SURE)) & answers.index.isin(list(reasons))
+    said = [
+        "; ".join(filter(None, [reasons[sample], why])) if yes else why
+        for sample, why, yes in zip(answers.index, answers["reason"], far, strict=True)
+    ]
+    return answers.assign(status=answers["status"].mask(far, UNLIKE), reason=said)
+
+
 def answer_of(
     names: list[str] | None, why_not: str, problem: str, unnamed: str
 ) -> tuple[list[str], str, str]:
@@ -369,7 +397,7 @@ def summarised(answers: pd.DataFrame, problems: list[Problem]) -> PredictSummary
 
 def _write_csv(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:
     """Write Id, the chosen locations by name, what there is to say, and the probability of every location."""
-    told = answers["status"].isin((ANSWERED, NOT_SURE))
+    told = answers["status"].isin((ANSWERED, NOT_SURE, UNLIKE))
     table = answers.assign(locations=answers["locations"].map("; ".join))
     table = table.join(probability.round(6).where(told))
     table.to_csv(path, index_label="Id", lineterminator="\n")
@@ -388,5 +416,6 @@ def _write_kaggle(
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["Id", "Predicted"])
         for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):
-            named = [str(most_probable[sample])] if status == NOT_SURE else names
+            told = status in (NOT_SURE, UNLIKE)
+            named = [str(most_probable[sample])] if told and not names else names
             writer.writerow([sample, " ".join(map(str, sorted(indices[name] for name in named)))])

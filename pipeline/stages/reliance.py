@@ -1,19 +1,29 @@
-"""How far an answer can be relied on: the risk of a wrong name, kept in the card of a model."""
+"""How far an answer can be relied on: the risk of a wrong name, and how unlike its training a picture is."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from features.naming import parse
+from models.bundle import Model
 from models.meta_learner import Predictions
 from models.risk import LEVELS, Level, as_card, calibrate_levels, level_of
 from models.stacking import STACK, StackedLocations
+from models.unlikeness import RATE, Unlikeness, drifts, fit_unlikeness, overall
 from pipeline.core.errors import PipelineError
-from pipeline.data.dataset import Dataset
+from pipeline.core.names import counted
+from pipeline.core.stage import Progress
+from pipeline.data.dataset import FEATURES, Dataset
+from pipeline.data.prediction_tables import OUTPUTS
+from pipeline.stages.column_meanings import in_words
 
 RISK = "risk"
 """What a card calls its calibrated levels."""
+
+_OLDER = "the model is of an older version: train again to be told of pictures unlike its training pictures"
 
 NOTHING_REACHES = "no probability reaches its threshold"
 
@@ -67,3 +77,88 @@ def why_unnamed(level: Level | None) -> str:
             f"no probability was sure enough in cross-validation to name anything at a risk of {level.risk:g}"
         )
     return f"no probability reaches its threshold and {level.cut:.2f}, as a risk of {level.risk:g} needs"
+
+
+def parts_of(tables: Mapping[str, pd.DataFrame]) -> dict[str, tuple[str, list[str]]]:
+    """Return columns of a model's tables by part: families of features, and embeddings."""
+    parts: dict[str, tuple[str, list[str]]] = {}
+    for name, table in tables.items():
+        for column in table.columns:
+            part = parse(column).family if name == FEATURES else name
+            parts.setdefault(part, (name, []))[1].append(column)
+    return parts
+
+
+def learn_unlikeness(data: Dataset, progress: Progress) -> Unlikeness | None:
+    """Learn where the training pictures lie, by families of features and by embeddings.
+
+    None where a model knows nothing but other networks' predictions.
+    """
+    tables = {name: table for name, table in data.blocks.items() if name != OUTPUTS}
+    if not tables:
+        return None
+    units = (data.groups if data.plates is None else data.plates).to_numpy(dtype=str)
+    with progress.track("Learning where the training pictures lie", 1) as advance:
+        learned = fit_unlikeness(tables, parts_of(tables), data.fold, units)
+        advance(1)
+    if learned.rate > RATE:
+        progress.note(
+            f"Pictures unlike these will be told with {learned.rate:.1%} false alarms: for {RATE:.0%}, the "
+            "groups are too few"
+        )
+    return learned
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Which pictures are unlike those of the training.
+
+    `scores` are of all pictures, `reasons` of the unlike ones, both by Id; `told` are lines about all.
+    """
+
+    scores: "pd.Series[float]"
+    reasons: Mapping[str, str]
+    told: list[str]
+
+
+def judged(model: Model, table: pd.DataFrame, groups: "pd.Series[str]", batches: "pd.Series[str]") -> Judged:
+    """Compare pictures with those of a model's training.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index ``Id``, the model's columns, as they are predicted from.
+    groups, batches : Series
+        Group, and plate or the like, of pictures by Id: whether a batch drifts is told. Pictures without a
+        group are groups of their own.
+    """
+    known = model.unlikeness
+    if known is None:
+        return Judged(pd.Series(dtype=float), {}, [_OLDER] if RISK not in model.card else [])
+    surprises = known.surprises(table)
+    scores = overall(surprises)
+    far = scores.index[(scores > known.limit).to_numpy()]
+    reasons = {str(one): _reason(known, table.loc[one], surprises.loc[one], scores[one]) for one in far}
+    alone = pd.Series(scores.index.astype(str), scores.index)
+    groups, batches = groups.reindex(scores.index).fillna(alone), batches.reindex(scores.index)
+    told = []
+    for one in drifts(scores, batches, known.known, groups):
+        if one.drifts:
+            part = str(surprises[batches.eq(one.batch)].mean().idxmax())
+            told.append(
+                f"{one.batch}: {counted(one.pictures, 'picture')} together are less like the training "
+                f"pictures than those are themselves (p = {one.p:.1g}), most by {part}; look at focus, light "
+                "and stain"
+            )
+    return Judged(scores, reasons, told)
+
+
+def _reason(known: Unlikeness, row: "pd.Series[float]", surprises: "pd.Series[float]", score: float) -> str:
+    """Say which part of a picture is farthest from the training, and which of its columns."""
+    part = str(surprises.idxmax())
+    column, far = known.farthest(row, part)
+    side = "above" if far > 0 else "below"
+    return (
+        f"unlike the training pictures (score {score:.1f}, limit {known.limit:.1f}), most by {part}: "
+        f"{in_words(column)} is {abs(far):.1f} standard deviations {side} their median"
+    )

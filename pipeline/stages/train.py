@@ -18,6 +18,7 @@ from models.cross_fitting import View
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
+from models.unlikeness import Unlikeness
 from pipeline.core.errors import PipelineError, write_problems
 from pipeline.core.files import file_digest, replacing, sync, temporary_of, write_table, write_text
 from pipeline.core.stage import (
@@ -45,7 +46,7 @@ from pipeline.networks.shipped import WEIGHTS, shipped_card
 from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.embed import Embed
 from pipeline.stages.options import EmbedOptions, TrainOptions
-from pipeline.stages.reliance import RISK, risk_card
+from pipeline.stages.reliance import RISK, learn_unlikeness, risk_card
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
@@ -178,9 +179,10 @@ class Train(Stage[TrainOptions, TrainSummary]):
         views = channel_views(data.blocks, channels, of_blocks) if data.reference is None else []
         stack = _fit(options, data, work, store, progress, views)
         card |= {"channels": channel_scores(stack, data), RISK: risk_card(stack, data, options.risk)}
+        unlikeness = learn_unlikeness(data, progress)
         _write_tables(stack, data, work)
         _write_selection(stack, data, work)
-        _save(stack, work, card)
+        _save(stack, work, card, unlikeness)
         if work.tuning.is_file():
             write_text(work.tuning_digest, file_digest(work.tuning))
         store.clear()
@@ -362,10 +364,12 @@ def _write_selection(stack: StackedLocations, data: Dataset, work: Workspace) ->
     write_problems(work.problems, "train", problems)
 
 
-def _save(stack: StackedLocations, work: Workspace, card: Mapping[str, Any]) -> None:
+def _save(
+    stack: StackedLocations, work: Workspace, card: Mapping[str, Any], unlikeness: Unlikeness | None
+) -> None:
     """Write the model beside its final folder and swap it in: a kill leaves the old one or the new one."""
     temporary = temporary_of(work.model)
-    save_model(stack.model_, temporary, card)
+    save_model(stack.model_, temporary, card, unlikeness)
     for path in (*temporary.rglob("*"), temporary):
         sync(path)
     shutil.rmtree(work.model, ignore_errors=True)

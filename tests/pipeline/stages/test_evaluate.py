@@ -13,9 +13,10 @@ from models.bundle import load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
+from pipeline.stages.column_meanings import in_words
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.explain_options import ImportancesOptions
-from pipeline.stages.importances import Importances, grouped, in_words, of_location, read_shares
+from pipeline.stages.importances import Importances, grouped, of_location, read_shares
 from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import Train
 from run import app
