@@ -198,10 +198,10 @@ class Service:
     async def guard(self, request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
         """Refuse web pages of others, and count."""
         host = request.headers.get("host", "")
-        origin, bare = request.headers.get("origin", "").partition("//")[2], re.sub(r":\d+$", "", host)
-        is_strange = bool(self._terms.hosts) and bare.strip("[]") not in self._terms.hosts
-        if is_strange or origin not in ("", host):
-            response: Response = _refused(RefusedError(403, f"not served under '{(origin or host)[:80]}'"))
+        page, bare = request.headers.get("origin"), re.sub(r":\d+$", "", host).strip("[]")
+        is_own = page is None or page.partition("//")[2] == host
+        if self._terms.hosts and not (is_own and bare in self._terms.hosts):
+            response: Response = _refused(RefusedError(403, f"not served under '{(page or host)[:80]}'"))
         else:
             response = await following(request)
         self._counters.count(request.url.path, response.status_code)

@@ -201,6 +201,7 @@ def test_bad_arrays_are_refused_in_one_line(client, headers, content, status, re
         ({"data": {"channels": "protein=1"}, "files": {}}, 415, "content type"),
         ({"files": {"protein": ("p.png", bytes(2**20))}}, 413, "more than 1 MB"),
         ({"files": [PLANE], "headers": {"origin": "http://elsewhere.org"}}, 403, "not served under"),
+        ({"files": [PLANE], "headers": {"origin": "null"}}, 403, "not served under 'null'"),
         ({"files": [PLANE], "headers": {"host": "elsewhere.org"}}, 403, "not served under"),
     ],
 )
