@@ -22,7 +22,7 @@ from pipeline.commands.evaluate import evaluate
 from pipeline.commands.exports import export
 from pipeline.commands.features import features
 from pipeline.commands.import_samples import import_
-from pipeline.commands.importances import importances
+from pipeline.commands.importances import explain, importances
 from pipeline.commands.inspect import inspect
 from pipeline.commands.live import serve, watch
 from pipeline.commands.looking import baseline, nearest, overlay, status
@@ -50,7 +50,7 @@ app = typer.Typer(
 PANELS = {
     "Getting started": (demo, inspect, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
-    "Looking at it": (baseline, importances, features, nearest, overlay, status),
+    "Looking at it": (baseline, importances, explain, features, nearest, overlay, status),
     "In the microscope's loop": (serve, watch),
     "Plates and conditions": (normalise, compare),
     "For other programs": (export,),

@@ -1,11 +1,11 @@
-"""The command `importances`."""
+"""The commands that say why: `importances` of all pictures, `explain` of one."""
 
 from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, console, say, show_table, written
 from pipeline.core.workspace import Workspace
-from pipeline.stages.explain_options import ImportancesOptions
+from pipeline.stages.explain_options import ExplainOptions, ImportancesOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,3 +72,35 @@ def _print_location(values: "pd.Series[float]", *, explained: bool) -> None:
         shown.add_row(f"{value:.1%}", words)
     say(f"What decides {values.name}: mean absolute share of its log-odds")
     console.print(shown)
+
+
+@command(ExplainOptions)
+def explain(options: ExplainOptions) -> None:
+    """Explain the answer for one picture: what speaks for a location, and what against it.
+
+    The log-odds of a location are the exact sum of contributions of all features (TreeSHAP of every base
+    learner times its weight); they are added up by family, region and channel. Training pictures that are
+    most alike in the features that decide are named with their locations. With --plot it becomes a picture.
+
+    Example: python run.py explain --work demo/work --id protein_00003_1 --location Nucleoli
+    --images demo/data/images --plot why.png
+    """
+    from pipeline.stages.explain import explain as run
+    from pipeline.stages.explain import shown
+
+    made = run(options)
+    verb = "reaches" if made.probability >= made.threshold else "is below"
+    say(
+        f"{made.id}, {made.location}: probability {made.probability:.3f}, which {verb} the threshold of "
+        f"{made.threshold:.3f}; log-odds {made.log_odds:+.2f}, the sum of:"
+    )
+    words = {part.title: f"most by: {part.words}" for part in made.parts}
+    rows = [(f"{value:+.2f}", name, words.get(name, "")) for name, value in shown(made, options.top)]
+    show_table(("log-odds", "family, region, channel", ""), rows, words=3)
+    if made.nearest:
+        say("Training pictures that are most alike in what decides (cosine):")
+        for one in made.nearest:
+            say(f"  {one.id} ({one.similarity:.2f}): {', '.join(one.locations) or 'no trained location'}")
+    for path in (options.output, options.plot):
+        if path is not None:
+            written(path)

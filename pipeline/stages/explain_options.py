@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.core.stage import Options, Shown
-from pipeline.data.dataset_options import Embeddings, Outputs, Training, Work
+from pipeline.data.dataset_options import Embeddings, Outputs, PictureOptions, Training, Work
 
 
 class ImportancesOptions(Options):
@@ -29,3 +29,26 @@ class ImportancesOptions(Options):
     pictures: int = Field(
         500, ge=1, description="Training pictures to explain, at most; evenly spaced over all of them."
     )
+
+
+class ExplainOptions(PictureOptions):
+    """Options of `explain`."""
+
+    work: Work
+    id: str = Field(description="The picture to explain: its Id in features.parquet of --work.")
+    location: str | None = Field(
+        None, description="A location by name or class index; the most probable one unless given."
+    )
+    name: Training = ""
+    model: Path | None = Field(
+        None,
+        description="Folder of the model, if it is not that of --work: for pictures that predict measured.",
+    )
+    top: int = Field(12, ge=1, description="Parts to show; the others are added up.")
+    alike: int = Field(3, ge=1, description="Training pictures to show that are most like it.")
+    output: Path | None = Field(None, description="Also write everything into this JSON file.")
+    plot: Path | None = Field(
+        None, description="Also draw it into this PNG, with the picture and its cells if --images is given."
+    )
+    embeddings: Embeddings = ()
+    outputs: Outputs = ()

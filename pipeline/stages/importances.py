@@ -1,7 +1,7 @@
 """The stage `importances`: each feature's share of each location's log-odds."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,9 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         """
         work = Workspace(options.work, options.name)
         model = open_model(work.model)
-        table = _table(options, work, model)
+        ids = read_made(work.folds, ["Id"])["Id"].to_numpy()
+        some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
+        table = model_table(work, model, work.model, options.embeddings, options.outputs).reindex(some)
         with progress.track("Explaining pictures", len(table)) as advance:
             shares = model.stack.mean_shares(table, finished=advance)
         write_table(work.importances, shares.rename_axis("column").reset_index())
@@ -111,20 +113,30 @@ def of_location(
     return grouped(shares, by)[name].sort_values(ascending=False, kind="stable").head(top)
 
 
-def _table(options: ImportancesOptions, work: Workspace, model: Model) -> pd.DataFrame:
-    ids = read_made(work.folds, ["Id"])["Id"].to_numpy()
-    some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
-    table = read_features(work) if work.features.is_file() else pd.DataFrame(index=some)
-    for given in read_given(work.model, model, options.embeddings, options.outputs).values():
-        table = table.join(given)
+def model_table(
+    work: Workspace, model: Model, folder: Path, embeddings: Sequence[Path], outputs: Sequence[Path]
+) -> pd.DataFrame:
+    """Return the model's columns of all pictures of a work folder, as they are predicted from.
+
+    Raises
+    ------
+    PipelineError
+        If a column is neither among the features nor in the given tables.
+    """
+    given = list(read_given(folder, model, embeddings, outputs).values())
+    if work.features.is_file():
+        table = read_features(work)
+    else:
+        table = pd.DataFrame(index=sorted({sample for one in given for sample in one.index}))
+    for one in given:
+        table = table.join(one)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         raise PipelineError(
-            f"{work.model}: {len(missing)} of its columns are not in {work.features.name} ({missing[0]}, …); "
+            f"{folder}: {len(missing)} of its columns are not in {work.features.name} ({missing[0]}, …); "
             "run extract and train again"
         )
-    table, _ = as_trained(table[model.columns], model, work, unsaid, work.model)
-    return table.reindex(some)
+    return as_trained(table[model.columns], model, work, unsaid, folder)[0]
 
 
 def plot_shares(shares: pd.Series | pd.DataFrame, path: Path) -> None:

@@ -1,0 +1,233 @@
+"""The stage `explain`: why one picture got its answer, exactly, grouped by meaning, and what it is like."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from pydantic import BaseModel, ConfigDict
+
+from models.bundle import Model
+from models.stacking import BIAS, STACK
+from pipeline.core.errors import PipelineError, SampleError
+from pipeline.core.files import replacing, write_text
+from pipeline.core.names import unknown
+from pipeline.core.stage import read_made
+from pipeline.core.workspace import Workspace
+from pipeline.data.flat_fields import even_samples
+from pipeline.data.locations import of_card
+from pipeline.data.masks import read_mask
+from pipeline.data.pictures import read_picture
+from pipeline.stages.column_meanings import in_words, key_of
+from pipeline.stages.explain_options import ExplainOptions
+from pipeline.stages.importances import model_table
+from pipeline.stages.nearest import similarities
+from pipeline.stages.overlay import RGB, composite, draw_outlines
+from pipeline.stages.trained_models import open_model
+
+DECIDING = 200
+"""Features by which pictures are alike: those that add or take most."""
+
+_FOR, _AGAINST = "#2f6f9f", "#c46a2b"
+
+
+class Part(BaseModel):
+    """What columns of one family, region and channel add to the log-odds of a location.
+
+    `column` is the one of them that adds or takes most, and `words` says what it is.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    region: str
+    channel: str
+    contribution: float
+    column: str
+    words: str
+
+    @property
+    def title(self) -> str:
+        """Name it: ``intensity, nucleus, protein``."""
+        return ", ".join(one.replace("_", " ") for one in (self.family, self.region, self.channel))
+
+
+class Alike(BaseModel):
+    """A labelled training picture, its similarity (a cosine) and the locations that it shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    similarity: float
+    locations: list[str]
+
+
+class Explanation(BaseModel):
+    """Why a picture got its probability of a location.
+
+    The log-odds are the sum of `bias` and of all contributions, exactly; `parts` come with the largest first,
+    whatever its sign. The location is chosen from `threshold` on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    location: str
+    probability: float
+    threshold: float
+    log_odds: float
+    bias: float
+    parts: list[Part]
+    nearest: list[Alike] = []
+
+
+def explained(model: Model, row: pd.DataFrame, location: str) -> Explanation:
+    """Explain the probability that a model gives one picture for one location.
+
+    Parameters
+    ----------
+    row : DataFrame
+        One row: index the picture's Id, columns those of the model.
+    location : str
+        A trained one, or ValueError.
+    """
+    shares = model.stack.contributions(row, location).iloc[0]
+    bias, shares = float(shares[BIAS]), shares.drop(BIAS)
+    keys = {by: [key_of(column, by) for column in shares.index] for by in ("family", "region", "channel")}
+    parts = []
+    for (family, region, channel), here in shares.groupby([keys[by] for by in keys], sort=True):
+        column = str(here.abs().idxmax())
+        said = {"column": column, "words": in_words(column)}
+        parts.append(
+            Part(family=family, region=region, channel=channel, contribution=float(here.sum()), **said)
+        )
+    position = model.locations.index(location)
+    return Explanation(
+        id=str(row.index[0]),
+        location=location,
+        probability=float(model.predict(row).probability[location].iloc[0]),
+        threshold=float(model.stack.meta_learners[STACK].thresholds[position]),
+        log_odds=bias + float(shares.sum()),
+        bias=bias,
+        parts=sorted(parts, key=lambda part: -abs(part.contribution)),
+    )
+
+
+def explain(options: ExplainOptions) -> Explanation:
+    """Explain one picture of a work folder; write what was asked for.
+
+    Raises
+    ------
+    PipelineError
+        If the picture has no row, the location no model, or there is nothing to draw.
+    """
+    work = Workspace(options.work, options.name)
+    folder = options.model or work.model
+    model = open_model(folder)
+    table = model_table(work, model, folder, options.embeddings, options.outputs)
+    if options.id not in table.index:
+        some = ", ".join(table.index[:3])
+        raise PipelineError(f"{work.root}: no picture '{options.id}'; it holds {len(table)}, such as {some}")
+    row = table.loc[[options.id]]
+    made = explained(model, row, _location(options, model, row))
+    alike = _nearest(options, model, row, made.location, Workspace(folder.parent))
+    made = made.model_copy(update={"nearest": alike})
+    if options.output is not None:
+        write_text(options.output, made.model_dump_json(indent=1))
+    if options.plot is not None:
+        draw(made, _picture(options, work), options.plot, options.top)
+    return made
+
+
+def _location(options: ExplainOptions, model: Model, row: pd.DataFrame) -> str:
+    """Return the location that is asked for, or the most probable one."""
+    if options.location is None:
+        return str(model.predict(row).probability.iloc[0].idxmax())
+    name = of_card(model.card).find(options.location)
+    if name not in model.locations:
+        raise PipelineError(f"no model for {unknown('location', name, model.locations)}")
+    return name
+
+
+def _nearest(
+    options: ExplainOptions, model: Model, row: pd.DataFrame, location: str, trained: Workspace
+) -> list[Alike]:
+    """Return the training pictures of other groups that are most alike in what decides the location.
+
+    None where the tables of the training are not beside the model, or it measures no features.
+    """
+    if not (trained.features.is_file() and trained.out_of_fold.is_file() and trained.folds.is_file()):
+        return []
+    measured = [column for column in model.columns if not column.startswith("cnn__")]
+    shares = model.stack.contributions(row, location).iloc[0]
+    shares = shares[shares.index.isin(measured)].abs()
+    deciding = list(shares.sort_values(ascending=False, kind="stable").index[:DECIDING])
+    groups = read_made(trained.folds, ["Id", "group"]).set_index("Id")["group"]
+    known = read_made(trained.features, ["Id", *deciding]).set_index("Id").reindex(groups.index)
+    own = groups.get(options.id)
+    measured_here = read_made(Workspace(options.work).features, ["Id", *deciding]).set_index("Id")
+    picture = pd.Series(measured_here.loc[options.id])
+    others = known[(groups != own).to_numpy() & (known.index != options.id)]
+    usual = others.median()
+    best = similarities(others.fillna(usual).fillna(0), picture.fillna(usual).fillna(0))
+    best = best.sort_values(ascending=False, kind="stable").head(options.alike)
+    truth = read_made(trained.out_of_fold, ["Id", "model", "location", "truth"])
+    truth = truth[truth["model"].eq(STACK) & truth["truth"].astype(bool)]
+    shown = truth.groupby("Id")["location"].agg(lambda names: [str(name) for name in names])
+    return [
+        Alike(id=str(one), similarity=float(value), locations=shown.get(one, []))
+        for one, value in best.items()
+    ]
+
+
+def _picture(options: ExplainOptions, work: Workspace) -> RGB | None:
+    """Return the picture with the outlines of its cells, where its folder is given."""
+    if options.images is None:
+        return None
+    sample = next((one for one in even_samples(options, work)[0] if one.id == options.id), None)
+    if sample is None:
+        raise PipelineError(
+            f"{options.images}: no picture '{options.id}'; give its folder, or leave --images"
+        )
+    try:
+        drawn = composite(read_picture(sample))
+    except SampleError as error:
+        raise PipelineError(str(error)) from error
+    mask = work.mask(options.id)
+    return draw_outlines(drawn, read_mask(mask)) if mask.is_file() else drawn
+
+
+def draw(made: Explanation, picture: RGB | None, path: Path, top: int) -> None:
+    """Draw the parts as bars, beside the picture where there is one, into a PNG."""
+    figure = Figure(figsize=(13 if picture is not None else 8, 1.6 + 0.32 * (top + 2)), layout="constrained")
+    FigureCanvasAgg(figure)
+    if picture is None:
+        axes = figure.subplots()
+    else:
+        left, axes = figure.subplots(1, 2, width_ratios=(1, 1.3))
+        left.imshow(picture)
+        left.set_axis_off()
+        left.set_title(f"{made.id}: microtubules red, protein green, DNA blue", loc="left", fontsize=9)
+    rows = shown(made, top)
+    values = np.array([value for _, value in rows])
+    axes.barh(range(len(rows)), values, color=np.where(values > 0, _FOR, _AGAINST), height=0.72)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8.5)
+    axes.invert_yaxis()
+    axes.axvline(0, color="#222222", linewidth=0.8)
+    axes.set_xlabel("contribution to the log-odds: right speaks for it, left against", fontsize=9)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    title = f"{made.location}: probability {made.probability:.2f}, chosen from {made.threshold:.2f} on"
+    axes.set_title(title, loc="left", fontsize=11)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png", facecolor="white")
+
+
+def shown(made: Explanation, top: int) -> list[tuple[str, float]]:
+    """Return the largest parts by name, all others together, and the bias: they sum to the log-odds."""
+    rows = [(part.title, part.contribution) for part in made.parts[:top]]
+    others = made.parts[top:]
+    if others:
+        rows.append((f"{len(others)} others", sum(part.contribution for part in others)))
+    return [*rows, ("where it starts, before anything is measured", made.bias)]
