@@ -24,6 +24,7 @@ from pipeline.commands.features import features
 from pipeline.commands.import_samples import import_
 from pipeline.commands.importances import explain, importances
 from pipeline.commands.inspect import inspect
+from pipeline.commands.live import serve, watch
 from pipeline.commands.looking import baseline, nearest, overlay, status
 from pipeline.commands.main_job import extract, predict, train
 from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
@@ -50,6 +51,7 @@ PANELS = {
     "Getting started": (demo, inspect, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
     "Looking at it": (baseline, importances, explain, features, nearest, overlay, status),
+    "In the microscope's loop": (serve, watch),
     "Plates and conditions": (normalise, compare),
     "For other programs": (export,),
     "Your own networks": (train_cnn, train_segmenter),

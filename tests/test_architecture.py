@@ -31,7 +31,11 @@ ROOMS = {
     "segmentation": {"core", "formats", "data"},
     "simulation": {"core", "formats", "data"},
     "stages": {"core", "formats", "data", "exchange", "networks", "segmentation", "simulation"},
-    "commands": {"core", "formats", "data", "exchange", "networks", "segmentation", "simulation", "stages"},
+    "serving": {"core", "formats", "data", "networks", "segmentation", "stages"},
+    "commands": {
+        *{"core", "formats", "data", "exchange", "networks", "segmentation", "simulation", "stages"},
+        "serving",
+    },
 }
 """Packages of `pipeline`, each with those that it may import."""
 

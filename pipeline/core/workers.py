@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stopping import keyboard_held
@@ -115,6 +117,32 @@ def torch_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class _Counted:
+    """Limits the threads of linear algebra while any of several threads is inside.
+
+    The limit is of the process: each thread that set it back for itself would set it back for the others.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._limits = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limits.enter_context(threadpool_limits(limits=1))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limits.close()
+
+
+one_thread = _Counted()
+"""Context in which libraries use one thread each: more could change the last bits of sums."""
 
 
 def autocast(device: str) -> AbstractContextManager[object]:

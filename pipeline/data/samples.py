@@ -200,9 +200,15 @@ def find_samples(
     PipelineError
         If the folder or table is missing or holds no sample.
     """
+    layout = layout or Layout()
+    samples, problems = list_samples(images, table, layout)
+    return with_ranges(samples, layout, work), problems
+
+
+def list_samples(images: Path, table: Path | None, layout: Layout) -> tuple[list[Sample], list[Problem]]:
+    """List samples as `find_samples` does, by names: no file is opened for its values."""
     if not images.is_dir():
         raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
-    layout = layout or Layout()
     found = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
     samples, problems = found[0], [*found[1]]
     samples, incomplete = _complete(samples, layout)
@@ -219,10 +225,14 @@ def find_samples(
         looked = "" if one or meant or table else f"; run inspect --images {images}, which writes a layout"
         raise PipelineError(f"no usable sample in {where}{first}{meant}{looked}")
     ordered = sorted(samples, key=lambda sample: sample.id)
-    placed = [replace(sample, folder=images, reading=layout.reading) for sample in ordered]
-    if ranges := ranges_of(placed, layout, work):
-        placed = [replace(one, reading=ranges.of(one.reading, [*one.files])) for one in placed]
-    return placed, problems
+    return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems
+
+
+def with_ranges(samples: Sequence[Sample], layout: Layout, work: Workspace | None = None) -> list[Sample]:
+    """Return samples of which it is known what is white in their files; see `ranges_of`."""
+    if ranges := ranges_of(samples, layout, work):
+        return [replace(one, reading=ranges.of(one.reading, [*one.files])) for one in samples]
+    return [*samples]
 
 
 def _complete(samples: Iterable[Sample], layout: Layout) -> tuple[list[Sample], list[Problem]]:

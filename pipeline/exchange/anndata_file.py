@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.core.required import required
 from pipeline.core.stage import Advance, Progress
 from pipeline.data.tables import read_embedding
 from pipeline.exchange.profiles import Profiles
-from pipeline.exchange.required import required
 
 MISSING = "is_missing"
 """The layer that says which numbers were not measured, and are the median of the others in X."""

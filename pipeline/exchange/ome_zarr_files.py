@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.core.required import required
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
-from pipeline.exchange.required import required
 
 VERSION = "0.4"
 

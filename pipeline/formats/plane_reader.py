@@ -74,7 +74,8 @@ class PlaneReader:
         note, values = "", stack.projected(self._sharpest)
         if values.ndim == 3:
             values, note = _grey(values, stack, source, colour)
-        return Plane(_shares(values, stack.first, self.reading), stack.first.sides, note)
+        first = stack.first
+        return Plane(shares(values, first.dtype, first.top, self.reading), first.sides, note)
 
     def find(self, source: Source) -> None:
         """Check by the headers that a plane is there; raises as `plane` does."""
@@ -177,18 +178,35 @@ def _sharpness(values: Values) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).var(dtype=np.float64))
 
 
-def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float32]:
-    """Return values as shares of the value that is white: stated by the user, by the file, or of the set."""
+def shares(
+    values: Values, stored: np.dtype[np.generic], stated: int | None, reading: Reading
+) -> NDArray[np.float32]:
+    """Return values as shares of the value that is white: stated by the user, by the file, or of the set.
+
+    Parameters
+    ----------
+    values : ndarray
+    stored : dtype
+        What they were before planes were averaged.
+    stated : int or None
+        The largest value that can be stored, if the file says so.
+    reading : Reading
+
+    Raises
+    ------
+    UnreadableError
+        If values are no numbers, below black or above white, or white is not known.
+    """
     if reading.range is not None:
         low, high = reading.range
         if not np.isfinite(values).all():
             raise UnreadableError(_NO_NUMBERS, "export it again")
-        if scene.top is not None and scene.top < high:
-            reason = f"its header says that {scene.top} is white, but the layout's range that {high:g} is"
-            raise UnreadableError(reason, f"state range = [0, {scene.top}] for such files, or leave them out")
+        if stated is not None and stated < high:
+            reason = f"its header says that {stated} is white, but the layout's range that {high:g} is"
+            raise UnreadableError(reason, f"state range = [0, {stated}] for such files, or leave them out")
         return np.clip((values.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
-    is_real = scene.dtype.kind == "f"
-    top = scene.top or (reading.real if is_real else reading.whole)
+    is_real = stored.kind == "f"
+    top = stated or (reading.real if is_real else reading.whole)
     remedy = "state range = [black, white] in the layout"
     if top is None:
         raise UnreadableError("floating-point values whose range is not known", remedy)
@@ -198,12 +216,12 @@ def _shares(values: Values, scene: Scene, reading: Reading) -> NDArray[np.float3
         raise UnreadableError(what, remedy if lowest < 0 else "export it again")
     if largest > top:
         said = "its header says that {} is the largest"
-        if scene.top is None:
+        if stated is None:
             said = "the model was trained on values up to {}" if reading.is_given else "at most {} is read"
         raise UnreadableError(f"holds the value {largest}, but {said.format(top)}", remedy)
-    shares = values.astype(np.float64)
-    shares /= top
-    return shares.astype(np.float32)
+    found = values.astype(np.float64)
+    found /= top
+    return found.astype(np.float32)
 
 
 def _grey(values: Values, stack: _Stack, source: Source, colour: str) -> tuple[Values, str]:

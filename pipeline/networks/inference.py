@@ -148,12 +148,16 @@ def _row(sample: Sample, embedder: Embedder, work: Workspace, device: str) -> di
     mask = read_mask(work.mask(sample.id)) if embedder.per == "cell" else None
     cells = None if mask is None else mask.with_small_labels()[0].cells
     said: dict[str, object] = dict.fromkeys(_WHY, "")
-    absent = [name for name in CHANNELS if name not in picture.channels]
-    if embedder.needs(absent):
+    if lacks(embedder, picture.channels):
         return said  # no number: the whole row is empty
     return said | embedding_row(
         picture.pixels, embedder, open_network(embedder, device), cells, picture.channels
     )
+
+
+def lacks(embedder: Embedder, channels: Sequence[str]) -> bool:
+    """Say whether a picture of these channels lacks one that the network cannot do without."""
+    return embedder.needs(name for name in CHANNELS if name not in channels)
 
 
 def embedding_row(

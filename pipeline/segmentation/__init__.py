@@ -35,8 +35,13 @@ class Segmenter(Protocol):
         """Everything that changes the result (parameters, digests of weights), for fingerprints."""
         ...
 
-    def measure_nuclei(self, pictures: Sequence[Picture], factors: Sequence[float]) -> float:
-        """Return the median diameter of nuclei in pictures, each times its factor; 0 where none is seen."""
+    def measure_nuclei(
+        self, pictures: Sequence[Picture], factors: Sequence[float], expected: float = 0.0
+    ) -> float:
+        """Return the median diameter of nuclei in pictures, each times its factor; 0 where none is seen.
+
+        Where `expected` is the diameter to look for first, no other is tried in pictures that show it.
+        """
         ...
 
     def measure_cells(
@@ -85,12 +90,18 @@ def readable_pictures(samples: Sequence[Sample]) -> list[Picture]:
     return pictures
 
 
-def measure_scale(segmenter: Segmenter, pictures: Sequence[Picture], *, cells: bool) -> Scale:
-    """Return how large nuclei, and where asked for cells, are in pictures, in pixels of the median size."""
+def measure_scale(
+    segmenter: Segmenter, pictures: Sequence[Picture], *, cells: bool, trained: Scale | None = None
+) -> Scale:
+    """Return how large nuclei, and where asked for cells, are in pictures, in pixels of the median size.
+
+    Nuclei of the size of those of training, if that is given, are looked for first.
+    """
     sizes = [one.pixel_size_um for one in pictures if one.pixel_size_um]
     usual = float(np.median(sizes)) if sizes else None
     factors = [one.pixel_size_um / usual if one.pixel_size_um and usual else 1.0 for one in pictures]
-    nuclei = segmenter.measure_nuclei(pictures, factors)
+    expected = 0.0 if trained is None else _expected(trained, usual)
+    nuclei = segmenter.measure_nuclei(pictures, factors, expected)
     around = segmenter.measure_cells(pictures, factors, nuclei) if cells and nuclei else None
     return Scale(nuclei_diameter=nuclei, cell_diameter=around, pixel_size_um=usual)
 
@@ -111,7 +122,7 @@ def fit_scale(here: Scale, trained: Scale) -> tuple[Scale, float | None, str]:
         What the user has to know; empty where nothing is amiss.
     """
     known, stated = trained.pixel_size_um, here.pixel_size_um
-    expected = trained.nuclei_diameter * (known / stated if known and stated else 1)
+    expected = _expected(trained, stated)
     ratio = here.nuclei_diameter / expected if here.nuclei_diameter and expected else 1.0
     if 1 / TOLERANCE < ratio < TOLERANCE:
         assumed = known and not stated
@@ -131,6 +142,12 @@ def fit_scale(here: Scale, trained: Scale) -> tuple[Scale, float | None, str]:
     )
     remedy = "check pixel_size_um" if known else "state pixel_size_um for the training pictures and these"
     return larger, stated, f"nuclei are {ratio:.2g} times as large as in training {where}; {remedy}"
+
+
+def _expected(trained: Scale, stated: float | None) -> float:
+    """Return the diameter that nuclei of training have in pixels of the stated size."""
+    known = trained.pixel_size_um
+    return trained.nuclei_diameter * (known / stated if known and stated else 1)
 
 
 def told_cells(sets: Collection[tuple[str, ...]]) -> list[str]:

@@ -92,11 +92,13 @@ class CellposeSegmenter:
             "version": 5,
         } | ({} if self.pixel_size_um is None else {"pixel_size_um": self.pixel_size_um})
 
-    def measure_nuclei(self, pictures: Sequence[Picture], factors: Sequence[float]) -> float:
+    def measure_nuclei(
+        self, pictures: Sequence[Picture], factors: Sequence[float], expected: float = 0.0
+    ) -> float:
         """Return the given diameter of nuclei, else the median of some pictures."""
         planes = [network_planes("nuclei", one) for one in pictures]
         return self.nuclei_diameter or estimate_diameter(
-            self.nuclei, planes, self.device, default=0.0, factors=factors
+            self.nuclei, planes, self.device, default=0.0, factors=factors, expected=expected
         )
 
     def measure_cells(self, pictures: Sequence[Picture], factors: Sequence[float], nuclei: float) -> float:

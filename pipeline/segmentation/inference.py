@@ -60,6 +60,9 @@ WINDOW = 208
 LADDER = (10.0, 20.0, 40.0, 80.0, 160.0)
 """Diameters, in pixels, that are tried; the network bears objects half and twice as large as it expects."""
 
+CLOSE = 1.2
+"""Factor up to which objects are of the size that they were looked for with: no other size is tried."""
+
 TOLERANCE = 1.5
 """A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
 
@@ -188,6 +191,7 @@ def estimate_diameter(
     ladder: Sequence[float] = LADDER,
     default: float = NUCLEUS,
     factors: Sequence[float] | None = None,
+    expected: float = 0.0,
 ) -> float:
     """Return the median diameter, in pixels, of the objects of some pictures.
 
@@ -195,15 +199,28 @@ def estimate_diameter(
 
     The middle of each picture is predicted at every diameter of the ladder; the step whose objects are
     best (see `quality`) is measured, and predicted once more at the diameter found. Pictures without
-    objects do not count; without any, the default is returned.
+    objects do not count; without any, the default is returned. Where a diameter is expected, the ladder is
+    climbed only for pictures whose objects, looked at with it, have another.
     """
     factors = factors or [1.0] * len(pictures)
     found = [
-        factor * _of_picture(weights, planes, device, [step / factor for step in ladder])
+        factor
+        * (
+            _as_expected(weights, planes, device, expected / factor)
+            or _of_picture(weights, planes, device, [step / factor for step in ladder])
+        )
         for planes, factor in zip(pictures, factors, strict=True)
     ]
     present = [diameter for diameter in found if diameter]
     return round(float(np.median(present)), 1) if present else default
+
+
+def _as_expected(weights: Weights, planes: Plane, device: str, expected: float) -> float:
+    """Return the diameter of objects that are seen to be about as large as expected; 0 where they are not."""
+    if not 0 < expected < max(planes.shape[1:]):
+        return 0.0
+    _, found = see(weights, planes, expected, device)
+    return found if 1 / CLOSE < found / expected < CLOSE else 0.0
 
 
 def _of_picture(weights: Weights, planes: Plane, device: str, ladder: Sequence[float]) -> float:

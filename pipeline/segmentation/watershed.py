@@ -55,7 +55,12 @@ class WatershedSegmenter:
         """Return the parameters and the version of the method."""
         return {**asdict(self), "version": VERSION}
 
-    def measure_nuclei(self, pictures: Sequence[Picture], factors: Sequence[float]) -> float:
+    def measure_nuclei(
+        self,
+        pictures: Sequence[Picture],
+        factors: Sequence[float],
+        expected: float = 0.0,  # noqa: ARG002 - protocol
+    ) -> float:
         """Return the median diameter of the nuclei of some pictures."""
         found = [median_diameter(self.find_nuclei(one.plane("nucleus"))) for one in pictures]
         seen = [diameter * factor for diameter, factor in zip(found, factors, strict=True) if diameter]

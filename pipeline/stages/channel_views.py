@@ -1,6 +1,6 @@
 """How a model does where markers are absent: rows without the columns that need them, out of fold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -75,13 +75,15 @@ def is_view(name: str) -> bool:
 
 def told_lacking(card: Mapping[str, Any], samples: Iterable[Sample]) -> dict[str, str]:
     """Say of samples, by Id, how much worse the model does without what they lack of its channels."""
+    told = {sample.id: lacking(card, sample.channels) for sample in samples}
+    return {sample: line for sample, line in told.items() if line}
+
+
+def lacking(card: Mapping[str, Any], channels: Collection[str]) -> str:
+    """Say how much worse a model does without those of its channels that a picture lacks, if it lacks any."""
     trained = set((card.get("extraction") or {}).get("channels", CHANNELS))
-    told = {}
-    for sample in samples:
-        absent = [name for name in CHANNELS if name in trained and name not in sample.channels]
-        if absent:
-            told[sample.id] = f"{' and '.join(absent)} not recorded: {_worse(card, absent)}"
-    return told
+    absent = [name for name in CHANNELS if name in trained and name not in channels]
+    return f"{' and '.join(absent)} not recorded: {_worse(card, absent)}" if absent else ""
 
 
 def _worse(card: Mapping[str, Any], absent: list[str]) -> str:

@@ -27,7 +27,7 @@ from pipeline.stages.overlay import RGB, composite, draw_outlines
 from pipeline.stages.trained_models import open_model
 
 DECIDING = 200
-"""Features by which pictures are alike: those that add or take most."""
+"""Features by which pictures are alike, at most: of every part the one that adds or takes most."""
 
 _FOR, _AGAINST = "#2f6f9f", "#c46a2b"
 
@@ -49,7 +49,9 @@ class Part(BaseModel):
 
     @property
     def title(self) -> str:
-        """Name it: ``intensity, nucleus, protein``."""
+        """Name it: ``intensity, nucleus, protein``, or a network."""
+        if self.region == "cnn":
+            return f"the network {self.family}"
         return ", ".join(one.replace("_", " ") for one in (self.family, self.region, self.channel))
 
 
@@ -131,7 +133,8 @@ def explain(options: ExplainOptions) -> Explanation:
         raise PipelineError(f"{work.root}: no picture '{options.id}'; it holds {len(table)}, such as {some}")
     row = table.loc[[options.id]]
     made = explained(model, row, _location(options, model, row))
-    alike = _nearest(options, model, row, made.location, Workspace(folder.parent))
+    trained = work if options.model is None else Workspace(folder.parent)
+    alike = _nearest(options, made, trained)
     made = made.model_copy(update={"nearest": alike})
     if options.output is not None:
         write_text(options.output, made.model_dump_json(indent=1))
@@ -150,19 +153,14 @@ def _location(options: ExplainOptions, model: Model, row: pd.DataFrame) -> str:
     return name
 
 
-def _nearest(
-    options: ExplainOptions, model: Model, row: pd.DataFrame, location: str, trained: Workspace
-) -> list[Alike]:
+def _nearest(options: ExplainOptions, made: Explanation, trained: Workspace) -> list[Alike]:
     """Return the training pictures of other groups that are most alike in what decides the location.
 
-    None where the tables of the training are not beside the model, or it measures no features.
+    Nothing where the tables of the training are not beside the model, or it measures no features.
     """
     if not (trained.features.is_file() and trained.out_of_fold.is_file() and trained.folds.is_file()):
         return []
-    measured = [column for column in model.columns if not column.startswith("cnn__")]
-    shares = model.stack.contributions(row, location).iloc[0]
-    shares = shares[shares.index.isin(measured)].abs()
-    deciding = list(shares.sort_values(ascending=False, kind="stable").index[:DECIDING])
+    deciding = [part.column for part in made.parts if part.region != "cnn"][:DECIDING]
     groups = read_made(trained.folds, ["Id", "group"]).set_index("Id")["group"]
     known = read_made(trained.features, ["Id", *deciding]).set_index("Id").reindex(groups.index)
     own = groups.get(options.id)

@@ -72,6 +72,11 @@ class Extraction(BaseModel):
                     f"{today}; extract and train again"
                 )
 
+    def segmenting(self, options: dict[str, SegmenterOption]) -> dict[str, SegmenterOption]:
+        """Return the options of the segmenter for other pictures, whose scale it is to be fitted to."""
+        fitted = () if self.scale is None else Scale.model_fields
+        return {name: value for name, value in (self.options | options).items() if name not in fitted}
+
     def fitting_layout(self, given: Layout) -> Layout:
         """Return how other pictures are read so that they compare: as in training, but for what is given.
 

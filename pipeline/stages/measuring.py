@@ -76,13 +76,21 @@ def fitted_segmenter(
 
     Given masks that lack nothing need no segmenter.
     """
-    made, trained = segmenter_of(options, given), options.trained
+    made = segmenter_of(options, given)
     here = _measured_scale(made, given, samples, digests, options, progress)
+    fitted = fitted_to(made, here, options.trained)
+    if fitted[-1]:
+        progress.note(fitted[-1])
+    return fitted
+
+
+def fitted_to(
+    made: Segmenter | None, here: Scale, trained: Scale | None
+) -> tuple[Segmenter | None, Scale, PixelSizes, str]:
+    """Fit a segmenter to pictures of the scale `here`, or to those of training; see `fitted_segmenter`."""
     if trained is None:
         return made and made.at(here), here, PixelSizes(), ""
     scale, assumed, told = fit_scale(here, trained)
-    if told:
-        progress.note(told)
     sizes = PixelSizes(assumed=assumed) if trained.pixel_size_um else PixelSizes(stated=False)
     return made and made.at(scale), scale, sizes, told
 
@@ -112,7 +120,7 @@ def _measured_scale(
         if made is not None and made.uses_torch and None in made.settings().values():
             progress.note("Estimating the diameters of nuclei and cells from some of the pictures")
         if made is not None:
-            scale = measure_scale(made, readable_pictures(some), cells=is_new)
+            scale = measure_scale(made, readable_pictures(some), cells=is_new, trained=options.trained)
         elif given is not None:
             scale = given.scale(some)
         pictures = [digests[sample.id] for sample in some]
@@ -223,7 +231,7 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
     with threadpool_limits(limits=1), torch_threads(1) if network else nullcontext():
         digests = zip(chunk.samples, chunk.pictures, chunk.masks, strict=True)
         found = [_measure(sample, pictures, mask, chunk, work) for sample, pictures, mask in digests]
-    rows = [row for row in found if isinstance(row, _Measured)]
+    rows = [row for row in found if isinstance(row, Measured)]
     usable = [row for row in rows if not row.summary["reason"]]
     if usable:
         for family in chunk.families:
@@ -238,7 +246,7 @@ def measure_chunk(chunk: Chunk) -> list[Problem]:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
     """One sample: id and key, its row of the segmentation, by family its cells and the picture's numbers."""
 
     keyed: dict[str, str]
@@ -250,19 +258,25 @@ class _Measured:
     doubt: str = ""
     quality: dict[str, np.float32] = field(default_factory=dict)
 
+    def numbers(self) -> dict[str, np.float32]:
+        """Return the features of the picture by column; those of channels that were not recorded lack."""
+        rows = (one for family, one in self.picture.items() if family != "population")
+        found = {name: np.float32(number) for one in rows for name, number in one.items()}
+        return found | _counts(self)
 
-def _measure(sample: Sample, pictures: str, mask: str, chunk: Chunk, work: Workspace) -> _Measured | Problem:
+
+def _measure(sample: Sample, pictures: str, mask: str, chunk: Chunk, work: Workspace) -> Measured | Problem:
     """Measure one sample; whatever goes wrong with it alone is its problem, never the run's."""
     try:
         picture = chunk.sizes.of(read_picture(sample))
         found, digest = _segment(sample, picture, mask, mask_key(pictures, chunk.made_by), chunk, work)
-        return _measure_picture(sample.id, row_key(pictures, digest), picture, found, chunk.families)
+        return measure_picture(sample.id, row_key(pictures, digest), picture, found, chunk.families)
     except SampleError as error:
         if error.problem.is_passing:
             return error.problem
         _, *problem = astuple(error.problem)
         keyed = {"Id": sample.id, "key": row_key(pictures, mask)}
-        return _Measured(keyed, _summary(problem=tuple(problem)))
+        return Measured(keyed, _summary(problem=tuple(problem)))
     except (PipelineError, OSError):
         raise  # not of this sample alone: weights, a full disk
     except Exception as error:
@@ -280,9 +294,10 @@ def _unexpected(sample: Sample, error: Exception) -> Problem:
     return Problem(sample.id, sample.paths[0].name, f"cannot be measured ({detail})", remedy)
 
 
-def _measure_picture(
+def measure_picture(
     sample_id: str, key: str, picture: Picture, found: Segmentation, families: tuple[str, ...]
-) -> _Measured:
+) -> Measured:
+    """Measure the cells of a picture, and the picture as a whole, by some families."""
     keyed, pixels, channels = {"Id": sample_id, "key": key}, picture.pixels, picture.channels
     shown: Any = {"channels": channels, "pixel_size_um": picture.pixel_size_um, "families": families}
     found, labels = found.with_small_labels()
@@ -298,7 +313,7 @@ def _measure_picture(
     numbers |= {family: numbers[family] | row for family, row in whole.items()}
     summary = _summary(picture, found.count)
     seen = perceptual_hash(pixels, channels), doubt(pixels, found, channels), quality(picture, found)
-    return _Measured(keyed, summary, cells, cut, numbers, *seen)
+    return Measured(keyed, summary, cells, cut, numbers, *seen)
 
 
 @lru_cache
@@ -346,13 +361,13 @@ def _summary(
     }
 
 
-def _counts(row: _Measured) -> dict[str, np.float32]:
+def _counts(row: Measured) -> dict[str, np.float32]:
     """Return what a picture's row says about its cells as a population: it belongs to no family."""
     counts = row.picture.get("population", {})
     return {name: np.float32(counts.get(name, np.nan)) for name in features.picture_columns(())}
 
 
-def _write_family(work: Workspace, family: str, rows: list[_Measured]) -> None:
+def _write_family(work: Workspace, family: str, rows: list[Measured]) -> None:
     cells = pd.concat([_cells_of(row, family) for row in rows], ignore_index=True)
     if len(cells):
         family_parts(work, "cells", family).write(cells)
@@ -361,7 +376,7 @@ def _write_family(work: Workspace, family: str, rows: list[_Measured]) -> None:
     family_parts(work, "pictures", family).write(pd.DataFrame(numbers))
 
 
-def _cells_of(row: _Measured, family: str) -> pd.DataFrame:
+def _cells_of(row: Measured, family: str) -> pd.DataFrame:
     """Return a sample's cells; columns of channels that were not recorded are there, and empty."""
     named = row.cells[family].reindex(columns=features.cell_columns([family]))
     cells = named.reset_index(names="label")
@@ -371,6 +386,6 @@ def _cells_of(row: _Measured, family: str) -> pd.DataFrame:
     return cells
 
 
-def _picture_of(row: _Measured, family: str, names: list[str]) -> dict[str, np.float32]:
+def _picture_of(row: Measured, family: str, names: list[str]) -> dict[str, np.float32]:
     """Return a sample's numbers by column; those of channels that were not recorded are empty."""
     return {name: np.float32(row.picture[family].get(name, np.nan)) for name in names}

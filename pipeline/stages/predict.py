@@ -59,6 +59,9 @@ that the names are not to be trusted; nothing to answer; could not be read."""
 BATCHES = "Metadata_Plate"
 """Of what pictures a drift is looked for, where it is known of them; of all together elsewhere."""
 
+LACKS = ("lacks a channel that the network needs", "add the file")
+"""Why a picture that no model's network can embed has no answer, and the remedy."""
+
 _BEGINNINGS = b"Id,locations", b"Id,Predicted"
 """How tables of predictions begin."""
 
@@ -199,7 +202,7 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
 
 def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
     """Read the tables that are given, before anything is measured, and say which pictures they have."""
-    made = [name for name, card in _cards(model).items() if card.embedder is not None]
+    made = [name for name, card in embedding_cards(model).items() if card.embedder is not None]
     tables = read_given(options.model, model, options.embeddings, options.outputs, made)
     if options.images is None:
         pictures = _all_ids(tables.values())
@@ -210,7 +213,7 @@ def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path,
     return tables
 
 
-def _cards(model: Model) -> dict[str, TableCard]:
+def embedding_cards(model: Model) -> dict[str, TableCard]:
     """Return what is known of the model's embeddings, by block."""
     known = model.card.get("embeddings", {})
     try:
@@ -268,7 +271,7 @@ def _embedded(
 ) -> tuple[list[pd.DataFrame], list[Problem]]:
     """Make the embeddings that the model was trained with, except those that are given; list who has none."""
     given = {embedding_name(path) for path in options.embeddings}
-    cards = [card for block, card in _cards(model).items() if block not in given]
+    cards = [card for block, card in embedding_cards(model).items() if block not in given]
     embedders = {card.name: card.embedder for card in cards if card.embedder is not None}
     absent = sorted(options.weights.keys() - embedders.keys())
     if absent:
@@ -284,13 +287,15 @@ def _embedded(
         here = embedder.model_copy(update={"weights": options.weights.get(name, embedder.weights)})
         table, more = embed_pictures(here, samples, work, jobs, progress)
         if table.empty:  # all pictures lack a channel that it needs: nothing is known of its columns
-            table = table.reindex(columns=list(_cards(model)[name].names) or list(model.stack.blocks[name]))
+            table = table.reindex(
+                columns=list(embedding_cards(model)[name].names) or list(model.stack.blocks[name])
+            )
         tables.append(table)
         problems += more
         if model.card["extraction"] is None:
             there = [*table.index, *(one.sample for one in more)]
             left = pd.Index([one.id for one in samples]).difference(there)
-            problems += unmatched(left, name, "lacks a channel that the network needs", "add the file")
+            problems += unmatched(left, name, *LACKS)
     return tables, problems
 
 
@@ -322,9 +327,9 @@ def answers_of(
 ) -> pd.DataFrame:
     """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
     reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
-    names, doubts = dict(zip(chosen.index, _names(chosen), strict=True)), seen["doubt"].to_dict()
+    names, doubts = dict(zip(chosen.index, names_of(chosen), strict=True)), seen["doubt"].to_dict()
     ids = pd.Index(sorted({*names, *reasons}), name="Id")
-    rows = [_answer(names.get(one), doubts.get(one, ""), reasons.get(one, ""), unnamed) for one in ids]
+    rows = [answer_of(names.get(one), doubts.get(one, ""), reasons.get(one, ""), unnamed) for one in ids]
     answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
     answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
     return answers.join(_metadata(options))
@@ -349,7 +354,9 @@ def _with_unlike(answers: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFr
     return answers.assign(status=answers["status"].mask(far, UNLIKE), reason=said)
 
 
-def _answer(names: list[str] | None, why_not: str, problem: str, unnamed: str) -> tuple[list[str], str, str]:
+def answer_of(
+    names: list[str] | None, why_not: str, problem: str, unnamed: str
+) -> tuple[list[str], str, str]:
     """Return a picture's locations, status and reason; it has no names where it could not be read."""
     if names is None:
         return [], SKIPPED, problem
@@ -358,7 +365,8 @@ def _answer(names: list[str] | None, why_not: str, problem: str, unnamed: str) -
     return (names, ANSWERED, "") if names else ([], NOT_SURE, unnamed)
 
 
-def _names(chosen: pd.DataFrame) -> list[list[str]]:
+def names_of(chosen: pd.DataFrame) -> list[list[str]]:
+    """Return the names of the chosen locations, row by row."""
     return [[name for name, yes in zip(chosen.columns, row, strict=True) if yes] for row in chosen.to_numpy()]
 
 

@@ -18,6 +18,9 @@ from pipeline.networks.shipped import SHIPPED_BLOCK, WEIGHTS, decided, shipped_c
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.predict import Predict, PredictSummary, answers_of, looked_at, summarised, write_answers
 
+LACKS = ("lacks the protein or the nucleus", "add the channel")
+"""Why the network says nothing of a picture, and the remedy."""
+
 REAL = "real_"
 """How the names of the card's scores on real pictures begin."""
 
@@ -70,7 +73,7 @@ class PredictShipped(Predict):
             table = table.reindex(columns=list(card.outputs))
         known = [*table.index, *(one.sample for one in more)]
         left = pd.Index([one.id for one in samples]).difference(known)
-        more = [*more, *unmatched(left, SHIPPED_BLOCK, "lacks the protein or the nucleus", "add the channel")]
+        more = [*more, *unmatched(left, SHIPPED_BLOCK, *LACKS)]
         write_problems(work.problems, "predict", more)
         prediction = decided(table.to_numpy(), table.index, card.outputs, deciding)
         problems = sorted({*problems, *more})

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from models.bundle import Model, load_model
 from models.stacking import Prediction
 from pipeline.core.errors import PipelineError
-from pipeline.data.dataset_options import Scale
 from pipeline.data.prediction_tables import log_odds_column
 from pipeline.data.samples import samples_of
 from pipeline.networks.checkpoints import Deciding
@@ -69,19 +68,25 @@ def _check(folder: Path) -> None:
         )
 
 
-def _trained(options: PredictOptions, card: Mapping[str, Any]) -> Extraction:
-    """Return how the training pictures were measured."""
+def trained_extraction(folder: Path, card: Mapping[str, Any]) -> Extraction:
+    """Return how the training pictures of a model were measured.
+
+    Raises
+    ------
+    PipelineError
+        If the card is damaged.
+    """
     try:
         return Extraction.model_validate(card["extraction"])
     except (ValidationError, TypeError) as error:
-        raise not_a_card(options.model / "card.json", error) from error
+        raise not_a_card(folder / "card.json", error) from error
 
 
 def read_as_trained(options: PredictOptions, card: Mapping[str, Any]) -> PredictOptions:
     """Return the options with the layout by which pictures compare with those of training."""
     if card.get("extraction") is None:
         return options
-    layout = _trained(options, card).fitting_layout(options.layout_in_use)
+    layout = trained_extraction(options.model, card).fitting_layout(options.layout_in_use)
     return options.model_copy(
         update={"layout": layout, "channels": {}, "projection": None, "pixel_size": None}
     )
@@ -92,7 +97,7 @@ def told_unused(options: PredictOptions, card: Mapping[str, Any]) -> list[str]:
     if card.get("extraction") is None or options.images is None:
         return []
     there = {channel for sample in samples_of(options)[0] for channel in sample.channels}
-    known = _trained(options, card).channels
+    known = trained_extraction(options.model, card).channels
     return [
         f"{channel} is not used: the model was trained without it" for channel in sorted(there - {*known})
     ]
@@ -106,7 +111,7 @@ def extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extract
         return None
     if options.images is None:
         raise PipelineError(f"{options.model}: was trained on pictures; give the new ones as --images")
-    trained = _trained(options, card)
+    trained = trained_extraction(options.model, card)
     try:
         trained.check_families()
         if trained.segmenter:
@@ -117,12 +122,9 @@ def extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extract
                 f"{options.model}: was trained on masks of {of} that were given; give those of these "
                 "pictures as --masks"
             )
-        asked = trained.options | options.segmenter_options
-        if trained.scale is not None:
-            asked = {name: value for name, value in asked.items() if name not in Scale.model_fields}
         return ExtractOptions.model_validate(
             {
-                **asked,
+                **trained.segmenting(options.segmenter_options),
                 "images": options.images,
                 "samples": options.samples,
                 "layout": options.layout_in_use,

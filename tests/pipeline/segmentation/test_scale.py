@@ -65,6 +65,26 @@ def test_pictures_without_objects_do_not_count():
     assert estimate_diameter(WEIGHTS, [empty]) == NUCLEUS
 
 
+@pytest.mark.usefixtures("oracle")
+@pytest.mark.parametrize(("diameter", "looks"), [(30, 1), (33, 1), (60, 7), (12, 5)])
+def test_the_ladder_is_climbed_only_where_objects_are_not_as_expected(monkeypatch, diameter, looks):
+    seen = []
+    see = inference.see
+    monkeypatch.setattr(inference, "see", lambda *given: seen.append(given) or see(*given))
+    found = estimate_diameter(WEIGHTS, [discs(diameter)], expected=30.0)
+    assert found == pytest.approx(diameter, rel=0.08)
+    assert len(seen) == looks
+
+
+def test_nuclei_of_training_are_expected_in_pixels_of_the_pictures():
+    sees = Sees()
+    trained = Scale(nuclei_diameter=40.0, cell_diameter=None, pixel_size_um=0.1)
+    measure_scale(sees, [seen(20, 0.2)], cells=False, trained=trained)
+    assert sees.expected == 20.0
+    measure_scale(sees, [seen(20)], cells=False, trained=trained)
+    assert sees.expected == 40.0
+
+
 @pytest.fixture
 def segmenter():
     return CellposeSegmenter(Weights(None, "a", 17.0), Weights(None, "b", 30.0))
@@ -73,7 +93,8 @@ def segmenter():
 class Sees:
     """A segmenter that sees nuclei of the brightness of the first pixel, in pixels."""
 
-    def measure_nuclei(self, pictures, factors):
+    def measure_nuclei(self, pictures, factors, expected=0.0):
+        self.expected = expected
         sizes = [float(one.pixels[2, 0, 0]) * f for one, f in zip(pictures, factors, strict=True)]
         return float(np.median(sizes)) if sizes else 0.0
 

@@ -1,15 +1,13 @@
-"""Packages that only some exports need, and that are named where they are missing."""
+"""Packages that only some commands need, and that are named where they are missing."""
 
 from importlib import import_module
 from typing import Any
 
 from pipeline.core.errors import PipelineError
 
-REQUIREMENTS = "requirements_export.txt"
 
-
-def required(*names: str) -> tuple[Any, ...]:
-    """Import packages.
+def required(*names: str, listed: str = "requirements_export.txt") -> tuple[Any, ...]:
+    """Import packages; `listed` is the file that lists them.
 
     Raises
     ------
@@ -20,5 +18,5 @@ def required(*names: str) -> tuple[Any, ...]:
         return tuple(import_module(name) for name in names)
     except ImportError as error:
         raise PipelineError(
-            f"the package '{error.name}' is not installed; install it by: pip install -r {REQUIREMENTS}"
+            f"the package '{error.name}' is not installed; install it by: pip install -r {listed}"
         ) from error

@@ -1,0 +1,121 @@
+"""A folder that is filled: only complete pictures, each once, across restarts."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import PipelineError
+from pipeline.serving.watching import Watch, keep_watching
+
+COLOURS = ("red", "green", "blue", "yellow")
+
+
+@pytest.fixture
+def names(trained) -> list[str]:
+    return sorted({path.name.rsplit("_", 1)[0] for path in trained.images.glob("*_green.png")})[:3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "filled"
+    made.mkdir()
+    return made
+
+
+def put(images: Path, folder: Path, name: str, colours: tuple[str, ...] = COLOURS) -> None:
+    for colour in colours:
+        shutil.copy(images / f"{name}_{colour}.png", folder)
+
+
+def looked(watch: Watch) -> list[str]:
+    """Look twice: files have to be the same in two looks."""
+    return [answer.id for _ in range(2) for answer in watch.look()]
+
+
+def test_only_complete_pictures_are_answered_each_once(trained, folder, names, tmp_path):
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    assert looked(watch) == []
+    put(trained.images, folder, names[0])
+    put(trained.images, folder, names[1], COLOURS[:3])
+    assert list(watch.look()) == []
+    assert watch.waiting == {names[0]: "is being written", names[1]: "no picture of er, which others have"}
+    assert looked(watch) == [names[0]]
+    put(trained.images, folder, names[1], COLOURS[3:])
+    assert looked(watch) == [names[1]]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    told = {
+        one.name: one.probability
+        for one in trained.predictor.predict_folder(_alone(folder, names[0])).locations
+    }
+    assert {one["name"]: one["probability"] for one in lines[0]["locations"]} == told
+    assert lines[0]["lag"] >= 0
+
+
+def _alone(folder: Path, name: str) -> Path:
+    made = folder.parent / "alone"
+    made.mkdir()
+    for path in folder.glob(f"{name}_*"):
+        shutil.copy(path, made)
+    return made
+
+
+def test_a_restart_goes_on_and_half_a_line_is_written_again(trained, folder, names, tmp_path):
+    output = tmp_path / "out.jsonl"
+    for name in names[:2]:
+        put(trained.images, folder, name)
+    assert looked(Watch(trained.predictor, folder, output, settled=0)) == names[:2]
+    assert looked(Watch(trained.predictor, folder, output, settled=0)) == []
+    whole = output.read_bytes()
+    output.write_bytes(whole[:-30])
+    assert looked(Watch(trained.predictor, folder, output, settled=0)) == [names[1]]
+    assert [json.loads(line)["id"] for line in output.read_text().splitlines()] == names[:2]
+
+
+def test_a_half_written_file_is_told_and_answered_when_it_is_whole(trained, folder, names, tmp_path):
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    put(trained.images, folder, names[0])
+    whole = folder / f"{names[0]}_blue.png"
+    content = whole.read_bytes()
+    whole.write_bytes(content[:200])
+    answers = [answer.status for _ in range(2) for answer in watch.look()]
+    assert answers == ["bad_input"]
+    whole.write_bytes(content)
+    os.utime(whole, (1, 1))
+    answers = [answer.status for _ in range(2) for answer in watch.look()]
+    assert len(answers) == 1
+    assert answers != ["bad_input"]
+
+
+def test_files_that_still_grow_are_left_alone(trained, folder, names, tmp_path):
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=60)
+    put(trained.images, folder, names[0])
+    assert looked(watch) == []
+    assert watch.waiting == {names[0]: "is being written"}
+
+
+def test_what_is_no_file_of_answers_is_not_touched(trained, folder, tmp_path):
+    output = tmp_path / "mine.txt"
+    for text in ("my notes\n", "my notes", '{"id": 1}\n'):
+        output.write_text(text)
+        with pytest.raises(PipelineError, match=r"mine\.txt: .*give another --output"):
+            Watch(trained.predictor, folder, output)
+        assert output.read_text() == text
+
+
+def test_the_command_ends_when_nothing_comes(trained, folder, names, tmp_path, command_line):
+    put(trained.images, folder, names[0])
+    output = tmp_path / "out.jsonl"
+    words = ["--images", folder, "--model", trained.model, "--output", output, "--settled", 0, "--every", 0.1]
+    ended = command_line("watch", *words, "--until", 1, "--jobs", 1)
+    assert ended.status == 0, ended.errors
+    assert f"{names[0]} " in ended.output
+    assert "1 answers more, 1 pictures in all" in ended.output
+    assert command_line("watch", *words[:-4], "--images", tmp_path / "no").status == 2
+
+
+def test_it_ends_after_some_seconds_of_nothing(trained, folder, tmp_path):
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    assert keep_watching(watch, every=0.01, until=0.05, tell=lambda _: None) == 0
