@@ -24,8 +24,11 @@ LACKS = ("lacks the protein or the nucleus", "add the channel")
 REAL = "real_"
 """How the names of the card's scores on real pictures begin."""
 
-ALL = " all:"
-"""What follows in them where no channel was taken away."""
+ALL = "all"
+"""What follows the pictures in them where no channel was taken away."""
+
+PICTURES = {"hpa2018": "70 of Kaggle 2018", "hpa_dictionary": "35 of HPA's dictionary"}
+"""What these pictures are, by their folder."""
 
 UNUSED = (
     "embeddings",
@@ -100,13 +103,18 @@ def check_options(options: PredictOptions) -> None:
 
 
 def told(card: CnnCard) -> str:
-    """Say what the network was trained on, and how it does on real pictures."""
-    real = [
-        f"{name.removeprefix(REAL).replace(ALL, '')} {value:.2f}"
-        for name, value in card.scores.items()
-        if name.startswith(REAL) and ALL in name
-    ]
+    """Say what the network was trained on, and how it does on real pictures, by channels that they lack."""
+    found: dict[str, list[str]] = {}
+    for name, value in card.scores.items():
+        if name.startswith(REAL):
+            about, what = name.removeprefix(REAL).split(": ")
+            pictures, channels = about.split(" ", maxsplit=1)
+            if channels == ALL:
+                found.setdefault(pictures, []).append(f"{what} {value:.2f}")
+            elif what == "AUC":
+                found.setdefault(pictures, []).append(f"{what} {channels} {value:.2f}")
+    real = [f"{PICTURES.get(pictures, pictures)}: {', '.join(said)}" for pictures, said in found.items()]
     return (
         "the shipped network, trained on simulated pictures only, not on yours; on real pictures, on "
-        f"which its scale and threshold were chosen: {', '.join(real) or 'not measured'}"
+        f"which its scale and threshold were chosen: {'; '.join(real) or 'not measured'}"
     )
