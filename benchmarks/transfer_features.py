@@ -23,6 +23,7 @@ from varied_pictures import varied_picture, varied_protein
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from features.naming import parse
+from models.feature_selection import centred_ranks, class_weights, columns_by_separation
 from pipeline.commands.console import RichProgress
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
@@ -35,6 +36,9 @@ from pipeline.stages.extract import Extract
 from pipeline.stages.options import EmbedOptions, ExtractOptions
 
 SEED, SIDE = 555, 384
+
+KEPT = 300
+"""Columns that a location is learned from."""
 
 ALIKE = 0.35
 """Kolmogorov-Smirnov distance up to which a column counts as alike in both."""
@@ -82,15 +86,21 @@ def ranks(table: Floats) -> Floats:
 
 
 def boosted(known: Floats, truth: Truth, asked: Floats) -> Floats:
-    """Return log-odds of the locations, learned on one table and asked of another."""
+    """Return log-odds of the locations, learned on one table and asked of another.
+
+    Each location is learned from the `KEPT` columns that tell it best.
+    """
     found = np.empty((len(asked), truth.shape[1]))
+    everything = np.ones(len(truth), bool)
+    weights = np.stack([class_weights(y, everything) for y in truth.T])
+    orders = columns_by_separation(centred_ranks(known.astype(np.float32)), weights)[:, :KEPT]
     for location, y in enumerate(truth.T):
         model = lightgbm.LGBMClassifier(
             n_estimators=150, num_leaves=8, learning_rate=0.06, colsample_bytree=0.2, subsample=0.8,
             subsample_freq=1, min_child_samples=8, random_state=0, n_jobs=2, verbose=-1,
         )  # fmt: skip
-        model.fit(known, y)
-        found[:, location] = model.predict(asked, raw_score=True)
+        model.fit(known[:, orders[location]], y)
+        found[:, location] = model.predict(asked[:, orders[location]], raw_score=True)
     return found
 
 

@@ -5,7 +5,7 @@ import optuna
 import pytest
 
 from models.cross_fitting import Block, CrossFitter, MemoryStore
-from models.hyperparameters import JOINT_KINDS, KINDS, LARGE, Hyperparameters, Kind, defaults
+from models.hyperparameters import KINDS, LARGE, OF_NETWORKS, Hyperparameters, Kind, defaults
 from models.tuning import (
     Candidate,
     Metric,
@@ -215,7 +215,7 @@ def test_every_study_is_told_of_in_one_line(metric: Metric, measure: str) -> Non
 
 def test_learners_of_all_locations_are_not_tuned() -> None:
     tables = make_tables(60)
-    blocks = [Block.of("nets", tables.X["net"], JOINT_KINDS)]
+    blocks = [Block.of("nets", tables.X["net"], OF_NETWORKS)]
     store = CountingStore()
     choices = choose(CrossFitter(blocks, tables.Y.to_numpy(), tables.fold, store=store), Tuning(trials=8))
     assert [choice.positions for choice in choices] == [(None,), (None,)]
