@@ -88,7 +88,9 @@ def test_a_picture_without_an_answer_has_no_location_and_says_why(
     assert table.loc["broken", "reason"].startswith("broken_red.png: ")
     said = " ".join(ended.output.split())
     assert ended.status == 0
-    assert f"(10 pictures: 1 {table.loc['good', 'status'].replace('_', ' ')}, 8 without an answer" in said
+    words = {"unlike_training": "unlike the training pictures", "not_sure": "not sure"}
+    status = str(table.loc["good", "status"])
+    assert f"(10 pictures: 1 {words.get(status, status)}, 8 without an answer" in said
     assert "1 skipped)" in said
 
 
