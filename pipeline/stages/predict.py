@@ -46,6 +46,7 @@ from pipeline.stages.trained_models import (
     open_model,
     read_as_trained,
     read_card,
+    start_columns,
     told_unused,
     with_start,
 )
@@ -155,10 +156,10 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         extraction = extract_options(options, model.card)
         measured = None if extraction is None else execute(Extract(), extraction, progress)
         problems = measured.problems if measured else []
-        table, everything, more = _read_columns(options, model, given, progress)
+        table, started, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
-        prediction, alone = with_start(model.predict(table), model.card, everything)
+        prediction, alone = with_start(model.predict(table), model.card, started)
         seen = looked_at(options, measured=measured is not None)
         level = level_in_use(model.card, options.risk, options.model)
         chosen = named(prediction.probability, prediction.chosen, level)
@@ -232,7 +233,7 @@ def _read_columns(
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Problem]]:
     """Bring together the model's columns, one row per picture that has an embedding; list the others.
 
-    Returned are also all columns that were made or given, before any are normalised.
+    Returned are also the `start_columns`, as the network gave them.
 
     Raises
     ------
@@ -263,7 +264,7 @@ def _read_columns(
         )
     work = Workspace(options.work)
     normal, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
-    return normal, table.loc[normal.index], [*problems, *unplaced]
+    return normal, table.loc[normal.index, start_columns(model.card)], [*problems, *unplaced]
 
 
 def _embedded(

@@ -143,6 +143,12 @@ def extract_options(options: PredictOptions, card: Mapping[str, Any]) -> Extract
         raise not_a_card(options.model / "card.json", error) from error
 
 
+def start_columns(card: Mapping[str, Any]) -> list[str]:
+    """Return the columns of the network's log-odds that a model started at; none if it started at nothing."""
+    start = card.get("start")
+    return [] if start is None else [log_odds_column(start["network"], name) for name in start["outputs"]]
+
+
 def with_start(
     prediction: Prediction, card: Mapping[str, Any], table: pd.DataFrame
 ) -> tuple[Prediction, dict[str, str]]:
@@ -155,7 +161,7 @@ def with_start(
     card : mapping
         The model's.
     table : DataFrame
-        The pictures' columns, among them the network's log-odds of all its locations.
+        The pictures' columns, among them the `start_columns`.
 
     Returns
     -------
@@ -167,8 +173,7 @@ def with_start(
     if start is None or not start["locations"]:
         return prediction, {}
     names, outputs = list(start["locations"]), tuple(start["outputs"])
-    columns = [log_odds_column(start["network"], name) for name in outputs]
-    log_odds = table[columns].to_numpy(np.float32)
+    log_odds = table[start_columns(card)].to_numpy(np.float32)
     alone = decided(log_odds, table.index, outputs, Deciding.model_validate(start["deciding"]))
     probability = prediction.probability.join(alone.probability[names])
     chosen = prediction.chosen.join(alone.chosen[names])
