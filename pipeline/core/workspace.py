@@ -92,6 +92,8 @@ class Workspace:
     """Scores written by `evaluate`."""
     importances = _OfModel("importances.parquet")
     """Mean absolute share of every feature in every location's log-odds."""
+    report = _OfModel("report.html")
+    """The page written by `report`."""
     overlays = _Below("overlays")
     """Folder of pictures with the outlines of cells and nuclei."""
 
