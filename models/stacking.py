@@ -7,6 +7,7 @@ Learners of all locations contribute as one pseudo-column each.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -90,6 +91,11 @@ class StackModel:
     def columns(self) -> list[str]:
         """Columns that a table must have."""
         return [column for columns in self.blocks.values() for column in columns]
+
+    @cached_property
+    def index(self) -> pd.Index:
+        """The columns as an index: a table that is made with it is not searched for them."""
+        return pd.Index(self.columns)
 
     @property
     def contributors(self) -> list[str]:
@@ -185,11 +191,15 @@ class StackModel:
         return [slices[_share_of(source)] for source in self.sources]
 
     def _tables(self, X: pd.DataFrame) -> list[NDArray[np.float32]]:
-        missing = [column for column in self.columns if column not in X.columns]
-        if missing:
-            shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-            raise ValueError(f"{len(missing)} columns of the model are missing from the table: {shown}")
-        tables = {name: X[list(columns)].to_numpy(np.float32) for name, columns in self.blocks.items()}
+        if not X.columns.equals(self.index):
+            missing = self.index.difference(X.columns, sort=False)
+            if len(missing):
+                shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+                raise ValueError(f"{len(missing)} columns of the model are missing from the table: {shown}")
+            X = X[self.index]
+        ends = np.cumsum([len(columns) for columns in self.blocks.values()])
+        parts = np.split(X.to_numpy(np.float32), ends[:-1], axis=1)
+        tables = {name: np.ascontiguousarray(part) for name, part in zip(self.blocks, parts, strict=True)}
         with threadpool_limits(1, user_api="blas"):  # as in training
             for name, sphering in self.spherings.items():
                 tables[name] = sphering.transform(tables[name]).astype(np.float32)

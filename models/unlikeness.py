@@ -16,6 +16,7 @@ out-of-distribution samples, NeurIPS; Vovk, Gammerman & Shafer (2005), Algorithm
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -86,9 +87,14 @@ class Unlikeness:
     limit: float
     rate: float
 
+    @cached_property
+    def index(self) -> pd.Index:
+        """The columns as an index, made once."""
+        return pd.Index(self.columns)
+
     def surprises(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return how unusual every part of every row is, in standard deviations; rows x parts."""
-        z = _standardised(X[list(self.columns)].to_numpy(np.float64), self.center, self.scale)
+        z = _standardised(X[self.index].to_numpy(np.float64), self.center, self.scale)
         made = np.empty((len(z), len(self.names)))
         starts = [0, *self.ends[:-1]]
         spaces = list(zip(starts, self.ends, self.directions, self.variances, strict=True))

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import CHANNELS
+
+Floats = NDArray[np.float64]
+Up = NDArray[np.bool_]
 
 VERSION = 1
 """Raise it when the same numbers are judged otherwise than before."""
@@ -54,6 +58,9 @@ _MARKERS = ("nucleus", "microtubules", "er")
 """Channels that show the same structures in all pictures, so that their focus can be compared."""
 
 
+_OF_PICTURES = ("QC_foreground", "cells", "QC_debris", "QC_contrast")
+
+
 def flags(table: pd.DataFrame) -> "pd.Series[str]":
     """Return what is to be said of every picture, "" of most.
 
@@ -66,8 +73,8 @@ def flags(table: pd.DataFrame) -> "pd.Series[str]":
     said: list[list[str]] = [[] for _ in table.index]
     for name, found in _found(table):
         for row in np.flatnonzero(found.any(axis=1)):
-            where = ", ".join(found.columns[found.iloc[row].to_numpy(bool)])
-            said[row].append(f"{name} ({where})" if where else name)
+            where = ", ".join(channel for channel, up in zip(CHANNELS, found[row], strict=False) if up)
+            said[row].append(name if found.shape[1] == 1 else f"{name} ({where})")
     return pd.Series(["; ".join(one) for one in said], index=table.index, dtype="str")
 
 
@@ -85,45 +92,61 @@ def plates_of(table: pd.DataFrame) -> "pd.Series[str]":
     return table["Metadata_Plate"].astype("str")
 
 
-def _found(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the name of every flag, and where it is up: one column per channel, or one without a name."""
-    focus = _of(table, "focus")[list(_MARKERS)]
-    blurred = (_away(focus) < -FAR) & (focus - focus.median() < -FOCUS_LOSS)
-    blurred["nucleus"] |= focus["nucleus"] < BLURRED
+def _found(table: pd.DataFrame) -> Iterator[tuple[str, Up]]:
+    """Yield the name of every flag, and where it is up: one column per channel, or one of the picture."""
+    nucleus = CHANNELS.index("nucleus")
+    focus, saturation, balance = (_of(table, name) for name in ("focus", "saturation", "balance"))
+    share, cells, debris, contrast = (_column(table, name) for name in _OF_PICTURES)
+    focus[:, [channel not in _MARKERS for channel in CHANNELS]] = np.nan
+    blurred = (_away(focus) < -FAR) & (focus - _median(focus) < -FOCUS_LOSS)
+    blurred[:, nucleus] |= focus[:, nucleus] < BLURRED
     yield "out of focus", blurred
-    yield "saturated", _of(table, "saturation") >= SATURATED
-    share = table["QC_foreground"]
-    few = (share < EMPTY) | ((table["cells"] < FEW) & (share < SPARSE))
-    yield "nearly empty", few.to_frame("")
-    spread = table["cells"] >= SPREAD
-    corners, tilt = (_of(table, name).where(spread) for name in ("corners", "tilt"))
-    own = (corners.median(axis=1) < DARK_CORNERS) & ~few
+    yield "saturated", saturation >= SATURATED
+    few = (share < EMPTY) | ((cells < FEW) & (share < SPARSE))
+    yield "nearly empty", few
+    spread = cells >= SPREAD
+    corners, tilt = (np.where(spread, _of(table, name), np.nan) for name in ("corners", "tilt"))
+    own = (_median(corners, axis=1) < DARK_CORNERS) & ~few
     plates = plates_of(table)
     shared = (_shared(corners, plates) < SHARED_CORNERS) | (_shared(tilt, plates) < SHARED_SIDE)
-    yield "uneven illumination", (own & ~shared.any(axis=1)).to_frame("")
+    yield "uneven illumination", own & ~shared.any(axis=1, keepdims=True)
     yield OF_PLATE, shared
-    yield "debris", (table["QC_debris"] >= DEBRIS).to_frame("")
-    balance = _of(table, "balance")
-    far = (_away(balance).abs() > FAR) & ((balance - balance.median()).abs() > FACTOR)
-    contrast = table[["QC_contrast"]]
-    weak = (_away(contrast) < -FAR) & (contrast - contrast.median() < -FACTOR) | (contrast < CONTRAST)
-    far["nucleus"] |= weak["QC_contrast"]
+    yield "debris", debris >= DEBRIS
+    far = (np.abs(_away(balance)) > FAR) & (np.abs(balance - _median(balance)) > FACTOR)
+    weak = (_away(contrast) < -FAR) & (contrast - _median(contrast) < -FACTOR) | (contrast < CONTRAST)
+    far[:, nucleus] |= weak[:, 0]
     yield "unusual channel balance", far
 
 
-def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return a number of all channels, by channel."""
-    return table[[f"QC_{name}_{channel}" for channel in CHANNELS]].set_axis(list(CHANNELS), axis=1)
+def _of(table: pd.DataFrame, name: str) -> Floats:
+    """Return a number of all channels, shape (pictures, channels)."""
+    return np.column_stack([_column(table, f"QC_{name}_{channel}") for channel in CHANNELS])
 
 
-def _shared(values: pd.DataFrame, plates: "pd.Series[str]") -> pd.DataFrame:
+def _column(table: pd.DataFrame, name: str) -> Floats:
+    """Return a column, shape (pictures, 1)."""
+    return table[name].to_numpy(np.float64)[:, None]
+
+
+def _shared(values: Floats, plates: "pd.Series[str]") -> Floats:
     """Return the median of each picture's plate; NaN of plates with few pictures."""
-    grouped = values.groupby(plates)
-    return grouped.transform("median").where(grouped.transform("count") >= ENOUGH)
+    if len(values) < ENOUGH:
+        return np.full(values.shape, np.nan)
+    grouped = pd.DataFrame(values).groupby(plates.to_numpy())
+    shared = grouped.transform("median").where(grouped.transform("count") >= ENOUGH)
+    return np.asarray(shared)
 
 
-def _away(values: pd.DataFrame) -> pd.DataFrame:
+def _away(values: Floats) -> Floats:
     """Return how far values are from their median, in robust standard deviations; NaN in small data sets."""
-    away = values - values.median()
-    spread = 1.4826 * away.abs().median()
-    return away / spread.where((spread > 0) & (values.notna().sum() >= ENOUGH))
+    away = values - _median(values)
+    spread = 1.4826 * _median(np.abs(away))
+    told = (spread > 0) & (np.isfinite(values).sum(axis=0) >= ENOUGH)
+    far: Floats = away / np.where(told, spread, np.nan)
+    return far
+
+
+def _median(values: Floats, axis: int = 0) -> Floats:
+    """Return medians of what is known, with the axis kept; NaN where nothing is."""
+    some = np.isfinite(values).any(axis=axis, keepdims=True)
+    return np.where(some, np.nanmedian(np.where(some, values, 0), axis=axis, keepdims=True), np.nan)

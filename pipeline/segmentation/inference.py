@@ -1,6 +1,7 @@
 """Running a Cellpose network on a picture at the scale of its objects: tile, predict, follow the flows."""
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,6 +63,9 @@ LADDER = (10.0, 20.0, 40.0, 80.0, 160.0)
 
 CLOSE = 1.2
 """Factor up to which objects are of the size that they were looked for with: no other size is tried."""
+
+LOOKS = 3
+"""Looks, each with the size found before, after which objects of no expected size are tried on the ladder."""
 
 TOLERANCE = 1.5
 """A picture whose objects differ from the expected diameter by more than this factor is predicted again."""
@@ -180,8 +184,29 @@ def find_objects(weights: Weights, planes: Plane, diameter: float, device: str) 
 def _at_diameter(weights: Weights, planes: Plane, diameter: float, device: str) -> tuple[Labels, float]:
     """Return labels at the network's scale, and their median diameter in pixels of the picture."""
     scale = weights.diameter / diameter
-    labels = follow(predict(load_network(weights, device), planes, scale, device), weights.inside)
+    _, labels = _seen(weights, planes, scale, device)
     return labels, median_diameter(labels) / scale
+
+
+class _Last(threading.local):
+    """What a thread saw last, and of what: a picture is measured and segmented with one look at it."""
+
+    how: tuple[Weights, float, str] | None = None
+    planes: Plane
+    seen: tuple[Prediction, Labels]
+
+
+_LAST = _Last()
+
+
+def _seen(weights: Weights, planes: Plane, scale: float, device: str) -> tuple[Prediction, Labels]:
+    """Return what the network says of planes at a scale, and the objects in it, at the network's scale."""
+    how = (weights, scale, device)
+    if _LAST.how != how or not np.array_equal(_LAST.planes, planes):
+        prediction = predict(load_network(weights, device), planes, scale, device)
+        _LAST.seen = prediction, follow(prediction, weights.inside)
+        _LAST.how, _LAST.planes = how, planes
+    return _LAST.seen
 
 
 def estimate_diameter(
@@ -200,7 +225,7 @@ def estimate_diameter(
     The middle of each picture is predicted at every diameter of the ladder; the step whose objects are
     best (see `quality`) is measured, and predicted once more at the diameter found. Pictures without
     objects do not count; without any, the default is returned. Where a diameter is expected, the ladder is
-    climbed only for pictures whose objects, looked at with it, have another.
+    climbed only for pictures whose objects, looked for with it and then with what was found, are of no size.
     """
     factors = factors or [1.0] * len(pictures)
     found = [
@@ -216,11 +241,18 @@ def estimate_diameter(
 
 
 def _as_expected(weights: Weights, planes: Plane, device: str, expected: float) -> float:
-    """Return the diameter of objects that are seen to be about as large as expected; 0 where they are not."""
-    if not 0 < expected < max(planes.shape[1:]):
-        return 0.0
-    _, found = see(weights, planes, expected, device)
-    return found if 1 / CLOSE < found / expected < CLOSE else 0.0
+    """Return the diameter of objects that are seen to be about as large as they were looked for with.
+
+    They are looked for with the expected diameter, and then with the one found; 0 where that comes to no end.
+    """
+    for _ in range(LOOKS):
+        if not 0 < expected < max(planes.shape[1:]):
+            break
+        _, found = see(weights, planes, expected, device)
+        if 1 / CLOSE < found / expected < CLOSE:
+            return found
+        expected = found
+    return 0.0
 
 
 def _of_picture(weights: Weights, planes: Plane, device: str, ladder: Sequence[float]) -> float:
@@ -241,8 +273,7 @@ def see(weights: Weights, planes: Plane, expected: float, device: str = "cpu") -
     the objects in pixels; 0 where there are none.
     """
     scale = weights.diameter / expected
-    prediction = predict(load_network(weights, device), _middle(planes, WINDOW / scale), scale, device)
-    labels = follow(prediction, weights.inside)
+    prediction, labels = _seen(weights, _middle(planes, WINDOW / scale), scale, device)
     confidence = np.tanh(np.clip(prediction.logits[labels > 0], 0, None) / 2).sum() / labels.size
     return float(confidence), median_diameter(labels) / scale
 

@@ -1,15 +1,16 @@
 """Models that are in memory with everything they need: a picture in, probabilities and choices out."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 import features
 from models.bundle import Model
@@ -18,6 +19,7 @@ from models.stacking import STACK, Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest
 from pipeline.core.names import unknown
+from pipeline.core.workers import torch_threads
 from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
@@ -39,6 +41,12 @@ from pipeline.stages.measuring import Measured, fitted_to, measure_picture
 from pipeline.stages.options import SegmenterOption
 from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import open_model, trained_extraction, with_start
+
+MANY = 32
+"""Cells from which on a picture is measured by all cores: fewer are measured while another answers."""
+
+_CORES = min(2, os.cpu_count() or 1)
+"""Cells that are measured at the same time, at most: what stays in Python lets no more of them run."""
 
 
 @dataclass
@@ -148,6 +156,7 @@ class TrainedModel:
         self._extraction = _extraction(folder, model)
         self._segmenter = _segmenter(self._extraction, segmenter)
         self._networks = _networks(folder, model, weights, device)
+        self._beside = ThreadPoolExecutor(1, "embed")
         self._check_columns(folder)
         finds = self._segmenter is not None and self._segmenter.uses_torch
         self.uses_torch = finds or any(embedder.kind == "torch" for embedder, _ in self._networks)
@@ -171,13 +180,13 @@ class TrainedModel:
     def judge(self, name: str, picture: Picture, clock: Clock) -> Judgement:
         """Segment, measure and embed a picture as those of training were, and predict."""
         measured, found, told = None, None, ""
+        whole = self._beside.submit(self._embedded, name, picture, clock)
         if self._extraction is not None and self._segmenter is not None:
             sized, found, told = self._cells(name, picture, self._extraction, self._segmenter, clock)
             with clock.part("features"):
-                families = tuple(self._extraction.families)
-                measured = measure_picture(name, "", sized, found, families)
-        with clock.part("embedding"):
-            embedded = self._embedded(name, picture, found)
+                families, threads = tuple(self._extraction.families), _CORES if found.count >= MANY else 1
+                measured = measure_picture(name, "", sized, found, families, threads)
+        embedded = whole.result() | self._embedded(name, picture, clock, found)
         with clock.part("model"):
             made = self._predicted(name, embedded | (measured.numbers() if measured else {}), embedded)
         absent = lacking(self._model.card, picture.channels)
@@ -193,7 +202,7 @@ class TrainedModel:
     ) -> Judgement:
         """Predict from the numbers of a picture, by column; those of embeddings are given once more."""
         row = np.array([[numbers.get(column, np.nan) for column in self._columns]], np.float32)
-        table = pd.DataFrame(row, [name], self._columns)
+        table = pd.DataFrame(row, [name], self._model.stack.index)
         bare = self._model.predict(table)
         both, alone = with_start(bare, self._model.card, pd.DataFrame([embedded], [name]))
         prediction = Prediction(both.probability, named(both.probability, both.chosen, self._level))
@@ -219,17 +228,23 @@ class TrainedModel:
             sized = sizes.of(picture)
             return sized, (fitted or segmenter).segment(sized), told
 
-    def _embedded(self, name: str, picture: Picture, found: Segmentation | None) -> dict[str, np.float32]:
+    def _embedded(
+        self, name: str, picture: Picture, clock: Clock, found: Segmentation | None = None
+    ) -> dict[str, np.float32]:
+        """Embed the whole picture or, where they were found, its cells."""
+        per, cells = ("picture", None) if found is None else ("cell", found.with_small_labels()[0].cells)
         numbers: dict[str, np.float32] = {}
         for embedder, network in self._networks:
+            if embedder.per != per:
+                continue
             if lacks(embedder, picture.channels):
                 if self._extraction is None:
                     raise SampleError(Problem(name, embedder.name, *trained_stage.LACKS))
                 absent = [log_odds_column(embedder.name, one) for one in embedder.outputs]
                 numbers |= dict.fromkeys(absent, np.float32(np.nan))
                 continue
-            cells = _cells_of(found) if embedder.per == "cell" else None
-            numbers |= embedding_row(picture.pixels, embedder, network, cells, picture.channels)
+            with clock.part("embedding"), torch_threads(1) if embedder.kind == "torch" else nullcontext():
+                numbers |= embedding_row(picture.pixels, embedder, network, cells, picture.channels)
         return numbers
 
     def _check_columns(self, folder: Path) -> None:
@@ -295,10 +310,6 @@ def _networks(
         raise PipelineError(unknown("embedding", absent[0], [one.name for one in embedders]))
     here = [one.model_copy(update={"weights": weights.get(one.name, one.weights)}) for one in embedders]
     return [(one, open_network(one, device)) for one in here]
-
-
-def _cells_of(found: Segmentation | None) -> NDArray[np.integer[Any]] | None:
-    return None if found is None else found.with_small_labels()[0].cells
 
 
 def _flags(measured: Measured) -> str:

@@ -295,13 +295,18 @@ def _unexpected(sample: Sample, error: Exception) -> Problem:
 
 
 def measure_picture(
-    sample_id: str, key: str, picture: Picture, found: Segmentation, families: tuple[str, ...]
+    sample_id: str,
+    key: str,
+    picture: Picture,
+    found: Segmentation,
+    families: tuple[str, ...],
+    threads: int = 1,
 ) -> Measured:
-    """Measure the cells of a picture, and the picture as a whole, by some families."""
+    """Measure a picture's cells, so many at the same time, and the picture as a whole, by some families."""
     keyed, pixels, channels = {"Id": sample_id, "key": key}, picture.pixels, picture.channels
     shown: Any = {"channels": channels, "pixel_size_um": picture.pixel_size_um, "families": families}
     found, labels = found.with_small_labels()
-    cells = features.measure(pixels, found.cells, found.nuclei, **shown)
+    cells = features.measure(pixels, found.cells, found.nuclei, **shown, threads=threads)
     has_nucleus = np.bincount(found.nuclei.ravel(), minlength=len(labels)) > 0
     for table in cells.values():
         if not has_nucleus[table.index].all():

@@ -120,6 +120,10 @@ def test_threads_change_no_bit_and_no_order():
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+def test_cells_measured_at_the_same_time_keep_their_bits():
+    pd.testing.assert_frame_equal(scene().measured(threads=3), scene().measured(), check_exact=True)
+
+
 def test_inputs_are_not_changed():
     given = scene()
     copies = [array.copy() for array in (given.picture, given.cells, given.nuclei)]

@@ -74,7 +74,7 @@ def test_good_pictures_have_numbers_and_no_flag() -> None:
 @pytest.mark.parametrize(
     ("change", "flag"),
     [
-        (blurred, "out of focus (nucleus, microtubules, er)"),
+        (blurred, "out of focus (microtubules, nucleus, er)"),
         (lambda pixels: pixels * 4, "saturated (microtubules, protein, nucleus, er)"),
         (darker_corners, "uneven illumination"),
         (with_dust, "debris"),

@@ -12,11 +12,12 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
+import features
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.data.layouts import CHANNELS, COLOURS
-from pipeline.serving import Answer, Predictor
+from pipeline.serving import Answer, Predictor, loaded_models
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.predict import Predict
 from pipeline.stages.shipped_model import PredictShipped
@@ -122,6 +123,20 @@ def test_several_threads_get_the_same_bits(trained):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda one: trained.predictor.predict(one).locations, pictures))
     assert together == alone
+
+
+def test_a_picture_of_many_cells_is_measured_by_several_cores_with_the_same_bits(trained, monkeypatch):
+    picture = planes(trained.images, ids(trained.images)[0])
+    alone = trained.predictor.predict(picture).locations
+    asked = []
+    measure = features.measure
+    monkeypatch.setattr(loaded_models, "MANY", 1)
+    monkeypatch.setattr(loaded_models, "_CORES", 2)
+    monkeypatch.setattr(
+        features, "measure", lambda *given, **more: asked.append(more["threads"]) or measure(*given, **more)
+    )
+    assert trained.predictor.predict(picture).locations == alone
+    assert asked == [2]
 
 
 def test_margins_and_outlines_are_those_of_the_answer(trained):
