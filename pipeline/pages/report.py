@@ -6,6 +6,7 @@ from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.pages.templating import render
+from pipeline.pages.thumbnails import pictures_of, thumbnail  # noqa: F401 - in the next commit
 from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.options import EvaluateOptions
 from pipeline.stages.report_options import ReportOptions

@@ -1,4 +1,4 @@
-"""Templates of pages: one environment and one stylesheet; all that is put in is escaped unless it is Markup."""
+"""Templates of pages: one environment and one stylesheet; what is put in is escaped unless it is Markup."""
 
 from base64 import b64encode
 from functools import cache
