@@ -33,9 +33,10 @@ ROOMS = {
     "stages": {"core", "formats", "data", "exchange", "networks", "segmentation", "simulation"},
     "pages": {"core", "formats", "data", "networks", "segmentation", "stages"},
     "serving": {"core", "formats", "data", "networks", "segmentation", "stages"},
+    "explorer": {*{"core", "formats", "data", "networks", "segmentation", "stages"}, *{"pages", "serving"}},
     "commands": {
         *{"core", "formats", "data", "exchange", "networks", "segmentation", "simulation", "stages"},
-        *{"serving", "pages"},
+        *{"serving", "pages", "explorer"},
     },
 }
 """Packages of `pipeline`, each with those that it may import."""

@@ -94,6 +94,10 @@ class Workspace:
     """Mean absolute share of every feature in every location's log-odds."""
     report = _OfModel("report.html")
     """The page written by `report`."""
+    thumbnails = _Below("thumbnails")
+    """Folder of small pictures that `explore` drew; may be removed at any time."""
+    corrections = _OfModel("corrections")
+    """Folder of labels that were corrected in `explore`: labels.csv for `train`, changes.csv."""
     overlays = _Below("overlays")
     """Folder of pictures with the outlines of cells and nuclei."""
 
