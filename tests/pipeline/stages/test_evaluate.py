@@ -217,9 +217,7 @@ def test_columns_are_one_cause_where_they_mean_the_same_and_a_network_is_one() -
 
 
 def test_labels_of_plots_have_two_lines_at_most_and_do_not_overlap() -> None:
-    words = (
-        "magnitude of the Zernike moment (6, 6) of the shape of the nucleus, median over cells " * 2
-    )
+    words = "magnitude of the Zernike moment (6, 6) of the shape of the nucleus, median over cells " * 2
     shown = [Cause(name=f"{n} {words}", share=0.1, column="c", words=words, direction=0.5) for n in range(15)]
     figure = bars(shown, "Golgi apparatus", named=True)
     FigureCanvasAgg(figure).draw()
@@ -244,9 +242,7 @@ def test_directions_say_whether_more_of_a_feature_speaks_for_a_location(work: Wo
 
 def test_an_unknown_grouping_or_location_lists_the_known_ones() -> None:
     shares = pd.DataFrame({"Cytosol": [1.0]}, index=["field__a__x__er"])
-    with pytest.raises(
-        PipelineError, match="unknown grouping 'colour'; known: meaning, feature, column"
-    ):
+    with pytest.raises(PipelineError, match="unknown grouping 'colour'; known: meaning, feature, column"):
         grouped(shares, "colour")
     with pytest.raises(PipelineError, match=r"unknown location 'Cytosl'; known: .*; did you mean Cytosol\?"):
         of_location(shares, "Cytosl", "family", 3)
