@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.stage import Record, Stage, read_record, stale
+from pipeline.core.stage import AnyOptions, AnySummary, Record, Stage, read_record, stale
 from pipeline.core.workspace import Workspace
 from pipeline.stages.compare import Compare
 from pipeline.stages.embed import Embed
@@ -86,6 +86,17 @@ def _reasons(stage: Stage[Any, Any], work: Workspace, record: Record) -> list[st
         return stale(stage, options, record, stage.inputs(options))
     except PipelineError as error:
         return [*gone, str(error)]
+
+
+def recorded_options(stage: Stage[AnyOptions, AnySummary], work: Workspace) -> AnyOptions | None:
+    """Return the options that a stage was last run with, its paths where they are now; None if it was not."""
+    record = read_record(work.record(f"{stage.name}-{work.name}" if work.name else stage.name))
+    if record is None:
+        return None
+    try:
+        return stage.options.model_validate(_moved(record.options, work.root))
+    except ValidationError:
+        return None
 
 
 def _moved(options: dict[str, JsonValue], root: Path) -> dict[str, JsonValue]:

@@ -1,0 +1,1 @@
+"""Pages for people: templates, thumbnails and plots, and the report that is made of them."""

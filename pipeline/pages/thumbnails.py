@@ -1,0 +1,97 @@
+"""Small pictures for pages: channels in the colours of `overlay`, with outlines of cells and nuclei."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import cv2
+import imagecodecs
+import numpy as np
+
+from pipeline.core.errors import PipelineError, SampleError
+from pipeline.core.workspace import Workspace
+from pipeline.data.flat_fields import even_samples
+from pipeline.data.masks import Segmentation, read_mask
+from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.samples import Sample
+from pipeline.stages.extract import Extract
+from pipeline.stages.overlay import RGB, composite, draw_outlines, fit
+from pipeline.stages.status import recorded_options
+
+QUALITY = 78
+"""Of WebP: outlines stay clear."""
+
+
+def pictures_of(work: Workspace) -> Mapping[str, Sample]:
+    """Return the pictures that `extract` measured, by Id, read as it read them.
+
+    Raises
+    ------
+    PipelineError
+        If the folder of pictures, the record of `extract`, or the table of samples is gone.
+    """
+    options = recorded_options(Extract(), work)
+    if options is None:
+        raise PipelineError(f"{work.root}: extract has not run there, or its record is damaged")
+    return {sample.id: sample for sample in even_samples(options, work)[0]}
+
+
+def thumbnail(
+    sample: Sample,
+    work: Workspace,
+    side: int,
+    *,
+    outlines: bool = True,
+    channels: Sequence[str] | None = None,
+) -> bytes:
+    """Return a picture as WebP, shrunk to a largest side, with outlines where it was segmented.
+
+    Parameters
+    ----------
+    sample : Sample
+    work : Workspace
+        Where the label image lies.
+    side : int
+        Largest side in pixels; smaller pictures keep their size.
+    outlines : bool
+        Whether to draw cells (white) and nuclei (yellow).
+    channels : sequence of str, optional
+        Show these alone; microtubules, protein and nucleus unless given.
+
+    Raises
+    ------
+    PipelineError
+        If the picture cannot be read, or is not of the size of its label image.
+    """
+    try:
+        picture = read_picture(sample)
+    except SampleError as error:
+        raise PipelineError(str(error)) from error
+    drawn = fit(_coloured(picture, channels), side)
+    mask = work.mask(sample.id)
+    if outlines and mask.is_file():
+        found = read_mask(mask)
+        if found.cells.shape != picture.shape:
+            raise PipelineError(f"{mask}: not of its picture's size; run extract again")
+        drawn = draw_outlines(drawn, _shrunk(found, drawn))
+    return bytes(imagecodecs.webp_encode(np.ascontiguousarray(drawn), level=QUALITY))
+
+
+def _coloured(picture: Picture, channels: Sequence[str] | None) -> RGB:
+    """Return the composite of some channels, as far as they were recorded."""
+    if channels is None:
+        return composite(picture)
+    kept = [index for index, name in enumerate(picture.channels) if name in channels]
+    some = replace(
+        picture, pixels=picture.pixels[kept], channels=tuple(picture.channels[index] for index in kept)
+    )
+    return composite(some, er="er" in channels)
+
+
+def _shrunk(found: Segmentation, drawn: RGB) -> Segmentation:
+    """Return label images of the size of a drawing, so that outlines stay one pixel wide."""
+    size = (drawn.shape[1], drawn.shape[0])
+    cells, nuclei = (
+        cv2.resize(labels.astype(np.int32), size, interpolation=cv2.INTER_NEAREST)
+        for labels in (found.cells, found.nuclei)
+    )
+    return Segmentation(cells=cells, nuclei=nuclei)
