@@ -20,6 +20,32 @@ REGION_WORDS = {
     "field": "in the whole picture at half resolution",
     "foreground": "in the foreground of the picture at half resolution",
 }
+FAMILY_WORDS = {
+    "adjacency": "fine texture (threshold adjacency)",
+    "colocalization": "colocalization",
+    "division": "signs of cell division",
+    "edges": "edges",
+    "filaments": "filaments",
+    "filters": "texture by scale (filter energies)",
+    "granularity": "grain size (granularity)",
+    "haralick": "texture (Haralick)",
+    "intensity": "intensity",
+    "lbp": "fine texture (local binary patterns)",
+    "morphology": "size and shape",
+    "neighbours": "contact with neighbouring cells",
+    "nucleoli": "nucleolus-like bodies",
+    "objects": "bright spots and objects",
+    "outline": "roughness of the outline",
+    "places": "distance from nucleus, border and centrosome",
+    "population": "number of cells and how they vary",
+    "radial": "radial distribution",
+    "relations": "correlation with other channels by scale",
+    "rods": "rods and rings",
+    "topology": "connectedness (Euler number)",
+    "zernike": "coarse pattern (Zernike moments)",
+    "zones": "coarse texture (runs and zones)",
+}
+"""What each family is about, in a few words: for lists and plots. A new family is called by its name."""
 CHANNEL_WORDS = {"protein": "protein", "microtubules": "microtubules", "nucleus": "DNA", "er": "ER"}
 COMMON = f"pixels of {COMMON_UM} µm where the pixel size is known"
 STATISTIC_WORDS = {

@@ -140,16 +140,41 @@ class StackModel:
         The table is the `contributors` x the meta-learner's locations; its columns sum to 1. `finished` is
         called with the number of rows just explained.
         """
+        return self.effects(X, name, finished)[0]
+
+    def effects(
+        self, X: pd.DataFrame, name: str = STACK, finished: Callable[[int], None] = lambda _: None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the `mean_shares`, and which way every contributor works.
+
+        The second table has the same form: the correlation over rows between the rank of a column's value and
+        its contribution; 1 where more of it always speaks for the location, NaN where the contribution never
+        changes or there is no column.
+        """
         tables, names = self._tables(X), self.contributors
         wanted = list(self.meta_learners[name].meta.locations)
-        totals = np.zeros((len(wanted), len(names)))
+        ranks = self._ranks(X)
+        sums = np.zeros((4, len(wanted), len(names)))
         for start in range(0, len(X), _EXPLAINED):
             some = [table[start : start + _EXPLAINED] for table in tables]
-            for position, parts in enumerate(self._contributions(some, name, wanted)):
-                totals[position] += np.abs(parts[:, :-1]).sum(axis=0)
+            rank = ranks[start : start + _EXPLAINED]
+            for position, whole in enumerate(self._contributions(some, name, wanted)):
+                parts = whole[:, :-1]
+                terms = (np.abs(parts), parts, parts**2, rank * parts)
+                sums[:, position] += [term.sum(axis=0) for term in terms]
             finished(len(some[0]))
+        totals, mean, square, cross = sums
         shares = totals / np.maximum(totals.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        return pd.DataFrame(shares.T, index=names, columns=[self.locations[k] for k in wanted])
+        spread = np.sqrt(np.maximum(square - mean**2 / len(X), 0) * (ranks**2).sum(axis=0))
+        still = spread <= 1e-9 * np.maximum(totals, 1e-9)
+        way = np.where(still, np.nan, cross / np.where(still, 1, spread))
+        columns = [self.locations[k] for k in wanted]
+        return pd.DataFrame(shares.T, names, columns), pd.DataFrame(way.T, names, columns)
+
+    def _ranks(self, X: pd.DataFrame) -> Floats:
+        """Return the ranks of all contributors' values around their mean, 0 where a value is missing."""
+        ranks = X.reindex(columns=self.contributors).rank()
+        return (ranks - ranks.mean()).fillna(0).to_numpy(np.float64)
 
     def _contributions(self, tables: list[NDArray[np.float32]], name: str, wanted: list[int]) -> list[Floats]:
         """Return contributions and bias, shape (rows, contributors + 1), of each wanted location."""

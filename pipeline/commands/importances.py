@@ -10,6 +10,8 @@ from pipeline.stages.explain_options import ExplainOptions, ImportancesOptions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.stages.importances import Cause
+
 MOST = 6
 """Columns that a table of all locations has side by side: what is readable at 80 characters."""
 
@@ -25,28 +27,38 @@ def importances(options: ImportancesOptions) -> None:
     """
     from pipeline.core.stage import execute
     from pipeline.data.locations import of_card
-    from pipeline.stages.importances import Importances, grouped, of_location, plot_shares, read_shares
+    from pipeline.stages import importance_plots as plots
+    from pipeline.stages.importances import Importances, grouped, read_shares
     from pipeline.stages.trained_models import read_card
 
     work = Workspace(options.work, options.name)
     if options.location is not None and work.model.is_dir():
         of_card(read_card(work.model)).find(options.location)  # before work that may take minutes
     execute(Importances(), options, RichProgress())
-    shares = read_shares(work)
+    by = options.by or ("column" if options.detail else "")
     if options.location is None:
-        table = grouped(shares, options.by or "family").head(options.top)
-        shown: pd.DataFrame | pd.Series[float] = table
+        table = grouped(read_shares(work), by or "family").head(options.top)
         _print_table(table)
+        figure = plots.heat_map(table) if options.plot else None
     else:
-        by = options.by or "feature"
-        card = read_card(work.model)
-        shown = values = of_location(
-            shares, options.location, by, options.top, card["left_out"], of_card(card)
-        )
-        _print_location(values, explained=by == "feature")
-    if options.plot is not None:
-        plot_shares(shown, options.plot)
+        by = by or "meaning"
+        location, shown = _causes(options, work, by)
+        _print_location(location, shown, by)
+        figure = plots.bars(shown, location, named=by != "feature") if options.plot else None
+    if options.plot is not None and figure is not None:
+        plots.save(figure, options.plot)
         written(options.plot)
+
+
+def _causes(options: ImportancesOptions, work: Workspace, by: str) -> "tuple[str, list[Cause]]":
+    """Return the location that is asked for, and what decides it."""
+    from pipeline.data.locations import of_card
+    from pipeline.stages.importances import causes, of_location, read_directions, read_shares
+    from pipeline.stages.trained_models import read_card
+
+    card, shares = read_card(work.model), read_shares(work)
+    values = of_location(shares, str(options.location), by, options.top, card["left_out"], of_card(card))
+    return str(values.name), causes(shares, read_directions(work), values, by)
 
 
 def _print_table(table: "pd.DataFrame") -> None:
@@ -60,18 +72,17 @@ def _print_table(table: "pd.DataFrame") -> None:
         say()
 
 
-def _print_location(values: "pd.Series[float]", *, explained: bool) -> None:
+def _print_location(location: str, shown: "list[Cause]", by: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from pipeline.stages.column_meanings import in_words
-
-    shown = Table("share", str(values.index.name), box=None)
-    for name, value in values.items():
-        words = f"{name}\n[dim]{escape(in_words(str(name)))}[/dim]" if explained else str(name)
-        shown.add_row(f"{value:.1%}", words)
-    say(f"What decides {values.name}: mean absolute share of its log-odds")
-    console.print(shown)
+    table = Table("share", by, box=None)
+    for cause in shown:
+        words = cause.words if by in {"feature", "column"} or not cause.column else f"mostly {cause.words}"
+        told = f": {cause.says}" if cause.says else ""
+        table.add_row(f"{cause.share:.1%}", f"{escape(cause.name)}\n[dim]{escape(words + told)}[/dim]")
+    say(f"What decides {location}: mean absolute share of its log-odds")
+    console.print(table)
 
 
 @command(ExplainOptions)
@@ -79,7 +90,8 @@ def explain(options: ExplainOptions) -> None:
     """Explain the answer for one picture: what speaks for a location, and what against it.
 
     The log-odds of a location are the exact sum of contributions of all features (TreeSHAP of every base
-    learner times its weight); they are added up by family, region and channel. Training pictures that are
+    learner times its weight); they are added up by what they mean: what, of which
+    channel, where, in which cells. Training pictures that are
     most alike in the features that decide are named with their locations. With --plot it becomes a picture.
 
     Example: python run.py explain --work demo/work --id protein_00003_1 --location Nucleoli
@@ -96,7 +108,7 @@ def explain(options: ExplainOptions) -> None:
     )
     words = {part.title: f"most by: {part.words}" for part in made.parts}
     rows = [(f"{value:+.2f}", name, words.get(name, "")) for name, value in shown(made, options.top)]
-    show_table(("log-odds", "family, region, channel", ""), rows, words=3)
+    show_table(("log-odds", "what", ""), rows, words=3)
     if made.nearest:
         say("Training pictures that are most alike in what decides (cosine):")
         for one in made.nearest:

@@ -92,6 +92,8 @@ class Workspace:
     """Scores written by `evaluate`."""
     importances = _OfModel("importances.parquet")
     """Mean absolute share of every feature in every location's log-odds."""
+    directions = _OfModel("importance_directions.parquet")
+    """Whether more of a feature speaks for or against every location."""
     report = _OfModel("report.html")
     """The page written by `report`."""
     thumbnails = _Below("thumbnails")

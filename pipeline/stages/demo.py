@@ -10,7 +10,8 @@ from pipeline.stages.embed import BUILTIN, Embed
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.extract import Extract
-from pipeline.stages.importances import Importances, of_location, plot_shares, read_shares
+from pipeline.stages.importance_plots import heat_map, save
+from pipeline.stages.importances import Importances, grouped, read_shares
 from pipeline.stages.options import (
     DemoOptions,
     EmbedOptions,
@@ -62,7 +63,7 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     scores = execute(Evaluate(), EvaluateOptions(work=work.root), progress)
     progress.note("4/5 Explaining: shares of the features in the log-odds")
     execute(Importances(), ImportancesOptions(work=work.root, embeddings=(embedding,)), progress)
-    plot_shares(of_location(read_shares(work), trained.trained[0], "feature", 15), plot)
+    save(heat_map(grouped(read_shares(work), "family")), plot)
     progress.note("5/5 Predicting the new pictures")
     asked = _prediction(new, work, predictions)
     execute(Predict(), asked, progress)
@@ -76,7 +77,7 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
         "embeddings of pictures": embedding,
         "trained model": work.model,
         "scores": work.metrics,
-        f"importances for {trained.trained[0]}": plot,
+        "what decides every location": plot,
         "predictions of the new pictures": predictions,
         "the same by the shipped network alone": unlabelled,
     }

@@ -1,5 +1,6 @@
 """The stage `explain`: why one picture got its answer, exactly, grouped by meaning, and what it is like."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
-from pipeline.stages.column_meanings import in_words, key_of
+from pipeline.stages.column_meanings import grouped_by_meaning, in_words
 from pipeline.stages.explain_options import ExplainOptions
 from pipeline.stages.importances import model_table
 from pipeline.stages.nearest import similarities
@@ -33,7 +34,7 @@ _FOR, _AGAINST = "#2f6f9f", "#c46a2b"
 
 
 class Part(BaseModel):
-    """What columns of one family, region and channel add to the log-odds of a location.
+    """What columns of one meaning add to the log-odds of a location: see `Meaning`.
 
     `column` is the one of them that adds or takes most, and `words` says what it is.
     """
@@ -43,16 +44,11 @@ class Part(BaseModel):
     family: str
     region: str
     channel: str
+    cells: str
+    title: str
     contribution: float
     column: str
     words: str
-
-    @property
-    def title(self) -> str:
-        """Name it: ``intensity, nucleus, protein``, or a network."""
-        if self.region == "cnn":
-            return f"the network {self.family}"
-        return ", ".join(one.replace("_", " ") for one in (self.family, self.region, self.channel))
 
 
 class Alike(BaseModel):
@@ -96,14 +92,6 @@ def explained(model: Model, row: pd.DataFrame, location: str) -> Explanation:
     """
     shares = model.stack.contributions(row, location).iloc[0]
     bias, shares = float(shares[BIAS]), shares.drop(BIAS)
-    keys = {by: [key_of(column, by) for column in shares.index] for by in ("family", "region", "channel")}
-    parts = []
-    for (family, region, channel), here in shares.groupby([keys[by] for by in keys], sort=True):
-        column = str(here.abs().idxmax())
-        said = {"column": column, "words": in_words(column)}
-        parts.append(
-            Part(family=family, region=region, channel=channel, contribution=float(here.sum()), **said)
-        )
     position = model.locations.index(location)
     return Explanation(
         id=str(row.index[0]),
@@ -112,8 +100,24 @@ def explained(model: Model, row: pd.DataFrame, location: str) -> Explanation:
         threshold=float(model.stack.meta_learners[STACK].thresholds[position]),
         log_odds=bias + float(shares.sum()),
         bias=bias,
-        parts=sorted(parts, key=lambda part: -abs(part.contribution)),
+        parts=parts_of(shares),
     )
+
+
+def parts_of(contributions: "pd.Series[float]", top: int | None = None) -> list[Part]:
+    """Add up what columns contribute by their meaning; the `top` largest, whatever their sign."""
+    columns = tuple(map(str, contributions.index))
+    meanings, of = grouped_by_meaning(columns)
+    values = contributions.to_numpy(np.float64)
+    sums = np.bincount(of, values, len(meanings))
+    order = np.lexsort((np.abs(values), of))
+    leading = order[np.searchsorted(of[order], np.arange(len(meanings)), side="right") - 1]
+    parts = []
+    for one in np.argsort(-np.abs(sums), kind="stable")[:top]:
+        meaning, column = meanings[one], columns[leading[one]]
+        said = {"title": meaning.title, "column": column, "words": in_words(column)}
+        parts.append(Part(**asdict(meaning), contribution=float(sums[one]), **said))
+    return parts
 
 
 def explain(options: ExplainOptions) -> Explanation:

@@ -17,10 +17,15 @@ class ImportancesOptions(Options):
     location: Annotated[str | None, Shown(argument="LOCATION")] = Field(
         None, description="A location by name or class index; all of them unless given."
     )
-    by: Literal["feature", "family", "block", "region", "channel", "statistic"] | None = Field(
+    by: (
+        Literal["meaning", "feature", "column", "family", "block", "region", "channel", "statistic"] | None
+    ) = Field(
         None,
-        description="What to sum over; feature for one location, family for all. block: handcrafted "
-        "features against each network.",
+        description="What to sum over; meaning for one location (what, of which channel, where, in which "
+        "cells; a network is one), family for all. block: handcrafted features against each network.",
+    )
+    detail: Annotated[bool, Shown(flag="--detail")] = Field(
+        False, description="Show single columns, every dimension of a network among them: --by column."
     )
     top: int = Field(15, ge=1, description="Rows to show.")
     plot: Path | None = Field(None, description="Also draw them into this PNG file.")

@@ -1,18 +1,15 @@
 """The stage `importances`: each feature's share of each location's log-odds."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from pydantic import BaseModel, ConfigDict
 
 from models.bundle import Model
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import replacing, write_table
+from pipeline.core.files import write_table
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made, table_inputs
 from pipeline.core.workspace import Workspace
@@ -21,12 +18,9 @@ from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.data.plates import as_trained
 from pipeline.data.tables import unsaid
 from pipeline.networks.leak_guard import read_given
-from pipeline.stages.column_meanings import BY, NOT_MEASURED, in_words, key_of
+from pipeline.stages.column_meanings import BY, in_words, key_of, leading
 from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.trained_models import open_model
-
-_BAR = "#2f6f9f"
-_INK = "#222222"
 
 
 class ImportancesSummary(Summary):
@@ -58,8 +52,9 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         }
 
     def outputs(self, options: ImportancesOptions) -> tuple[Path, ...]:
-        """Return the table of shares."""
-        return (Workspace(options.work, options.name).importances,)
+        """Return the table of shares, and that of directions."""
+        work = Workspace(options.work, options.name)
+        return work.importances, work.directions
 
     def run(self, options: ImportancesOptions, progress: Progress) -> ImportancesSummary:
         """Explain training pictures.
@@ -75,14 +70,81 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
         table = model_table(work, model, work.model, options.embeddings, options.outputs).reindex(some)
         with progress.track("Explaining pictures", len(table)) as advance:
-            shares = model.stack.mean_shares(table, finished=advance)
+            shares, directions = model.stack.effects(table, finished=advance)
         write_table(work.importances, shares.rename_axis("column").reset_index())
+        write_table(work.directions, directions.rename_axis("column").reset_index())
         return ImportancesSummary(columns=len(shares), locations=shares.shape[1], pictures=len(table))
 
 
 def read_shares(work: Workspace) -> pd.DataFrame:
     """Return the shares that `Importances` wrote: columns of the model x trained locations."""
     return read_made(work.importances).set_index("column")
+
+
+def read_directions(work: Workspace) -> pd.DataFrame:
+    """Return which way columns work, as `models.stacking.StackModel.effects` has it."""
+    return read_made(work.directions).set_index("column")
+
+
+class Cause(BaseModel):
+    """What some columns have in common, and how much of a location's log-odds they decide.
+
+    Attributes
+    ----------
+    name : str
+        What they are summed under.
+    share : float
+        Mean absolute share of the log-odds, of 1.
+    column, words : str
+        The column with the largest share, and what it is.
+    direction : float or None
+        Whether more of that column speaks for (up to 1) or against (down to -1) the location; None of a
+        dimension of a network, which means nothing by itself, and where it never changes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    share: float
+    column: str
+    words: str
+    direction: float | None
+
+    @property
+    def says(self) -> str:
+        """Say the direction."""
+        return said_direction(self.direction)
+
+
+CLEAR = 0.3
+"""Correlation from which on a column is said to speak for or against a location."""
+
+
+def said_direction(direction: float | None) -> str:
+    """Say which way a column works."""
+    if direction is None:
+        return ""
+    if abs(direction) < CLEAR:
+        return "works both ways"
+    return f"more of it speaks {'for' if direction > 0 else 'against'}"
+
+
+def causes(
+    shares: pd.DataFrame, directions: pd.DataFrame, values: "pd.Series[float]", by: str
+) -> list[Cause]:
+    """Return what `of_location` gave, with the leading column of each group and which way it works."""
+    location = str(values.name)
+    first = leading(shares[location], by)
+    made = []
+    for name, share in values.items():
+        column = first[str(name)]
+        way = float(directions.loc[column, location])  # type: ignore[arg-type]
+        known = None if np.isnan(way) or key_of(column, "feature") != column else way
+        words = in_words(str(name)) if by in {"feature", "column"} else in_words(column)
+        if known is None and column.startswith("cnn__"):
+            words = in_words(key_of(column, "feature"))
+        made.append(Cause(name=str(name), share=float(share), column=column, words=words, direction=known))
+    return made
 
 
 def grouped(shares: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -137,61 +199,3 @@ def model_table(
             "run extract and train again"
         )
     return as_trained(table[model.columns], model, work, unsaid, folder)[0]
-
-
-def plot_shares(shares: pd.Series | pd.DataFrame, path: Path) -> None:
-    """Draw the shares of one location as bars, or those of all, names x locations, as a table of colour.
-
-    Those of one, a Series, have its name and come largest first. The file is a PNG.
-    """
-    figure = _bars(shares) if isinstance(shares, pd.Series) else _heat_map(shares)
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png", facecolor="white")
-
-
-def _bars(shares: "pd.Series[float]") -> Figure:
-    words = [_label(str(name), str(shares.index.name)) for name in shares.index]
-    lines = sum(label.count("\n") + 1 for label in words)
-    figure = Figure(figsize=(9, 1.2 + 0.19 * lines + 0.12 * len(words)), layout="constrained")
-    axes = figure.subplots()
-    rows = range(len(words))
-    axes.barh(rows, shares.to_numpy(), color=_BAR, height=0.72)
-    axes.set_yticks(rows, words, fontsize=8.5, color=_INK)
-    axes.invert_yaxis()
-    axes.set_title(f"What decides {shares.name}", loc="left", fontsize=12, color=_INK)
-    axes.set_xlabel("mean absolute share of the log-odds", fontsize=9, color=_INK)
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1 if shares.max() < 0.05 else 0))
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure
-
-
-def _heat_map(shares: pd.DataFrame) -> Figure:
-    names = [_label(str(name), str(shares.index.name)) for name in shares.index]
-    size = (max(6.5, 3 + 0.55 * len(names)), 1.8 + 0.32 * shares.shape[1])
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    values = shares.T.to_numpy()
-    axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8.5)
-    axes.set_yticks(range(shares.shape[1]), list(shares.columns), fontsize=8.5)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for row, line in enumerate(values):
-        for column, value in enumerate(line):
-            ink = "white" if value > 0.6 * values.max() else _INK
-            said = axes.text(column, row, f"{100 * value:.0f}", fontsize=7.5, color=ink)
-            said.set(ha="center", va="center")
-    title = f"Share of each location's log-odds by {shares.index.name}, in %"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK)
-    return figure
-
-
-def _label(name: str, by: str) -> str:
-    text = in_words(name) if by == "feature" else name.replace("_", " ")
-    if text == NOT_MEASURED:
-        text = f"{name} ({text})"
-    return textwrap.fill(text, 62)

@@ -1,11 +1,13 @@
 """The stages `evaluate` and `importances`, and their commands, on a small trained work folder."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
@@ -16,7 +18,16 @@ from pipeline.core.workspace import Workspace
 from pipeline.stages.column_meanings import in_words
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.explain_options import ImportancesOptions
-from pipeline.stages.importances import Importances, grouped, of_location, read_shares
+from pipeline.stages.importance_plots import bars
+from pipeline.stages.importances import (
+    Cause,
+    Importances,
+    causes,
+    grouped,
+    of_location,
+    read_directions,
+    read_shares,
+)
 from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import Train
 from run import app
@@ -174,9 +185,64 @@ def test_an_embedding_is_one_feature_and_log_odds_of_a_network_are_their_own() -
     )
 
 
+def test_columns_are_one_cause_where_they_mean_the_same_and_a_network_is_one() -> None:
+    shares = pd.DataFrame(
+        {"Cytosol": [0.05, 0.15, 0.1, 0.2, 0.1, 0.3, 0.1]},
+        index=[
+            "nucleus__haralick__contrast_1__protein__mean",
+            "nucleus__haralick__entropy_1__protein__p90",
+            "nucleus__haralick__entropy_1__protein__max",
+            "cell__colocalization__pearson__protein__er__std",
+            "cell__morphology__area__mean",
+            "cnn__net__e0001",
+            "cnn__net__logit_cytosol",
+        ],
+    )
+    assert grouped(shares, "meaning")["Cytosol"].to_dict() == pytest.approx(
+        {
+            "Network net": 0.4,
+            "Texture (Haralick) of protein in the nucleus, typical cell": 0.2,
+            "Colocalization of protein and ER in the cell, differences between cells": 0.2,
+            "Texture (Haralick) of protein in the nucleus, the most extreme cells": 0.1,
+            "Size and shape of the cell, typical cell": 0.1,
+        }
+    )
+    directions = pd.DataFrame({"Cytosol": [0.9, -0.8, 0.9, 0.1, np.nan, 0.7, 0.9]}, index=shares.index)
+    found = causes(shares, directions, grouped(shares, "meaning")["Cytosol"], "meaning")
+    told = {cause.column: cause.says for cause in found}
+    assert told["nucleus__haralick__entropy_1__protein__p90"] == "more of it speaks against"
+    assert told["cell__colocalization__pearson__protein__er__std"] == "works both ways"
+    assert told["cell__morphology__area__mean"] == ""
+    assert told["cnn__net__e0001"] == "", "a dimension of a network means nothing by itself"
+
+
+def test_labels_of_plots_have_two_lines_at_most_and_do_not_overlap() -> None:
+    words = "magnitude of the Zernike moment (6, 6) of the shape of the nucleus, median over cells " * 2
+    shown = [Cause(name=f"{n} {words}", share=0.1, column="c", words=words, direction=0.5) for n in range(15)]
+    figure = bars(shown, "Golgi apparatus", named=True)
+    FigureCanvasAgg(figure).draw()
+    labels = figure.axes[0].get_yticklabels()
+    assert all(label.get_text().count("\n") == 1 for label in labels)
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.y0)
+    assert all(below.y1 < above.y0 for below, above in pairwise(boxes))
+
+
+def test_directions_say_whether_more_of_a_feature_speaks_for_a_location(work: Workspace) -> None:
+    importances(ImportancesOptions(work=work.root))
+    model = load_model(work.model)
+    table = pd.read_parquet(work.features).set_index("Id")[model.columns]
+    shares, directions = read_shares(work), read_directions(work)
+    parts = model.stack.contributions(table, "Nucleoli")
+    for column in shares["Nucleoli"].nlargest(5).index:
+        expected = table[column].rank().corr(parts[column])
+        assert directions.loc[column, "Nucleoli"] == pytest.approx(expected, abs=1e-6)
+    constant = parts.columns[:-1][parts.iloc[:, :-1].std() == 0]
+    assert directions.loc[constant, "Nucleoli"].isna().all()
+
+
 def test_an_unknown_grouping_or_location_lists_the_known_ones() -> None:
     shares = pd.DataFrame({"Cytosol": [1.0]}, index=["field__a__x__er"])
-    with pytest.raises(PipelineError, match="unknown grouping 'colour'; known: feature, family"):
+    with pytest.raises(PipelineError, match="unknown grouping 'colour'; known: meaning, feature, column"):
         grouped(shares, "colour")
     with pytest.raises(PipelineError, match=r"unknown location 'Cytosl'; known: .*; did you mean Cytosol\?"):
         of_location(shares, "Cytosl", "family", 3)
@@ -191,7 +257,7 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
     assert "(B) 30 groups that no fold splits: 0." in result.output
     assert "mean of base learners" in result.output
     assert result.exit_code == 0
-    for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], []):
+    for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], ["Cytosol", "--detail"], []):
         plot = tmp_path / "plot.png"
         result = runner.invoke(
             app, ["importances", *arguments, "--work", str(work.root), "--plot", str(plot)]

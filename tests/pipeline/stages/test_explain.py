@@ -11,6 +11,7 @@ from models.bundle import load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
+from pipeline.stages.column_meanings import meaning_of
 from pipeline.stages.explain import Explanation, explain, shown
 from pipeline.stages.explain_options import ExplainOptions
 from pipeline.stages.options import TrainOptions
@@ -42,9 +43,9 @@ def test_contributions_sum_to_the_log_odds_of_the_answer(work: Workspace) -> Non
         assert sum(value for _, value in shown(made, top)) == pytest.approx(made.log_odds)
 
 
-def test_parts_are_of_one_family_region_and_channel_with_the_largest_first(work: Workspace) -> None:
+def test_parts_are_of_one_meaning_each_with_the_largest_first(work: Workspace) -> None:
     made = asked(work)
-    keys = [(part.family, part.region, part.channel) for part in made.parts]
+    keys = [(part.family, part.region, part.channel, part.cells) for part in made.parts]
     assert len(keys) == len(set(keys)) > 3
     sizes = [abs(part.contribution) for part in made.parts]
     assert sizes == sorted(sizes, reverse=True)
@@ -52,6 +53,17 @@ def test_parts_are_of_one_family_region_and_channel_with_the_largest_first(work:
         region, family, *_ = part.column.split("__")
         assert (region, family) == (part.region, part.family)
         assert part.words
+        assert part.title == meaning_of(part.column).title
+
+
+def test_the_leading_column_adds_or_takes_most_of_its_part(work: Workspace) -> None:
+    model = load_model(work.model)
+    row = pd.read_parquet(work.features).set_index("Id").loc[["p007"]]
+    shares = model.stack.contributions(row, "Nucleoli").iloc[0].drop("bias")
+    for part in asked(work).parts:
+        alike = [column for column in shares.index if meaning_of(column).title == part.title]
+        assert shares[alike].sum() == pytest.approx(part.contribution, abs=1e-12)
+        assert abs(shares[part.column]) == shares[alike].abs().max()
 
 
 def test_pictures_alike_are_of_other_groups_with_their_locations(work: Workspace) -> None:
