@@ -170,10 +170,7 @@ def _nearest(options: ExplainOptions, made: Explanation, trained: Workspace) -> 
     own = groups.get(options.id)
     measured_here = read_made(Workspace(options.work).features, ["Id", *deciding]).set_index("Id")
     picture = pd.Series(measured_here.loc[options.id])
-    others = known[(groups != own).to_numpy() & (known.index != options.id)]
-    usual = others.median()
-    best = similarities(others.fillna(usual).fillna(0), picture.fillna(usual).fillna(0))
-    best = best.sort_values(ascending=False, kind="stable").head(options.alike)
+    best = most_alike(known[known.index != options.id], picture, groups, own, options.alike)
     truth = read_made(trained.out_of_fold, ["Id", "model", "location", "truth"])
     truth = truth[truth["model"].eq(STACK) & truth["truth"].astype(bool)]
     shown = truth.groupby("Id")["location"].agg(lambda names: [str(name) for name in names])
@@ -181,6 +178,16 @@ def _nearest(options: ExplainOptions, made: Explanation, trained: Workspace) -> 
         Alike(id=str(one), similarity=float(value), locations=shown.get(one, []))
         for one, value in best.items()
     ]
+
+
+def most_alike(
+    known: pd.DataFrame, picture: "pd.Series[float]", groups: "pd.Series[str]", own: str | None, number: int
+) -> "pd.Series[float]":
+    """Return the similarities of the pictures of other groups than the `own` one that are most alike."""
+    others = known[(groups.reindex(known.index) != own).to_numpy()]
+    usual = others.median()
+    best = similarities(others.fillna(usual).fillna(0), picture.fillna(usual).fillna(0))
+    return best.sort_values(ascending=False, kind="stable").head(number)
 
 
 def _picture(options: ExplainOptions, work: Workspace) -> RGB | None:
