@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 MAX_BYTES = "HPA_MAX_BYTES"
@@ -221,14 +222,13 @@ def write_table(path: Path, rows: "pd.DataFrame") -> None:
 
 def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
     """Write a parquet file block by block, so that memory stays flat; all or nothing."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with replacing(path) as temporary:
         writer: pq.ParquetWriter | None = None
         try:
             for block in blocks:
-                table = pa.Table.from_pandas(block, preserve_index=False)
+                table = _as_arrow(block)
                 # measurements hardly repeat: a dictionary of them is only slower
                 writer = writer or pq.ParquetWriter(
                     temporary, table.schema, compression="zstd", use_dictionary=["Id"]
@@ -237,6 +237,22 @@ def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
         finally:
             if writer is not None:
                 writer.close()
+
+
+def _as_arrow(block: "pd.DataFrame") -> "pa.Table":
+    """Return a table without its index, NaN as null.
+
+    What pandas would write of every column beside it doubles the file of a few rows of thousands of columns,
+    and takes longer than all else.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    numbers = block.select_dtypes(np.float32)
+    by_name = dict(zip(numbers.columns, np.asfortranarray(numbers.to_numpy()).T, strict=True))
+    names = list(block.columns)
+    columns = [by_name[name] if name in by_name else block[name] for name in names]
+    return pa.table([pa.array(column, from_pandas=True) for column in columns], names=names)
 
 
 def remove_leftovers(found: Iterable[Path]) -> None:

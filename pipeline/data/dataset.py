@@ -185,6 +185,8 @@ def _labelled(path: Path, known: Labels, pictures: pd.Index, note: Note) -> tupl
 
 def uses_features(options: DatasetOptions) -> bool:
     """Say whether features belong to the data: where there are any, or no table stands in for them."""
+    if options.fast:
+        return False
     return Workspace(options.work).features.is_file() or not (options.embedded or options.outputs)
 
 

@@ -156,7 +156,7 @@ class TrainedModel:
         self._extraction = _extraction(folder, model)
         self._segmenter = _segmenter(self._extraction, segmenter)
         self._networks = _networks(folder, model, weights, device)
-        self._beside = ThreadPoolExecutor(1, "embed")
+        self._beside = ThreadPoolExecutor(_CORES, "embed")
         self._check_columns(folder)
         finds = self._segmenter is not None and self._segmenter.uses_torch
         self.uses_torch = finds or any(embedder.kind == "torch" for embedder, _ in self._networks)
@@ -180,13 +180,15 @@ class TrainedModel:
     def judge(self, name: str, picture: Picture, clock: Clock) -> Judgement:
         """Segment, measure and embed a picture as those of training were, and predict."""
         measured, found, told = None, None, ""
-        whole = self._beside.submit(self._embedded, name, picture, clock)
-        if self._extraction is not None and self._segmenter is not None:
+        if self._extraction is None or self._segmenter is None:
+            embedded = self._embedded(name, picture, clock)
+        else:
+            whole = self._beside.submit(self._embedded, name, picture, clock)
             sized, found, told = self._cells(name, picture, self._extraction, self._segmenter, clock)
             with clock.part("features"):
                 families, threads = tuple(self._extraction.families), _CORES if found.count >= MANY else 1
                 measured = measure_picture(name, "", sized, found, families, threads)
-        embedded = whole.result() | self._embedded(name, picture, clock, found)
+            embedded = whole.result() | self._embedded(name, picture, clock, found)
         with clock.part("model"):
             made = self._predicted(name, embedded | (measured.numbers() if measured else {}), embedded)
         absent = lacking(self._model.card, picture.channels)

@@ -376,7 +376,8 @@ def _write_family(work: Workspace, family: str, rows: list[Measured]) -> None:
     cells = pd.concat([_cells_of(row, family) for row in rows], ignore_index=True)
     if len(cells):
         family_parts(work, "cells", family).write(cells)
-    names = [name for name in features.picture_columns([family]) if name not in features.picture_columns(())]
+    counts = set(features.picture_columns(()))
+    names = [name for name in features.picture_columns([family]) if name not in counts]
     numbers = [row.keyed | _picture_of(row, family, names) for row in rows]
     family_parts(work, "pictures", family).write(pd.DataFrame(numbers))
 

@@ -254,7 +254,11 @@ class TrainOptions(DatasetOptions):
     def settings(self) -> dict[str, object]:
         """Everything that changes the model and is not a path."""
         paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs", "name", "overwrite"}
-        unsaid = {"select_agreement", "select_reliability", *(() if self.start else ("start",))}
+        unsaid = {
+            "select_agreement",
+            "select_reliability",
+            *(name for name in ("start", "fast") if not getattr(self, name)),
+        }
         return self.model_dump(exclude=paths | unsaid | set(LocationOptions.model_fields))
 
 

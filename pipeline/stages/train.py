@@ -45,6 +45,7 @@ from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.networks.shipped import WEIGHTS, shipped_card
 from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.embed import Embed
+from pipeline.stages.fast_training import check_fast, cost_of_speed
 from pipeline.stages.options import EmbedOptions, TrainOptions
 from pipeline.stages.reliance import RISK, learn_unlikeness, risk_card
 
@@ -160,13 +161,14 @@ class Train(Stage[TrainOptions, TrainSummary]):
             raise PipelineError(
                 f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
             )
-        if FEATURES not in data.blocks:
+        check_fast(options, cards)
+        if FEATURES not in data.blocks and not options.fast:
             progress.note(f"No features in {work.root}: training on the given tables alone")
         if data.ungrouped is None:
             progress.note("No groups given: every picture is a group of its own, but for near-duplicates")
         if options.channel_dropout and data.reference is not None:
             raise PipelineError("--channel-dropout: columns that are sphered mix all channels; leave one out")
-        work.root.mkdir(parents=True, exist_ok=True)
+        work.model.parent.mkdir(parents=True, exist_ok=True)
         card = _card(options, data, work) | {
             "leaks": leaks,
             "embeddings": described(cards, data.embedding_columns),
@@ -179,6 +181,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
         views = channel_views(data.blocks, channels, of_blocks) if data.reference is None else []
         stack = _fit(options, data, work, store, progress, views)
         card |= {"channels": channel_scores(stack, data), RISK: risk_card(stack, data, options.risk)}
+        card |= cost_of_speed(stack, data, options, progress)
         unlikeness = learn_unlikeness(data, progress)
         _write_tables(stack, data, work)
         _write_selection(stack, data, work)
@@ -290,7 +293,7 @@ def begin_studies(work: Workspace) -> None:
     """Keep the studies of a finished training only; others may be damaged, and need no fit that is kept."""
     digest = work.tuning_digest.read_bytes() if work.tuning_digest.is_file() else b""
     if not work.tuning.is_file() or file_digest(work.tuning).encode() != digest:
-        for path in work.root.glob(f"{work.tuning.name}*"):
+        for path in work.tuning.parent.glob(f"{work.tuning.name}*"):
             path.unlink()
     work.tuning_digest.unlink(missing_ok=True)
 

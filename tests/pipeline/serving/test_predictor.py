@@ -16,11 +16,13 @@ import features
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.stage import SilentProgress, execute
+from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.serving import Answer, Predictor, loaded_models
-from pipeline.stages.options import PredictOptions
+from pipeline.stages.options import PredictOptions, TrainOptions
 from pipeline.stages.predict import Predict
 from pipeline.stages.shipped_model import PredictShipped
+from pipeline.stages.train import Train
 from tests.pipeline.serving.conftest import Trained
 
 
@@ -115,6 +117,23 @@ def test_a_batch_is_each_of_its_pictures(trained):
         trained.predictor.predict(one, pixel_size_um=0.2).locations for one in some
     ]
     assert [one.id for one in batch] == ["picture 0", "picture 1", "picture 2"]
+
+
+def test_a_model_without_features_answers_as_the_command_does(trained, alone):
+    work = trained.model.parent
+    settings = {
+        "work": work,
+        "labels": work.parent / "data" / "labels.csv",
+        "trials": 0,
+        "folds": 3,
+        "jobs": 1,
+    }
+    table = next(Workspace(work).embeddings.glob("*.parquet"))
+    execute(Train(), TrainOptions(**settings, embeddings=(table,), fast=True, name="fast"), SilentProgress())
+    model = Workspace(work, "fast").model
+    answer = Predictor.load(model).predict_folder(alone)
+    assert answer.cells is None
+    assert is_same(answer, by_command(alone, model))
 
 
 def test_several_threads_get_the_same_bits(trained):

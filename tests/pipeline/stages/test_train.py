@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import pandas as pd
 import pytest
 
 from models.bundle import load_model
+from models.metrics import count
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.evaluate import Evaluate, count_ungrouped, read_predictions
+from pipeline.stages.fast_training import check_fast
 from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import Train, begin_studies
 from tests.pipeline.workfolder import make_workfolder, write_embedding
@@ -200,6 +203,48 @@ def test_a_named_model_stands_beside_the_first_which_is_not_replaced_unasked(tmp
     assert other != before
     assert execute(Train(), options(work, seed=1, overwrite=True), SilentProgress()).fresh
     assert content(work) == other
+
+
+def test_a_named_model_has_studies_of_its_own(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    work.tuning.write_bytes(b"studies of the first")
+    execute(Train(), options(work, trials=1, name="other", boosters=("linear",)), SilentProgress())
+    assert work.tuning.read_bytes() == b"studies of the first"
+    assert Workspace(work.root, "other").tuning.is_file()
+
+
+def test_a_fast_model_needs_no_cells_and_says_what_that_costs(tmp_path: Path, trained: Workspace) -> None:
+    work = Workspace(tmp_path / "work")
+    shutil.copytree(trained.root, work.root)
+    shutil.copy(trained.root.parent / "labels.csv", tmp_path)
+    table, told = tmp_path / "net.csv", Told()
+    write_embedding(table)
+    execute(Train(), options(work, embeddings=(table,), fast=True, name="fast"), told)
+    card = load_model(Workspace(work.root, "fast").model).card
+    assert card["extraction"] is None
+    assert list(card["blocks"]) == [table.stem]
+    whole, fast = (stack_scores(Workspace(work.root, name)) for name in ("", "fast"))
+    assert card["fast"]["fast"] == pytest.approx(fast)
+    assert card["fast"]["whole"] == pytest.approx(whole)
+    assert any(f"{fast:.3f}" in line and f"{whole - fast:+.3f}" in line for line in told.lines)
+    for wrong, why in (({}, "give --embeddings"), ({"start": "shipped", "embeddings": (table,)}, "16 times")):
+        with pytest.raises(PipelineError, match=why):
+            check_fast(options(work, fast=True, **wrong), {table: None})
+
+
+class Told(SilentProgress):
+    """Keeps what was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def stack_scores(work: Workspace) -> float:
+    found = read_predictions(work)["stack"]
+    return float(count(found.truth.to_numpy(), found.chosen.to_numpy()).macro_f1())
 
 
 @pytest.mark.parametrize("kept", [True, False])
