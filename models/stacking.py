@@ -145,18 +145,15 @@ class StackModel:
     def effects(
         self, X: pd.DataFrame, name: str = STACK, finished: Callable[[int], None] = lambda _: None
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the `mean_shares`, and which way every contributor works.
+        """Return the `mean_shares`, and in a table of the same form which way every contributor works.
 
-        The second table has the same form: the correlation over rows between the rank of a column's value and
-        its contribution; 1 where more of it always speaks for the location, NaN where the contribution never
-        changes or there is no column.
+        That is the correlation over rows between the rank of a column's value and its contribution: 1 where
+        more of it speaks for the location, NaN where that never changes or there is no column.
         """
-        names, ranks = self.contributors, self._ranks(X)
-        columns = self._named(name)
+        names, ranks, columns = self.contributors, self._ranks(X), self._named(name)
         sums = np.zeros((4, len(columns), len(names)))
         for rows, whole in self.explained(X, name):
-            for position, location in enumerate(whole.values()):
-                parts = location[:, :-1]
+            for position, parts in enumerate(one[:, :-1] for one in whole.values()):
                 terms = (np.abs(parts), parts, parts**2, ranks[rows] * parts)
                 sums[:, position] += [term.sum(axis=0) for term in terms]
             finished(rows.stop - rows.start)

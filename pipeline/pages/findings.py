@@ -16,10 +16,10 @@ from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import of_card
 from pipeline.data.quality_flags import read_flags
-from pipeline.pages import answers, evidence, plots
-from pipeline.pages.answers import Suspect, Verdict
+from pipeline.pages import evidence, plots, verdicts
 from pipeline.pages.evidence import Ends, Reason
 from pipeline.pages.history import Step, history
+from pipeline.pages.verdicts import Suspect, Verdict
 from pipeline.stages.baseline import Baseline, baseline
 from pipeline.stages.comparisons import OutOfFold
 from pipeline.stages.evaluate import Scores, read_predictions
@@ -110,14 +110,14 @@ def find(
     """
     model = open_model(work.model)
     predicted = read_predictions(work)[STACK]
-    every = answers.verdicts(predicted)
+    every = verdicts.verdicts(predicted)
     listed = every[: options.pictures]
     errors = [one for one in listed if one.badness > 0][: options.errors]
     table = model_table(work, model, work.model, explaining.embeddings, explaining.outputs)
     asked = {one.id: one.concerned for one in listed if one.id in table.index}
     with progress.track("Explaining answers", len(asked)) as advance:
         reasons = evidence.reasons(model, table, asked, advance)
-    suspected = answers.suspects(predicted)
+    suspected = verdicts.suspects(predicted)
     flags = read_flags(work) if work.quality.is_file() else {}
     problems = read_problems(work.problems)
     return Found(
@@ -130,7 +130,7 @@ def find(
         reasons=reasons,
         alike=_alike(errors, reasons, table, predicted),
         labels=_labels(predicted),
-        failing=answers.reasons_to_fail(predicted, scores.locations),
+        failing=verdicts.reasons_to_fail(predicted, scores.locations),
         thresholds=dict(zip(model.locations, map(float, _thresholds(model)), strict=True)),
         suspects=suspected[:SUSPECTS],
         suspect_count=len(suspected),
@@ -195,14 +195,14 @@ def _plots(work: Workspace, predicted: OutOfFold, scores: Scores) -> dict[str, M
         "precision_recall": plots.precision_recall(predicted, scores.locations),
         "reliability": plots.reliability(predicted),
         "confusion": plots.table_of_colour(
-            answers.confusion(predicted),
+            verdicts.confusion(predicted),
             "Confusion of locations, in per cent",
             across="named",
             down="labelled",
             shares=True,
         ),
         "together": plots.table_of_colour(
-            answers.together(predicted), "Locations that occur together", across="", down="", shares=False
+            verdicts.together(predicted), "Locations that occur together", across="", down="", shares=False
         ),
         "families": families,
     }

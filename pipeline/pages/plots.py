@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
 from features.catalogue import FAMILY_WORDS
-from pipeline.pages.answers import calibration
+from pipeline.pages.verdicts import calibration
 from pipeline.stages.comparisons import Ablation, OutOfFold
 
 INK, SOFT, BAR, AGAINST, GRID = "#1d2329", "#4d5964", "#2f6f9f", "#b3541e", "#dddddd"
