@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pipeline.commands.batches import compare, normalise
-from pipeline.commands.browsing import report
+from pipeline.commands.browsing import explore, report
 from pipeline.commands.command_line import Command
 from pipeline.commands.console import errors
 from pipeline.commands.demo import demo, simulate
@@ -51,7 +51,7 @@ app = typer.Typer(
 PANELS = {
     "Getting started": (demo, inspect, simulate, download, import_),
     "The main job": (extract, embed, train, evaluate, predict),
-    "Looking at it": (report, baseline, importances, explain, features, nearest, overlay, status),
+    "Looking at it": (report, explore, baseline, importances, explain, features, nearest, overlay, status),
     "In the microscope's loop": (serve, watch),
     "Plates and conditions": (normalise, compare),
     "For other programs": (export,),

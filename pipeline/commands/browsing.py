@@ -1,7 +1,12 @@
-"""The commands that make pages to look at in a browser: `report`."""
+"""The commands that make pages to look at in a browser: `report`, `explore`."""
+
+import socket
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, say, written
+from pipeline.commands.console import RichProgress, following, say, written
+from pipeline.core.errors import PipelineError
+from pipeline.core.names import counted
+from pipeline.stages.explore_options import ExploreOptions
 from pipeline.stages.report_options import ReportOptions
 
 
@@ -20,3 +25,52 @@ def report(options: ReportOptions) -> None:
         written(path, f"{done.megabytes:.1f} MB; open it in a browser")
     else:
         say(f"Up to date: {path}")
+
+
+@command(ExploreOptions)
+def explore(options: ExploreOptions) -> None:
+    """Look through the pictures of a work folder in a browser, see why they were answered, correct labels.
+
+    A gallery of the pictures with their outlines, filtered and sorted by location, probability, errors,
+    disagreement of labels or experts, group, plate and quality; every picture with its channels, cells,
+    reasons and pictures alike; a map to draw around pictures. Corrected labels are written to
+    WORK/corrections/labels.csv, which `train --labels` takes; your own table stays as it is. Listens to this
+    machine alone; with another --host, the printed address has a token. Needs
+    `pip install -r requirements_serve.txt`.
+
+    Example: python run.py explore --work demo/work
+    """
+    from pipeline.core.required import required
+
+    (uvicorn,) = required("uvicorn", "fastapi", "python_multipart", listed="requirements_serve.txt")[:1]
+    from pipeline.explorer.explorer_app import make_app
+    from pipeline.explorer.starting import opened
+    from pipeline.serving.admission import hosts_of, token_of
+
+    token = token_of(options)
+    with _socket(options) as listening, opened(options, RichProgress()) as explorer:
+        app = make_app(explorer, token, hosts_of(options))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        address = f"http://{host}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+        say(f"{counted(len(explorer.index.ids), 'picture')} at {address} until Ctrl-C")
+        try:
+            server.run(sockets=[listening])
+        finally:
+            if len(explorer.corrections):
+                written(
+                    explorer.corrections.labels, f"{counted(len(explorer.corrections), 'picture')} looked at"
+                )
+                following(f"train --labels {explorer.corrections.labels} --work {options.work}")
+
+
+def _socket(options: ExploreOptions) -> socket.socket:
+    """Take the port, before anything is read."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        return socket.create_server((options.host, options.port), family=family)
+    except OSError as error:
+        raise PipelineError(
+            f"--host {options.host} --port {options.port}: cannot listen there ({error.strerror}); "
+            "give another --port"
+        ) from error

@@ -23,7 +23,8 @@ def serve(options: ServeOptions) -> None:
     (uvicorn,) = required(
         "uvicorn", "fastapi", "prometheus_client", "python_multipart", listed="requirements_serve.txt"
     )[:1]
-    from pipeline.serving.launching import application, token_of
+    from pipeline.serving.admission import token_of
+    from pipeline.serving.launching import application
 
     token = token_of(options)
     app, info = application(options, token)

@@ -197,7 +197,7 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
         _list_problems(path, record)
         return stage.summary.model_validate(record.summary).again()
     stage.check_replaced(options, record, now)
-    with _alone(path.parent, stage.name), _told_if_full(folder_of(path)):
+    with alone(path.parent, stage.name), _told_if_full(folder_of(path)):
         for name in damaged(path, record):
             progress.note(f"{name} was damaged or changed since {stage.name} made it: it is made again")
             if (folder_of(path) / name).is_file():
@@ -257,7 +257,7 @@ def _list_problems(path: Path, record: Record) -> None:
 
 
 @contextmanager
-def _alone(folder: Path, stage: str) -> Iterator[None]:
+def alone(folder: Path, stage: str) -> Iterator[None]:
     """Keep other processes from running a stage in a folder; the lock ends with this process, killed or not.
 
     Raises

@@ -96,6 +96,10 @@ class Workspace:
     """Whether more of a feature speaks for or against every location."""
     report = _OfModel("report.html")
     """The page written by `report`."""
+    thumbnails = _Below("thumbnails")
+    """Folder of small pictures that `explore` drew; may be removed at any time."""
+    corrections = _OfModel("corrections")
+    """Folder of labels that were corrected in `explore`: labels.csv for `train`, changes.csv."""
     overlays = _Below("overlays")
     """Folder of pictures with the outlines of cells and nuclei."""
 

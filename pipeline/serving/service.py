@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from starlette.types import Message
 from pipeline.core.errors import PipelineError
 from pipeline.data.layouts import Layout
 from pipeline.data.pictures import Picture
+from pipeline.serving.admission import is_own
 from pipeline.serving.answers import Answer, ModelInfo
 from pipeline.serving.counters import Counters
 from pipeline.serving.predictor import Predictor
@@ -198,9 +198,8 @@ class Service:
     async def guard(self, request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
         """Refuse web pages of others, and count."""
         host = request.headers.get("host", "")
-        page, bare = request.headers.get("origin"), re.sub(r":\d+$", "", host).strip("[]")
-        is_own = page is None or page.partition("//")[2] == host
-        if self._terms.hosts and not (is_own and bare in self._terms.hosts):
+        page = request.headers.get("origin")
+        if self._terms.hosts and not is_own(host, page, self._terms.hosts):
             response: Response = _refused(RefusedError(403, f"not served under '{(page or host)[:80]}'"))
         else:
             response = await following(request)

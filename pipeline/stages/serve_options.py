@@ -36,18 +36,23 @@ class LoadOptions(Options):
     )
 
 
-class ServeOptions(LoadOptions):
-    """Options of `serve`."""
+class ListenOptions(Options):
+    """Where a command listens for clients, and what these have to send."""
 
     host: str = Field(
         "127.0.0.1", description="Address to listen at; others than this machine's need a token."
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen at; 0 takes a free one.")
-    layout: PictureLayout = None
     token_file: Path | None = Field(
         None,
         description="File that holds the token clients have to send; one is made and shown unless given.",
     )
+
+
+class ServeOptions(ListenOptions, LoadOptions):
+    """Options of `serve`."""
+
+    layout: PictureLayout = None
     jobs: Annotated[int, Shown(default="all processors")] = Field(
         PROCESSORS, ge=1, le=64, description="Pictures that are answered at once."
     )

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from pipeline.core.errors import PipelineError
 from pipeline.data.layouts import CHANNELS, COLOURS
-from pipeline.serving.launching import token_of
+from pipeline.serving.admission import token_of
 from pipeline.serving.service import Terms, make_app
 from pipeline.stages.serve_options import ServeOptions
 from tests.pipeline.serving.conftest import Trained
