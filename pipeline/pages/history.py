@@ -12,7 +12,7 @@ from pipeline.core.stage import Options, Shown, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.stages.status import STAGES, moved
 
-SHOWN = ("extract", "normalise", "train-cnn", "embed", "train", "evaluate", "importances")
+SHOWN = ("extract", "normalise", "train-cnn", "embed", "train", "evaluate")
 """Stages that a training consists of."""
 
 

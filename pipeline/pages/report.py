@@ -7,7 +7,7 @@ from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, 
 from pipeline.core.workspace import Workspace
 from pipeline.pages import gallery
 from pipeline.pages.findings import find
-from pipeline.pages.templating import render
+from pipeline.pages.templating import digest, render
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances
@@ -50,7 +50,7 @@ class Report(Stage[ReportOptions, ReportSummary]):
             **{name: text_digest(record.inputs) for name, record in made.items()},
             "scoring": text_digest(scoring(work).model_dump(mode="json")),
             **option_inputs(options, "errors", "pictures"),
-            "version of the page": str(VERSION),
+            "version of the page": f"{VERSION} {digest('base.html', 'report.html')}",
         }
 
     def outputs(self, options: ReportOptions) -> tuple[Path, ...]:
