@@ -17,8 +17,11 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -28,6 +31,9 @@ from pipeline.data.samples import Sample, find_samples
 from pipeline.serving import Predictor
 
 ROOT = Path(__file__).resolve().parents[1]
+
+LARGE = 20
+"""Enlarged fields that are answered."""
 
 FIRST = """
 import time; start = time.perf_counter()
@@ -91,6 +97,16 @@ def warm(predictor: Predictor, pictures: list[Picture], fields: int) -> dict[str
     }
 
 
+def enlarged(picture: Picture, times: int) -> Picture:
+    """Return the same field in pixels so many times as fine, as a camera of more pixels would show it."""
+    planes = [
+        cv2.resize(plane, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        for plane in picture.pixels
+    ]
+    size = picture.pixel_size_um
+    return replace(picture, pixels=np.stack(planes), pixel_size_um=size and size / times)
+
+
 def together(predictor: Predictor, pictures: list[Picture], clients: int, jobs: int) -> float:
     """Return how many times as many answers several threads get in the time of one."""
 
@@ -115,6 +131,8 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--enlarged", type=int, default=1, help="also answer fields so many times as large")
+    parser.add_argument("--pixel-size-um", type=float, help="of the pictures, where they state none")
     asked = parser.parse_args()
     samples = find_samples(asked.images)[0][:50]
     with tempfile.TemporaryDirectory() as place:
@@ -123,9 +141,14 @@ def main() -> None:
         imported, loaded, answered = first_answer(folder, asked.model)
     told: dict[str, float] = {"command": command, "import": imported, "load": loaded, "first": answered}
     predictor = Predictor.load(asked.model)
-    pictures = [read_picture(sample) for sample in samples]
+    size = asked.pixel_size_um
+    read = map(read_picture, samples)
+    pictures = [one if one.pixel_size_um else replace(one, pixel_size_um=size) for one in read]
     with torch_threads(1):
         told |= warm(predictor, pictures, asked.fields)
+        if asked.enlarged > 1:
+            large = [enlarged(one, asked.enlarged) for one in pictures[:LARGE]]
+            told |= {f"enlarged, {name}": value for name, value in warm(predictor, large, LARGE).items()}
     told["command / p50"] = command / told["p50"]
     told["throughput of several threads over one"] = together(predictor, pictures, asked.clients, asked.jobs)
     print(json.dumps({name: round(value, 3) for name, value in told.items()}, indent=1))

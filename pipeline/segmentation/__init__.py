@@ -62,8 +62,8 @@ class Segmenter(Protocol):
         """Return a label image of cells: every nucleus, whoever found it, is in the cell of its number."""
         ...
 
-    def segment(self, picture: Picture) -> Segmentation:
-        """Segment one picture; an empty segmentation where there is nothing to find."""
+    def segment(self, picture: Picture, threads: int = 1) -> Segmentation:
+        """Segment one picture, by so many threads at most; an empty segmentation where there is nothing."""
         ...
 
 

@@ -1,6 +1,8 @@
 """Segmentation by two Cellpose 3.1 networks: nuclei, and whole cells around them."""
 
+import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -8,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.workers import check_device
+from pipeline.core.workers import check_device, torch_threads
 from pipeline.data.dataset_options import Scale
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
@@ -19,6 +21,9 @@ from pipeline.segmentation.network import Weights, find_weights
 from pipeline.segmentation.watershed import cytoplasm_signal, foreground
 
 Labels = NDArray[np.int32]
+
+LARGE = 224**2
+"""Pixels that the network of nuclei sees, from which on both networks may run at the same time."""
 
 DIM = (0.30, 0.03)
 """Share of the signal on nuclei, and what is added, above which a pixel is of a cell's thin rim.
@@ -120,10 +125,25 @@ class CellposeSegmenter:
             pixel_size_um=scale.pixel_size_um,
         )
 
-    def segment(self, picture: Picture) -> Segmentation:
-        """Segment one picture; empty where no nucleus is found."""
-        nuclei = self.nuclei_in(picture)
-        return match(self.cells_around(nuclei, picture), nuclei)
+    def segment(self, picture: Picture, threads: int = 1) -> Segmentation:
+        """Segment one picture, a large one with both networks at once; empty where no nucleus is found."""
+        if threads == 1 or self._seen(picture) < LARGE:
+            nuclei = self.nuclei_in(picture)
+            return match(self.cells_around(nuclei, picture), nuclei)
+        with ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(self._found_beside, picture)
+            nuclei = self.nuclei_in(picture)
+            return match(self._divided(beside.result(), nuclei, picture), nuclei)
+
+    def _found_beside(self, picture: Picture) -> Labels:
+        """Find cells in a thread of its own, which torch's limit of threads does not reach."""
+        with torch_threads(1):
+            return self.find_cells(picture)
+
+    def _seen(self, picture: Picture) -> float:
+        """Return how many pixels the network of nuclei sees."""
+        scale = self.nuclei.diameter / (self._factor(picture) * (self.nuclei_diameter or NUCLEUS))
+        return math.prod(picture.shape) * scale**2
 
     def nuclei_in(self, picture: Picture) -> Labels:
         """Return the nuclei that the network finds, without debris."""
@@ -135,8 +155,14 @@ class CellposeSegmenter:
         """Return the cells that the network finds, divided among nuclei and with their dim rims."""
         if not nuclei.any():
             return np.zeros_like(nuclei)
+        return self._divided(self.find_cells(picture), nuclei, picture)
+
+    def _divided(self, cells: Labels, nuclei: Labels, picture: Picture) -> Labels:
+        """Divide cells among their nuclei, and let them grow into their rims."""
+        if not nuclei.any():
+            return np.zeros_like(nuclei)
         signal = cytoplasm_signal(picture)
-        divided = divide_cells(self.find_cells(picture), nuclei, foreground(signal, nuclei))
+        divided = divide_cells(cells, nuclei, foreground(signal, nuclei))
         return grow_cells(divided, nuclei, foreground(signal, nuclei, *DIM))
 
     def find_cells(self, picture: Picture) -> Labels:

@@ -73,7 +73,7 @@ class WatershedSegmenter:
         """Return itself: everything is relative to the nuclei of each picture."""
         return self
 
-    def segment(self, picture: Picture) -> Segmentation:
+    def segment(self, picture: Picture, threads: int = 1) -> Segmentation:  # noqa: ARG002 - is quick
         """Segment one picture; empty where the nucleus plane holds no nucleus."""
         nuclei = self.nuclei_in(picture)
         return match(self.cells_around(nuclei, picture), nuclei)

@@ -42,11 +42,11 @@ from pipeline.stages.options import SegmenterOption
 from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import open_model, trained_extraction, with_start
 
-MANY = 32
-"""Cells from which on a picture is measured by all cores: fewer are measured while another answers."""
+MANY, LARGE = 32, 1024**2
+"""Cells, and pixels, from which on one picture uses two cores: smaller ones are answered side by side."""
 
 _CORES = min(2, os.cpu_count() or 1)
-"""Cells that are measured at the same time, at most: what stays in Python lets no more of them run."""
+"""Threads of one picture, at most: what stays in Python lets no more of them run."""
 
 
 @dataclass
@@ -186,8 +186,9 @@ class TrainedModel:
             whole = self._beside.submit(self._embedded, name, picture, clock)
             sized, found, told = self._cells(name, picture, self._extraction, self._segmenter, clock)
             with clock.part("features"):
-                families, threads = tuple(self._extraction.families), _CORES if found.count >= MANY else 1
-                measured = measure_picture(name, "", sized, found, families, threads)
+                families = tuple(self._extraction.families)
+                many = found.count >= MANY or found.cells.size >= LARGE
+                measured = measure_picture(name, "", sized, found, families, _CORES if many else 1)
             embedded = whole.result() | self._embedded(name, picture, clock, found)
         with clock.part("model"):
             made = self._predicted(name, embedded | (measured.numbers() if measured else {}), embedded)
@@ -228,7 +229,7 @@ class TrainedModel:
             here = measure_scale(segmenter, [picture], cells=trained is None, trained=trained)
             fitted, _, sizes, told = fitted_to(segmenter, here, trained)
             sized = sizes.of(picture)
-            return sized, (fitted or segmenter).segment(sized), told
+            return sized, (fitted or segmenter).segment(sized, _CORES), told
 
     def _embedded(
         self, name: str, picture: Picture, clock: Clock, found: Segmentation | None = None

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ from pipeline.core.weights import SHIPPED
 from pipeline.data.dataset_options import Scale
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.pictures import Picture
-from pipeline.segmentation import make_segmenter
+from pipeline.segmentation import cellpose, make_segmenter
 from pipeline.segmentation.cellpose import CellposeSegmenter
 from pipeline.segmentation.fields import average_precision
 from pipeline.segmentation.network import find_weights, read_segmenter_card
@@ -43,6 +44,25 @@ def test_shipped_networks_find_simulated_cells(segmenter):
     again = segmenter.segment(truth.picture)
     assert np.array_equal(found.cells, again.cells)
     assert np.array_equal(found.nuclei, again.nuclei)
+
+
+def test_both_networks_at_once_find_the_same(segmenter, monkeypatch):
+    picture = simulate_picture(11, 2, size=256).picture
+    alone = segmenter.segment(picture)
+    beside = []
+    find = CellposeSegmenter.find_cells
+    here = threading.get_ident()
+    monkeypatch.setattr(cellpose, "LARGE", 1)
+    monkeypatch.setattr(
+        CellposeSegmenter,
+        "find_cells",
+        lambda self, one: beside.append(threading.get_ident() != here) or find(self, one),
+    )
+    together = segmenter.segment(picture, threads=2)
+    assert beside == [True]
+    assert np.array_equal(alone.cells, together.cells)
+    assert np.array_equal(alone.nuclei, together.nuclei)
+    assert segmenter.segment(Picture(np.zeros((4, 64, 64), np.float32)), threads=2).count == 0
 
 
 def test_masks_do_not_depend_on_the_number_of_threads(segmenter):
