@@ -2,11 +2,12 @@
 
     python benchmarks/explore.py --like demo/work --pictures 31072
 
-The work folder is made up: tables of so many pictures with 28 locations, an embedding of 1,024 columns and 20
-cells per picture; pictures and label images are hard links to those of a small one, so that listing and
-drawing them costs what it does. `explore` runs in a process of its own and is asked over HTTP, every page with other
-questions each time; times are from request to the last byte. Reasons are not asked for: they depend on the
-model, not on the number of pictures. Needs the project's folder as current directory, and an idle machine.
+The work folder is made up: tables of so many pictures with 28 locations, an embedding of 1,024 columns and
+20 cells per picture; pictures and label images are hard links to those of a small one, so that listing and
+drawing them costs what it does. `explore` runs in a process of its own and is asked over HTTP, every page
+with other questions each time; times are from request to the last byte. Reasons are not asked for: they
+depend on the model, not on the number of pictures. Needs the project's folder as current directory, and an
+idle machine.
 """
 
 import json
