@@ -3,7 +3,7 @@
 import socket
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, say, written
+from pipeline.commands.console import RichProgress, say, written
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted
 from pipeline.stages.explore_options import ExploreOptions
@@ -61,7 +61,7 @@ def explore(options: ExploreOptions) -> None:
                 written(
                     explorer.corrections.labels, f"{counted(len(explorer.corrections), 'picture')} looked at"
                 )
-                following(f"train --labels {explorer.corrections.labels} --work {options.work}")
+                say(f"Next: {explorer.again}")
 
 
 def _socket(options: ExploreOptions) -> socket.socket:
