@@ -116,7 +116,7 @@ class Explorer:
         k = int(away.argmax())
         return {
             "id": sample,
-            "image": view.address(sample, SMALL),
+            "image": view.address(sample, SMALL) if self.thumbnails.channels(sample) else "",
             "link": address(f"/picture/{sample}", query),
             "named": self._named(row),
             "label": index.named(index.given[row]) if index.labelled[row] else None,
