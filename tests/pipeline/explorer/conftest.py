@@ -41,13 +41,3 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulate(folder / "data", pictures=3, seed=3, size=256)
     extract(folder / "data", folder / "work", families=("morphology",))
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        b = p.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield b
-        b.close()

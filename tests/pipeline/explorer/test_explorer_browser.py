@@ -17,8 +17,7 @@ from pipeline.explorer.explorer_pages import Explorer
 from pipeline.explorer.starting import opened
 from pipeline.serving.admission import LOOPBACK
 from pipeline.stages.explore_options import ExploreOptions
-
-SIZES = [(1280, 900), (400, 800)]
+from tests.browsing import NARROW, WIDE
 
 READABLE = Path(__file__).with_name("readable.js").read_text()
 
@@ -55,33 +54,10 @@ def picture_site(pictures) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def visit(browser):
-    """Open pages; in the end, nothing was fetched from elsewhere and no error was told."""
-    wrong, pages = [], []
-
-    def watched(request, address):
-        if not request.url.startswith((address, "data:")):
-            wrong.append(f"fetched {request.url}")
-
-    def open_page(address: str, path: str, size: tuple[int, int] = SIZES[0]):
-        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: watched(request, address))
-        page.goto(address + path, wait_until="networkidle")
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert wrong == []
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_pages_fit_are_readable_and_have_names_for_everything(visit, trained_site, picture_site, size):
-    one = re.search(r'href="(/picture/[\w.-]+)"', visit(picture_site, "/").content())[1]
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_pages_fit_are_readable_and_have_names_for_everything(browser, trained_site, picture_site, size):
+    browser.expected = ("status of 422",)  # a page that says what is wrong
+    one = re.search(r'href="(/picture/[\w.-]+)"', browser.open(f"{picture_site}/").content())[1]
     for site, path in [
         (trained_site, "/"),
         (trained_site, "/picture/p007"),
@@ -90,11 +66,11 @@ def test_pages_fit_are_readable_and_have_names_for_everything(visit, trained_sit
         (picture_site, "/"),
         (picture_site, one),
     ]:
-        assert visit(site, path, size).evaluate(READABLE) == [], path
+        assert browser.open(site + path, size).evaluate(READABLE) == [], path
 
 
-def test_keys_save_a_label_and_go_on(visit, trained_site, explorer):
-    page = visit(trained_site, "/picture/p007?order=id")
+def test_keys_save_a_label_and_go_on(browser, trained_site, explorer):
+    page = browser.open(f"{trained_site}/picture/p007?order=id")
     page.get_by_label("Golgi apparatus").check()
     page.keyboard.press("s")
     page.wait_for_url("**/picture/p008?order=id")
@@ -111,8 +87,8 @@ def test_keys_save_a_label_and_go_on(visit, trained_site, explorer):
     assert ticked == explorer.index.named(explorer.index.chosen[row])
 
 
-def test_reasons_come_when_they_are_asked_for(visit, trained_site):
-    page = visit(trained_site, "/picture/p007")
+def test_reasons_come_when_they_are_asked_for(browser, trained_site):
+    page = browser.open(f"{trained_site}/picture/p007")
     page.locator("a[data-why]").first.click()
     page.wait_for_selector("#why h3")
     assert page.locator("#why h3").inner_text().startswith("Why ")
@@ -120,8 +96,8 @@ def test_reasons_come_when_they_are_asked_for(visit, trained_site):
     assert page.url.endswith("/picture/p007")
 
 
-def test_a_lasso_on_the_map_shows_the_pictures_inside(visit, trained_site, explorer):
-    page = visit(trained_site, "/map")
+def test_a_lasso_on_the_map_shows_the_pictures_inside(browser, trained_site, explorer):
+    page = browser.open(f"{trained_site}/map")
     page.wait_for_selector("canvas[data-ready='60']")
     page.locator("canvas").scroll_into_view_if_needed()
     frame = page.locator("canvas").bounding_box()
@@ -140,8 +116,8 @@ def test_a_lasso_on_the_map_shows_the_pictures_inside(visit, trained_site, explo
     assert shown > 0
 
 
-def test_channels_outlines_and_cells_follow_the_switches(visit, picture_site, pictures):
-    page = visit(picture_site, "/")
+def test_channels_outlines_and_cells_follow_the_switches(browser, picture_site, pictures):
+    page = browser.open(f"{picture_site}/")
     small = page.locator("img[data-image]").first
     assert "channels=microtubules.protein.nucleus&outlines=1" in small.get_attribute("src")
     page.keyboard.press("1")
