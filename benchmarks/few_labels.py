@@ -82,12 +82,12 @@ def told(scored: list[str], answers: dict[str, Truth], truth: Truth) -> None:
     }
     for name in names:
         value = float(count(truth, answers[name]).macro_f1())
-        low, high = interval(resampled[name])
+        low, high = interval(resampled[name], value)
         print(f"  {name:32s} {value:.3f} ({low:.3f}–{high:.3f}) over {len(scored)} locations")
     for name in names:
         if name != names[1]:
-            low, high = interval(resampled[names[1]] - resampled[name])
             gain = float(count(truth, answers[names[1]]).macro_f1() - count(truth, answers[name]).macro_f1())
+            low, high = interval(resampled[names[1]] - resampled[name], gain, lowest=-1)
             print(f"  gain of the start over {name:20s} {gain:+.3f} ({low:+.3f} to {high:+.3f})")
 
 

@@ -1,7 +1,8 @@
 """Turn probabilities into predictions: a threshold per location, chosen on out-of-fold probabilities.
 
 A threshold that maximises F1 on a handful of positives is noise. The default rule `half_f1` therefore takes
-the threshold that calibrated probabilities imply, half the best F1 that they promise.
+the threshold that calibrated probabilities imply, half the best F1 that they promise. Probabilities are calibrated
+for that on the rows themselves (Platt scaling), so that no rule depends on how well they were before.
 
 Source: Lipton, Elkan & Naryanaswamy (2014), Optimal thresholding of classifiers to maximize F1
 measure, ECML PKDD.
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from models.base_learners.logistic import Linear, fit_logistic
 from models.metrics import count
 
 Floats = NDArray[np.float64]
@@ -24,7 +26,12 @@ TRUST = 100.0
 CAP = 0.5
 """Highest threshold of a rare location: half of the best F1 there is, which is what calibration implies."""
 
+_SCALE_PENALTY = 2.0
+"""Penalty in rows that shrinks the scale of the calibration towards 1."""
+
 _LOWEST = 1e-6
+_FLATTEST = 1e-3
+"""Scale of log-odds below which the probabilities do not tell rows apart."""
 
 
 def f1(probability: Floats, truth: Labels) -> float:
@@ -40,11 +47,22 @@ def f1(probability: Floats, truth: Labels) -> float:
     return _within((ranked[best] + following) / 2)
 
 
-def half_f1(probability: Floats, truth: Labels) -> float:  # noqa: ARG001 - rules share one signature
-    """Return half the best F1 that the probabilities promise when they are taken at their word."""
-    ranked = np.sort(probability)[::-1]
+def half_f1(probability: Floats, truth: Labels) -> float:
+    """Return half the best F1 that the probabilities promise once they are calibrated."""
+    log_odds = _log_odds(probability)
+    change = _calibration(log_odds, truth)
+    if change.weights[0] < _FLATTEST:
+        return _within(0.0)  # rows that nothing tells apart: F1 is largest where all are chosen
+    ranked = np.sort(expit(change(log_odds[:, None])))[::-1]
     promised = 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + ranked.sum())
-    return _within(float(promised.max()) / 2)
+    return _within(float(expit((logit(promised.max() / 2) - change.bias) / change.weights[0])))
+
+
+def _calibration(log_odds: Floats, truth: Labels) -> Linear:
+    """Fit Platt scaling; where rows are all alike in truth, the probabilities are taken at their word."""
+    if truth.all() or not truth.any():
+        return Linear(0.0, np.ones(1))
+    return fit_logistic(log_odds[:, None], truth, np.ones(1), np.full(1, _SCALE_PENALTY))
 
 
 def f1_shrunk(probability: Floats, truth: Labels) -> float:
@@ -115,6 +133,10 @@ def decide(probability: Floats, thresholds: Floats, *, always: bool = True) -> L
     if always and probability.shape[1]:
         chosen[np.arange(len(chosen)), probability.argmax(axis=1)] = True
     return np.asarray(chosen)
+
+
+def _log_odds(probability: Floats) -> Floats:
+    return np.asarray(logit(np.clip(probability, _LOWEST, 1 - _LOWEST)))
 
 
 def _within(threshold: float) -> float:

@@ -113,4 +113,4 @@ def _compare(options: BaselineOptions, vote: pd.DataFrame) -> Comparison:
     names = list(stack.truth.columns)
     truth, ours = stack.truth.loc[ids], stack.chosen.loc[ids]
     value, drawn = compared(truth, ours, vote.loc[ids, names], draws=options.draws, seed=options.seed)
-    return Comparison(len(ids), len(names), Score(value, *interval(drawn)))
+    return Comparison(len(ids), len(names), Score(value, *interval(drawn, value, lowest=-1)))

@@ -75,7 +75,7 @@ def macro_f1(predicted: OutOfFold, draws: int, seed: int) -> Score:
     """Return macro-F1 over its locations, with its interval over groups."""
     truth, chosen = predicted.truth.to_numpy(), predicted.chosen.to_numpy()
     value, spread = _resampled(truth, chosen, predicted.units, draws, seed)
-    return Score(value, *interval(spread))
+    return Score(value, *interval(spread, value))
 
 
 def of_plates(predicted: OutOfFold, plates: pd.Series) -> tuple[pd.DataFrame, Score]:
@@ -148,7 +148,7 @@ def _balanced(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Protoco
     alarm = drawn.false / np.maximum(drawn.false + rows, 1)
     spread = (2 * recall / (1 + recall + alarm)).mean(axis=1)
     value = float(np.mean([balanced_f1(known, chance) for known, chance in pairs]))
-    score = Score(value, *interval(spread))
+    score = Score(value, *interval(spread, value))
     return Protocol("D", "binary models, as many positives as negatives (1:1)", score, ALWAYS_YES)
 
 
@@ -169,8 +169,12 @@ def selection(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Selecti
     (one, spread), (other, beside) = (
         _resampled(a.truth.to_numpy(), a.chosen.to_numpy(), a.units, draws, seed) for a in both
     )
-    pairs = ((one, spread), (other, beside), (one - other, spread - beside))
-    return Selection(*(Score(value, *interval(drawn)) for value, drawn in pairs))
+    difference = interval(spread - beside, one - other, lowest=-1)
+    return Selection(
+        Score(one, *interval(spread, one)),
+        Score(other, *interval(beside, other)),
+        Score(one - other, *difference),
+    )
 
 
 @dataclass(frozen=True)
@@ -211,8 +215,8 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
         for name, predicted in ablations(base, rule):
             value, spread = _resampled(base.targets, predicted.chosen, units, draws, seed)
             whole = whole or (value, spread)
-            low, high = interval(spread)
-            worst, most = interval(spread - whole[1])
+            low, high = interval(spread, value)
+            worst, most = interval(spread - whole[1], value - whole[0], lowest=-1)
             rows.append(Ablation(name, value, low, high, value - whole[0], worst, most))
         advance(1)
     return rows

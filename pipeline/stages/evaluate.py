@@ -221,9 +221,10 @@ def _risks(stack: OutOfFold, card: Mapping[str, Any]) -> tuple[Realised, ...]:
 def _with_bounds(predicted: OutOfFold, resampled: Counts) -> pd.DataFrame:
     """Return the scores of each location, F1 with its interval."""
     table = per_location(predicted.truth, predicted.chosen, predicted.probability)
-    bounds = np.quantile(resampled.f1(), [0.025, 0.975], axis=0)
-    table.insert(1, "low", bounds[0])
-    table.insert(2, "high", bounds[1])
+    exact = count(predicted.truth.to_numpy(), predicted.chosen.to_numpy()).f1()
+    bounds = [interval(drawn, value) for drawn, value in zip(resampled.f1().T, exact, strict=True)]
+    table.insert(1, "low", [low for low, _ in bounds])
+    table.insert(2, "high", [high for _, high in bounds])
     return table
 
 
@@ -292,7 +293,7 @@ def _f1(predicted: OutOfFold) -> float:
 
 
 def _with_interval(value: Any, resampled: Any) -> Score:
-    return Score(float(value), *interval(resampled))
+    return Score(float(value), *interval(resampled, float(value)))
 
 
 def _top_two(predicted: OutOfFold) -> pd.DataFrame:
@@ -335,7 +336,7 @@ def _protocol(stack: OutOfFold, ungrouped: int | None, by: str | None) -> str:
     return (
         f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. {plates}Every prediction comes "
         "from base learners, hyperparameters, weights and thresholds that saw nothing of the picture's fold. "
-        f"Intervals: 95 %, bootstrap over {'plates, too narrow if these are few' if plates else 'groups'}."
+        f"Intervals: 95 %, bias-corrected bootstrap over {'plates, too narrow if these are few' if plates else 'groups'}."
     )
 
 

@@ -85,4 +85,4 @@ def _cost(stack: StackedLocations, data: Dataset, root: Path) -> Cost | None:
     groups = pd.Series(data.groups.to_numpy()[rows])
     fast, with_features = (float(count(truth, chosen).macro_f1()) for chosen in both)
     draws = [resampled_counts(truth, chosen, groups).macro_f1() for chosen in both]
-    return Cost(fast, with_features, *interval(draws[1] - draws[0]))
+    return Cost(fast, with_features, *interval(draws[1] - draws[0], with_features - fast, lowest=-1))

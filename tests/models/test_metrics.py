@@ -61,7 +61,32 @@ def test_draws_are_paired_between_two_sets_of_answers() -> None:
 
 
 def test_the_interval_holds_the_middle() -> None:
-    assert interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+    assert interval(np.linspace(0, 1, 1001), 0.5) == pytest.approx((0.025, 0.975))
+
+
+def test_an_interval_of_values_that_are_too_low_is_moved_up_by_twice_their_bias() -> None:
+    values = np.linspace(0.2, 0.4, 1001)
+    assert interval(values, 0.35) == pytest.approx((0.305, 0.495))
+
+
+def test_an_interval_ends_where_scores_and_differences_do() -> None:
+    assert interval(np.linspace(0.8, 1, 1001), 0.95) == (pytest.approx(0.905), 1.0)
+    assert interval(np.linspace(-0.1, 0.1, 1001), 0.0)[0] == 0.0
+    assert interval(np.linspace(-0.1, 0.1, 1001), 0.0, lowest=-1)[0] == pytest.approx(-0.095)
+
+
+def test_intervals_of_few_groups_cover() -> None:
+    rng = np.random.default_rng(0)
+    groups, held, f1 = 40, 0, 2 * 0.7 / (1 + 0.7 + 0.3)  # recall 0.7, as many false alarms as misses
+    for number in range(150):
+        truth = np.repeat(rng.random((groups, 1)) < 0.15, 3, axis=0)
+        rate = np.where(truth, 0.7, 0.3 * 0.15 / 0.85)
+        chosen = np.repeat(rng.random((groups, 1)), 3, axis=0) < rate
+        named = pd.Series(np.repeat(np.arange(groups), 3))
+        drawn = resampled_counts(truth, chosen, named, draws=100, seed=number).macro_f1()
+        low, high = interval(drawn, float(count(truth, chosen).macro_f1()))
+        held += low <= f1 <= high
+    assert 0.88 < held / 150 <= 0.99
 
 
 def test_balanced_f1_is_that_of_a_balanced_sample_and_two_thirds_for_always_yes() -> None:
