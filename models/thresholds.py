@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from models.base_learners.logistic import Linear, fit_logistic
+from models.base_learners.logistic import fit_calibration
 from models.metrics import count
 
 Floats = NDArray[np.float64]
@@ -26,8 +26,8 @@ TRUST = 100.0
 CAP = 0.5
 """Highest threshold of a rare location: half of the best F1 there is, which is what calibration implies."""
 
-_SCALE_PENALTY = 2.0
-"""Penalty in rows that shrinks the scale of the calibration towards 1."""
+_DOUBT = 5.0
+"""Penalty in rows that shrinks the calibration towards leaving probabilities as they are."""
 
 _LOWEST = 1e-6
 _FLATTEST = 1e-3
@@ -50,19 +50,12 @@ def f1(probability: Floats, truth: Labels) -> float:
 def half_f1(probability: Floats, truth: Labels) -> float:
     """Return half the best F1 that the probabilities promise once they are calibrated."""
     log_odds = _log_odds(probability)
-    change = _calibration(log_odds, truth)
+    change = fit_calibration(log_odds, truth, _DOUBT)
     if change.weights[0] < _FLATTEST:
         return _within(0.0)  # rows that nothing tells apart: F1 is largest where all are chosen
     ranked = np.sort(expit(change(log_odds[:, None])))[::-1]
     promised = 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + ranked.sum())
     return _within(float(expit((logit(promised.max() / 2) - change.bias) / change.weights[0])))
-
-
-def _calibration(log_odds: Floats, truth: Labels) -> Linear:
-    """Fit Platt scaling; where rows are all alike in truth, the probabilities are taken at their word."""
-    if truth.all() or not truth.any():
-        return Linear(0.0, np.ones(1))
-    return fit_logistic(log_odds[:, None], truth, np.ones(1), np.full(1, _SCALE_PENALTY))
 
 
 def f1_shrunk(probability: Floats, truth: Labels) -> float:

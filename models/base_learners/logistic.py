@@ -69,6 +69,21 @@ def fit_logistic(inputs: Floats, y: NDArray[np.bool_], prior: Floats, penalty: F
     return Linear(float(solution[-1] - centre @ weights), weights)
 
 
+def fit_calibration(log_odds: Floats, y: NDArray[np.bool_], penalty: float) -> Linear:
+    """Fit Platt scaling, shrunk towards leaving the log-odds as they are.
+
+    Both arrays have shape (rows,); the penalty, in rows, is on the change of the scale and on that of the
+    log-odds in the positives' middle. Where `y` does not hold both classes nothing is changed.
+    """
+    if y.all() or not y.any():
+        return Linear(0.0, np.ones(1))
+    centre = float(log_odds[y].mean())
+    design = np.column_stack([log_odds - centre, np.ones(len(y))])
+    unchanged = np.array([1.0, centre])
+    scale, shifted = _newton(design, y.astype(np.float64), unchanged, unchanged, np.full(2, penalty))
+    return Linear(float(shifted - scale * centre), np.array([scale]))
+
+
 @dataclass(frozen=True)
 class RidgeLogistic:
     """A fitted base learner; serialised as JSON. Its arrays have shape (columns,).
