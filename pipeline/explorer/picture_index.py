@@ -72,6 +72,9 @@ class PictureIndex:
     def __post_init__(self) -> None:
         """Compare answers with labels."""
         self.checked = np.zeros(len(self.ids), bool)
+        self.uncertainty = uncertainty(self.probability)
+        self.disagreement = np.empty(len(self.ids), np.float32)
+        self.wrong, self.experts_differ = np.empty((2, len(self.ids)), np.int64)
         self.compare()
 
     @property
@@ -79,14 +82,14 @@ class PictureIndex:
         """Names of the locations."""
         return self.locations.names
 
-    def compare(self) -> None:
-        """Compare answers, labels and experts, after labels changed; see `gap` and `certainty`."""
-        self.disagreement = gap(self.probability, self.given, self.labelled)
-        self.uncertainty = uncertainty(self.probability)
-        judged = self.labelled[:, None] & np.isfinite(self.probability)
-        self.wrong = ((self.chosen != self.given) & judged).sum(axis=1)
-        both = (self.labelled & self.seen_by_experts)[:, None]
-        self.experts_differ = ((self.experts != self.given) & both).sum(axis=1)
+    def compare(self, rows: slice = slice(None)) -> None:
+        """Compare answers, labels and experts, of those pictures whose labels changed; see `gap`."""
+        probability, given, labelled = self.probability[rows], self.given[rows], self.labelled[rows]
+        self.disagreement[rows] = gap(probability, given, labelled)
+        judged = labelled[:, None] & np.isfinite(probability)
+        self.wrong[rows] = ((self.chosen[rows] != given) & judged).sum(axis=1)
+        both = (labelled & self.seen_by_experts[rows])[:, None]
+        self.experts_differ[rows] = ((self.experts[rows] != given) & both).sum(axis=1)
         self.rank = teaching_order(self.worth, self.about["group"].to_numpy())
 
     @property
