@@ -65,7 +65,7 @@ def explore(options: ExploreOptions) -> None:
                 written(
                     explorer.corrections.labels, f"{counted(len(explorer.corrections), 'picture')} looked at"
                 )
-                following(f"train --labels {explorer.corrections.labels} --work {options.work}")
+                say(f"Next: {explorer.again}")
 
 
 def _socket(options: ExploreOptions) -> socket.socket:

@@ -59,6 +59,8 @@ class Explorer:
     ----------
     channels : tuple of str
         That some of the pictures have.
+    again : str
+        The command that trains on the corrected labels.
     """
 
     work: Workspace
@@ -68,10 +70,17 @@ class Explorer:
     thumbnails: ThumbnailCache
     reasons: Reasons
     channels: tuple[str, ...]
+    again: str
 
     def page(self, template: str, view: View, **values: Any) -> str:
         """Return a page with what all of them show."""
-        shared = {"channels": self.channels, "view": view, "corrections": self.corrections, "work": self.work}
+        shared = {
+            "channels": self.channels,
+            "view": view,
+            "corrections": self.corrections,
+            "work": self.work,
+            "again": self.again,
+        }
         return render(template, **shared, **values)
 
     def gallery(self, query: Query, view: View) -> str:
@@ -107,7 +116,7 @@ class Explorer:
         k = int(away.argmax())
         return {
             "id": sample,
-            "image": view.address(sample, SMALL),
+            "image": view.address(sample, SMALL) if self.thumbnails.channels(sample) else "",
             "link": address(f"/picture/{sample}", query),
             "named": self._named(row),
             "label": index.named(index.given[row]) if index.labelled[row] else None,

@@ -21,6 +21,7 @@ from pipeline.data.layouts import METADATA
 from pipeline.data.locations import LocationList, open_lists
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.tables import Note, match
+from pipeline.pages.history import command_of
 from pipeline.stages.explore_options import ExploreOptions
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.status import recorded_options
@@ -159,6 +160,14 @@ class Sources:
     def embeddings(self) -> tuple[Path, ...]:
         """Tables of embeddings that the model was trained with."""
         return self.options.embeddings or (self.training.embedded if self.training else ())
+
+    def again(self, labels: Path) -> str:
+        """Return the command that trains as before, on other labels."""
+        work = self.options.work
+        asked = {"labels": labels, "work": work}
+        if self.training is not None:
+            return command_of("train", self.training.model_copy(update=asked))
+        return command_of("train", TrainOptions(**asked))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
