@@ -1,7 +1,7 @@
 """The commands to begin with: `demo` and `simulate`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, console, following, say, written
+from pipeline.commands.console import RichProgress, console, following, made, say, written
 from pipeline.core.names import counted
 from pipeline.stages.options import DemoOptions, SimulateOptions
 
@@ -20,6 +20,7 @@ def demo(options: DemoOptions) -> None:
     from pipeline.stages.demo import demo as run
 
     summary = run(options, RichProgress())
+    made(summary)
     table = Table("what", "where", box=None, title="Everything is here", title_justify="left")
     for what, path in summary.files.items():
         table.add_row(what, str(path))
@@ -56,6 +57,7 @@ def simulate(options: SimulateOptions) -> None:
     from pipeline.stages.simulate import Simulate
 
     done = execute(Simulate(), options, RichProgress())
+    made(done)
     images = options.out / "images"
     if not done.fresh:
         say(f"Up to date: {options.out}")

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, console, say, show_table, written
+from pipeline.commands.console import RichProgress, console, made, print_table, say, show_table, written
 from pipeline.core.workspace import Workspace
 from pipeline.stages.explain_options import ExplainOptions, ImportancesOptions
 
@@ -38,11 +38,14 @@ def importances(options: ImportancesOptions) -> None:
     by = options.by or ("column" if options.detail else "")
     if options.location is None:
         table = grouped(read_shares(work), by or "family").head(options.top)
+        made({"by": by or "family", "shares": table.T})
         _print_table(table)
         figure = plots.heat_map(table) if options.plot else None
     else:
         by = by or "meaning"
         location, shown = _causes(options, work, by)
+        causes = [{**one.model_dump(), "says": one.says} for one in shown]
+        made({"location": location, "by": by, "causes": causes})
         _print_location(location, shown, by)
         figure = plots.bars(shown, location, named=by != "feature") if options.plot else None
     if options.plot is not None and figure is not None:
@@ -82,7 +85,7 @@ def _print_location(location: str, shown: "list[Cause]", by: str) -> None:
         told = f": {cause.says}" if cause.says else ""
         table.add_row(f"{cause.share:.1%}", f"{escape(cause.name)}\n[dim]{escape(words + told)}[/dim]")
     say(f"What decides {location}: mean absolute share of its log-odds")
-    console.print(table)
+    print_table(table)
 
 
 @command(ExplainOptions)
@@ -100,18 +103,19 @@ def explain(options: ExplainOptions) -> None:
     from pipeline.stages.explain import explain as run
     from pipeline.stages.explain import shown
 
-    made = run(options)
-    verb = "reaches" if made.probability >= made.threshold else "is below"
+    found = run(options)
+    made(found)
+    verb = "reaches" if found.probability >= found.threshold else "is below"
     say(
-        f"{made.id}, {made.location}: probability {made.probability:.3f}, which {verb} the threshold of "
-        f"{made.threshold:.3f}; log-odds {made.log_odds:+.2f}, the sum of:"
+        f"{found.id}, {found.location}: probability {found.probability:.3f}, which {verb} the threshold of "
+        f"{found.threshold:.3f}; log-odds {found.log_odds:+.2f}, the sum of:"
     )
-    words = {part.title: f"most by: {part.words}" for part in made.parts}
-    rows = [(f"{value:+.2f}", name, words.get(name, "")) for name, value in shown(made, options.top)]
+    words = {part.title: f"most by: {part.words}" for part in found.parts}
+    rows = [(f"{value:+.2f}", name, words.get(name, "")) for name, value in shown(found, options.top)]
     show_table(("log-odds", "what", ""), rows, words=3)
-    if made.nearest:
+    if found.nearest:
         say("Training pictures that are most alike in what decides (cosine):")
-        for one in made.nearest:
+        for one in found.nearest:
             say(f"  {one.id} ({one.similarity:.2f}): {', '.join(one.locations) or 'no trained location'}")
     for path in (options.output, options.plot):
         if path is not None:

@@ -6,7 +6,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.stages.serve_options import ServeOptions, WatchOptions
 
 
-@command(ServeOptions)
+@command(ServeOptions, lasting=True)
 def serve(options: ServeOptions) -> None:
     """Keep a model in memory and answer pictures over HTTP: for a microscope's software, or by a page.
 
@@ -51,7 +51,7 @@ def serve(options: ServeOptions) -> None:
     errors.print("Stopped")
 
 
-@command(WatchOptions)
+@command(WatchOptions, lasting=True)
 def watch(options: WatchOptions) -> None:
     """Answer the pictures of a folder while a microscope fills it.
 

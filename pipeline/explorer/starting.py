@@ -49,6 +49,7 @@ def opened(options: ExploreOptions, progress: Progress) -> Iterator[Explorer]:
             space=space_of(index, sources.embeddings, work, progress.note),
             thumbnails=ThumbnailCache(work, samples),
             reasons=Reasons(work, sources),
+            again=sources.again(work.corrections / "labels.csv"),
             channels=tuple(
                 name for name in CHANNELS if any(name in one.channels for one in samples.values())
             ),

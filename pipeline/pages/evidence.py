@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from models.bundle import Model
-from models.stacking import BIAS
+from pipeline.core.stage import check_intact, read_made
+from pipeline.core.workspace import Workspace
+from pipeline.stages.comparisons import OutOfFold
 from pipeline.stages.explain import Part, most_alike, parts_of
 from pipeline.stages.importances import Cause
 
@@ -25,14 +29,15 @@ ENDS = 3
 class Reason:
     """What the model says of one location for one picture, and its largest parts.
 
-    `rest` is what all other parts and the start add, so that everything sums to `log_odds`; `deciding` are
-    the features of the largest parts, networks aside.
+    `rest` is what all other parts add and `bias` where it starts, so that everything sums to `log_odds`;
+    `deciding` are the features of the largest parts, networks aside.
     """
 
     location: str
     log_odds: float
     parts: tuple[Part, ...]
     rest: float
+    bias: float
     deciding: tuple[str, ...]
 
     @property
@@ -56,23 +61,51 @@ def reasons(
         Told how many pictures were just explained.
     """
     rows = table.loc[list(asked)]
-    names = model.stack.contributors
+    names = tuple(model.stack.contributors)
     made: dict[str, dict[str, Reason]] = {}
     for some, parts in model.stack.explained(rows):
         for position, one in enumerate(rows.index[some]):
             made[one] = {}
             for location in asked[one]:
-                whole = pd.Series(parts[location][position], [*names, BIAS])
-                made[one][location] = _reason(location, whole)
+                made[one][location] = _reason(location, names, parts[location][position])
         finished(some.stop - some.start)
     return made
 
 
-def _reason(location: str, contributions: "pd.Series[float]") -> Reason:
-    parts = parts_of(contributions.drop(BIAS), DECIDING)
-    log_odds, told = float(contributions.sum()), tuple(parts[:REASONS])
+def _reason(location: str, names: tuple[str, ...], contributions: NDArray[np.float64]) -> Reason:
+    bias, log_odds = float(contributions[-1]), float(contributions.sum())
+    parts = parts_of(names, contributions[:-1], DECIDING)
+    told = tuple(parts[:REASONS])
+    rest = log_odds - bias - sum(part.contribution for part in told)
     deciding = tuple(part.column for part in parts if part.region != "cnn")
-    return Reason(location, log_odds, told, log_odds - sum(part.contribution for part in told), deciding)
+    return Reason(location, log_odds, told, rest, bias, deciding)
+
+
+def out_of_fold(
+    work: Workspace, predicted: OutOfFold, asked: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, list[tuple[str, float]]]]:
+    """Return what base learners that never saw a picture said of it: by Id and location, block and log-odds.
+
+    Log-odds are means over the kinds of base learners of a block; empty where they were not kept.
+    """
+    if not work.base_log_odds.is_file():
+        return {}
+    check_intact(work.base_log_odds)
+    with np.load(work.base_log_odds, allow_pickle=False) as kept:
+        outer, blocks = kept["outer"], [str(name) for name in kept["blocks"]]
+    ids, names = list(read_made(work.folds, ["Id"])["Id"]), list(predicted.truth.columns)
+    row_of, column_of = {one: row for row, one in enumerate(ids)}, {one: k for k, one in enumerate(names)}
+    sources = {name: [k for k, block in enumerate(blocks) if block == name] for name in dict.fromkeys(blocks)}
+    return {
+        one: {
+            location: [
+                (name, float(outer[row_of[one], column_of[location], some].mean()))
+                for name, some in sources.items()
+            ]
+            for location in locations
+        }
+        for one, locations in asked.items()
+    }
 
 
 def alike(

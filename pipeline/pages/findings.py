@@ -18,7 +18,7 @@ from pipeline.data.locations import of_card
 from pipeline.data.quality_flags import read_flags
 from pipeline.pages import evidence, plots, verdicts
 from pipeline.pages.evidence import Ends, Reason
-from pipeline.pages.history import Step, history
+from pipeline.pages.history import Step, command_of, history
 from pipeline.pages.verdicts import Suspect, Verdict
 from pipeline.stages.baseline import Baseline, baseline
 from pipeline.stages.comparisons import OutOfFold
@@ -61,6 +61,7 @@ class Found:
     verdict_counts: Mapping[str, int]
     errors: list[Verdict]
     reasons: Mapping[str, Mapping[str, Reason]]
+    unseen: Mapping[str, Mapping[str, list[tuple[str, float]]]]
     alike: Mapping[str, list[tuple[str, float]]]
     labels: Mapping[str, tuple[str, ...]]
     failing: Mapping[str, list[str]]
@@ -77,6 +78,7 @@ class Found:
     problems: list[tuple[str, Any]]
     problem_count: int
     steps: list[Step]
+    commands: list[str]
     versions: Mapping[str, str]
 
     def errors_of(self, location: str) -> list[str]:
@@ -128,6 +130,7 @@ def find(
         verdict_counts={"all": len(every), "right": sum(one.badness == 0 for one in every)},
         errors=errors,
         reasons=reasons,
+        unseen=evidence.out_of_fold(work, predicted, asked),
         alike=_alike(errors, reasons, table, predicted),
         labels=_labels(predicted),
         failing=verdicts.reasons_to_fail(predicted, scores.locations),
@@ -144,6 +147,7 @@ def find(
         problems=problems[:PROBLEMS],
         problem_count=len(problems),
         steps=history(work),
+        commands=[command_of("importances", explaining), command_of("report", options)],
         versions=model.card.get("versions", {}),
     )
 

@@ -7,7 +7,7 @@ from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, 
 from pipeline.core.workspace import Workspace
 from pipeline.pages import gallery
 from pipeline.pages.findings import find
-from pipeline.pages.templating import render
+from pipeline.pages.templating import digest, render
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances
@@ -50,7 +50,7 @@ class Report(Stage[ReportOptions, ReportSummary]):
             **{name: text_digest(record.inputs) for name, record in made.items()},
             "scoring": text_digest(scoring(work).model_dump(mode="json")),
             **option_inputs(options, "errors", "pictures"),
-            "version of the page": str(VERSION),
+            "version of the page": f"{VERSION} {digest('base.html', 'report.html')}",
         }
 
     def outputs(self, options: ReportOptions) -> tuple[Path, ...]:
@@ -74,7 +74,7 @@ class Report(Stage[ReportOptions, ReportSummary]):
 def scoring(work: Workspace) -> EvaluateOptions:
     """Return the options that a training is scored with: as before, and always with what each part adds."""
     asked = recorded_options(Evaluate(), work) or EvaluateOptions(work=work.root, name=work.name)
-    return asked.model_copy(update={"ablation": work.base_log_odds.is_file()})
+    return asked.model_copy(update={"ablation": work.base_log_odds.is_file(), "plot": None})
 
 
 def explaining(work: Workspace) -> ImportancesOptions:

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from models.stacking import STACK, Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest
 from pipeline.core.names import unknown
-from pipeline.core.workers import torch_threads
+from pipeline.core.workers import one_thread, torch_threads
 from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
@@ -37,6 +38,7 @@ from pipeline.serving.answers import ModelInfo
 from pipeline.stages import predict as trained_stage
 from pipeline.stages import shipped_model as shipped_stage
 from pipeline.stages.channel_views import lacking
+from pipeline.stages.explain import Explanation, explained
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.measuring import Measured, fitted_to, measure_picture
 from pipeline.stages.options import SegmenterOption
@@ -78,6 +80,7 @@ class Judgement:
     notes: tuple[str, ...] = ()
     found: Segmentation | None = None
     pixel_size_um: float | None = None
+    explain: Callable[[str], Explanation] | None = None
 
 
 class LoadedModel(Protocol):
@@ -178,6 +181,7 @@ class TrainedModel:
             segmenter="" if self._extraction is None else self._extraction.segmenter,
             families=families,
             networks=tuple(embedder.name for embedder, _ in self._networks),
+            explained=model.locations,
             device=device,
         )
 
@@ -229,7 +233,15 @@ class TrainedModel:
             unlike=like.reasons.get(name, ""),
             unlikeness=float(like.scores[name]) if len(like.scores) else None,
             notes=(alone.get(name, ""),),
+            explain=partial(self._explained, table),
         )
+
+    def _explained(self, table: pd.DataFrame, location: str) -> Explanation:
+        """Explain the one picture of a table."""
+        if location not in self._model.locations:
+            raise PipelineError(f"no model for {unknown('location', location, self._model.locations)}")
+        with one_thread:
+            return explained(self._model, table, location)
 
     def _cells(
         self, name: str, picture: Picture, extraction: Extraction, segmenter: Segmenter, clock: Clock

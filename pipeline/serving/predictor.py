@@ -259,7 +259,7 @@ class Predictor:
         _, status, why = answer_of(names_of(chosen)[0], found.doubt, "", found.unnamed)
         is_bad = bool(found.doubt)
         sure: Status = "not_sure" if status == NOT_SURE else "answered"
-        return Answer(
+        made = Answer(
             id=name,
             status=BAD_INPUT if is_bad else UNLIKE if found.unlike else sure,
             reason="; ".join(filter(None, ["" if is_bad else found.unlike, why, *found.notes])),
@@ -272,6 +272,7 @@ class Predictor:
             model=self.info.digest,
             seconds=seconds,
         )
+        return made if is_bad or found.explain is None else made.explained_by(found.explain)
 
     def _locations(self, found: Judgement) -> tuple[LocationAnswer, ...]:
         probability, chosen = found.prediction.probability.iloc[0], found.prediction.chosen.iloc[0]
