@@ -231,7 +231,7 @@ def queue(
     like: Annotated[Path, typer.Option(help="Work folder with groups and embeddings.")],
     labels: Annotated[Path, typer.Option(help="Its labels, taken to be right.")],
     wrong: Annotated[int, typer.Option(help="Groups whose labels are made wrong.")] = 4,
-    repeats: int = 10,
+    repeats: Annotated[int, typer.Option(help="Trainings on other wrong labels.")] = 10,
 ) -> None:
     """Print how many of the wrong groups are among the first groups of the queue, and of a random order."""
     given, rng = Workspace(like.resolve()), np.random.default_rng(0)
