@@ -1,28 +1,39 @@
 """The commands to begin with: `demo` and `simulate`."""
 
+from dataclasses import asdict
+
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, console, following, say, written
+from pipeline.commands.console import RichProgress, console, following, made, say, written
 from pipeline.core.names import counted
 from pipeline.stages.options import DemoOptions, SimulateOptions
+from pipeline.stages.report_options import ReportOptions
 
 
 @command(DemoOptions)
 def demo(options: DemoOptions) -> None:
     """Run the main job on simulated pictures, offline, in a few minutes.
 
-    Simulates pictures with labels, extracts features, embeds, trains, scores, explains, and predicts pictures
-    that were never seen; then says where everything is. `make demo` runs this.
+    Simulates pictures with labels, extracts features, embeds, trains, scores, explains, predicts pictures
+    that were never seen, and makes the report; then says where everything is. `make demo` runs this.
 
     Example: python run.py demo --folder demo
     """
     from rich.table import Table
 
+    from pipeline.core.stage import execute
+    from pipeline.pages.report import Report
     from pipeline.stages.demo import demo as run
 
-    summary = run(options, RichProgress())
+    progress, work = RichProgress(), options.folder / "work"
+    summary = run(options, progress)
+    asked = ReportOptions(work=work)
+    execute(Report(), asked, progress)
+    page = Report().outputs(asked)[0]
+    made({**asdict(summary), "report": page})
     table = Table("what", "where", box=None, title="Everything is here", title_justify="left")
     for what, path in summary.files.items():
         table.add_row(what, str(path))
+    table.add_row("report: open it in a browser", str(page))
     console.print(table, soft_wrap=True)
     trained = summary.trained.trained
     say(
@@ -30,13 +41,13 @@ def demo(options: DemoOptions) -> None:
         f"{len(summary.trained.left_out)} have too few pictures here."
     )
     say("Next, look at it:")
-    work = options.folder / "work"
     images = options.folder / "data" / "images"
     embedding = summary.files["embeddings of pictures"]
     for words in (
         f"evaluate --work {work}",
         f"importances '{trained[0]}' --work {work} --embeddings {embedding}",
         f"overlay --images {images} --work {work} --sheet {options.folder / 'overlay.png'}",
+        f"explore --work {work}",
         f"status --work {work}",
     ):
         say(f"  python run.py {words}")
@@ -56,6 +67,7 @@ def simulate(options: SimulateOptions) -> None:
     from pipeline.stages.simulate import Simulate
 
     done = execute(Simulate(), options, RichProgress())
+    made(done)
     images = options.out / "images"
     if not done.fresh:
         say(f"Up to date: {options.out}")

@@ -1,5 +1,6 @@
 """The stage `report`: one HTML file of what was trained, how good it is, what decides, and what fails."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.core.files import text_digest, write_text
@@ -13,8 +14,7 @@ from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances
 from pipeline.stages.options import EvaluateOptions
 from pipeline.stages.report_options import ReportOptions
-from pipeline.stages.status import recorded_options
-from pipeline.stages.train import Train
+from pipeline.stages.status import recorded_options, trained_tables
 
 VERSION = 1
 """Raise it when the same results give another page."""
@@ -64,7 +64,7 @@ class Report(Stage[ReportOptions, ReportSummary]):
         execute(Importances(), explaining(work), progress)
         found = find(work, options, scores, explaining(work), progress)
         shown = gallery.draw(work, found.pictures, progress)
-        page = render("report.html", f=found, pictures=shown.pictures, missing=shown.missing)
+        page = render("report.html", f=found, **asdict(shown))
         write_text(self.outputs(options)[0], page)
         return ReportSummary(
             megabytes=len(page.encode()) / 1e6, pictures=len(shown.pictures), without=shown.without
@@ -74,13 +74,13 @@ class Report(Stage[ReportOptions, ReportSummary]):
 def scoring(work: Workspace) -> EvaluateOptions:
     """Return the options that a training is scored with: as before, and always with what each part adds."""
     asked = recorded_options(Evaluate(), work) or EvaluateOptions(work=work.root, name=work.name)
-    return asked.model_copy(update={"ablation": work.base_log_odds.is_file()})
+    return asked.model_copy(update={"ablation": work.base_log_odds.is_file(), "plot": None})
 
 
 def explaining(work: Workspace) -> ImportancesOptions:
     """Return the options that a training is explained with: the tables that it was trained on."""
-    trained = recorded_options(Train(), work)
-    tables = {} if trained is None else {"embeddings": trained.embedded, "outputs": trained.outputs}
     before = recorded_options(Importances(), work)
     number = {} if before is None else {"pictures": before.pictures}
-    return ImportancesOptions.model_validate({"work": work.root, "name": work.name, **tables, **number})
+    return ImportancesOptions.model_validate(
+        {"work": work.root, "name": work.name, **trained_tables(work), **number}
+    )
