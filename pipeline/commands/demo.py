@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, console, following, made, say, written
+from pipeline.commands.console import RichProgress, following, made, say, written
 from pipeline.core.names import counted
 from pipeline.stages.options import DemoOptions, SimulateOptions
 from pipeline.stages.report_options import ReportOptions
@@ -18,8 +18,6 @@ def demo(options: DemoOptions) -> None:
 
     Example: python run.py demo --folder demo
     """
-    from rich.table import Table
-
     from pipeline.core.stage import execute
     from pipeline.pages.report import Report
     from pipeline.stages.demo import demo as run
@@ -30,22 +28,22 @@ def demo(options: DemoOptions) -> None:
     execute(Report(), asked, progress)
     page = Report().outputs(asked)[0]
     made({**asdict(summary), "report": page})
-    table = Table("what", "where", box=None, title="Everything is here", title_justify="left")
-    for what, path in summary.files.items():
-        table.add_row(what, str(path))
-    table.add_row("report: open it in a browser", str(page))
-    console.print(table, soft_wrap=True)
+    say("Everything is here")
+    files = summary.files | {"report: open it in a browser": page}
+    for what, path in files.items():
+        say(f"  {what:<{max(map(len, files))}}  {path}")
     trained = summary.trained.trained
     say(
         f"{counted(len(trained), 'location')} trained ({', '.join(trained)}); "
         f"{len(summary.trained.left_out)} have too few pictures here."
     )
+    name, score = next(iter(summary.scores.totals.items()))
+    say(f"Out of fold, {name} is {score.value:.3f} ({score.low:.3f} to {score.high:.3f}).")
     say("Next, look at it:")
     images = options.folder / "data" / "images"
-    embedding = summary.files["embeddings of pictures"]
     for words in (
         f"evaluate --work {work}",
-        f"importances '{trained[0]}' --work {work} --embeddings {embedding}",
+        f"importances '{trained[0]}' --work {work}",
         f"overlay --images {images} --work {work} --sheet {options.folder / 'overlay.png'}",
         f"explore --work {work}",
         f"status --work {work}",
