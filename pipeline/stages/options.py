@@ -89,6 +89,9 @@ class SimulateOptions(Options):
     crowding: float = Field(
         1.0, ge=1, le=5, description="Up to so many times as many cells in a field; 3 fills many fields."
     )
+    variation: float = Field(
+        0.0, ge=0, lt=1, description="Share of cells that lack the protein, or one of its locations."
+    )
     contact_sheet: Path | None = Field(
         None, description="Also draw one example per location, side by side, into this PNG."
     )
