@@ -260,7 +260,7 @@ class TrainOptions(DatasetOptions):
         unsaid = {
             "select_agreement",
             "select_reliability",
-            *(name for name in ("start", "fast") if not getattr(self, name)),
+            *(name for name in ("start", "fast", "cells") if not getattr(self, name)),
         }
         return self.model_dump(exclude=paths | unsaid | set(LocationOptions.model_fields))
 

@@ -26,6 +26,7 @@ from pipeline.core.stage import (
     table_inputs,
 )
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import with_bags
 from pipeline.data.dataset import read_features
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
@@ -255,6 +256,7 @@ def _read_columns(
         problems += unmatched(absent, path.name, "no prediction", "add its row; it counts as unknown")
     for one in tables:
         table = table.join(one)
+    table = with_bags(table, model.stack.blocks, Workspace(options.work))
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from features.naming import parse
 from models.bundle import Model
+from models.hyperparameters import CELLS
 from models.meta_learner import Predictions
 from models.risk import LEVELS, Level, as_card, calibrate_levels, level_of
 from models.stacking import STACK, StackedLocations
@@ -94,7 +95,7 @@ def learn_unlikeness(data: Dataset, progress: Progress) -> Unlikeness | None:
 
     None where a model knows nothing but other networks' predictions.
     """
-    tables = {name: table for name, table in data.blocks.items() if name != OUTPUTS}
+    tables = {name: table for name, table in data.blocks.items() if name not in (OUTPUTS, CELLS)}
     if not tables:
         return None
     units = (data.groups if data.plates is None else data.plates).to_numpy(dtype=str)

@@ -72,7 +72,7 @@ class Shot:
     @property
     def cells(self) -> Path:
         """File of what each cell shows."""
-        return self.truth.with_suffix(".csv")
+        return self.out / "cells" / f"{self.id}.csv"
 
     @property
     def files(self) -> tuple[Path, ...]:
