@@ -6,6 +6,7 @@ their labels, so that they do not depend on chance.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -38,17 +39,17 @@ def kept_columns(cells: pd.DataFrame) -> list[str]:
     between = ranks.groupby(level=0).transform("mean").var() / ranks.var()
     order = between.sort_values(ascending=False, kind="stable").index
     with_protein = [name for name in order if "protein" in name]
-    order = [*with_protein, *(name for name in order if name not in set(with_protein))]
-    values = ranks[order].to_numpy(np.float64)
+    names = [*with_protein, *(name for name in order if "protein" not in name)]
+    values = ranks[names].to_numpy(np.float64)
     values = (values - values.mean(axis=0)) / values.std(axis=0)
     kept: list[int] = []
-    for position in range(len(order)):
+    for position in range(len(names)):
         found = values[:, kept].T @ values[:, position] / len(values)
         if not kept or np.abs(found).max() < ALIKE:
             kept.append(position)
         if len(kept) == KEPT:
             break
-    return sorted(order[position] for position in kept)
+    return sorted(names[position] for position in kept)
 
 
 def bag_columns(columns: Sequence[str]) -> list[str]:
@@ -73,7 +74,7 @@ def bags_of(cells: pd.DataFrame, columns: Sequence[str], pictures: pd.Index) -> 
     numbers = cells[list(columns)].to_numpy(np.float32)
     order = np.argsort(of, kind="stable")
     starts = np.searchsorted(of[order], np.arange(len(pictures) + 1))
-    for row, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for row, (start, end) in enumerate(pairwise(starts)):
         if end > start:
             some = order[start + chosen_cells(end - start)]
             values[row, : len(some)] = numbers[some]
@@ -94,6 +95,7 @@ def scale_of(cells: Table) -> tuple[Table, Table]:
 
 
 def scaled(cells: Table, middle: Table, spread: Table) -> Table:
-    """Return cells in units of the spread; 0 where a number is missing."""
-    z = np.clip((cells - middle) / spread, -100, 100)
-    return np.nan_to_num(np.sign(z) * np.minimum(np.abs(z), 1 + np.log1p(np.maximum(np.abs(z) - 1, 0)))).astype(np.float32)
+    """Return cells in units of the spread, large ones as logarithms; 0 where a number is missing."""
+    z = (cells - middle) / spread
+    far = np.minimum(np.abs(z), 1 + np.log1p(np.maximum(np.abs(z) - 1, 0)))
+    return np.asarray(np.nan_to_num(np.sign(z) * far, posinf=0, neginf=0), np.float32)

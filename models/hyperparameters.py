@@ -120,8 +120,8 @@ def defaults(kind: str, rows: int) -> AnyHyperparameters:
         return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
     if kind == CELLS:
         return NetworkHyperparameters(
-            networks=3, hidden=64, epochs=40, batch=32 if rows < LARGE else 64, dropout=0.3, input_dropout=0.1,
-            learning_rate=4e-3, weight_decay=0.05,
+            networks=3, hidden=64, epochs=40, batch=32 if rows < LARGE else 64,
+            dropout=0.3, input_dropout=0.1, learning_rate=4e-3, weight_decay=0.05,
         )  # fmt: skip
     if kind == "pooled_trees":
         return Hyperparameters(

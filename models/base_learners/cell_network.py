@@ -90,7 +90,7 @@ class CellNetwork:
         return np.asarray(np.mean(each, axis=0), np.float64)
 
     def shares(self, of_cells: Floats) -> Floats:
-        """Return how much each cell counts in its picture's log-odds, shape (cells, locations); sums are 1."""
+        """Return how much each cell counts in its picture's log-odds, shape (cells, locations); sum 1."""
         pairs = zip(of_cells, self._sharpness(), strict=True)
         return np.asarray(np.mean([softmax(sharpness * z, axis=0) for z, sharpness in pairs], axis=0))
 

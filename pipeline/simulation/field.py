@@ -75,8 +75,8 @@ class SimulatedPicture:
 
     Label images are numbered from 1 without gaps; a cell and its nucleus have the same number. Every cell has
     one nucleus: cells whose nucleus lies beyond the border are seen but not numbered. The group is the
-    protein's name, shared by all its pictures. `of_cells` are the locations that each cell shows, in the order
-    of the labels.
+    protein's name, shared by all its pictures. `of_cells` are the locations that each cell shows, by
+    label.
     """
 
     picture: Picture
@@ -121,9 +121,7 @@ def simulate_picture(
         for plane, exposure in zip(planes, described.exposures, strict=True)
     ]
     picture = Picture(np.stack(shots).astype(np.float32) / np.float32(255), described.pixel_um)
-    of_cells = tuple(
-        tuple(name for name, yes in zip(described.locations, cell, strict=True) if yes) for cell in shown.T[seen]
-    )
+    of_cells = tuple(tuple(np.array(described.locations)[cell].tolist()) for cell in shown.T[seen])
     return SimulatedPicture(picture, *truth(scene), described.locations, described.name, of_cells)
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from features import describe
 from features.catalogue import CHANNEL_WORDS, FAMILY_WORDS, REGION_WORDS
 from features.naming import parse
-from models.hyperparameters import CELLS, START
+from models.hyperparameters import CELLS as BAGS
+from models.hyperparameters import START
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ NETWORK = "network (all channels)"
 
 _NO_CHANNEL = "no channel"
 
-SINGLE_CELLS = f"cnn__{CELLS}__{CELLS}"
+SINGLE_CELLS = f"cnn__{BAGS}__{BAGS}"
 """What the learner of single cells contributes as."""
 
 NOT_MEASURED = "not measured by this version; extract again"
@@ -63,7 +64,7 @@ class Meaning:
     @property
     def title(self) -> str:
         """Say it: "Intensity of protein in the nucleus, typical cell"."""
-        if self.region == "cnn" and self.family == CELLS:
+        if self.region == "cnn" and self.family == BAGS:
             return "Single cells, by their own network"
         if self.region == "cnn":
             return f"Network {self.family}"

@@ -31,6 +31,7 @@ from pipeline.data.dataset_options import (
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
+from pipeline.stages.cell_options import CellColours, CellTruthOptions, PerOptions
 from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
@@ -265,7 +266,7 @@ class TrainOptions(DatasetOptions):
         return self.model_dump(exclude=paths | unsaid | set(LocationOptions.model_fields))
 
 
-class EvaluateOptions(Options):
+class EvaluateOptions(CellTruthOptions):
     """Options of `evaluate`."""
 
     work: Work
@@ -281,7 +282,7 @@ class EvaluateOptions(Options):
     )
 
 
-class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
+class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions):
     """Options of `predict`."""
 
     output: Path = Field(description="The csv file to write.")
@@ -298,10 +299,10 @@ class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
         description="Another share of wrong names than the model was trained for: one of those that its "
         "training calibrated, which evaluate shows.",
     )
-    format: Literal["csv", "kaggle"] = Field(
+    format: Literal["csv", "kaggle", "kaggle2021"] = Field(
         "csv",
         description="csv: names and probabilities; kaggle: Id,Predicted with class indices, the most "
-        "probable location where the model is not sure.",
+        "probable location where the model is not sure; kaggle2021: classes and run-length masks per cell.",
     )
     work: Annotated[Path, Shown(default="OUTPUT.work")] = Field(
         default_factory=lambda data: data["output"].with_name(data["output"].name + ".work"),
@@ -375,7 +376,7 @@ class NearestOptions(PictureOptions, LocationOptions):
     )
 
 
-class OverlayOptions(PictureOptions):
+class OverlayOptions(PictureOptions, CellColours):
     """What to draw, and where to."""
 
     images: Images

@@ -90,8 +90,8 @@ class Simulate(Stage[SimulateOptions, SimulateSummary]):
     """Write simulated pictures in the layout of the Kaggle competition.
 
     The folder gets ``images/<Id>_<colour>.png`` (8 bit), ``truth/<Id>.tif`` (page 1 cells, page 2 nuclei),
-    ``cells.csv`` (Id, label, Target: what each cell shows), ``labels.csv`` (Id, Target), ``groups.csv`` (Id, group) and ``samples.csv`` (Id, one file in ``images``
-    per channel, pixel_size_um, group). It can be grown by asking for more pictures: each depends only on the
+    ``cells.csv`` (Id, label, Target: what each cell shows), ``labels.csv`` (Id, Target), ``groups.csv``
+    (Id, group) and ``samples.csv`` (Id, one file in ``images`` per channel, pixel_size_um, group). It can be grown by asking for more pictures: each depends only on the
     seed, its protein and its number.
     """
 
@@ -152,9 +152,7 @@ def write_contact_sheet(path: Path, locations: Sequence[str], seed: int) -> None
 
 def take(shot: Shot) -> None:
     """Simulate one picture and write its files."""
-    made = simulate_picture(
-        shot.seed, shot.protein, shot.index, size=shot.size, variation=shot.variation
-    )
+    made = simulate_picture(shot.seed, shot.protein, shot.index, size=shot.size, variation=shot.variation)
     for channel in CHANNELS:
         grey = np.rint(made.picture.plane(channel) * 255).astype(np.uint8)
         with replacing(shot.image(channel), synced=False) as temporary:
@@ -190,7 +188,11 @@ def _check(out: Path, settings: Settings) -> None:
     if not path.is_file():
         return
     held = json.loads(path.read_bytes())
-    held = {"crowding": 1.0, "variation": 0.0, **held.get("options", held)}  # older versions kept a record, at first without it
+    held = {
+        "crowding": 1.0,
+        "variation": 0.0,
+        **held.get("options", held),
+    }  # older versions kept a record, at first without it
     wanted = settings.model_dump(mode="json")
     if different := [name for name, value in wanted.items() if held.get(name) != value]:
         raise PipelineError(f"{out}: holds pictures of another {', '.join(different)}; give a new folder")
