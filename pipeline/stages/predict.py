@@ -38,7 +38,7 @@ from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.cell_answers import (
+from pipeline.stages.answered_cells import (
     beside,
     cell_table,
     is_per_cell,

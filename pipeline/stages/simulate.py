@@ -91,8 +91,8 @@ class Simulate(Stage[SimulateOptions, SimulateSummary]):
 
     The folder gets ``images/<Id>_<colour>.png`` (8 bit), ``truth/<Id>.tif`` (page 1 cells, page 2 nuclei),
     ``cells.csv`` (Id, label, Target: what each cell shows), ``labels.csv`` (Id, Target), ``groups.csv``
-    (Id, group) and ``samples.csv`` (Id, one file in ``images`` per channel, pixel_size_um, group). It can be grown by asking for more pictures: each depends only on the
-    seed, its protein and its number.
+    (Id, group) and ``samples.csv`` (Id, one file in ``images`` per channel, pixel_size_um, group). It can be
+    grown by asking for more pictures: each depends only on the seed, its protein and its number.
     """
 
     name = "simulate"
