@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest, write_text
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, read_record
 from pipeline.core.workspace import Workspace
@@ -38,6 +39,10 @@ class Report(Stage[ReportOptions, ReportSummary]):
     def inputs(self, options: ReportOptions) -> dict[str, str]:
         """Return fingerprints of the model, its predictions, and of what else the page shows."""
         work = Workspace(options.work, options.name)
+        if not work.out_of_fold.is_file() or not (work.model / "card.json").is_file():
+            raise PipelineError(
+                f"{work.root}: no trained model there; run train with --work {work.root} first"
+            )
         files = {"model": work.model / "card.json", "out-of-fold predictions": work.out_of_fold}
         beside = {"quality of pictures": work.quality, "problems": work.problems, "features": work.features}
         files |= {name: path for name, path in beside.items() if path.is_file()}

@@ -192,7 +192,7 @@ def test_without_its_pictures_the_page_says_so(work: Workspace, tmp_path: Path) 
 
 
 def test_without_a_training_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"card\.json: no such file"):
+    with pytest.raises(PipelineError, match="no trained model there; run train with --work"):
         made(Workspace(tmp_path))
 
 
