@@ -5,7 +5,7 @@ contributions: those of columns within each learner (TreeSHAP, or weights), time
 Learners of all locations contribute as one pseudo-column each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
@@ -145,31 +145,36 @@ class StackModel:
     def effects(
         self, X: pd.DataFrame, name: str = STACK, finished: Callable[[int], None] = lambda _: None
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the `mean_shares`, and which way every contributor works.
+        """Return the `mean_shares`, and in a table of the same form which way every contributor works.
 
-        The second table has the same form: the correlation over rows between the rank of a column's value and
-        its contribution; 1 where more of it always speaks for the location, NaN where the contribution never
-        changes or there is no column.
+        That is the correlation over rows between the rank of a column's value and its contribution: 1 where
+        more of it speaks for the location, NaN where that never changes or there is no column.
         """
-        tables, names = self._tables(X), self.contributors
-        wanted = list(self.meta_learners[name].meta.locations)
-        ranks = self._ranks(X)
-        sums = np.zeros((4, len(wanted), len(names)))
-        for start in range(0, len(X), _EXPLAINED):
-            some = [table[start : start + _EXPLAINED] for table in tables]
-            rank = ranks[start : start + _EXPLAINED]
-            for position, whole in enumerate(self._contributions(some, name, wanted)):
-                parts = whole[:, :-1]
-                terms = (np.abs(parts), parts, parts**2, rank * parts)
+        names, ranks, columns = self.contributors, self._ranks(X), self._named(name)
+        sums = np.zeros((4, len(columns), len(names)))
+        for rows, whole in self.explained(X, name):
+            for position, parts in enumerate(one[:, :-1] for one in whole.values()):
+                terms = (np.abs(parts), parts, parts**2, ranks[rows] * parts)
                 sums[:, position] += [term.sum(axis=0) for term in terms]
-            finished(len(some[0]))
+            finished(rows.stop - rows.start)
         totals, mean, square, cross = sums
         shares = totals / np.maximum(totals.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         spread = np.sqrt(np.maximum(square - mean**2 / len(X), 0) * (ranks**2).sum(axis=0))
         still = spread <= 1e-9 * np.maximum(totals, 1e-9)
         way = np.where(still, np.nan, cross / np.where(still, 1, spread))
-        columns = [self.locations[k] for k in wanted]
         return pd.DataFrame(shares.T, names, columns), pd.DataFrame(way.T, names, columns)
+
+    def explained(self, X: pd.DataFrame, name: str = STACK) -> Iterator[tuple[slice, dict[str, Floats]]]:
+        """Yield some rows after the other, with the `contributions` of all locations, by location."""
+        tables, columns = self._tables(X), self._named(name)
+        wanted = list(self.meta_learners[name].meta.locations)
+        for start in range(0, len(X), _EXPLAINED):
+            rows = slice(start, min(start + _EXPLAINED, len(X)))
+            parts = self._contributions([table[rows] for table in tables], name, wanted)
+            yield rows, dict(zip(columns, parts, strict=True))
+
+    def _named(self, name: str) -> list[str]:
+        return [self.locations[k] for k in self.meta_learners[name].meta.locations]
 
     def _ranks(self, X: pd.DataFrame) -> Floats:
         """Return the ranks of all contributors' values around their mean, 0 where a value is missing."""
@@ -317,8 +322,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Parameters
         ----------
         X : mapping of str to DataFrame
-            Blocks of columns, by name; all with the rows of Y. Each gets base learners of its own; the block
-            ``cells`` holds bags of cells (see `models.bags`), and one learner of all locations.
+            Blocks of columns, by name, with the rows of Y; each has its learners (``cells``: see `models.bags`).
         Y : DataFrame of bool
             Rows x locations; every location has positives and negatives in every fold or, where blocks hold
             networks' predictions or log-odds, in any.
@@ -348,8 +352,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         ValueError
             If there are too few folds, or a location cannot be cross-validated.
         """
-        sphered = {name: reference for name in X if name not in {CELLS, *self._joint}}
-        blocks = [Block.of(name, table, self._kinds(name), sphered.get(name)) for name, table in X.items()]
+        whole = {CELLS, *self._joint}  # not sphered
+        blocks = [Block.of(n, t, self._kinds(n), None if n in whole else reference) for n, t in X.items()]
         targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
             blocks,

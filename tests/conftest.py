@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import run
 
+pytest_plugins = ("tests.browsing",)
+
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 

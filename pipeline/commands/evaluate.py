@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, say, show_table, written
+from pipeline.commands.console import RichProgress, following, made, say, show_table, written
 from pipeline.core.names import counted
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import EvaluateOptions
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from models.risk import Realised
     from pipeline.stages.comparisons import Ablation, Protocol, Score, Selection
+    from pipeline.stages.evaluate import Scores
 
 LOCATIONS = {
     "f1": "F1",
@@ -44,6 +45,7 @@ def evaluate(options: EvaluateOptions) -> None:
     from pipeline.stages.evaluate import Evaluate
 
     scores = execute(Evaluate(), options, RichProgress())
+    made(scores)
     say(f"Protocol: {scores.protocol}\n")
     _print(scores.table, LOCATIONS)
     say("AP: average precision; n: pictures; binary: F1 of the location's own model.\n")
@@ -77,8 +79,20 @@ def evaluate(options: EvaluateOptions) -> None:
     say()
     if scores.left_out:
         say(f"No model, so F1 0 among all: {counted(len(scores.left_out), 'location')} (train names them)")
-    path = Workspace(options.work, options.name).metrics
-    written(path) if scores.fresh else say(f"Up to date: {path}")
+    _print_end(options, scores)
+
+
+def _print_end(options: EvaluateOptions, scores: "Scores") -> None:
+    """Say what was written, and what comes next."""
+    work = Workspace(options.work, options.name)
+    written(work.metrics) if scores.fresh else say(f"Up to date: {work.metrics}")
+    if options.plot is not None:
+        from pipeline.pages.plots import scores_figure
+        from pipeline.stages.importance_plots import save
+
+        save(scores_figure(scores.locations), options.plot)
+        written(options.plot)
+    following(f"report --work {options.work}" + (f" --name {options.name}" if options.name else ""))
 
 
 def _print_channels(channels: "Mapping[str, Score]") -> None:

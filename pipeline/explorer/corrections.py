@@ -48,6 +48,7 @@ class Corrections:
         self._before: dict[int, str] = {}
         if self.changes.is_file():
             self._read()
+        self._lines = [self._line(row) for row in range(len(index.ids))]
 
     def __len__(self) -> int:
         """Return how many pictures were looked at."""
@@ -69,8 +70,9 @@ class Corrections:
         marks = self._marks(names)
         with self._lock:
             self._before.setdefault(row, self._said(row))
-            self._mark(row, marks)
-            self._written()
+            index = self._index
+            index.given[row], index.labelled[row], index.checked[row] = marks, True, True
+            self._written(row)
 
     def undo(self, row: int) -> None:
         """Give a picture back the labels it had before it was looked at."""
@@ -79,8 +81,7 @@ class Corrections:
             if before is None:
                 return
             self._restore(row, before)
-            self._index.compare()
-            self._written()
+            self._written(row)
 
     def before(self, row: int) -> list[str] | None:
         """Return the labels of a picture before it was looked at; None where it was not, or had none."""
@@ -99,11 +100,6 @@ class Corrections:
                 raise PipelineError(unknown("location", name, self._index.names))
             marks[self._index.locations.columns[name]] = True
         return marks
-
-    def _mark(self, row: int, marks: Marks) -> None:
-        index = self._index
-        index.given[row], index.labelled[row], index.checked[row] = marks, True, True
-        index.compare()
 
     def _said(self, row: int) -> str:
         index = self._index
@@ -129,14 +125,20 @@ class Corrections:
             self._index.labelled[row] = self._index.checked[row] = True
         self._index.compare()
 
-    def _written(self) -> None:
+    def _written(self, row: int) -> None:
+        """Compare a picture again whose label changed, and write both tables."""
+        self._index.compare(slice(row, row + 1))
         ids = self._index.ids
-        kept = [(str(ids[row]), before, self._said(row)) for row, before in sorted(self._before.items())]
+        self._lines[row] = self._line(row)
+        kept = [(str(ids[one]), before, self._said(one)) for one, before in sorted(self._before.items())]
         write_text(self.changes, _csv([COLUMNS, *kept]))
-        labelled = np.flatnonzero(self._index.labelled)
-        write_text(
-            self.labels, _csv([("Id", "Target"), *((str(ids[row]), self._said(row)) for row in labelled)])
-        )
+        write_text(self.labels, _csv([("Id", "Target")]) + "".join(self._lines))
+
+    def _line(self, row: int) -> str:
+        """Return the line of a picture in the table of labels; "" where it has no label."""
+        if not self._index.labelled[row]:
+            return ""
+        return _csv([(str(self._index.ids[row]), self._said(row))])
 
 
 def _csv(rows: Iterable[tuple[str, ...]]) -> str:

@@ -2,7 +2,9 @@
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated
 from urllib.parse import parse_qs, urlencode
 
@@ -52,7 +54,13 @@ def make_app(explorer: Explorer, token: str = "", hosts: tuple[str, ...] = ()) -
     hosts : tuple of str
         Names under which it may be asked; empty: any.
     """
-    app = FastAPI(title="Explorer", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=explorer.reasons.load, daemon=True).start()
+        yield
+
+    app = FastAPI(title="Explorer", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     routes = Routes(explorer)
 
     @app.middleware("http")

@@ -21,7 +21,7 @@ from pipeline.pages.templating import render
 ALIKE = 6
 """Pictures alike that are shown beside one."""
 
-SHOWN = 12
+SHOWN = 8
 """Parts of a reason that are shown; the others are added up."""
 
 WORTH_A_ROW = 0.05
@@ -59,6 +59,8 @@ class Explorer:
     ----------
     channels : tuple of str
         That some of the pictures have.
+    again : str
+        The command that trains on the corrected labels.
     """
 
     work: Workspace
@@ -68,10 +70,17 @@ class Explorer:
     thumbnails: ThumbnailCache
     reasons: Reasons
     channels: tuple[str, ...]
+    again: str
 
     def page(self, template: str, view: View, **values: Any) -> str:
         """Return a page with what all of them show."""
-        shared = {"channels": self.channels, "view": view, "corrections": self.corrections, "work": self.work}
+        shared = {
+            "channels": self.channels,
+            "view": view,
+            "corrections": self.corrections,
+            "work": self.work,
+            "again": self.again,
+        }
         return render(template, **shared, **values)
 
     def gallery(self, query: Query, view: View) -> str:
@@ -102,14 +111,20 @@ class Explorer:
     def card(self, row: int, view: View, query: Query) -> dict[str, Any]:
         """Return what a gallery says of one picture."""
         index, sample = self.index, str(self.index.ids[row])
-        about = index.about.iloc[row]
+        about, known = index.about.iloc[row], np.isfinite(index.probability[row])
+        away = np.where(known, np.abs(index.given[row] - index.probability[row]), -1)
+        k = int(away.argmax())
         return {
             "id": sample,
-            "image": view.address(sample, SMALL),
+            "image": view.address(sample, SMALL) if self.thumbnails.channels(sample) else "",
             "link": address(f"/picture/{sample}", query),
             "named": self._named(row),
             "label": index.named(index.given[row]) if index.labelled[row] else None,
             "gap": float(index.disagreement[row]) if index.labelled[row] else None,
+            "farthest": index.names[k],
+            "farthest_given": bool(index.given[row, k]),
+            "farthest_probability": float(index.probability[row, k]),
+            "answered": bool(known.any()),
             "uncertainty": float(index.uncertainty[row]),
             "flags": about["flags"],
             "wrong": int(index.wrong[row]),

@@ -21,6 +21,7 @@ from pipeline.data.layouts import METADATA
 from pipeline.data.locations import LocationList, open_lists
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.tables import Note, match
+from pipeline.pages.history import command_of
 from pipeline.stages.explore_options import ExploreOptions
 from pipeline.stages.options import TrainOptions
 from pipeline.stages.status import recorded_options
@@ -72,6 +73,9 @@ class PictureIndex:
     def __post_init__(self) -> None:
         """Compare answers with labels."""
         self.checked = np.zeros(len(self.ids), bool)
+        self.uncertainty = uncertainty(self.probability)
+        self.disagreement = np.empty(len(self.ids), np.float32)
+        self.wrong, self.experts_differ = np.empty((2, len(self.ids)), np.int64)
         self.compare()
 
     @property
@@ -79,14 +83,14 @@ class PictureIndex:
         """Names of the locations."""
         return self.locations.names
 
-    def compare(self) -> None:
-        """Compare answers, labels and experts, after labels changed; see `gap` and `certainty`."""
-        self.disagreement = gap(self.probability, self.given, self.labelled)
-        self.uncertainty = uncertainty(self.probability)
-        judged = self.labelled[:, None] & np.isfinite(self.probability)
-        self.wrong = ((self.chosen != self.given) & judged).sum(axis=1)
-        both = (self.labelled & self.seen_by_experts)[:, None]
-        self.experts_differ = ((self.experts != self.given) & both).sum(axis=1)
+    def compare(self, rows: slice = slice(None)) -> None:
+        """Compare answers, labels and experts, of those pictures whose labels changed; see `gap`."""
+        probability, given, labelled = self.probability[rows], self.given[rows], self.labelled[rows]
+        self.disagreement[rows] = gap(probability, given, labelled)
+        judged = labelled[:, None] & np.isfinite(probability)
+        self.wrong[rows] = ((self.chosen[rows] != given) & judged).sum(axis=1)
+        both = (labelled & self.seen_by_experts[rows])[:, None]
+        self.experts_differ[rows] = ((self.experts[rows] != given) & both).sum(axis=1)
         self.rank = teaching_order(self.worth, self.about["group"].to_numpy())
 
     @property
@@ -157,6 +161,14 @@ class Sources:
         """Tables of embeddings that the model was trained with."""
         return self.options.embeddings or (self.training.embedded if self.training else ())
 
+    def again(self, labels: Path) -> str:
+        """Return the command that trains as before, on other labels."""
+        work = self.options.work
+        asked = {"labels": labels, "work": work}
+        if self.training is not None:
+            return command_of("train", self.training.model_copy(update=asked))
+        return command_of("train", TrainOptions(**asked))
+
     @property
     def outputs(self) -> tuple[Path, ...]:
         """Tables of other networks' predictions that the model was trained with."""
@@ -181,6 +193,9 @@ def read_index(sources: Sources, note: Note) -> PictureIndex:
     if not work.samples.is_file():
         raise PipelineError(f"{work.samples}: missing; run extract with --work {work.root} first")
     about = _about(work)
+    if not work.out_of_fold.is_file():
+        others = ", ".join(path.name for path in sorted(work.models.glob("*")))
+        note(f"No answers: nothing was trained there; {f'give --name: {others}' if others else 'run train'}")
     locations, written = open_lists(sources.training or options)
     shape = (len(about), len(locations.names))
     probability, chosen = _answers(work, about.index, locations)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -66,6 +67,11 @@ class Reasons:
             if location not in self._model.locations:
                 raise PipelineError(f"no model for {unknown('location', location, self._model.locations)}")
             return explained(self._model, self._kept_row(sample), location)
+
+    def load(self) -> None:
+        """Load the model and its tables, so that the first question about it is answered at once."""
+        with self._lock, suppress(PipelineError):  # which is told when it is asked for
+            _ = self._given
 
     @cached_property
     def _model(self) -> Model:

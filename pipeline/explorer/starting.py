@@ -49,6 +49,7 @@ def opened(options: ExploreOptions, progress: Progress) -> Iterator[Explorer]:
             space=space_of(index, sources.embeddings, work, progress.note),
             thumbnails=ThumbnailCache(work, samples),
             reasons=Reasons(work, sources),
+            again=sources.again(work.corrections / "labels.csv"),
             channels=tuple(
                 name for name in CHANNELS if any(name in one.channels for one in samples.values())
             ),
@@ -59,7 +60,7 @@ def opened(options: ExploreOptions, progress: Progress) -> Iterator[Explorer]:
 
 def _pictures(options: ExploreOptions, work: Workspace, progress: Progress) -> dict[str, Sample]:
     """Return the pictures, to be read as `extract` read them; none, and a note, where they are gone."""
-    asked = recorded_options(Extract(), work)
+    asked = recorded_options(Extract(), Workspace(work.root))
     if asked is None:
         progress.note(f"No picture is drawn: {work.root} has no record of extract; run extract again")
         return {}

@@ -7,6 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.core.files import text_digest
+
 FOLDER = Path(__file__).with_name("templates")
 
 
@@ -32,6 +34,11 @@ def render(template: str, **values: object) -> str:
     """Return the text of a page; the stylesheet is given to every template as ``style``."""
     style = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - a file of the project
     return environment().get_template(template).render(style=style, **values)
+
+
+def digest(*templates: str) -> str:
+    """Return a fingerprint of templates and of the stylesheet: other ones give another page."""
+    return text_digest([(FOLDER / name).read_text(encoding="utf-8") for name in (*templates, "style.css")])
 
 
 def figure(value: float | None, digits: int = 3) -> str:

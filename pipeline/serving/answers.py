@@ -1,8 +1,15 @@
 """What is answered of a picture, and what is said of the model that answers."""
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from pipeline.core.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pipeline.stages.explain import Explanation
 
 Status = Literal["answered", "not_sure", "unlike_training", "bad_input"]
 
@@ -38,6 +45,13 @@ class Seconds(_Said):
     total: float = 0.0
 
 
+@dataclass(frozen=True)
+class Explainer:
+    """Explains an answer; answers that say the same are equal, whoever explains them."""
+
+    explain: "Callable[[str], Explanation]" = field(compare=False)
+
+
 class Answer(_Said):
     """What is answered of one picture."""
 
@@ -54,6 +68,29 @@ class Answer(_Said):
     pixel_size_um: float | None = Field(None, description="Side of a pixel that was used; None: unknown.")
     model: str = Field(description="Digest of the model.")
     seconds: Seconds = Seconds()
+    drift: str = Field("", description="That this and the pictures before it drift; of `serve` and `watch`.")
+
+    _explainer: "Explainer | None" = PrivateAttr(None)
+
+    def explained_by(self, explain: "Callable[[str], Explanation]") -> Self:
+        """Return the answer that can be asked why."""
+        self._explainer = Explainer(explain)
+        return self
+
+    def explain(self, location: str) -> "Explanation":
+        """Say why the picture has its probability of a location: contributions by meaning, as `explain` does.
+
+        Raises
+        ------
+        PipelineError
+            If there is no answer, or no trained model of the location.
+        """
+        if self._explainer is None:
+            raise PipelineError(
+                f"{self.id}: {self.status}, or answered by the shipped network, which gives no reasons; "
+                "train a model"
+            )
+        return self._explainer.explain(location)
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -73,4 +110,5 @@ class ModelInfo(_Said):
     families: tuple[str, ...] = Field(description="Feature families that are measured.")
     networks: tuple[str, ...] = Field(description="Networks that pictures are embedded by.")
     device: str
+    explained: tuple[str, ...] = Field((), description="Locations whose answers can be explained.")
     note: str = Field("", description="What the model was trained on, where that has to be known.")

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,11 +15,12 @@ import pandas as pd
 
 import features
 from models.bundle import Model
+from models.drift import StreamDrift
 from models.stacking import Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest
 from pipeline.core.names import unknown
-from pipeline.core.workers import torch_threads
+from pipeline.core.workers import one_thread, torch_threads
 from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
@@ -35,6 +37,7 @@ from pipeline.serving.answers import ModelInfo
 from pipeline.stages import predict as trained_stage
 from pipeline.stages import shipped_model as shipped_stage
 from pipeline.stages.channel_views import lacking
+from pipeline.stages.explain import Explanation, explained
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.measuring import Measured, fitted_to, measure_picture
 from pipeline.stages.options import SegmenterOption
@@ -76,6 +79,7 @@ class Judgement:
     notes: tuple[str, ...] = ()
     found: Segmentation | None = None
     pixel_size_um: float | None = None
+    explain: Callable[[str], Explanation] | None = None
 
 
 class LoadedModel(Protocol):
@@ -90,6 +94,10 @@ class LoadedModel(Protocol):
 
     def judge(self, name: str, picture: Picture, clock: Clock) -> Judgement:
         """Judge a picture; SampleError where it cannot be used."""
+        ...
+
+    def drift(self) -> StreamDrift | None:
+        """Return what watches a stream of pictures; None where the training pictures are not known."""
         ...
 
 
@@ -131,6 +139,9 @@ class ShippedNetwork:
             why_not = doubt(picture.pixels, channels=picture.channels)
         return Judgement(found, why_not, pixel_size_um=picture.pixel_size_um)
 
+    def drift(self) -> None:
+        """Return nothing: where its training pictures lie was not learned."""
+
 
 class TrainedModel:
     """A model of the user's with its segmenter and networks.
@@ -169,6 +180,7 @@ class TrainedModel:
             segmenter="" if self._extraction is None else self._extraction.segmenter,
             families=families,
             networks=tuple(embedder.name for embedder, _ in self._networks),
+            explained=model.locations,
             device=device,
         )
 
@@ -199,6 +211,11 @@ class TrainedModel:
         size = sized.pixel_size_um
         return replace(made, doubt=measured.doubt, notes=notes, found=found, pixel_size_um=size)
 
+    def drift(self) -> StreamDrift | None:
+        """Return what watches a stream of pictures; None for models of older versions."""
+        known = self._model.unlikeness
+        return StreamDrift(known.single) if known is not None and len(known.single) else None
+
     def _predicted(
         self, name: str, numbers: Mapping[str, np.float32], embedded: Mapping[str, np.float32]
     ) -> Judgement:
@@ -215,7 +232,15 @@ class TrainedModel:
             unlike=like.reasons.get(name, ""),
             unlikeness=float(like.scores[name]) if len(like.scores) else None,
             notes=(alone.get(name, ""),),
+            explain=partial(self._explained, table),
         )
+
+    def _explained(self, table: pd.DataFrame, location: str) -> Explanation:
+        """Explain the one picture of a table."""
+        if location not in self._model.locations:
+            raise PipelineError(f"no model for {unknown('location', location, self._model.locations)}")
+        with one_thread:
+            return explained(self._model, table, location)
 
     def _cells(
         self, name: str, picture: Picture, extraction: Extraction, segmenter: Segmenter, clock: Clock

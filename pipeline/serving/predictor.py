@@ -20,6 +20,7 @@ from pipeline.data.samples import Sample, find_samples, with_ranges
 from pipeline.serving.answers import Answer, CellAnswer, LocationAnswer, ModelInfo, Seconds, Status
 from pipeline.serving.arrays import picture_of
 from pipeline.serving.loaded_models import Clock, Judgement, LoadedModel, ShippedNetwork, TrainedModel
+from pipeline.serving.streams import Stream
 from pipeline.stages.extract import warm_up
 from pipeline.stages.options import SegmenterOption
 from pipeline.stages.predict import NOT_SURE, UNLIKE, answer_of, names_of
@@ -109,6 +110,10 @@ class Predictor:
     def layout(self) -> Layout:
         """How pictures are read."""
         return self._layout
+
+    def stream(self) -> Stream:
+        """Return what says whether pictures that are answered one after another drift."""
+        return Stream(self._model.drift())
 
     @overload
     def predict(
@@ -254,7 +259,7 @@ class Predictor:
         _, status, why = answer_of(names_of(chosen)[0], found.doubt, "", found.unnamed)
         is_bad = bool(found.doubt)
         sure: Status = "not_sure" if status == NOT_SURE else "answered"
-        return Answer(
+        made = Answer(
             id=name,
             status=BAD_INPUT if is_bad else UNLIKE if found.unlike else sure,
             reason="; ".join(filter(None, ["" if is_bad else found.unlike, why, *found.notes])),
@@ -267,6 +272,7 @@ class Predictor:
             model=self.info.digest,
             seconds=seconds,
         )
+        return made if is_bad or found.explain is None else made.explained_by(found.explain)
 
     def _locations(self, found: Judgement) -> tuple[LocationAnswer, ...]:
         probability, chosen = found.prediction.probability.iloc[0], found.prediction.chosen.iloc[0]

@@ -1,7 +1,6 @@
 """The HTTP service: requests are checked, wait in a bounded queue, and are answered by a predictor."""
 
 import asyncio
-import base64
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,32 +10,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import Field
+from fastapi_offline import FastAPIOffline
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.types import Message
 
-from pipeline.core.errors import PipelineError
 from pipeline.data.layouts import Layout
-from pipeline.data.pictures import Picture
 from pipeline.serving.admission import is_own
-from pipeline.serving.answers import Answer, ModelInfo
+from pipeline.serving.answers import ModelInfo
 from pipeline.serving.counters import Counters
 from pipeline.serving.predictor import Predictor
 from pipeline.serving.uploads import (
     MOST_FILES,
-    NAME,
     RefusedError,
     Upload,
     picture_of_array,
     picture_of_files,
 )
-from pipeline.stages.overlay import composite
+from pipeline.serving.wishes import WISHES, Served, served
 from pipeline.stages.serve_options import LOOPBACK
 
 PAGE = Path(__file__).with_name("page.html")
@@ -63,8 +58,7 @@ _ACCEPTED: dict[str, Any] = {
                         "channels": {"type": "string", "example": "protein=GFP, nucleus=DAPI"},
                         "pixel_size_um": {"type": "number"},
                         "projection": {"type": "string", "enum": ["max", "mean", "focus"]},
-                        "outlines": {"type": "boolean"},
-                        "preview": {"type": "boolean"},
+                        **{wish: {"type": "boolean"} for wish in WISHES},
                     },
                 }
             },
@@ -77,12 +71,6 @@ _ACCEPTED: dict[str, Any] = {
     ],
 }
 """What /predict takes, for the documentation: bodies are read here, by bytes, so that they can be bounded."""
-
-
-class Served(Answer):
-    """An answer over HTTP."""
-
-    preview: str = Field("", description="The picture in colours as a data URI, where it was asked for.")
 
 
 class Desk:
@@ -182,6 +170,7 @@ class Service:
     def __init__(self, predictor: Predictor, terms: Terms) -> None:
         self._predictor, self._terms = predictor, terms
         self._desk, self._counters = Desk(terms.jobs, terms.queue, terms.timeout), Counters()
+        self._stream = predictor.stream()
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -217,7 +206,7 @@ class Service:
         finally:
             self._desk.leave()
         self._counters.observe(answer)
-        return answer
+        return answer.model_copy(update={"drift": self._stream.take(answer)})
 
     async def info(self) -> ModelInfo:
         """Say which model answers."""
@@ -230,6 +219,7 @@ class Service:
     async def metrics(self) -> Response:
         """Return counts and times for Prometheus."""
         self._counters.waiting.set(self._desk.taken)
+        self._counters.drift.set(self._stream.evidence)
         return Response(self._counters.text(), media_type=self._counters.media_type)
 
     async def page(self) -> HTMLResponse:
@@ -240,7 +230,7 @@ class Service:
 def make_app(predictor: Predictor, terms: Terms = Terms()) -> FastAPI:
     """Return the service of a model that is in memory."""
     service = Service(predictor, terms)
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Where in the cell is the protein?",
         version=predictor.info.digest[:12],
         lifespan=service.lifespan,
@@ -288,13 +278,13 @@ async def _work(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == _RAW:
         said = {name: request.headers[name] for name in _SAID if name in request.headers}
-        asked = {name for name in ("outlines", "preview") if _is_yes(request.query_params.get(name, ""))}
-        return partial(_served, predictor, partial(picture_of_array, predictor, content, said), asked)
+        asked = {name for name in WISHES if _is_yes(request.query_params.get(name, ""))}
+        return partial(served, predictor, partial(picture_of_array, predictor, content, said), asked)
     if kind != _FORM:
         raise RefusedError(415, f"content type '{kind[:60]}'; send {_FORM}, or {_RAW} with X-Shape")
     uploads, fields = await _form(request, content)
-    asked = {name for name in ("outlines", "preview") if _is_yes(fields.get(name, ""))}
-    return partial(_served, predictor, partial(picture_of_files, predictor, layout, uploads, fields), asked)
+    asked = {name for name in WISHES if _is_yes(fields.get(name, ""))}
+    return partial(served, predictor, partial(picture_of_files, predictor, layout, uploads, fields), asked)
 
 
 async def _form(request: Request, content: bytes) -> tuple[list[Upload], Mapping[str, str]]:
@@ -328,19 +318,3 @@ async def _closing(form: Any) -> AsyncIterator[None]:
 
 def _is_yes(text: str) -> bool:
     return text.strip().lower() in {"1", "true", "yes", "on"}
-
-
-def _served(predictor: Predictor, read: Callable[[], Picture], asked: set[str]) -> Served:
-    """Answer a picture, in a thread."""
-    picture = read()
-    try:
-        answer = predictor.answer(picture, NAME, outlines="outlines" in asked)
-    except PipelineError as error:
-        raise RefusedError(422, str(error)) from error
-    return Served(**dict(answer), preview=_preview(picture) if "preview" in asked else "")
-
-
-def _preview(picture: Picture) -> str:
-    """Return the picture in colours as the data URI of a PNG."""
-    written, content = cv2.imencode(".png", composite(picture)[..., ::-1])
-    return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}" if written else ""

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,6 +99,7 @@ def leading(shares: "pd.Series[float]", by: str) -> dict[str, str]:
     return {str(key): str(column) for key, column in found.items()}
 
 
+@cache
 def in_words(column: str) -> str:
     """Say what a column is; a work folder may be older than the features that this version knows."""
     region, _, network = column.partition("__")
@@ -114,6 +115,7 @@ def in_words(column: str) -> str:
         return NOT_MEASURED
 
 
+@cache
 def key_of(column: str, by: str) -> str:
     """Return what a column is summed under in one of `BY`."""
     parts = parse(column)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from models.bundle import Model
@@ -20,7 +21,7 @@ from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
-from pipeline.stages.column_meanings import grouped_by_meaning, in_words
+from pipeline.stages.column_meanings import grouped_by_meaning, in_words, key_of
 from pipeline.stages.explain_options import ExplainOptions
 from pipeline.stages.importances import model_table
 from pipeline.stages.nearest import similarities
@@ -100,22 +101,21 @@ def explained(model: Model, row: pd.DataFrame, location: str) -> Explanation:
         threshold=float(model.stack.meta_learners[STACK].thresholds[position]),
         log_odds=bias + float(shares.sum()),
         bias=bias,
-        parts=parts_of(shares),
+        parts=parts_of(tuple(model.stack.contributors), shares.to_numpy(np.float64)),
     )
 
 
-def parts_of(contributions: "pd.Series[float]", top: int | None = None) -> list[Part]:
+def parts_of(columns: tuple[str, ...], values: NDArray[np.float64], top: int | None = None) -> list[Part]:
     """Add up what columns contribute by their meaning; the `top` largest, whatever their sign."""
-    columns = tuple(map(str, contributions.index))
     meanings, of = grouped_by_meaning(columns)
-    values = contributions.to_numpy(np.float64)
     sums = np.bincount(of, values, len(meanings))
     order = np.lexsort((np.abs(values), of))
     leading = order[np.searchsorted(of[order], np.arange(len(meanings)), side="right") - 1]
     parts = []
     for one in np.argsort(-np.abs(sums), kind="stable")[:top]:
         meaning, column = meanings[one], columns[leading[one]]
-        said = {"title": meaning.title, "column": column, "words": in_words(column)}
+        words = in_words(key_of(column, "feature"))  # a dimension of a network means nothing by itself
+        said = {"title": meaning.title, "column": column, "words": words}
         parts.append(Part(**asdict(meaning), contribution=float(sums[one]), **said))
     return parts
 
@@ -170,10 +170,7 @@ def _nearest(options: ExplainOptions, made: Explanation, trained: Workspace) -> 
     own = groups.get(options.id)
     measured_here = read_made(Workspace(options.work).features, ["Id", *deciding]).set_index("Id")
     picture = pd.Series(measured_here.loc[options.id])
-    others = known[(groups != own).to_numpy() & (known.index != options.id)]
-    usual = others.median()
-    best = similarities(others.fillna(usual).fillna(0), picture.fillna(usual).fillna(0))
-    best = best.sort_values(ascending=False, kind="stable").head(options.alike)
+    best = most_alike(known[known.index != options.id], picture, groups, own, options.alike)
     truth = read_made(trained.out_of_fold, ["Id", "model", "location", "truth"])
     truth = truth[truth["model"].eq(STACK) & truth["truth"].astype(bool)]
     shown = truth.groupby("Id")["location"].agg(lambda names: [str(name) for name in names])
@@ -181,6 +178,16 @@ def _nearest(options: ExplainOptions, made: Explanation, trained: Workspace) -> 
         Alike(id=str(one), similarity=float(value), locations=shown.get(one, []))
         for one, value in best.items()
     ]
+
+
+def most_alike(
+    known: pd.DataFrame, picture: "pd.Series[float]", groups: "pd.Series[str]", own: str | None, number: int
+) -> "pd.Series[float]":
+    """Return the similarities of the pictures of other groups than the `own` one that are most alike."""
+    others = known[(groups.reindex(known.index) != own).to_numpy()]
+    usual = others.median()
+    best = similarities(others.fillna(usual).fillna(0), picture.fillna(usual).fillna(0))
+    return best.sort_values(ascending=False, kind="stable").head(number)
 
 
 def _picture(options: ExplainOptions, work: Workspace) -> RGB | None:

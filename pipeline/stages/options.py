@@ -280,6 +280,7 @@ class EvaluateOptions(CellTruthOptions):
         False,
         description="Also score the stack with one part left out or replaced: block, meta-learner, rule.",
     )
+    plot: Path | None = Field(None, description="Also draw F1 of every location into this PNG file.")
 
 
 class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions):

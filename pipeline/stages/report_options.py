@@ -13,6 +13,11 @@ class ReportOptions(Options):
 
     work: Work
     name: Training = ""
+    answers: Path | None = Field(
+        None, description="Experts' answers to show beside the model, as for baseline: Id,Annotator,Target."
+    )
     output: Path | None = Field(
         None, description="Write it here; WORK/report.html (of a named training, in its folder) unless given."
     )
+    errors: int = Field(40, ge=0, description="Pictures of the worst errors to show.")
+    pictures: int = Field(1000, ge=1, description="Pictures to list with reasons, at most; errors first.")

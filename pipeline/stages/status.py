@@ -78,7 +78,7 @@ def _states(stage: Stage[Any, Any], work: Workspace) -> Iterator[StageStatus]:
 def _reasons(stage: Stage[Any, Any], work: Workspace, record: Record) -> list[str]:
     """Say why a stage is not up to date."""
     try:
-        options = stage.options.model_validate(_moved(record.options, work.root))
+        options = stage.options.model_validate(moved(record.options, work.root))
     except ValidationError:
         return ["was made with other options than this version knows"]
     gone = [f"{path.name} is gone" for path in stage.outputs(options) if not path.exists()]
@@ -94,12 +94,18 @@ def recorded_options(stage: Stage[AnyOptions, AnySummary], work: Workspace) -> A
     if record is None:
         return None
     try:
-        return stage.options.model_validate(_moved(record.options, work.root))
+        return stage.options.model_validate(moved(record.options, work.root))
     except ValidationError:
         return None
 
 
-def _moved(options: dict[str, JsonValue], root: Path) -> dict[str, JsonValue]:
+def trained_tables(work: Workspace) -> dict[str, tuple[Path, ...]]:
+    """Return the tables that a model was trained with, by option; none where that is not recorded."""
+    trained = recorded_options(Train(), work)
+    return {} if trained is None else {"embeddings": trained.embedded, "outputs": trained.outputs}
+
+
+def moved(options: dict[str, JsonValue], root: Path) -> dict[str, JsonValue]:
     """Point paths inside a work folder to where it is now; others too, where they moved with it."""
     before = str(options.get("work", root))
 

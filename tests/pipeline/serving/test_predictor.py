@@ -119,6 +119,20 @@ def test_a_batch_is_each_of_its_pictures(trained):
     assert [one.id for one in batch] == ["picture 0", "picture 1", "picture 2"]
 
 
+def test_an_answer_says_why_as_the_stack_does(trained):
+    answer = trained.predictor.predict(planes(trained.images, ids(trained.images)[0]))
+    for one in answer.locations:
+        why = answer.explain(one.name)
+        assert why.probability == one.probability
+        assert why.log_odds == pytest.approx(why.bias + sum(part.contribution for part in why.parts))
+        assert why.log_odds == pytest.approx(np.log(one.probability / (1 - one.probability)), abs=1e-6)
+    with pytest.raises(PipelineError, match="no model for unknown location 'Nucleolus'"):
+        answer.explain("Nucleolus")
+    dark = trained.predictor.predict(np.zeros((4, 128, 128), np.uint8))
+    with pytest.raises(PipelineError, match="bad_input"):
+        dark.explain("Cytosol")
+
+
 def test_a_model_without_features_answers_as_the_command_does(trained, alone):
     work = trained.model.parent
     settings = {

@@ -1,0 +1,43 @@
+"""Thumbnails of the pictures that a page shows, each drawn once; and why some, or all, are not shown."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.stage import Progress
+from pipeline.core.workspace import Workspace
+from pipeline.pages.templating import data_uri
+from pipeline.pages.thumbnails import pictures_of, thumbnail
+
+SIDE = 224
+"""Largest side of a thumbnail in pixels."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Thumbnails as addresses that hold them, by Id; why single ones are missing; why there are none."""
+
+    pictures: dict[str, str]
+    missing: dict[str, str]
+    without: str
+
+
+def draw(work: Workspace, wanted: Iterable[str], progress: Progress) -> Gallery:
+    """Draw the pictures that are wanted; those that cannot be read, or are gone, are told."""
+    ids = list(dict.fromkeys(wanted))
+    try:
+        known = pictures_of(work)
+    except PipelineError as error:
+        return Gallery({}, {}, str(error))
+    pictures, missing = {}, {}
+    with progress.track("Drawing pictures", len(ids)) as advance:
+        for one in ids:
+            advance(1)
+            if one not in known:
+                missing[one] = "not among the pictures that extract measured"
+                continue
+            try:
+                pictures[one] = data_uri(thumbnail(known[one], work, SIDE), "image/webp")
+            except PipelineError as error:
+                missing[one] = str(error)
+    return Gallery(pictures, missing, "")
