@@ -322,7 +322,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Parameters
         ----------
         X : mapping of str to DataFrame
-            Blocks of columns, by name, with the rows of Y; each has its learners (``cells``: see `models.bags`).
+            Blocks of columns, by name, with the rows of Y; `models.bags` is about the block ``cells``.
         Y : DataFrame of bool
             Rows x locations; every location has positives and negatives in every fold or, where blocks hold
             networks' predictions or log-odds, in any.
