@@ -111,7 +111,6 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
         If a table cannot be used, no picture has both numbers and a label, or no location can be
         cross-validated.
     """
-    _check_cells(options)
     work, (locations, written) = Workspace(options.work), open_lists(options)
     known = read_labels(options.labels, locations, written, note)
     tables, columns = _read_tables(options, work, locations)
@@ -139,8 +138,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     fold, left_out = _deal(targets, grouping.groups if plates is None else plates, options)
     sphered = None if reference is None else _sphered_by(reference.reindex(ids), fold)
     blocks = {name: table.reindex(ids) for name, table in tables.items()}
-    if options.cells:
-        blocks[CELLS] = training_bags(work, ids)
+    blocks |= _bags(options, work, ids)
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     if options.start is not None:
@@ -165,15 +163,23 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     )
 
 
-def _check_cells(options: DatasetOptions) -> None:
-    """Refuse to learn from cells where there are none, or where they would count in other units."""
+def _bags(options: DatasetOptions, work: Workspace, pictures: pd.Index) -> dict[str, pd.DataFrame]:
+    """Return the block of single cells, where it is asked for.
+
+    Refused where there are no cells, or they would count in other units.
+    """
+    if not options.cells:
+        return {}
     against = {
         "--fast": options.fast,
         f"--normalise-by {options.normalise_by}": options.normalise_by is not None,
-        "no features": not uses_features(options),
+        "a work folder without features": not uses_features(options),
     }
-    if options.cells and (one := next((name for name, given in against.items() if given), "")):
-        raise PipelineError(f"--cells: learns from measured cells, as they are, which {one} rules out")
+    if one := next((name for name, given in against.items() if given), ""):
+        raise PipelineError(
+            f"--cells: learns from measured cells as they are, which {one} rules out; leave one out"
+        )
+    return {CELLS: training_bags(work, pictures)}
 
 
 def _started(log_odds: pd.DataFrame, network: str, trained: pd.Index) -> pd.DataFrame:
