@@ -137,8 +137,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     plates = whole_plates(work, options.folds_by, grouping.groups, note) if options.folds_by else None
     fold, left_out = _deal(targets, grouping.groups if plates is None else plates, options)
     sphered = None if reference is None else _sphered_by(reference.reindex(ids), fold)
-    blocks = {name: table.reindex(ids) for name, table in tables.items()}
-    blocks |= _bags(options, work, ids)
+    blocks = {name: table.reindex(ids) for name, table in tables.items()} | _bags(options, work, ids)
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     if options.start is not None:
