@@ -231,13 +231,13 @@ class Explorer:
         table = rows_of(self.work.cells, sample, columns) if self.work.cells.is_file() else None
         if table is None:
             return render("cells.html", rows=[], measured={}, answered=[])
-        columns = {name: words for name, words in MEASURED.items() if name in table.columns}
+        shown = {name: words for name, words in MEASURED.items() if name in table.columns}
         answered = self._told_of_cells(row)
         if answered is not None:
             table = table.join(answered, on="label")
-            columns = {name: f"{name}: probability" for name in answered.columns} | columns
+            shown = {name: f"{name}: probability" for name in answered.columns} | shown
         said = [] if answered is None else list(answered.columns)
-        return render("cells.html", rows=table.to_dict("records"), measured=columns, answered=said)
+        return render("cells.html", rows=table.to_dict("records"), measured=shown, answered=said)
 
     def _told_of_cells(self, row: int) -> pd.DataFrame | None:
         """Return the cells' probabilities of those locations that the model or the label names, if any."""
