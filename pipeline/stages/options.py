@@ -31,6 +31,7 @@ from pipeline.data.dataset_options import (
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
+from pipeline.stages.cluster_options import ClusterUse, ShardUse
 from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
@@ -118,7 +119,7 @@ class SegmenterOptions(Options):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
+class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse, ShardUse):
     """Options of `extract`."""
 
     images: Images
@@ -156,7 +157,7 @@ class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
     jobs: Jobs = PROCESSORS
 
 
-class EmbedOptions(PictureOptions):
+class EmbedOptions(PictureOptions, ClusterUse):
     """Options of `embed`: one of `table`, `onnx`, `checkpoint` and the shipped network."""
 
     work: Work
@@ -279,7 +280,7 @@ class EvaluateOptions(Options):
     plot: Path | None = Field(None, description="Also draw F1 of every location into this PNG file.")
 
 
-class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
+class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, ClusterUse):
     """Options of `predict`."""
 
     output: Path = Field(description="The csv file to write.")
