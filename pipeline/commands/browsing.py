@@ -54,7 +54,9 @@ def explore(options: ExploreOptions) -> None:
     token = token_of(options)
     with _socket(options) as listening, opened(options, RichProgress()) as explorer:
         app = make_app(explorer, token, hosts_of(options))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=64)
+        )
         host = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{host}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
         say(f"{counted(len(explorer.index.ids), 'picture')} at {address} until Ctrl-C")

@@ -147,7 +147,10 @@ def print_table(table: Table) -> None:
     if console.is_terminal:
         console.print(table)
     else:
-        Console(file=console.file, width=WIDE, highlight=False, quiet=console.quiet).print(table)
+        lines = io.StringIO()
+        Console(file=lines, width=WIDE, highlight=False).print(table)
+        for line in lines.getvalue().splitlines():
+            say(line.rstrip())
 
 
 class RateColumn(ProgressColumn):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
 from pipeline.commands.console import RichProgress, console, made, print_table, say, show_table, written
+from pipeline.core.stage import AnyOptions
 from pipeline.core.workspace import Workspace
 from pipeline.stages.explain_options import ExplainOptions, ImportancesOptions
 
@@ -31,6 +32,7 @@ def importances(options: ImportancesOptions) -> None:
     from pipeline.stages.importances import Importances, grouped, read_shares
     from pipeline.stages.trained_models import read_card
 
+    options = _with_tables(options)
     work = Workspace(options.work, options.name)
     if options.location is not None and work.model.is_dir():
         of_card(read_card(work.model)).find(options.location)  # before work that may take minutes
@@ -51,6 +53,15 @@ def importances(options: ImportancesOptions) -> None:
     if options.plot is not None and figure is not None:
         plots.save(figure, options.plot)
         written(options.plot)
+
+
+def _with_tables(options: AnyOptions) -> AnyOptions:
+    """Return the options with the tables that the model was trained with, where none are given."""
+    from pipeline.stages.status import trained_tables
+
+    if options.embeddings or options.outputs:  # type: ignore[attr-defined]
+        return options
+    return options.model_copy(update=trained_tables(Workspace(options.work, options.name)))  # type: ignore[attr-defined]
 
 
 def _causes(options: ImportancesOptions, work: Workspace, by: str) -> "tuple[str, list[Cause]]":
@@ -103,7 +114,7 @@ def explain(options: ExplainOptions) -> None:
     from pipeline.stages.explain import explain as run
     from pipeline.stages.explain import shown
 
-    found = run(options)
+    found = run(options if options.model else _with_tables(options))
     made(found)
     verb = "reaches" if found.probability >= found.threshold else "is below"
     say(

@@ -68,7 +68,11 @@ LabelsAs = Annotated[
     ),
 ]
 Embeddings = Annotated[
-    tuple[Path, ...], Field(description="Table of embeddings the model was trained with; repeatable.")
+    tuple[Path, ...],
+    Field(
+        description="Table of embeddings the model was trained with; repeatable. Those of the training "
+        "unless given."
+    ),
 ]
 Outputs = Annotated[
     tuple[Path, ...],

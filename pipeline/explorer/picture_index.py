@@ -193,6 +193,9 @@ def read_index(sources: Sources, note: Note) -> PictureIndex:
     if not work.samples.is_file():
         raise PipelineError(f"{work.samples}: missing; run extract with --work {work.root} first")
     about = _about(work)
+    if not work.out_of_fold.is_file():
+        others = ", ".join(path.name for path in sorted(work.models.glob("*")))
+        note(f"No answers: nothing was trained there; {f'give --name: {others}' if others else 'run train'}")
     locations, written = open_lists(sources.training or options)
     shape = (len(about), len(locations.names))
     probability, chosen = _answers(work, about.index, locations)

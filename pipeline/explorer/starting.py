@@ -60,7 +60,7 @@ def opened(options: ExploreOptions, progress: Progress) -> Iterator[Explorer]:
 
 def _pictures(options: ExploreOptions, work: Workspace, progress: Progress) -> dict[str, Sample]:
     """Return the pictures, to be read as `extract` read them; none, and a note, where they are gone."""
-    asked = recorded_options(Extract(), work)
+    asked = recorded_options(Extract(), Workspace(work.root))
     if asked is None:
         progress.note(f"No picture is drawn: {work.root} has no record of extract; run extract again")
         return {}

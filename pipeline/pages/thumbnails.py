@@ -17,7 +17,7 @@ from pipeline.stages.extract import Extract
 from pipeline.stages.overlay import RGB, composite, draw_outlines, fit
 from pipeline.stages.status import recorded_options
 
-QUALITY = 78
+QUALITY = 70
 """Of WebP: outlines stay clear."""
 
 

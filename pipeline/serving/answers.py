@@ -68,6 +68,7 @@ class Answer(_Said):
     pixel_size_um: float | None = Field(None, description="Side of a pixel that was used; None: unknown.")
     model: str = Field(description="Digest of the model.")
     seconds: Seconds = Seconds()
+    drift: str = Field("", description="That this and the pictures before it drift; of `serve` and `watch`.")
 
     _explainer: "Explainer | None" = PrivateAttr(None)
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 import features
 from models.bundle import Model
+from models.drift import StreamDrift
 from models.risk import Level
 from models.stacking import STACK, Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
@@ -96,6 +97,10 @@ class LoadedModel(Protocol):
         """Judge a picture; SampleError where it cannot be used."""
         ...
 
+    def drift(self) -> StreamDrift | None:
+        """Return what watches a stream of pictures; None where the training pictures are not known."""
+        ...
+
 
 class ShippedNetwork:
     """The network that comes with the project, alone."""
@@ -134,6 +139,9 @@ class ShippedNetwork:
             found = decided(log_odds, pd.Index([name]), self._outputs, self._deciding)
             why_not = doubt(picture.pixels, channels=picture.channels)
         return Judgement(found, why_not, pixel_size_um=picture.pixel_size_um)
+
+    def drift(self) -> None:
+        """Return nothing: where its training pictures lie was not learned."""
 
 
 class TrainedModel:
@@ -203,6 +211,11 @@ class TrainedModel:
         notes = (*made.notes, _flags(measured), absent, told)
         size = sized.pixel_size_um
         return replace(made, doubt=measured.doubt, notes=notes, found=found, pixel_size_um=size)
+
+    def drift(self) -> StreamDrift | None:
+        """Return what watches a stream of pictures; None for models of older versions."""
+        known = self._model.unlikeness
+        return StreamDrift(known.single) if known is not None and len(known.single) else None
 
     def _predicted(
         self, name: str, numbers: Mapping[str, np.float32], embedded: Mapping[str, np.float32]

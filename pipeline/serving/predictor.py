@@ -20,6 +20,7 @@ from pipeline.data.samples import Sample, find_samples, with_ranges
 from pipeline.serving.answers import Answer, CellAnswer, LocationAnswer, ModelInfo, Seconds, Status
 from pipeline.serving.arrays import picture_of
 from pipeline.serving.loaded_models import Clock, Judgement, LoadedModel, ShippedNetwork, TrainedModel
+from pipeline.serving.streams import Stream
 from pipeline.stages.extract import warm_up
 from pipeline.stages.options import SegmenterOption
 from pipeline.stages.predict import NOT_SURE, UNLIKE, answer_of, names_of
@@ -109,6 +110,10 @@ class Predictor:
     def layout(self) -> Layout:
         """How pictures are read."""
         return self._layout
+
+    def stream(self) -> Stream:
+        """Return what says whether pictures that are answered one after another drift."""
+        return Stream(self._model.drift())
 
     @overload
     def predict(

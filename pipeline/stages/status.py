@@ -99,6 +99,12 @@ def recorded_options(stage: Stage[AnyOptions, AnySummary], work: Workspace) -> A
         return None
 
 
+def trained_tables(work: Workspace) -> dict[str, tuple[Path, ...]]:
+    """Return the tables that a model was trained with, by option; none where that is not recorded."""
+    trained = recorded_options(Train(), work)
+    return {} if trained is None else {"embeddings": trained.embedded, "outputs": trained.outputs}
+
+
 def moved(options: dict[str, JsonValue], root: Path) -> dict[str, JsonValue]:
     """Point paths inside a work folder to where it is now; others too, where they moved with it."""
     before = str(options.get("work", root))

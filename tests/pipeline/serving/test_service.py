@@ -13,10 +13,12 @@ import pytest
 import tifffile
 from fastapi.testclient import TestClient
 
+from models.drift import StreamDrift
 from pipeline.core.errors import PipelineError
 from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.serving.admission import token_of
 from pipeline.serving.service import Terms, make_app
+from pipeline.serving.streams import Stream
 from pipeline.stages.serve_options import ServeOptions
 from tests.pipeline.serving.conftest import Trained
 
@@ -109,6 +111,24 @@ def png(width: int, height: int) -> bytes:
     """Return the header of a PNG, with nothing behind it."""
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+
+
+def test_a_stream_that_drifts_is_told_with_the_answer_and_counted(trained, array):
+    class Defocused:
+        info, layout, answer = trained.predictor.info, trained.predictor.layout, trained.predictor.answer
+
+        def stream(self) -> Stream:
+            return Stream(StreamDrift([-1.0] * 60, quiet=20))
+
+    headers = {"content-type": RAW, "x-shape": ",".join(map(str, array.shape))}
+    with TestClient(make_app(Defocused()), base_url="http://localhost") as client:
+        told = [
+            client.post("/predict", content=array.tobytes(), headers=headers).json()["drift"]
+            for _ in range(3)
+        ]
+        assert told[0] == ""
+        assert told[-1].startswith("drift: the last 3 pictures together are less like the training")
+        assert "drift_evidence 20.0" in client.get("/metrics").text
 
 
 PLANE = ("protein", ("p.png", b"x"))
@@ -238,6 +258,7 @@ class Slow:
     def __init__(self, trained: Trained) -> None:
         self.info, self.layout = trained.predictor.info, trained.predictor.layout
         self._model, self.let = trained.predictor, threading.Event()
+        self.stream = trained.predictor.stream
 
     def answer(self, *given: object, **more: object) -> object:
         self.let.wait(20)
