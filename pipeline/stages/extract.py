@@ -231,20 +231,15 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
 
 
 def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> int:
-    """Measure one part of the pictures, beside others that are measured elsewhere; return how many.
-
-    No table is written and nothing recorded: `Extract` finds what is done. Part i of n are the pictures whose
-    ids have this digest, so that more pictures move none of the others.
-    """
+    """Measure part i/n of the pictures, chosen by their ids; return how many it lacked. No table is written."""
     plan, work = _plan(options, progress), Workspace(options.work)
     number, parts = map(int, shard.split("/"))
     own = [one for one in plan.samples if int(text_digest(one.id)[:8], 16) % parts == number - 1]
     chunks = _missing(replace(plan, samples=own), work, options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
     with on_cluster(options.cluster):
-        passing = _measure(chunks, count, options.jobs, progress) if chunks else []
-    for problem in passing:
-        progress.note(str(problem))
+        for problem in _measure(chunks, count, options.jobs, progress) if chunks else ():
+            progress.note(f"{problem.sample}: {problem.file}: {problem.reason}; {problem.remedy}")
     return count
 
 
