@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from models.cross_fitting import crossed
 from models.folds import positive_groups, stratified_group_folds
+from models.hyperparameters import CELLS
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import training_bags
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import Labels, read_labels
@@ -135,7 +137,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     plates = whole_plates(work, options.folds_by, grouping.groups, note) if options.folds_by else None
     fold, left_out = _deal(targets, grouping.groups if plates is None else plates, options)
     sphered = None if reference is None else _sphered_by(reference.reindex(ids), fold)
-    blocks = {name: table.reindex(ids) for name, table in tables.items()}
+    blocks = {name: table.reindex(ids) for name, table in tables.items()} | _bags(options, work, ids)
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     if options.start is not None:
@@ -158,6 +160,25 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
         reference=sphered,
         plates=plates,
     )
+
+
+def _bags(options: DatasetOptions, work: Workspace, pictures: pd.Index) -> dict[str, pd.DataFrame]:
+    """Return the block of single cells, where it is asked for.
+
+    Refused where there are no cells, or they would count in other units.
+    """
+    if not options.cells:
+        return {}
+    against = {
+        "--fast": options.fast,
+        f"--normalise-by {options.normalise_by}": options.normalise_by is not None,
+        "a work folder without features": not uses_features(options),
+    }
+    if one := next((name for name, given in against.items() if given), ""):
+        raise PipelineError(
+            f"--cells: learns from measured cells as they are, which {one} rules out; leave one out"
+        )
+    return {CELLS: training_bags(work, pictures)}
 
 
 def _started(log_odds: pd.DataFrame, network: str, trained: pd.Index) -> pd.DataFrame:

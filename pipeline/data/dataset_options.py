@@ -234,6 +234,11 @@ class DatasetOptions(FoldOptions):
         description="Learn from the embeddings alone: no cells are found in new pictures, which are answered "
         "several times as fast. What that costs in macro-F1 is said. Give a --name.",
     )
+    cells: bool = Field(
+        False,
+        description="Also learn from single cells, with the pictures' labels as weak labels: a better model "
+        "of what few cells show, and answers per cell (predict --per cell).",
+    )
     random_split: bool = Field(
         False,
         description="Also cross-validate in folds that ignore groups, to show how optimistic that is.",

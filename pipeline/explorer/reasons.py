@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.bags import bags_of, cell_columns
 from models.bundle import Model
+from models.hyperparameters import CELLS
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
 from pipeline.core.workspace import Workspace
@@ -93,12 +95,17 @@ class Reasons:
             table = self._whole
         else:
             known = {column for one in self._given for column in one.columns}
+            known |= set(self._model.stack.blocks.get(CELLS, ()))
             measured = [column for column in self._model.columns if column not in known]
             table = pd.DataFrame(index=pd.Index([sample], name="Id"))
             if measured:
                 table = rows_of(self._work.features, sample, ["Id", *measured]).set_index("Id")
             for one in self._given:
                 table = table.join(one)
+            if CELLS in self._model.stack.blocks:
+                wanted = cell_columns(self._model.stack.blocks[CELLS])
+                cells = rows_of(self._work.cells, sample, ["Id", *wanted]).set_index("Id")
+                table = table.join(bags_of(cells, wanted, table.index))
         if sample not in table.index or not set(self._model.columns) <= set(table.columns):
             raise PipelineError(
                 f"{self._work.features}: lacks columns of the model for {sample}; run extract and train again"

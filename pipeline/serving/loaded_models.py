@@ -16,8 +16,7 @@ import pandas as pd
 import features
 from models.bundle import Model
 from models.drift import StreamDrift
-from models.risk import Level
-from models.stacking import STACK, Prediction
+from models.stacking import Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest
 from pipeline.core.names import unknown
@@ -42,7 +41,7 @@ from pipeline.stages.explain import Explanation, explained
 from pipeline.stages.extraction import Extraction
 from pipeline.stages.measuring import Measured, fitted_to, measure_picture
 from pipeline.stages.options import SegmenterOption
-from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
+from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, needed, why_unnamed
 from pipeline.stages.trained_models import open_model, trained_extraction, with_start
 
 MANY, LARGE = 32, 1024**2
@@ -175,7 +174,7 @@ class TrainedModel:
         self.info = ModelInfo(
             digest=file_digest(folder / "manifest.json"),
             name=str(folder),
-            locations=_needed(model, level),
+            locations=needed(model, level),
             risk=level and level.risk,
             channels=CHANNELS if self._extraction is None else self._extraction.channels,
             segmenter="" if self._extraction is None else self._extraction.segmenter,
@@ -288,17 +287,6 @@ class TrainedModel:
                 f"{folder}: {len(missing)} of its {len(self._columns)} columns are not here ({missing[0]}); "
                 "train again"
             )
-
-
-def _needed(model: Model, level: Level | None) -> dict[str, float]:
-    """Return the probability from which each location is named; 1 where none is, at the risk in use."""
-    fitted, start = model.stack.meta_learners[STACK], model.card.get("start")
-    names = [model.locations[position] for position in fitted.meta.locations]
-    needed = dict(zip(names, fitted.thresholds.tolist(), strict=True))
-    if start is not None:
-        needed |= dict.fromkeys(start["locations"], start["deciding"]["threshold"])
-    cut = 0.0 if level is None else 1.0 if level.cut is None else level.cut
-    return {name: max(threshold, cut) for name, threshold in needed.items()}
 
 
 def _extraction(folder: Path, model: Model) -> Extraction | None:

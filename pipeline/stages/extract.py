@@ -231,7 +231,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
 
 
 def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> int:
-    """Measure part i/n of the pictures, chosen by their ids; return how many it lacked. No table is written."""
+    """Measure part i/n of the pictures, by their ids; return how many it lacked. Tables are not written."""
     plan, work = _plan(options, progress), Workspace(options.work)
     number, parts = map(int, shard.split("/"))
     own = [one for one in plan.samples if int(text_digest(one.id)[:8], 16) % parts == number - 1]

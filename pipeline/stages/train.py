@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 from models.bundle import save_model
 from models.cross_fitting import View
+from models.hyperparameters import CELLS
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
@@ -95,6 +96,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
         files = dict(options.tables)
         if uses_features(options):
             files = {"features": work.features} | files
+        if options.cells:
+            files["cells"] = work.cells
         if options.groups is not None:
             files[f"groups {options.groups.name}"] = options.groups
         if work.samples.is_file():
@@ -228,7 +231,8 @@ def _started(network: str, data: Dataset) -> dict[str, Any]:
 def _blocks(options: TrainOptions) -> set[str]:
     """Return the names of the blocks that the tables make."""
     features = [FEATURES] if uses_features(options) else []
-    return {*features, *map(embedding_name, options.embedded), *[OUTPUTS for _ in options.outputs]}
+    cells = [CELLS] if options.cells else []
+    return {*features, *cells, *map(embedding_name, options.embedded), *[OUTPUTS for _ in options.outputs]}
 
 
 def _fit(
