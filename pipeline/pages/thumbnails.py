@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import imagecodecs
@@ -20,8 +21,10 @@ QUALITY = 70
 """Of WebP: outlines stay clear."""
 
 
-def pictures_of(work: Workspace) -> Mapping[str, Sample]:
+def pictures_of(work: Workspace, images: Path | None = None) -> Mapping[str, Sample]:
     """Return the pictures of a work folder by Id, read as `extract` (else `embed`) read them.
+
+    Those of another folder, where `images` is given: they were moved.
 
     Raises
     ------
@@ -31,6 +34,8 @@ def pictures_of(work: Workspace) -> Mapping[str, Sample]:
     options = recorded_pictures(work)
     if options is None:
         raise PipelineError(f"{work.root}: neither extract nor embed has left a record of its pictures there")
+    if images is not None:
+        options = options.model_copy(update={"images": images})
     return {sample.id: sample for sample in even_samples(options, work)[0]}
 
 

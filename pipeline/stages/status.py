@@ -102,7 +102,7 @@ def recorded_options(stage: Stage[AnyOptions, AnySummary], work: Workspace) -> A
 
 def recorded_pictures(work: Workspace) -> PictureOptions | None:
     """Return which pictures `extract` measured or, where it never ran, a network saw; None if none did."""
-    measured = recorded_options(Extract(), work)
+    measured = recorded_options(Extract(), Workspace(work.root))
     if measured is not None:
         return measured
     for path in sorted(work.record("").parent.glob(f"{Embed.name}-*.json")):
