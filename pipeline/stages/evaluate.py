@@ -17,6 +17,7 @@ from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import of_card
+from pipeline.stages.cell_scores import CellScores, score_cells
 from pipeline.stages.channel_views import is_view
 from pipeline.stages.comparisons import (
     Ablation,
@@ -72,6 +73,8 @@ class Scores(Summary):
         model of an older version.
     ablation : list of Ablation
         Empty unless asked for.
+    cells : CellScores or None
+        None unless asked for.
     """
 
     protocol: str
@@ -87,6 +90,7 @@ class Scores(Summary):
     channels: Mapping[str, Score]
     risks: tuple[Realised, ...] = ()
     ablation: tuple[Ablation, ...] = ()
+    cells: CellScores | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -119,8 +123,11 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
             raise PipelineError(
                 f"{work.root}: no trained model there; run train with --work {work.root} first"
             )
-        asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation")
-        return file_inputs({"out-of-fold predictions": work.out_of_fold, "model": card}) | asked
+        asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation", "per", "truth_masks")
+        files = {"out-of-fold predictions": work.out_of_fold, "model": card}
+        if options.truth is not None:
+            files["what cells show"] = options.truth
+        return file_inputs(files) | asked
 
     def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
         """Return the scores."""
@@ -141,6 +148,9 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         with progress.track("Scoring", 1) as advance:
             scores = _marked(score(read_predictions(work), card, options), card.get("leaks", []))
             advance(1)
+        if options.per == "cell":
+            cells = score_cells(work, read_predictions(work)[STACK], options, progress)
+            scores = scores.model_copy(update={"cells": cells})
         if options.ablation:
             parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
             scores = scores.model_copy(update={"ablation": tuple(parts)})
