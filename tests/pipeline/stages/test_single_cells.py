@@ -11,9 +11,10 @@ from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from pipeline.serving import Predictor
+from pipeline.stages.evaluate import Evaluate
 from pipeline.stages.explain import explain
 from pipeline.stages.explain_options import ExplainOptions
-from pipeline.stages.options import OverlayOptions, PredictOptions, TrainOptions
+from pipeline.stages.options import EvaluateOptions, OverlayOptions, PredictOptions, TrainOptions
 from pipeline.stages.overlay import overlay
 from pipeline.stages.predict import Predict
 from pipeline.stages.train import Train
@@ -152,3 +153,35 @@ def test_the_simulator_says_what_every_cell_shows(trained):
         assert here <= set(labels[one].split())
         empty += (own["Target"] == "").sum()
     assert 0 < empty < len(truth) / 2
+
+
+def test_answers_of_cells_are_scored_beside_the_pictures(trained):
+    asked = {"work": trained / "work", "draws": 100, "per": "cell"}
+    cells = execute(
+        Evaluate(), EvaluateOptions(**asked, truth=trained / "data" / "cells.csv"), SilentProgress()
+    ).cells
+    truth = pd.read_csv(trained / "data" / "cells.csv")
+    assert cells.cells == len(truth)
+    assert 0.5 * cells.cells < cells.found <= cells.cells
+    assert set(cells.locations) == set(NAMES)
+    assert cells.gain.low <= cells.gain.value <= cells.gain.high
+    assert 0 < cells.average_precision <= 1
+    with pytest.raises(PipelineError, match="needs --truth"):
+        execute(Evaluate(), EvaluateOptions(**asked), SilentProgress())
+
+
+def test_truth_that_is_the_answer_scores_one(trained):
+    """Cells numbered as ours are matched by label; what the answers themselves say is right."""
+    cells = pd.read_parquet(Workspace(trained / "work").cells_out_of_fold)
+    everything = pd.DataFrame({"Id": cells["Id"], "label": cells["label"], "Target": "0 25"})
+    (trained / "other").mkdir(exist_ok=True)
+    everything.to_csv(trained / "other" / "all.csv", index=False)
+    given = {"work": trained / "work", "draws": 100, "per": "cell", "truth": trained / "other" / "all.csv"}
+    scores = execute(Evaluate(), EvaluateOptions(**given), SilentProgress()).cells
+    assert (scores.cells, scores.found) == (len(cells), len(cells))
+    assert scores.average_precision == pytest.approx(1)
+    broken = everything.assign(Target="Nucleus")
+    broken.to_csv(trained / "other" / "broken.csv", index=False)
+    wrong = EvaluateOptions(**given | {"truth": trained / "other" / "broken.csv"})
+    with pytest.raises(PipelineError, match=r"broken.csv: Id '.*', label '\d+'"):
+        execute(Evaluate(), wrong, SilentProgress())
