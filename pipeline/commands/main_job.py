@@ -30,9 +30,15 @@ def extract(options: ExtractOptions) -> None:
     """
     say(f"Looking at the pictures in {options.images}")  # at once: loading what measures takes seconds
     from pipeline.data.quality_flags import OF_PLATE
-    from pipeline.stages.extract import Extract
+    from pipeline.stages.extract import Extract, measure_shard
 
     work = Workspace(options.work)
+    if options.shard is not None:
+        count = measure_shard(options, options.shard, RichProgress())
+        pictures = counted(count, "picture")
+        say(f"Part {options.shard}: {pictures} measured now, no tables written: {work.parts}")
+        say("When all parts are done, run extract once more without --shard.")
+        return
     summary = execute(Extract(), options, RichProgress())
     made(summary)
     done = f"{summary.measured:,} measured now" if summary.fresh else "up to date"

@@ -63,7 +63,8 @@ class Report(Stage[ReportOptions, ReportSummary]):
         return (options.output or Workspace(options.work, options.name).report,)
 
     def run(self, options: ReportOptions, progress: Progress) -> ReportSummary:
-        """Gather what other stages have found, and write the page."""
+        """Gather what other stages have found, and write the page: the same from wherever it is asked for."""
+        options = options.model_copy(update={"work": options.work.absolute()})
         work = Workspace(options.work, options.name)
         scores: Scores = execute(Evaluate(), scoring(work), progress)
         execute(Importances(), explaining(work), progress)

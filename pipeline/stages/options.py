@@ -32,6 +32,7 @@ from pipeline.data.dataset_options import (
 )
 from pipeline.networks.architectures import CnnHyperparameters
 from pipeline.stages.cell_options import CellColours, CellTruthOptions, PerOptions
+from pipeline.stages.cluster_options import ClusterUse, ShardUse
 from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
@@ -122,7 +123,7 @@ class SegmenterOptions(Options):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
+class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse, ShardUse):
     """Options of `extract`."""
 
     images: Images
@@ -160,7 +161,7 @@ class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
     jobs: Jobs = PROCESSORS
 
 
-class EmbedOptions(PictureOptions):
+class EmbedOptions(PictureOptions, ClusterUse):
     """Options of `embed`: one of `table`, `onnx`, `checkpoint` and the shipped network."""
 
     work: Work
@@ -283,7 +284,7 @@ class EvaluateOptions(CellTruthOptions):
     plot: Path | None = Field(None, description="Also draw F1 of every location into this PNG file.")
 
 
-class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions):
+class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions, ClusterUse):
     """Options of `predict`."""
 
     output: Path = Field(description="The csv file to write.")

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress
+from pipeline.core.workspace import Workspace
 from pipeline.explorer.picture_index import gap, teaching_order, uncertainty
 from pipeline.explorer.picture_queries import Query, found, inside
 from pipeline.explorer.picture_space import placed
@@ -167,3 +168,19 @@ def test_pictures_that_were_moved_are_found_where_they_are_now(pictures, tmp_pat
     assert "give their folder as --images" in told.notes[-2]
     with opened(ExploreOptions(work=work, images=tmp_path / "moved"), told) as one:
         assert len(one.channels) == 4
+
+
+def test_pictures_of_a_training_without_cells_are_those_of_its_folds(trained, tmp_path):
+    shutil.copytree(trained.root, tmp_path / "work")
+    work = Workspace(tmp_path / "work")
+    for path in (work.samples, work.features):
+        path.unlink()
+    with opened(ExploreOptions(work=work.root), SilentProgress()) as one:
+        assert len(one.index.ids) == 60
+        assert one.index.about.loc["p006", "group"] == "antibody 3"
+    work.folds.unlink()
+    with (
+        pytest.raises(PipelineError, match=r"samples\.parquet: missing; run extract"),
+        opened(ExploreOptions(work=work.root), SilentProgress()),
+    ):
+        pass

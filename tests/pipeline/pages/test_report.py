@@ -21,9 +21,10 @@ from pipeline.pages import evidence, plots, verdicts
 from pipeline.pages.history import command_of, history
 from pipeline.pages.report import Report, ReportSummary
 from pipeline.pages.templating import figure, render
+from pipeline.pages.thumbnails import pictures_of
 from pipeline.stages.comparisons import OutOfFold
 from pipeline.stages.evaluate import read_predictions
-from pipeline.stages.options import EvaluateOptions, SimulateOptions, TrainOptions
+from pipeline.stages.options import EmbedOptions, EvaluateOptions, SimulateOptions, TrainOptions
 from pipeline.stages.report_options import ReportOptions
 from pipeline.stages.train import Train
 from tests.browsing import NARROW, WIDE, Browsing, browser, chromium  # noqa: F401 - fixtures
@@ -78,10 +79,13 @@ def test_it_has_every_section_and_asks_for_nothing(page: str) -> None:
     assert len(page) < 15e6
 
 
-def test_made_again_it_is_the_same_to_the_last_byte(work: Workspace, page: str) -> None:
+def test_made_again_it_is_the_same_to_the_last_byte(
+    work: Workspace, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not made(work).fresh
     work.report.unlink()
-    assert made(work).fresh
+    monkeypatch.chdir(work.root)
+    assert made(Workspace(Path())).fresh, "from another folder, too"
     assert work.report.read_text() == page
 
 
@@ -189,6 +193,17 @@ def test_without_its_pictures_the_page_says_so(work: Workspace, tmp_path: Path) 
     assert done.pictures == 0
     assert "images: no such folder" in done.without
     assert f"No pictures are shown: {done.without}" in (tmp_path / "bare.html").read_text()
+
+
+def test_pictures_that_a_network_alone_has_seen_are_found(work: Workspace, tmp_path: Path) -> None:
+    fast = Workspace(tmp_path / "work")
+    images = work.root.parent / "images"
+    options = EmbedOptions(images=images, work=fast.root, network="builtin").model_dump(mode="json")
+    record = Record(stage="embed", options=options, inputs={})
+    with pytest.raises(PipelineError, match="neither extract nor embed has left a record"):
+        pictures_of(fast)
+    write_text(fast.record("embed-builtin"), record.model_dump_json())
+    assert len(pictures_of(fast)) == 60
 
 
 def test_without_a_training_it_is_refused(tmp_path: Path) -> None:
