@@ -141,12 +141,14 @@ def _same(work: Workspace, sample: str, masks: Path, ours: NDArray[Any], theirs:
     found, true = read_mask(work.mask(sample)).cells, read_mask(masks / f"{sample}.tif").cells
     if found.shape != true.shape:
         raise PipelineError(f"{masks / sample}.tif: not of the size of {work.mask(sample)}; give its own")
-    both = np.stack([found.ravel(), true.ravel()]).astype(np.int64)
-    pairs, common = np.unique(both, axis=1, return_counts=True)
-    sizes = [np.bincount(one) for one in both]
+    sizes = [np.bincount(one.ravel()) for one in (found, true)]
+    pairs, common = np.unique(
+        found.astype(np.int64) * len(sizes[1]) + true.astype(np.int64), return_counts=True
+    )
+    of_pair = np.stack(np.divmod(pairs, len(sizes[1])), axis=1)
     return {
         position: int(b)
-        for (a, b), number in zip(pairs.T, common, strict=True)
+        for (a, b), number in zip(of_pair, common, strict=True)
         if a and b and number >= SAME * (sizes[0][a] + sizes[1][b] - number)
         for position in np.flatnonzero(ours == a).tolist()
     }
