@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 
 STRENGTH = 0.75
-"""How much of a cell's distance from the mean counts: between 0.5, which ranks cells best, and 1 (best F1)."""
+"""How much of a cell's distance from the mean counts: 0.5 ranks cells best, 1 has the best F1."""
 
 _BEYOND = 1e-9
 
