@@ -117,7 +117,7 @@ def main(
         rows.append((name, len(scores), unlike, np.median(scores), "–" if never > 0.5 else middle, never))
         print(*rows[-1], sep=" | ", flush=True)
     titles = ["pictures are", "n", "unlike", "median score", "drift noticed after", "never"]
-    print(pd.DataFrame(rows, columns=titles).to_markdown(index=False, floatfmt=".2f"))
+    print(pd.DataFrame(rows, columns=titles).to_string(index=False, float_format="%.2f"))
     print(f"limit {learned.limit:.2f} at {learned.rate:.1%} false alarms; {len(learned.known)} groups")
     print(f"streams like the training alarm after {quiet_for(len(learned.known)):,.0f} pictures (mean)")
 
