@@ -27,7 +27,7 @@ from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import EmbedOptions, EvaluateOptions, SimulateOptions, TrainOptions
 from pipeline.stages.report_options import ReportOptions
 from pipeline.stages.train import Train
-from tests.browsing import NARROW, WIDE, Browsing, browser, chromium  # noqa: F401 - fixtures
+from tests.browsing import NARROW, WIDE, Browsing
 from tests.pipeline.workfolder import make_workfolder
 
 SECTIONS = ("trained", "scores", "fail", "curves", "confusion", "parts", "decides", "errors", "labels")
@@ -234,7 +234,7 @@ def test_what_users_wrote_is_escaped(page: str) -> None:
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-def test_it_is_readable_in_a_browser(work: Workspace, browser: Browsing, size: tuple[int, int]) -> None:  # noqa: F811
+def test_it_is_readable_in_a_browser(work: Workspace, browser: Browsing, size: tuple[int, int]) -> None:
     opened = browser.open(f"file://{work.report}", size)
     opened.fill("#find", "p007")
     listed = "[...document.querySelectorAll('#all > details')].filter(one => !one.hidden).map(one => one.id)"
