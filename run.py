@@ -42,7 +42,8 @@ app = typer.Typer(
     **evaluate** and **importances** (how good it is, and what decides its predictions), **predict** (new
     pictures).
     With your own pictures, begin with `inspect`. `simulate` makes pictures to try it on; `status` says
-    what is done, stale or missing.
+    what is done, stale or missing, and what comes next; `report` and `explore` show it in a browser. Every
+    command takes `--json` (its result for other programs) and `--quiet`.
 
     Example: `python run.py simulate demo/data --pictures 60 --seed 1`
     """,

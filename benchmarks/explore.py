@@ -1,13 +1,18 @@
-"""How fast the pages of `explore` answer in a work folder of as many pictures as the Kaggle training set.
+"""How fast the pages of `explore` answer with as many pictures as Kaggle's, and what its queue finds.
 
-    python benchmarks/explore.py --like demo/work --pictures 31072
+    python benchmarks/explore.py pages --like demo/work --pictures 31072
 
 The work folder is made up: tables of so many pictures with 28 locations, an embedding of 1,024 columns and
 20 cells per picture; pictures and label images are hard links to those of a small one, so that listing and
 drawing them costs what it does. `explore` runs in a process of its own and is asked over HTTP, every page
 with other questions each time; times are from request to the last byte. Reasons are not asked for: they
-depend on the model, not on the number of pictures. Needs the project's folder as current directory, and an
-idle machine.
+depend on the model, not on the number of pictures.
+
+    python benchmarks/explore.py queue --like demo/work --labels demo/data/labels.csv
+
+gives one location of every picture of some groups to another one, trains on the tables of embeddings, and
+counts how many of the wrong groups are among the first that the queue shows; several times with other
+groups. Needs the project's folder as current directory, and an idle machine.
 """
 
 import json
@@ -32,9 +37,14 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.stacking import STACK
 from pipeline.core.files import write_blocks, write_table
-from pipeline.core.stage import read_record
+from pipeline.core.stage import SilentProgress, execute, read_made, read_record
 from pipeline.core.workspace import Workspace
+from pipeline.data.labels import read_labels
 from pipeline.data.locations import KAGGLE2018
+from pipeline.explorer.starting import opened
+from pipeline.stages.explore_options import ExploreOptions
+from pipeline.stages.options import TrainOptions
+from pipeline.stages.train import Train
 
 CELLS, COLUMNS, BLOCK = 20, 1024, 1024
 MEASURED = ("cell__morphology__area", "nucleus__morphology__area", "cell__intensity__mean__protein")
@@ -166,7 +176,11 @@ def measured(base: str, pictures: int, repeats: int) -> dict[str, list[float]]:
     return found
 
 
-def main(
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command()
+def pages(
     like: Annotated[Path, typer.Option(help="Work folder whose pictures are shown again and again.")],
     pictures: int = 31_072,
     repeats: int = 20,
@@ -200,5 +214,51 @@ def main(
         output.write_text(json.dumps({"ready": ready, "memory": memory, "seconds": found}, indent=1))
 
 
+def mislabelled(rng: np.random.Generator, targets: pd.DataFrame, groups: pd.Series, wrong: int) -> set[str]:
+    """Exchange one location of some groups, in place; return these groups."""
+    some = {str(one) for one in rng.choice(sorted(set(groups)), wrong, replace=False)}
+    common = targets.columns[targets.sum() >= 5]
+    for group in sorted(some):
+        rows = groups.index[groups == group]
+        has = targets.columns[targets.loc[rows].any()]
+        lacks = common.difference(has)
+        targets.loc[rows, [rng.choice(has), rng.choice(lacks)]] = [False, True]
+    return some
+
+
+@app.command()
+def queue(
+    like: Annotated[Path, typer.Option(help="Work folder with groups and embeddings.")],
+    labels: Annotated[Path, typer.Option(help="Its labels, taken to be right.")],
+    wrong: Annotated[int, typer.Option(help="Groups whose labels are made wrong.")] = 4,
+    repeats: Annotated[int, typer.Option(help="Trainings on other wrong labels.")] = 10,
+) -> None:
+    """Print how many of the wrong groups are among the first groups of the queue, and of a random order."""
+    given, rng = Workspace(like.resolve()), np.random.default_rng(0)
+    groups = read_made(given.samples).set_index("Id")["group"]
+    found = np.zeros((repeats, 3), int)
+    for repeat in range(repeats):
+        with tempfile.TemporaryDirectory(prefix="explore-") as folder:
+            work = Workspace(Path(folder) / "work")
+            shutil.copytree(given.embeddings, work.embeddings)
+            shutil.copy(given.samples, work.samples)
+            targets = read_labels(labels).targets
+            made_wrong = mislabelled(rng, targets, groups, wrong)
+            cells = ["|".join(targets.columns[row]) for row in targets.to_numpy()]
+            pd.DataFrame({"Id": targets.index, "Target": cells}).to_csv(work.root / "labels.csv", index=False)
+            tables = tuple(sorted(work.embeddings.glob("*.parquet")))
+            asked = {"labels": work.root / "labels.csv", "work": work.root, "embeddings": tables, "trials": 0}
+            execute(Train(), TrainOptions(**asked, folds=3, jobs=1, boosters=("linear",)), SilentProgress())
+            with opened(ExploreOptions(work=work.root), SilentProgress()) as explorer:
+                order = np.argsort(explorer.index.rank)
+                shown = list(dict.fromkeys(explorer.index.about["group"].to_numpy()[order]))
+            found[repeat] = [len(made_wrong & set(shown[: times * wrong])) for times in (1, 2, 4)]
+    number = groups.nunique()
+    for times, share in zip((1, 2, 4), found.mean(axis=0) / wrong, strict=True):
+        chance = times * wrong / number
+        said = f"first {times * wrong} of {number} groups"
+        print(f"{said}: {share:.0%} of {wrong} wrong ones, by chance {chance:.0%}")
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

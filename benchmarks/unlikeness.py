@@ -1,9 +1,12 @@
-"""How often pictures that are unlike those of a training are noticed, at 5 % false alarms.
+"""How often pictures that are unlike those of a training are noticed, one by one and as a stream.
 
-Fresh pictures of four channels are spoilt in ways that happen at a microscope, measured as those of the
-training were, and compared with them (`models.unlikeness`). Untouched ones show the false alarms.
+Fresh pictures of four channels are spoilt in ways that happen at a microscope and answered by a model in
+memory. Each row tells how many are `unlike_training` by themselves, how many pictures a stream that was good
+so far needs until `watch` and `serve` say that it drifts (median over orders of the pictures), and how many
+orders are never noticed. Untouched pictures show the false alarms; how far apart those of a stream are is
+simulated, too, with scores that are drawn as those of the training.
 
-Run: PYTHONPATH=. python benchmarks/unlikeness.py --work demo/work --images demo/new/images --into demo/spoilt
+Run: PYTHONPATH=. python benchmarks/unlikeness.py --model demo/work/model --images demo/new/images
 """
 
 from collections.abc import Callable
@@ -16,20 +19,20 @@ import pandas as pd
 import typer
 from numpy.typing import NDArray
 
-from models.unlikeness import Unlikeness, fit_unlikeness, overall
-from pipeline.core.stage import SilentProgress, execute, read_made
-from pipeline.core.workspace import Workspace
-from pipeline.data.dataset import FEATURES, read_features
-from pipeline.stages.extract import Extract
-from pipeline.stages.options import ExtractOptions
-from pipeline.stages.reliance import parts_of
-from pipeline.stages.trained_models import read_card
+from models.bundle import load_model
+from models.drift import QUIET, StreamDrift
+from models.unlikeness import Unlikeness
+from pipeline.serving import Predictor
 
-RATE = 0.05
+GOOD = 50
+"""Untouched pictures before the spoilt ones."""
+
+ORDERS, STREAMS = 200, 100
 COLOURS = ("red", "green", "blue", "yellow")
-PROTEIN = 1
+CHANNELS = ("microtubules", "protein", "nucleus", "er")
 
 Planes = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
 def _defocused(sigma: float) -> Callable[[Planes], Planes]:
@@ -61,49 +64,62 @@ SPOILT: dict[str, Callable[[Planes], Planes]] = {
 }
 
 
-def learned(work: Workspace) -> Unlikeness:
-    """Learn where the pictures of a training lie, as `train` does, for another rate."""
-    folds = read_made(work.folds).set_index("Id")
-    tables = {FEATURES: read_features(work).loc[folds.index]}
-    fold, groups = folds["fold"].to_numpy(np.int16), folds["group"].to_numpy(dtype=str)
-    return fit_unlikeness(tables, parts_of(tables), fold, groups, RATE)
+def fields(images: Path, most: int) -> list[Planes]:
+    """Read the planes of the first samples of a folder."""
+    names = [path.name.removesuffix(f"_{COLOURS[0]}.png") for path in images.glob(f"*_{COLOURS[0]}.png")]
+    return [
+        np.stack([cv2.imread(str(images / f"{name}_{one}.png"), cv2.IMREAD_GRAYSCALE) for one in COLOURS])
+        for name in sorted(names)[:most]
+    ]
 
 
-def spoil(images: Path, into: Path, change: Callable[[Planes], Planes]) -> None:
-    """Write changed copies of all samples of a folder."""
-    into.mkdir(parents=True, exist_ok=True)
-    for path in sorted(images.glob(f"*_{COLOURS[0]}.png")):
-        name = path.name.removesuffix(f"_{COLOURS[0]}.png")
-        files = [images / f"{name}_{colour}.png" for colour in COLOURS]
-        planes = np.stack([cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files])
-        changed = np.clip(np.rint(change(planes.astype(np.float32))), 0, 255).astype(np.uint8)
-        for file, plane in zip(files, changed, strict=True):
-            cv2.imwrite(str(into / file.name), plane)
+def noticed_after(known: Floats, good: Floats, spoilt: Floats, rng: np.random.Generator) -> list[int | None]:
+    """Return after how many spoilt pictures, in random orders, a stream is said to drift; None: never."""
+    found: list[int | None] = []
+    for _ in range(ORDERS):
+        stream = StreamDrift(known)
+        for score in rng.choice(good, GOOD):
+            stream.add(score)
+        order = rng.permutation(spoilt)
+        found.append(next((n for n, score in enumerate(order, 1) if stream.add(score)), None))
+    return found
+
+
+def quiet_for(known: int, most: int = 20 * QUIET) -> float:
+    """Return after how many pictures streams alarm that are like a training of so many groups: the mean."""
+    rng, ends = np.random.default_rng(1), []
+    for _ in range(STREAMS):
+        stream = StreamDrift(rng.random(known))
+        ends.append(next((n for n, score in enumerate(rng.random(most), 1) if stream.add(score)), most))
+    return float(np.mean(ends))
 
 
 def main(
-    work: Annotated[Path, typer.Option(help="Work folder of a training.")],
+    model: Annotated[Path, typer.Option(help="Folder of a trained model.")],
     images: Annotated[Path, typer.Option(help="Fresh pictures of four channels, as <Id>_red.png and so on.")],
-    into: Annotated[Path, typer.Option(help="Folder for the changed pictures and their features.")],
+    most: Annotated[int, typer.Option(help="Pictures that are looked at, at most.")] = 40,
 ) -> None:
     """Print a table of what was noticed."""
-    space = Workspace(work)
-    model, trained = learned(space), read_card(space.model)["extraction"]
-    asked = {"segmenter": trained["segmenter"], "families": tuple(trained["families"]), "jobs": 1}
-    rows = []
-    for number, (name, change) in enumerate(SPOILT.items()):
-        folder = into / f"{number}"
-        spoil(images, folder / "images", change)
-        options = ExtractOptions(images=folder / "images", work=folder / "work", **asked)
-        execute(Extract(), options, SilentProgress())
-        surprises = model.surprises(read_features(Workspace(folder / "work")).reindex(columns=model.columns))
-        scores = overall(surprises)
-        part = surprises.mean().idxmax()
-        rows.append((name, len(scores), (scores > model.limit).mean(), scores.median(), part))
+    learned: Unlikeness | None = load_model(model).unlikeness
+    if learned is None or not len(learned.single):
+        raise typer.BadParameter(f"{model} is of an older version; train again")
+    predictor, pictures = Predictor.load(model), fields(images, most)
+    rng, rows, good = np.random.default_rng(0), [], np.empty(0)
+    for name, change in SPOILT.items():
+        changed = [np.clip(np.rint(change(one.astype(np.float32))), 0, 255) for one in pictures]
+        answers = [predictor.predict(one.astype(np.uint8), CHANNELS) for one in changed]
+        scores = np.array([one.unlikeness for one in answers if one.unlikeness is not None])
+        good = good if len(good) else scores
+        after = noticed_after(learned.single, good, scores, rng)
+        never = sum(one is None for one in after) / ORDERS
+        middle = np.median([len(scores) + 1 if one is None else one for one in after])
+        unlike = (scores > learned.limit).mean()
+        rows.append((name, len(scores), unlike, np.median(scores), "–" if never > 0.5 else middle, never))
         print(*rows[-1], sep=" | ", flush=True)
-    titles = ["pictures are", "n", "unlike", "median score", "most by"]
-    print(pd.DataFrame(rows, columns=titles).to_markdown(index=False, floatfmt=".2f"))
-    print(f"limit {model.limit:.2f} at {model.rate:.1%} false alarms; {len(model.known)} groups in training")
+    titles = ["pictures are", "n", "unlike", "median score", "drift noticed after", "never"]
+    print(pd.DataFrame(rows, columns=titles).to_string(index=False, float_format="%.2f"))
+    print(f"limit {learned.limit:.2f} at {learned.rate:.1%} false alarms; {len(learned.known)} groups")
+    print(f"streams like the training alarm after {quiet_for(len(learned.known)):,.0f} pictures (mean)")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ _READ = (4, FORMAT)
 """Formats that are read; 4 knows no sphering."""
 
 _MANIFEST, _UNLIKENESS = "manifest.json", "unlikeness.npz"
-_SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors"}
+_SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors", "cells": "safetensors"}
 """Of base learners; the others are JSON."""
 _JUNK = (
     *(ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration, EOFError),

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from models.base_learners import LEARNERS, BaseLearner
 from models.feature_selection import centred_ranks, class_weights, columns_by_separation
-from models.hyperparameters import JOINT_KINDS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
+from models.hyperparameters import CELLS, JOINT_KINDS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
 from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
@@ -303,7 +303,7 @@ class CrossFitter:
             self.finished(len(contents))
         tasks = [self._task(key, fit) for key, fit in zip(keys, fits, strict=True) if key not in contents]
         # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
-        backend = "loky" if any(fit.kind in OF_NETWORKS for fit in fits) else "threading"
+        backend = "loky" if any(fit.kind in (*OF_NETWORKS, CELLS) for fit in fits) else "threading"
         run = Parallel(self.jobs, backend=backend, return_as="generator_unordered")
         for key, content in run(tasks):
             self.store.put(key, content)
@@ -330,8 +330,9 @@ class CrossFitter:
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
         held_out = np.isin(self.fold, fit.without)
         table = self._block(fit.block, fit.without).table
-        copies = 1 + len(self._views(fit))  # what networks said is the same in all views
-        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, copies)
+        name = self.blocks[fit.block].name
+        marks = [view.missing.get(name) for view in self._views(fit)]  # None: the same in the view
+        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, marks)
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
@@ -400,14 +401,26 @@ class CrossFitter:
 
 
 def _of_all_locations(
-    key: str, fit: Fit, table: Table, labels: NDArray[Any], held_out: Labels, seed: int, copies: int
+    key: str,
+    fit: Fit,
+    table: Table,
+    labels: NDArray[Any],
+    held_out: Labels,
+    seed: int,
+    marks: Sequence[Labels | None],
 ) -> tuple[str, bytes]:
     """Fit a learner of all locations, in a process of its own: torch has one random state per process."""
     with threadpool_limits(1):
         learner = LEARNERS[fit.kind].fit(table[~held_out], labels[~held_out], fit.hyperparameters, seed)
-        return key, copies * learner.log_odds(
-            table[held_out]
-        ).tobytes() if fit.without else learner.to_bytes()
+        if not fit.without:
+            return key, learner.to_bytes()
+        rest = table[held_out]
+        plain = learner.log_odds(rest)
+        views = [
+            plain if some is None else learner.log_odds(np.where(some, np.float32(np.nan), rest))
+            for some in marks
+        ]
+        return key, np.stack([plain, *views]).tobytes()
 
 
 def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:

@@ -16,7 +16,10 @@ OF_NETWORKS = ("label_powerset", "pooled_trees")
 START = "start"
 """What repeats a network's log-odds, one column per location, and learns nothing from rows."""
 
-JOINT_KINDS = (*OF_NETWORKS, START)
+CELLS = "cells"
+"""What learns from cells all locations at once (see `models.base_learners.cell_network`)."""
+
+JOINT_KINDS = (*OF_NETWORKS, START, CELLS)
 """Those that know all locations at once."""
 
 FEWEST_COLUMNS = 16
@@ -115,6 +118,11 @@ def defaults(kind: str, rows: int) -> AnyHyperparameters:
     """
     if kind == "label_powerset":
         return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
+    if kind == CELLS:
+        return NetworkHyperparameters(
+            networks=3, hidden=64, epochs=40, batch=32 if rows < LARGE else 64,
+            dropout=0.3, input_dropout=0.1, learning_rate=4e-3, weight_decay=0.05,
+        )  # fmt: skip
     if kind == "pooled_trees":
         return Hyperparameters(
             trees=200, leaves=31, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.5, min_rows=50

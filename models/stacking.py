@@ -28,7 +28,7 @@ from models.cross_fitting import (
     View,
     fits_needed,
 )
-from models.hyperparameters import JOINT_KINDS, KINDS, OF_NETWORKS, START, Kind
+from models.hyperparameters import CELLS, JOINT_KINDS, KINDS, OF_NETWORKS, START, Kind
 from models.label_noise import deleted, masks
 from models.meta_learner import (
     FittedMetaLearner,
@@ -322,7 +322,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Parameters
         ----------
         X : mapping of str to DataFrame
-            Blocks of columns, by name; all with the rows of Y. Each gets base learners of its own.
+            Blocks of columns, by name, with the rows of Y; `models.bags` is about the block ``cells``.
         Y : DataFrame of bool
             Rows x locations; every location has positives and negatives in every fold or, where blocks hold
             networks' predictions or log-odds, in any.
@@ -352,8 +352,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         ValueError
             If there are too few folds, or a location cannot be cross-validated.
         """
-        sphered = {name: reference for name in X if name not in self._joint}
-        blocks = [Block.of(name, table, self._kinds(name), sphered.get(name)) for name, table in X.items()]
+        whole = {CELLS, *self._joint}  # not sphered
+        blocks = [Block.of(n, t, self._kinds(n), None if n in whole else reference) for n, t in X.items()]
         targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
             blocks,
@@ -381,8 +381,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return fits_needed([self._kinds(name) for name in blocks], locations, folds, trials)
 
     def _kinds(self, block: str) -> tuple[str, ...]:
-        if block in self.starts:
-            return (START,)
+        if block in (CELLS, *self.starts):
+            return (CELLS,) if block == CELLS else (START,)
         return OF_NETWORKS if block in self.of_networks else self.kinds
 
     @property

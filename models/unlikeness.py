@@ -68,6 +68,9 @@ class Unlikeness:
         Median and robust standard deviation of the logarithms of both statistics, out of fold.
     known : ndarray, shape (groups,)
         Mean out-of-fold score of every group, ascending.
+    single : ndarray, shape (groups,)
+        Out-of-fold score of the first picture of every group, ascending, for streams of single pictures;
+        empty in models of older versions.
     limit : float
         Score above which a picture is unlike the training pictures.
     rate : float
@@ -84,6 +87,7 @@ class Unlikeness:
     usual: Floats
     spread: Floats
     known: Floats
+    single: Floats
     limit: float
     rate: float
 
@@ -135,11 +139,24 @@ class Unlikeness:
             rate=float(arrays["rate"]),
             directions=tuple(arrays[f"directions_{number}"].astype(np.float64) for number in numbers),
             variances=tuple(arrays[f"variances_{number}"] for number in numbers),
+            single=arrays.get("single", np.empty(0)),
             **{name: arrays[name] for name in ("ends", "center", "scale", "usual", "spread", "known")},
         )
 
 
-_PLAIN = ("names", "columns", "ends", "center", "scale", "usual", "spread", "known", "limit", "rate")
+_PLAIN = (
+    "names",
+    "columns",
+    "ends",
+    "center",
+    "scale",
+    "usual",
+    "spread",
+    "known",
+    "single",
+    "limit",
+    "rate",
+)
 
 
 def overall(surprises: pd.DataFrame) -> "pd.Series[float]":
@@ -184,6 +201,7 @@ def fit_unlikeness(
     spread = np.maximum(MAD * np.median(np.abs(logs - usual), axis=0), _LEAST)
     scores = _overall(np.stack([_surprise(row, usual, spread) for row in logs]))
     limit, attained = _limit(scores, groups, rate)
+    by_group = pd.Series(scores).groupby(np.asarray(groups))
     return Unlikeness(
         names=tuple(parts),
         columns=tuple(column for _, columns in parts.values() for column in columns),
@@ -194,7 +212,8 @@ def fit_unlikeness(
         variances=tuple(space.variances for space in spaces),
         usual=usual,
         spread=spread,
-        known=np.sort(pd.Series(scores).groupby(np.asarray(groups)).mean().to_numpy()),
+        known=np.sort(by_group.mean().to_numpy()),
+        single=np.sort(by_group.first().to_numpy()),
         limit=limit,
         rate=attained,
     )

@@ -7,6 +7,7 @@ repeat those of one network.
 
 from typing import Any, Protocol, Self
 
+from models.base_learners.cell_network import CellNetwork
 from models.base_learners.label_powerset import LabelPowerset
 from models.base_learners.logistic import RidgeLogistic
 from models.base_learners.pooled_trees import PooledTrees
@@ -55,4 +56,5 @@ LEARNERS: dict[str, type[BaseLearner]] = {
     "label_powerset": LabelPowerset,
     "pooled_trees": PooledTrees,
     "start": Start,
+    "cells": CellNetwork,
 }

@@ -68,7 +68,7 @@ class LabelPowerset:
         unknown = means(X, Y.shape[1])
         columns, networks = Votes.of(X, unknown).columns(), []
         consistent = None if learned.all() else _consistent(sets, Y, learned)
-        with _one_thread(), torch.random.fork_rng(devices=[]):
+        with one_torch_thread(), torch.random.fork_rng(devices=[]):
             for number in range(hyperparameters.networks):
                 torch.manual_seed(seed + number)
                 network = _network(columns.shape[1], sets, counts / len(Y), hyperparameters)
@@ -131,7 +131,7 @@ def explained(log_odds: Floats, bias: Floats) -> Floats:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
     """Keep torch to one thread, so that the same bits come out whatever the machine."""
     import torch
 

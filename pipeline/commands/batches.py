@@ -1,7 +1,7 @@
 """The commands that know of plates and conditions: `normalise`, `compare`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, say, show_table, written
+from pipeline.commands.console import RichProgress, following, made, say, show_table, written
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
@@ -26,6 +26,7 @@ def normalise(options: NormaliseOptions) -> None:
     from pipeline.stages.normalise import Normalise
 
     done = execute(Normalise(), options, RichProgress())
+    made(done)
     work = Workspace(options.work)
     what = f"{counted(done.pictures, 'picture')} by {done.reference:,} of them"
     if done.shrinkage is not None:
@@ -55,6 +56,7 @@ def compare(options: CompareOptions) -> None:
     from pipeline.stages.compare import Compare
 
     done = execute(Compare(), options, RichProgress())
+    made(done)
     say(
         f"{counted(done.pictures, 'picture')} in {counted(done.wells, 'well')} ({done.unit}) of "
         f"{counted(done.proteins, 'protein')}; control: {done.control}"

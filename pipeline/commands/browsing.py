@@ -3,7 +3,7 @@
 import socket
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, say, written
+from pipeline.commands.console import RichProgress, following, made, say, written
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted
 from pipeline.stages.explore_options import ExploreOptions
@@ -21,13 +21,17 @@ def report(options: ReportOptions) -> None:
 
     done = execute(Report(), options, RichProgress())
     path = Report().outputs(options)[0]
+    made({"page": path, **done.model_dump()})
     if done.fresh:
-        written(path, f"{done.megabytes:.1f} MB; open it in a browser")
+        written(path, f"{done.megabytes:.1f} MB, {counted(done.pictures, 'picture')}; open it in a browser")
     else:
         say(f"Up to date: {path}")
+    if done.without:
+        say(f"Without pictures: {done.without}")
+    following(f"explore --work {options.work}")
 
 
-@command(ExploreOptions)
+@command(ExploreOptions, lasting=True)
 def explore(options: ExploreOptions) -> None:
     """Look through the pictures of a work folder in a browser, see why they were answered, correct labels.
 
@@ -50,7 +54,9 @@ def explore(options: ExploreOptions) -> None:
     token = token_of(options)
     with _socket(options) as listening, opened(options, RichProgress()) as explorer:
         app = make_app(explorer, token, hosts_of(options))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=64)
+        )
         host = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{host}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
         say(f"{counted(len(explorer.index.ids), 'picture')} at {address} until Ctrl-C")

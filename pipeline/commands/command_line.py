@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.core import TyperCommand
 
+from pipeline.commands.console import printing
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
 from pipeline.core.stage import AnyOptions, Shown
@@ -26,7 +27,16 @@ _REMEDIES = {
 }
 
 
-def command(model: type[AnyOptions]) -> Callable[[Callable[[AnyOptions], None]], Callable[..., None]]:
+_PRINTED = {
+    "as_json": ("--json", "Print one JSON object: the command, its result, and the lines that it says."),
+    "quiet": ("--quiet", "Print nothing but errors."),
+}
+"""Options of every command."""
+
+
+def command(
+    model: type[AnyOptions], *, lasting: bool = False
+) -> Callable[[Callable[[AnyOptions], None]], Callable[..., None]]:
     """Turn a function of a model's options into a command for typer; its docstring is the help.
 
     Parameters
@@ -34,14 +44,19 @@ def command(model: type[AnyOptions]) -> Callable[[Callable[[AnyOptions], None]],
     model : type of Options
         Every field becomes an option: the description its help, `Literal` its choices, bounds its range, and
         what `Shown` says its flag, panel or metavar.
+    lasting : bool
+        Whether it runs until it is stopped: ``--json`` then gives one object for each line, at once.
     """
 
     def decorate(run: Callable[[AnyOptions], None]) -> Callable[..., None]:
         def called(**given: object) -> None:
-            run(options_of(model, given))
+            asked = {name: bool(given.pop(name)) for name in _PRINTED}
+            with printing(run.__name__.strip("_").replace("_", "-"), lasting=lasting, **asked):
+                run(options_of(model, given))
 
         fields = {name: field for name, field in model.model_fields.items() if not _shown(field).hidden}
         parameters = [_parameter(name, field) for name, field in fields.items()]
+        parameters += [_switch(name, flag, words) for name, (flag, words) in _PRINTED.items()]
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         called.__name__, called.__doc__ = run.__name__, _readable(inspect.getdoc(run) or "")
@@ -111,6 +126,14 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if required else default,
         annotation=Annotated[kind if required or default is not None else kind | None, made],
+    )
+
+
+def _switch(name: str, flag: str, words: str) -> inspect.Parameter:
+    """Describe a switch of every command."""
+    made = typer.Option(flag, help=words, show_default=False, rich_help_panel="What is printed")
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, made]
     )
 
 

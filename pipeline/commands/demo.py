@@ -1,42 +1,51 @@
 """The commands to begin with: `demo` and `simulate`."""
 
+from dataclasses import asdict
+
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, console, following, say, written
+from pipeline.commands.console import RichProgress, following, made, say, written
 from pipeline.core.names import counted
 from pipeline.stages.options import DemoOptions, SimulateOptions
+from pipeline.stages.report_options import ReportOptions
 
 
 @command(DemoOptions)
 def demo(options: DemoOptions) -> None:
     """Run the main job on simulated pictures, offline, in a few minutes.
 
-    Simulates pictures with labels, extracts features, embeds, trains, scores, explains, and predicts pictures
-    that were never seen; then says where everything is. `make demo` runs this.
+    Simulates pictures with labels, extracts features, embeds, trains, scores, explains, predicts pictures
+    that were never seen, and makes the report; then says where everything is. `make demo` runs this.
 
     Example: python run.py demo --folder demo
     """
-    from rich.table import Table
-
+    from pipeline.core.stage import execute
+    from pipeline.pages.report import Report
     from pipeline.stages.demo import demo as run
 
-    summary = run(options, RichProgress())
-    table = Table("what", "where", box=None, title="Everything is here", title_justify="left")
-    for what, path in summary.files.items():
-        table.add_row(what, str(path))
-    console.print(table, soft_wrap=True)
+    progress, work = RichProgress(), options.folder / "work"
+    summary = run(options, progress)
+    asked = ReportOptions(work=work)
+    execute(Report(), asked, progress)
+    page = Report().outputs(asked)[0]
+    made({**asdict(summary), "report": page})
+    say("Everything is here")
+    files = summary.files | {"report: open it in a browser": page}
+    for what, path in files.items():
+        say(f"  {what:<{max(map(len, files))}}  {path}")
     trained = summary.trained.trained
     say(
         f"{counted(len(trained), 'location')} trained ({', '.join(trained)}); "
         f"{len(summary.trained.left_out)} have too few pictures here."
     )
+    name, score = next(iter(summary.scores.totals.items()))
+    say(f"Out of fold, {name} is {score.value:.3f} ({score.low:.3f} to {score.high:.3f}).")
     say("Next, look at it:")
-    work = options.folder / "work"
     images = options.folder / "data" / "images"
-    embedding = summary.files["embeddings of pictures"]
     for words in (
         f"evaluate --work {work}",
-        f"importances '{trained[0]}' --work {work} --embeddings {embedding}",
+        f"importances '{trained[0]}' --work {work}",
         f"overlay --images {images} --work {work} --sheet {options.folder / 'overlay.png'}",
+        f"explore --work {work}",
         f"status --work {work}",
     ):
         say(f"  python run.py {words}")
@@ -56,6 +65,7 @@ def simulate(options: SimulateOptions) -> None:
     from pipeline.stages.simulate import Simulate
 
     done = execute(Simulate(), options, RichProgress())
+    made(done)
     images = options.out / "images"
     if not done.fresh:
         say(f"Up to date: {options.out}")

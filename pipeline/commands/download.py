@@ -1,7 +1,7 @@
 """The command `download`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, say, some, written
+from pipeline.commands.console import RichProgress, following, made, say, some, written
 from pipeline.core.names import counted
 from pipeline.stages.exchange_options import DownloadOptions
 
@@ -30,6 +30,7 @@ def download(options: DownloadOptions) -> None:
             written(options.out / "images", f"{what}; beside it samples.csv, labels.csv")
         else:
             say(f"Up to date: {options.out} ({what})")
+    made(done)
     say(f"With a label: {done.labelled:,} of {done.pictures:,}")
     if done.unnamed:
         say("Locations that the 28 do not have are left out of Target (column Others of labels.csv):")

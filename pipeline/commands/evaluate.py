@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, say, show_table, written
+from pipeline.commands.console import RichProgress, following, made, say, show_table, written
 from pipeline.core.names import counted
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import EvaluateOptions
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from models.risk import Realised
+    from pipeline.stages.cell_scores import CellScores
     from pipeline.stages.comparisons import Ablation, Protocol, Score, Selection
+    from pipeline.stages.evaluate import Scores
 
 LOCATIONS = {
     "f1": "F1",
@@ -44,6 +46,7 @@ def evaluate(options: EvaluateOptions) -> None:
     from pipeline.stages.evaluate import Evaluate
 
     scores = execute(Evaluate(), options, RichProgress())
+    made(scores)
     say(f"Protocol: {scores.protocol}\n")
     _print(scores.table, LOCATIONS)
     say("AP: average precision; n: pictures; binary: F1 of the location's own model.\n")
@@ -70,6 +73,7 @@ def evaluate(options: EvaluateOptions) -> None:
     for protocol in scores.protocols:
         say(f"({protocol.letter}) {_with_score(protocol)}")
     _print_risks(scores.risks)
+    _print_cells(scores.cells)
     if scores.selection is not None:
         _print_selection(scores.selection)
     if scores.ablation:
@@ -77,8 +81,43 @@ def evaluate(options: EvaluateOptions) -> None:
     say()
     if scores.left_out:
         say(f"No model, so F1 0 among all: {counted(len(scores.left_out), 'location')} (train names them)")
-    path = Workspace(options.work, options.name).metrics
-    written(path) if scores.fresh else say(f"Up to date: {path}")
+    _print_end(options, scores)
+
+
+def _print_end(options: EvaluateOptions, scores: "Scores") -> None:
+    """Say what was written, and what comes next."""
+    work = Workspace(options.work, options.name)
+    written(work.metrics) if scores.fresh else say(f"Up to date: {work.metrics}")
+    if options.plot is not None:
+        from pipeline.pages.plots import scores_figure
+        from pipeline.stages.importance_plots import save
+
+        save(scores_figure(scores.locations), options.plot)
+        written(options.plot)
+    following(f"report --work {options.work}" + (f" --name {options.name}" if options.name else ""))
+
+
+def _print_cells(cells: "CellScores | None") -> None:
+    if cells is None:
+        return
+    say(f"\nPer cell: {cells.found:,} of {counted(cells.cells, 'true cell')} found; F1 and average precision")
+    titles = ("location", "F1", "picture's\nanswer", "AP", "picture's\nanswer", "n")
+    keys = ("f1", "picture_f1", "average_precision", "picture_average_precision")
+    rows = [
+        (name, *(f"{row[key]:.3f}" for key in keys), f"{row['support']:,.0f}")
+        for name, row in cells.locations.items()
+    ]
+    show_table(titles, rows)
+    gain = cells.gain
+    say(
+        f"macro-F1 per cell: {cells.macro_f1.value:.3f}; the picture's answer for every cell "
+        f"{cells.picture_macro_f1.value:.3f}; difference {gain.value:+.3f} ({gain.low:+.3f} to "
+        f"{gain.high:+.3f})"
+    )
+    say(
+        f"mean average precision per cell: {cells.average_precision:.3f}; the picture's answer "
+        f"{cells.picture_average_precision:.3f}"
+    )
 
 
 def _print_channels(channels: "Mapping[str, Score]") -> None:

@@ -1,7 +1,7 @@
 """The command `export`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, say, some, written
+from pipeline.commands.console import RichProgress, made, say, some, written
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
@@ -35,6 +35,7 @@ def export(options: ExportOptions) -> None:
     from pipeline.stages.export import Export
 
     done = execute(Export(), options, RichProgress())
+    made(done)
     what = f"{counted(done.rows, options.per)}, {counted(done.features, 'feature')}"
     if done.pictures:
         what = f"{counted(done.pictures, 'picture')}, {what}"

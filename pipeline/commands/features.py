@@ -4,7 +4,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import console, say
+from pipeline.commands.console import made, print_table, say
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import near
 from pipeline.stages.options import FeaturesOptions
@@ -26,7 +26,9 @@ def features(options: FeaturesOptions) -> None:
 
     try:
         if options.column is not None:
-            say(library.describe(options.column))
+            words = library.describe(options.column)
+            made({"column": options.column, "words": words})
+            say(words)
             return
         header, rows = _outputs(options.family) if options.family else _families()
     except ValueError as error:
@@ -34,6 +36,7 @@ def features(options: FeaturesOptions) -> None:
         known = library.picture_columns() if options.column else library.family_versions()
         meant = " or ".join(near(typed, known))
         raise PipelineError(f"{error}; did you mean {meant}?" if meant else str(error)) from error
+    made([dict(zip(header, row, strict=True)) for row in rows])
     if options.markdown:
         for row in (header, ("---",) * len(header), *rows):
             say(f"| {' | '.join(row)} |")
@@ -43,7 +46,7 @@ def features(options: FeaturesOptions) -> None:
         table.add_column(name, no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    print_table(table)
 
 
 def _families() -> tuple[Row, list[Row]]:

@@ -1,7 +1,7 @@
 """The command `import`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, say, some, written
+from pipeline.commands.console import RichProgress, following, made, say, some, written
 from pipeline.core.names import counted
 from pipeline.stages.exchange_options import ImportOptions
 
@@ -20,6 +20,7 @@ def import_(options: ImportOptions) -> None:
     from pipeline.stages.import_samples import ImportSamples
 
     done = execute(ImportSamples(), options, RichProgress())
+    made(done)
     for note in done.notes:
         say(note)
     samples, labels = options.out / "samples.csv", options.out / "labels.csv"

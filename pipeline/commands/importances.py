@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, console, say, show_table, written
+from pipeline.commands.console import RichProgress, console, made, print_table, say, show_table, written
+from pipeline.core.stage import AnyOptions
 from pipeline.core.workspace import Workspace
 from pipeline.stages.explain_options import ExplainOptions, ImportancesOptions
 
@@ -31,6 +32,7 @@ def importances(options: ImportancesOptions) -> None:
     from pipeline.stages.importances import Importances, grouped, read_shares
     from pipeline.stages.trained_models import read_card
 
+    options = _with_tables(options)
     work = Workspace(options.work, options.name)
     if options.location is not None and work.model.is_dir():
         of_card(read_card(work.model)).find(options.location)  # before work that may take minutes
@@ -38,16 +40,28 @@ def importances(options: ImportancesOptions) -> None:
     by = options.by or ("column" if options.detail else "")
     if options.location is None:
         table = grouped(read_shares(work), by or "family").head(options.top)
+        made({"by": by or "family", "shares": table.T})
         _print_table(table)
         figure = plots.heat_map(table) if options.plot else None
     else:
         by = by or "meaning"
         location, shown = _causes(options, work, by)
+        causes = [{**one.model_dump(), "says": one.says} for one in shown]
+        made({"location": location, "by": by, "causes": causes})
         _print_location(location, shown, by)
         figure = plots.bars(shown, location, named=by != "feature") if options.plot else None
     if options.plot is not None and figure is not None:
         plots.save(figure, options.plot)
         written(options.plot)
+
+
+def _with_tables(options: AnyOptions) -> AnyOptions:
+    """Return the options with the tables that the model was trained with, where none are given."""
+    from pipeline.stages.status import trained_tables
+
+    if options.embeddings or options.outputs:  # type: ignore[attr-defined]
+        return options
+    return options.model_copy(update=trained_tables(Workspace(options.work, options.name)))  # type: ignore[attr-defined]
 
 
 def _causes(options: ImportancesOptions, work: Workspace, by: str) -> "tuple[str, list[Cause]]":
@@ -82,7 +96,7 @@ def _print_location(location: str, shown: "list[Cause]", by: str) -> None:
         told = f": {cause.says}" if cause.says else ""
         table.add_row(f"{cause.share:.1%}", f"{escape(cause.name)}\n[dim]{escape(words + told)}[/dim]")
     say(f"What decides {location}: mean absolute share of its log-odds")
-    console.print(table)
+    print_table(table)
 
 
 @command(ExplainOptions)
@@ -100,19 +114,25 @@ def explain(options: ExplainOptions) -> None:
     from pipeline.stages.explain import explain as run
     from pipeline.stages.explain import shown
 
-    made = run(options)
-    verb = "reaches" if made.probability >= made.threshold else "is below"
+    found = run(options if options.model else _with_tables(options))
+    made(found)
+    verb = "reaches" if found.probability >= found.threshold else "is below"
     say(
-        f"{made.id}, {made.location}: probability {made.probability:.3f}, which {verb} the threshold of "
-        f"{made.threshold:.3f}; log-odds {made.log_odds:+.2f}, the sum of:"
+        f"{found.id}, {found.location}: probability {found.probability:.3f}, which {verb} the threshold of "
+        f"{found.threshold:.3f}; log-odds {found.log_odds:+.2f}, the sum of:"
     )
-    words = {part.title: f"most by: {part.words}" for part in made.parts}
-    rows = [(f"{value:+.2f}", name, words.get(name, "")) for name, value in shown(made, options.top)]
+    words = {part.title: f"most by: {part.words}" for part in found.parts}
+    rows = [(f"{value:+.2f}", name, words.get(name, "")) for name, value in shown(found, options.top)]
     show_table(("log-odds", "what", ""), rows, words=3)
-    if made.nearest:
+    if found.nearest:
         say("Training pictures that are most alike in what decides (cosine):")
-        for one in made.nearest:
+        for one in found.nearest:
             say(f"  {one.id} ({one.similarity:.2f}): {', '.join(one.locations) or 'no trained location'}")
+    if found.cells:
+        say("Cells that count most in what the network of single cells says:")
+    for cell in found.cells:
+        where = "" if cell.x is None else f", at x {cell.x:.0f}, y {cell.y:.0f}"
+        say(f"  cell {cell.label}: {cell.share:.0%}{where}")
     for path in (options.output, options.plot):
         if path is not None:
             written(path)

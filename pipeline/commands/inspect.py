@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, say, show_table, some, written
+from pipeline.commands.console import RichProgress, following, made, say, show_table, some, written
 from pipeline.core.names import counted
 from pipeline.stages.exchange_options import InspectOptions
 
@@ -26,6 +26,7 @@ def inspect(options: InspectOptions) -> None:
     from pipeline.stages.inspect import inspect as run
 
     found = run(options, RichProgress())
+    made(_result(found))
     titles = ("files", "type", "values", "range seen", "size", "channels", "z", "t", "µm")
     rows = [_row(one) for one in found.kinds.head(_MOST).to_dict("records")]
     show_table(titles, rows, words=len(titles))
@@ -43,6 +44,18 @@ def inspect(options: InspectOptions) -> None:
         same = [option for name, option in _PICTURES.items() if getattr(options, name)]
         given = f" with the same {' and '.join(same)}" if same else ""
         following(f"extract --images {options.images} --work work{given}")
+
+
+def _result(found: "Inspection") -> dict[str, object]:
+    """Return what is found as an object."""
+    return {
+        "kinds": found.kinds.to_dict("records"),
+        "samples": {one.id: one.channels for one in found.samples},
+        "problems": found.problems,
+        "unreadable": found.unreadable,
+        "written": found.paths,
+        "layout": found.layout,
+    }
 
 
 _PICTURES = {

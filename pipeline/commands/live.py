@@ -6,7 +6,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.stages.serve_options import ServeOptions, WatchOptions
 
 
-@command(ServeOptions)
+@command(ServeOptions, lasting=True)
 def serve(options: ServeOptions) -> None:
     """Keep a model in memory and answer pictures over HTTP: for a microscope's software, or by a page.
 
@@ -51,19 +51,23 @@ def serve(options: ServeOptions) -> None:
     errors.print("Stopped")
 
 
-@command(WatchOptions)
+@command(WatchOptions, lasting=True)
 def watch(options: WatchOptions) -> None:
     """Answer the pictures of a folder while a microscope fills it.
 
     A picture is answered when the files of all channels that the model was trained with are there and have
     not changed for a while (what was not stained is said in a layout: absent = ["er"]). Each gives a line of
     JSON in the output: status, probabilities, cells, and how long it took; files that change later are
-    answered again. Started again, it goes on where it was.
+    answered again. Started again, it goes on where it was. A terminal shows a table of the last answers, what
+    waits and how late it is; elsewhere each answer is a line. Where pictures come faster than they are
+    answered, the newest come first (--queue). It is told when the stream as a whole drifts away from the
+    training pictures, as when the focus is lost.
 
     Example: python run.py watch --images plate1 --model demo/work/model --output answers.jsonl
     """
+    from pipeline.commands.watch_table import WatchTable
     from pipeline.serving.predictor import predictor_of
-    from pipeline.serving.watching import Watch, Watched, keep_watching
+    from pipeline.serving.watching import Watch, keep_watching
 
     if not options.images.is_dir():
         raise PipelineError(f"{options.images}: no such folder; give the folder that is filled")
@@ -75,15 +79,13 @@ def watch(options: WatchOptions) -> None:
         options.samples,
         settled=options.settled,
         jobs=options.jobs,
+        queue=options.queue,
     )
     say(f"Watching {options.images} with {predictor.info.name}; {len(watched.record.done):,} answered before")
 
-    def tell(answer: Watched) -> None:
-        named = ", ".join(answer.chosen) or answer.reason
-        times = f"{answer.seconds.total:.2f} s, {answer.lag:.1f} s after it was taken"
-        say(f"{answer.id:<24} {answer.status:<10} {named} ({times})")
-
-    count = keep_watching(watched, options.every, options.until, tell)
+    table = WatchTable(watched)
+    with table.shown():
+        count = keep_watching(watched, options.every, options.until, table.tell)
     for sample, why in watched.waiting.items():
         say(f"{sample}: not answered: {why}")
     say(f"Written: {options.output} ({count:,} answers more, {len(watched.record.done):,} pictures in all)")

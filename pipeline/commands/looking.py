@@ -1,9 +1,16 @@
 """The commands for looking: `baseline`, `nearest`, `overlay`, `status`."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, console, say, show_table, written
+from pipeline.commands.console import RichProgress, made, print_table, say, show_table, written
 from pipeline.core.names import counted
+from pipeline.core.workspace import Workspace
 from pipeline.stages.options import BaselineOptions, NearestOptions, OverlayOptions, StatusOptions
+
+if TYPE_CHECKING:
+    from pipeline.stages.baseline import Baseline
 
 
 @command(BaselineOptions)
@@ -18,6 +25,7 @@ def baseline(options: BaselineOptions) -> None:
     from pipeline.stages.baseline import baseline as run
 
     found = run(options)
+    made(_scored(found))
     for line in found.said:
         say(line)
     for name, row in found.annotators.iterrows():
@@ -43,6 +51,16 @@ def baseline(options: BaselineOptions) -> None:
         say(f"{counted(len(found.problems), 'row')} not used; the first: {found.problems[0].reason}")
 
 
+def _scored(found: "Baseline") -> dict[str, object]:
+    """Return the scores of annotators as an object."""
+    return {
+        "annotators": found.annotators,
+        "locations": found.locations,
+        "model": found.comparison,
+        "problems": found.problems,
+    }
+
+
 @command(NearestOptions)
 def nearest(options: NearestOptions) -> None:
     """Show the labelled pictures that a network sees as most like one picture.
@@ -56,6 +74,7 @@ def nearest(options: NearestOptions) -> None:
     from pipeline.stages.nearest import nearest as run
 
     found = run(options)
+    made({"nearest": found.table.to_dict("records"), "votes": found.votes, "sheet": options.sheet})
     for line in found.said:
         say(line)
     rows = [
@@ -81,6 +100,7 @@ def overlay(options: OverlayOptions) -> None:
     from pipeline.stages.overlay import overlay as run
 
     paths = run(options, RichProgress())
+    made({"written": paths})
     if len(paths) == 1:
         written(paths[0])
     else:
@@ -102,10 +122,40 @@ def status(options: StatusOptions) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
+    from pipeline.pages.history import history
     from pipeline.stages.status import status as look
 
+    work, found = Workspace(options.work), look(options.work)
+    before = {step.record: step.command for step in history(work)}
+    steps = _next(work, {one.stage: one.state for one in found}, before)
+    made({"stages": found, "next": steps})
     table = Table("stage", "state", Column("why", overflow="fold"), box=None)
-    for stage in look(options.work):
+    for stage in found:
         state = f"[{COLOURS[stage.state]}]{stage.state}[/]"
         table.add_row(escape(stage.stage), state, escape("\n".join(stage.reasons)))
-    console.print(table)
+    print_table(table)
+    for command_line in steps:
+        say(f"Next: {command_line}")
+
+
+MISSING = {
+    "extract": "extract --images IMAGES",
+    "train": "train --labels LABELS",
+    "evaluate": "evaluate",
+    "importances": "importances",
+}
+"""What makes the stages of the main job, beside ``--work``."""
+
+
+def _next(work: Workspace, states: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    """Return the commands that come next: what is stale or missing, else what to look at."""
+    own = f"python run.py {{}} --work {work.root}"
+    due = [stage for stage, state in states.items() if state != "done"]
+    steps = [before.get(one) or own.format(MISSING.get(one, one)) for one in due]
+    if steps:
+        return steps[:1] if due[0] in ("extract", "train") else steps
+    return (
+        [own.format("report"), own.format("explore")]
+        if not work.report.is_file()
+        else [own.format("explore")]
+    )

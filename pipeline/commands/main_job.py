@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, say, some, written
+from pipeline.commands.console import RichProgress, following, made, say, some, written
 from pipeline.core.errors import read_problems
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
@@ -30,10 +30,17 @@ def extract(options: ExtractOptions) -> None:
     """
     say(f"Looking at the pictures in {options.images}")  # at once: loading what measures takes seconds
     from pipeline.data.quality_flags import OF_PLATE
-    from pipeline.stages.extract import Extract
+    from pipeline.stages.extract import Extract, measure_shard
 
     work = Workspace(options.work)
+    if options.shard is not None:
+        count = measure_shard(options, options.shard, RichProgress())
+        pictures = counted(count, "picture")
+        say(f"Part {options.shard}: {pictures} measured now, no tables written: {work.parts}")
+        say("When all parts are done, run extract once more without --shard.")
+        return
     summary = execute(Extract(), options, RichProgress())
+    made(summary)
     done = f"{summary.measured:,} measured now" if summary.fresh else "up to date"
     pictures, cells = counted(summary.pictures, "picture"), counted(summary.cells, "cell")
     say(f"{pictures}, {cells} ({done}): {work.features}")
@@ -75,13 +82,18 @@ def train(options: TrainOptions) -> None:
     from pipeline.stages.train import Train
 
     summary = execute(Train(), options, RichProgress())
+    made(summary)
     files = Workspace(options.work, options.name)
     _print_summary(summary, files)
-    following(f"evaluate --work {options.work}" + (f" --name {options.name}" if options.name else ""))
+    named = f" --name {options.name}" if options.name else ""
+    following(f"evaluate --work {options.work}{named}")
+    say(f"Look at it in a browser: python run.py report --work {options.work}{named}")
 
 
 def _print_summary(summary: "TrainSummary", files: Workspace) -> None:
     """Say what was trained, and what was not and why."""
+    from pipeline.stages.trained_models import read_card
+
     if not summary.fresh:
         say(f"Up to date: {files.model}")
     groups = f"in {counted(summary.groups, 'group')}" if summary.grouped else "(no groups given)"
@@ -90,6 +102,9 @@ def _print_summary(summary: "TrainSummary", files: Workspace) -> None:
         f"{summary.folds} folds: {files.model}"
     )
     say(f"Trained: {', '.join(summary.trained)}.")
+    scored = read_card(files.model).get("channels", {}).get("all")
+    if scored is not None:
+        say(f"Out of fold, macro-F1 is {scored:.3f}; evaluate gives intervals and every location.")
     if summary.copies:
         say(f"{counted(summary.copies, 'near-duplicate')} of other pictures; no fold splits them.")
     if summary.left_out:
@@ -146,6 +161,7 @@ def predict(options: PredictOptions) -> None:
 
     stage = PredictShipped() if options.model == SHIPPED else Predict()
     done = execute(stage, options, RichProgress())
+    made(done)
     words = {"not_sure": "not sure", "no_answer": "without an answer"}
     words |= {"unlike_training": "unlike the training pictures"}
     became = [f"{number:,} {words.get(status, status)}" for status, number in done.statuses.items()]

@@ -1,7 +1,7 @@
 """The commands of networks: `embed`, and `train-cnn` and `train-segmenter` for your own."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, say, written
+from pipeline.commands.console import RichProgress, following, made, say, written
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
@@ -23,6 +23,7 @@ def embed(options: EmbedOptions) -> None:
     from pipeline.stages.embed import Embed
 
     done = execute(Embed(), options, RichProgress())
+    made(done)
     path = Workspace(options.work).embedding(done.name)
     state = "" if done.fresh else " (up to date)"
     say(f"{counted(done.pictures, 'picture')}, {counted(done.columns, 'column')}{state}: {path}")
@@ -51,6 +52,7 @@ def train_cnn(options: TrainCnnOptions) -> None:
     from pipeline.stages.train_cnn import WHOLE, TrainCnn
 
     done = execute(TrainCnn(), options, RichProgress())
+    made(done)
     work = Workspace(options.work)
     table = work.embedding(done.name)
     shown = ", ".join(f"{value:.3f}" for value in done.losses)
@@ -82,6 +84,9 @@ def train_segmenter(options: TrainSegmenterOptions) -> None:
     from pipeline.stages.train_segmenter import train_segmenter as run
 
     card = run(options, RichProgress())
+    made(card)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in card.scores.items())
     scored = f"on the fields kept for testing: {scores}" if scores else "too few fields to test"
     say(f"{options.output}: {card.objects}, {card.steps:,} steps; {scored}")
+    weights = "nuclei" if card.objects == "nuclei" else "cell"
+    following(f"extract --images IMAGES --work WORK --{weights}-weights {options.output}")

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from pipeline.core.clusters import on_cluster
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import content_digest, file_digest, remove_leftovers, write_text
 from pipeline.core.workspace import Workspace
@@ -203,7 +204,8 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
             if (folder_of(path) / name).is_file():
                 (folder_of(path) / name).unlink()
         path.unlink(missing_ok=True)
-        done = stage.run(options, progress)
+        with on_cluster(getattr(options, "cluster", None)):
+            done = stage.run(options, progress)
         # only now: processes of a run that was killed may live a moment longer
         for folder in (getattr(options, "work", None), getattr(options, "out", None)):
             if isinstance(folder, Path):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from pipeline.core.clusters import ONE_THREAD, ClusterWorkers, Losses, client_in_use
 from pipeline.core.errors import PipelineError
 from pipeline.core.stopping import keyboard_held
 
@@ -45,7 +46,12 @@ class Workers:
         """Whether there is more than this process."""
         return self._pool is not None
 
-    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        losses: Losses[Task, Result] | None = None,  # noqa: ARG002 - here the run ends, and is run again
+    ) -> Iterator[tuple[Task, Result]]:
         """Run `function` over `tasks`, yielding each task with its result as it finishes.
 
         In other processes, one thread each: `function` is importable by name, tasks are picklable.
@@ -69,14 +75,19 @@ class Workers:
 
 
 @contextmanager
-def workers(jobs: int) -> Iterator[Workers]:
+def workers(jobs: int) -> Iterator[Workers | ClusterWorkers]:
     """Keep so many processes for the time of the block; with 1, everything runs in this process.
+
+    Where the command works on a cluster, its workers are taken, however many there are.
 
     Raises
     ------
     PipelineError
         If the system lets no processes work together.
     """
+    if (client := client_in_use()) is not None:
+        yield ClusterWorkers(client)
+        return
     if jobs == 1:
         yield Workers(None, jobs)
         return
@@ -183,8 +194,7 @@ def check_device(device: str) -> str:
 
 def _start(parent_works: Connection) -> None:
     """Prepare a new process: one thread per library (set before they load), and no life after the parent."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[variable] = "1"
+    os.environ.update(ONE_THREAD)
     threading.Thread(target=_end_with_parent, args=(parent_works,), daemon=True).start()
 
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from models.cross_fitting import crossed
 from models.folds import positive_groups, stratified_group_folds
+from models.hyperparameters import CELLS
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import training_bags
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import Labels, read_labels
@@ -135,7 +137,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     plates = whole_plates(work, options.folds_by, grouping.groups, note) if options.folds_by else None
     fold, left_out = _deal(targets, grouping.groups if plates is None else plates, options)
     sphered = None if reference is None else _sphered_by(reference.reindex(ids), fold)
-    blocks = {name: table.reindex(ids) for name, table in tables.items()}
+    blocks = {name: table.reindex(ids) for name, table in tables.items()} | _bags(options, work, ids)
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     if options.start is not None:
@@ -158,6 +160,24 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
         reference=sphered,
         plates=plates,
     )
+
+
+def _check_cells(options: DatasetOptions) -> None:
+    """Refuse to learn from cells where there are none, or where they would count in other units."""
+    against = {
+        "--fast": options.fast,
+        f"--normalise-by {options.normalise_by}": options.normalise_by is not None,
+        "a work folder without features": not uses_features(options),
+    }
+    if options.cells and (one := next((name for name, given in against.items() if given), "")):
+        raise PipelineError(
+            f"--cells: learns from measured cells as they are, which {one} rules out; leave one out"
+        )
+
+
+def _bags(options: DatasetOptions, work: Workspace, pictures: pd.Index) -> dict[str, pd.DataFrame]:
+    """Return the block of single cells, where it is asked for."""
+    return {CELLS: training_bags(work, pictures)} if options.cells else {}
 
 
 def _started(log_odds: pd.DataFrame, network: str, trained: pd.Index) -> pd.DataFrame:
@@ -194,6 +214,7 @@ def _read_tables(
     options: DatasetOptions, work: Workspace, locations: LocationList
 ) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, str]]]:
     """Read features, where there are any, embeddings with their columns, and networks' predictions."""
+    _check_cells(options)
     tables, columns = {}, {}
     if uses_features(options):
         tables[FEATURES] = read_features(work)

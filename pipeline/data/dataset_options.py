@@ -68,7 +68,11 @@ LabelsAs = Annotated[
     ),
 ]
 Embeddings = Annotated[
-    tuple[Path, ...], Field(description="Table of embeddings the model was trained with; repeatable.")
+    tuple[Path, ...],
+    Field(
+        description="Table of embeddings the model was trained with; repeatable. Those of the training "
+        "unless given."
+    ),
 ]
 Outputs = Annotated[
     tuple[Path, ...],
@@ -229,6 +233,11 @@ class DatasetOptions(FoldOptions):
         False,
         description="Learn from the embeddings alone: no cells are found in new pictures, which are answered "
         "several times as fast. What that costs in macro-F1 is said. Give a --name.",
+    )
+    cells: bool = Field(
+        False,
+        description="Also learn from single cells, with the pictures' labels as weak labels: a better model "
+        "of what few cells show, and answers per cell (predict --per cell).",
     )
     random_split: bool = Field(
         False,

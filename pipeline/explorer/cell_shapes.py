@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from pipeline.core.errors import PipelineError
@@ -19,27 +20,34 @@ SMOOTH = 1.0
 
 
 class CellShape(NamedTuple):
-    """A cell's label, its outline as an SVG path, and its middle; in pixels of the picture."""
+    """A cell's label and the outlines of it and of its nucleus as SVG paths, in pixels of the picture."""
 
     label: int
-    path: str
-    x: float
-    y: float
+    cell: str
+    nucleus: str
 
 
 def shapes_of(mask: Path) -> tuple[list[CellShape], tuple[int, int]]:
     """Return the outlines of the cells of a label image, and its height and width."""
-    numbers, (cells,) = without_gaps(read_mask(mask).cells)
-    made = []
-    for place, where in enumerate(find_objects(cells), start=1):
-        label, top, left = int(numbers[place]), where[0].start, where[1].start
-        piece = (cells[where] == place).astype(np.uint8)
+    found = read_mask(mask)
+    numbers, (cells, nuclei) = without_gaps(found.cells, found.nuclei)
+    outlines, inner = _outlines(cells), _outlines(nuclei)
+    shapes = [CellShape(int(numbers[place]), path, inner.get(place, "")) for place, path in outlines.items()]
+    return shapes, (cells.shape[0], cells.shape[1])
+
+
+def _outlines(labels: NDArray[np.int32]) -> dict[int, str]:
+    """Return the longest outline of every label as an SVG path."""
+    made = {}
+    for place, where in enumerate(find_objects(labels), start=1):
+        if where is None:
+            continue
+        piece = (labels[where] == place).astype(np.uint8)
         rings, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         ring = cv2.approxPolyDP(max(rings, key=len), SMOOTH, closed=True)[:, 0]
-        corners = " ".join(f"{x + left},{y + top}" for x, y in ring.tolist())
-        y, x = (float(axis.mean()) for axis in np.nonzero(piece))
-        made.append(CellShape(label, f"M{corners}Z", x + left, y + top))
-    return made, (cells.shape[0], cells.shape[1])
+        top, left = where[0].start, where[1].start
+        made[place] = "M" + " ".join(f"{x + left},{y + top}" for x, y in ring.tolist()) + "Z"
+    return made
 
 
 def take_out(work: Workspace, sample: str, labels: set[int]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.core.workspace import Workspace
@@ -228,9 +229,24 @@ class Explorer:
         sample = str(self.index.ids[row])
         columns = ["label", "touches_border", *MEASURED]
         table = rows_of(self.work.cells, sample, columns) if self.work.cells.is_file() else None
-        measured = [] if table is None else [name for name in MEASURED if name in table.columns]
-        rows = [] if table is None else table.to_dict("records")
-        return render("cells.html", rows=rows, measured={name: MEASURED[name] for name in measured})
+        if table is None:
+            return render("cells.html", rows=[], measured={}, answered=[])
+        shown = {name: words for name, words in MEASURED.items() if name in table.columns}
+        answered = self._told_of_cells(row)
+        if answered is not None:
+            table = table.join(answered, on="label")
+            shown = {name: f"{name}: probability" for name in answered.columns} | shown
+        said = [] if answered is None else list(answered.columns)
+        return render("cells.html", rows=table.to_dict("records"), measured=shown, answered=said)
+
+    def _told_of_cells(self, row: int) -> pd.DataFrame | None:
+        """Return the cells' probabilities of those locations that the model or the label names, if any."""
+        answered = self.reasons.cells(str(self.index.ids[row]))
+        if answered is None:
+            return None
+        named = {*self.index.named(self.index.chosen[row]), *self.index.named(self.index.given[row])}
+        best = answered.max().sort_values(ascending=False, kind="stable").index
+        return answered[[name for name in best if name in named] or list(best[:1])]
 
     def map(self, location: str, view: View) -> str:
         """Return the page of the map."""

@@ -190,9 +190,10 @@ def read_index(sources: Sources, note: Note) -> PictureIndex:
     """
     options = sources.options
     work = Workspace(options.work, options.name)
-    if not work.samples.is_file():
-        raise PipelineError(f"{work.samples}: missing; run extract with --work {work.root} first")
     about = _about(work)
+    if not work.out_of_fold.is_file():
+        others = ", ".join(path.name for path in sorted(work.models.glob("*")))
+        note(f"No answers: nothing was trained there; {f'give --name: {others}' if others else 'run train'}")
     locations, written = open_lists(sources.training or options)
     shape = (len(about), len(locations.names))
     probability, chosen = _answers(work, about.index, locations)
@@ -213,8 +214,11 @@ def read_index(sources: Sources, note: Note) -> PictureIndex:
 
 
 def _about(work: Workspace) -> pd.DataFrame:
-    """Return what is said of every picture."""
-    table = read_made(work.samples).set_index("Id").sort_index()
+    """Return what is said of every picture; without cells, of those of the training."""
+    path = next((one for one in (work.samples, work.folds) if one.is_file()), None)
+    if path is None:
+        raise PipelineError(f"{work.samples}: missing; run extract with --work {work.root} first")
+    table = read_made(path).set_index("Id").sort_index()
     about = pd.DataFrame(index=table.index)
     for name, column in {"group": "group", "plate": PLATE, "well": WELL}.items():
         about[name] = table[column].fillna("").astype(str).astype(object) if column in table else ""

@@ -6,16 +6,22 @@ from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.bags import bags_of, cell_columns
 from models.bundle import Model
+from models.cell_answers import cell_network
+from models.hyperparameters import CELLS
+from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
 from pipeline.core.workspace import Workspace
 from pipeline.explorer.picture_index import Sources
 from pipeline.networks.leak_guard import read_given
+from pipeline.stages.answered_cells import answer_cells
 from pipeline.stages.explain import Explanation, explained
 from pipeline.stages.importances import model_table
 from pipeline.stages.trained_models import open_model
@@ -66,6 +72,25 @@ class Reasons:
                 raise PipelineError(f"no model for {unknown('location', location, self._model.locations)}")
             return explained(self._model, self._kept_row(sample), location)
 
+    def cells(self, sample: str) -> pd.DataFrame | None:
+        """Return the final model's probability of every location for every cell, index ``label``.
+
+        None where there is no model, or one that knows nothing of single cells.
+        """
+        if not self.there:
+            return None
+        with self._lock:
+            network = cell_network(self._model.stack)
+            if network is None:
+                return None
+            names, said = list(self._model.locations), self._model.predict(self._kept_row(sample))
+            columns = cell_columns(self._model.stack.blocks[CELLS])
+            cells = rows_of(self._work.cells, sample, ["Id", "label", *columns])
+            picture = said.probability[names].to_numpy()[0], said.chosen[names].to_numpy(bool)[0]
+            needed = np.asarray(self._model.stack.meta_learners[STACK].thresholds, np.float64)
+            found = answer_cells(network, cells[columns].to_numpy(np.float32), (*picture, needed))
+            return pd.DataFrame(found.probability, pd.Index(cells["label"]), names)
+
     def load(self) -> None:
         """Load the model and its tables, so that the first question about it is answered at once."""
         with self._lock, suppress(PipelineError):  # which is told when it is asked for
@@ -93,12 +118,17 @@ class Reasons:
             table = self._whole
         else:
             known = {column for one in self._given for column in one.columns}
+            known |= set(self._model.stack.blocks.get(CELLS, ()))
             measured = [column for column in self._model.columns if column not in known]
             table = pd.DataFrame(index=pd.Index([sample], name="Id"))
             if measured:
                 table = rows_of(self._work.features, sample, ["Id", *measured]).set_index("Id")
             for one in self._given:
                 table = table.join(one)
+            if CELLS in self._model.stack.blocks:
+                wanted = cell_columns(self._model.stack.blocks[CELLS])
+                cells = rows_of(self._work.cells, sample, ["Id", *wanted]).set_index("Id")
+                table = table.join(bags_of(cells, wanted, table.index))
         if sample not in table.index or not set(self._model.columns) <= set(table.columns):
             raise PipelineError(
                 f"{self._work.features}: lacks columns of the model for {sample}; run extract and train again"

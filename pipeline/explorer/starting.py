@@ -1,12 +1,11 @@
 """What `explore` starts with: everything that pages need, in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
-from pipeline.data.flat_fields import even_samples
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.samples import Sample
 from pipeline.explorer.corrections import Corrections
@@ -15,9 +14,8 @@ from pipeline.explorer.picture_index import read_index, sources_of
 from pipeline.explorer.picture_space import space_of
 from pipeline.explorer.reasons import Reasons
 from pipeline.explorer.thumbnail_cache import ThumbnailCache
+from pipeline.pages.thumbnails import pictures_of
 from pipeline.stages.explore_options import ExploreOptions
-from pipeline.stages.extract import Extract
-from pipeline.stages.status import recorded_options
 
 
 @contextmanager
@@ -58,16 +56,10 @@ def opened(options: ExploreOptions, progress: Progress) -> Iterator[Explorer]:
         lock.release()
 
 
-def _pictures(options: ExploreOptions, work: Workspace, progress: Progress) -> dict[str, Sample]:
-    """Return the pictures, to be read as `extract` read them; none, and a note, where they are gone."""
-    asked = recorded_options(Extract(), work)
-    if asked is None:
-        progress.note(f"No picture is drawn: {work.root} has no record of extract; run extract again")
-        return {}
-    if options.images is not None:
-        asked = asked.model_copy(update={"images": options.images})
+def _pictures(options: ExploreOptions, work: Workspace, progress: Progress) -> Mapping[str, Sample]:
+    """Return the pictures, to be read as they were; none, and a note, where they are gone."""
     try:
-        return {sample.id: sample for sample in even_samples(asked, work)[0]}
+        return pictures_of(work, options.images)
     except PipelineError as error:
         if options.images is not None:
             raise

@@ -54,6 +54,7 @@ class Decided:
 class Found:
     """What the page shows; see the template."""
 
+    folder: Path
     card: Mapping[str, Any]
     scores: Scores
     headline: str
@@ -123,6 +124,7 @@ def find(
     flags = read_flags(work) if work.quality.is_file() else {}
     problems = read_problems(work.problems)
     return Found(
+        folder=work.model.parent,
         card=model.card,
         scores=scores,
         headline=_headline(scores),

@@ -28,7 +28,7 @@ def draw(work: Workspace, wanted: Iterable[str], progress: Progress) -> Gallery:
     try:
         known = pictures_of(work)
     except PipelineError as error:
-        return Gallery({}, dict.fromkeys(ids, "its picture is not there"), str(error))
+        return Gallery({}, {}, str(error))
     pictures, missing = {}, {}
     with progress.track("Drawing pictures", len(ids)) as advance:
         for one in ids:

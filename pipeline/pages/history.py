@@ -18,9 +18,13 @@ SHOWN = ("extract", "normalise", "train-cnn", "embed", "train", "evaluate")
 
 @dataclass(frozen=True)
 class Step:
-    """One stage as it was last run: its command, the options as recorded, and fingerprints of its inputs."""
+    """One stage as it was last run: its command, the options as recorded, and fingerprints of its inputs.
+
+    `record` is the name of its record: of a stage that may run several times, one for each.
+    """
 
     stage: str
+    record: str
     command: str
     options: Mapping[str, Any]
     inputs: Mapping[str, str]
@@ -43,7 +47,7 @@ def history(work: Workspace) -> list[Step]:
                 command = command_of(stage.name, stage.options.model_validate(options))
             except ValidationError:
                 command = f"{stage.name}: run with options that this version does not know"
-            steps.append(Step(stage.name, command, options, record.inputs))
+            steps.append(Step(stage.name, path.stem, command, options, record.inputs))
     return steps
 
 

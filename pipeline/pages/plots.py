@@ -147,23 +147,28 @@ def ablation(variants: Sequence[Ablation]) -> Markup:
 
 def location_scores(scores: Mapping[str, Mapping[str, float]]) -> Markup:
     """Draw every location's F1 with its interval, the best at the top."""
-    order = sorted(scores, key=lambda name: -scores[name]["f1"])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 0.9 + 0.28 * len(order)), layout="constrained")
-        axes = figure.subplots()
-        for row, name in enumerate(order):
-            axes.plot((scores[name]["low"], scores[name]["high"]), (row, row), color=SOFT, linewidth=1.4)
-            axes.plot(scores[name]["f1"], row, "o", color=BAR, markersize=5)
-        axes.set_yticks(
-            range(len(order)), [f"{name} ({scores[name]['support']:,.0f})" for name in order], fontsize=8.5
-        )
-        axes.invert_yaxis()
-        axes.set(xlim=(-0.02, 1.02))
-        axes.set_xlabel("F1 with its 95 % interval; in brackets, labelled pictures", fontsize=9, color=SOFT)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID, linewidth=0.6)
-        return svg(figure, "F1 of every location with its interval")
+        return svg(scores_figure(scores), "F1 of every location with its interval")
+
+
+def scores_figure(scores: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Return the figure of every location's F1 with its interval."""
+    order = sorted(scores, key=lambda name: -scores[name]["f1"])
+    figure = Figure(figsize=(8.4, 0.9 + 0.28 * len(order)), layout="constrained")
+    axes = figure.subplots()
+    for row, name in enumerate(order):
+        axes.plot((scores[name]["low"], scores[name]["high"]), (row, row), color=SOFT, linewidth=1.4)
+        axes.plot(scores[name]["f1"], row, "o", color=BAR, markersize=5)
+    axes.set_yticks(
+        range(len(order)), [f"{name} ({scores[name]['support']:,.0f})" for name in order], fontsize=8.5
+    )
+    axes.invert_yaxis()
+    axes.set(xlim=(-0.02, 1.02))
+    axes.set_xlabel("F1 with its 95 % interval; in brackets, labelled pictures", fontsize=9, color=SOFT)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    return figure
 
 
 def families(shares: pd.DataFrame) -> Markup:

@@ -1,7 +1,9 @@
 """The stage `report`: one HTML file of what was trained, how good it is, what decides, and what fails."""
 
+from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest, write_text
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, read_record
 from pipeline.core.workspace import Workspace
@@ -13,8 +15,7 @@ from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.importances import Importances
 from pipeline.stages.options import EvaluateOptions
 from pipeline.stages.report_options import ReportOptions
-from pipeline.stages.status import recorded_options
-from pipeline.stages.train import Train
+from pipeline.stages.status import recorded_options, trained_tables
 
 VERSION = 1
 """Raise it when the same results give another page."""
@@ -38,6 +39,10 @@ class Report(Stage[ReportOptions, ReportSummary]):
     def inputs(self, options: ReportOptions) -> dict[str, str]:
         """Return fingerprints of the model, its predictions, and of what else the page shows."""
         work = Workspace(options.work, options.name)
+        if not work.out_of_fold.is_file() or not (work.model / "card.json").is_file():
+            raise PipelineError(
+                f"{work.root}: no trained model there; run train with --work {work.root} first"
+            )
         files = {"model": work.model / "card.json", "out-of-fold predictions": work.out_of_fold}
         beside = {"quality of pictures": work.quality, "problems": work.problems, "features": work.features}
         files |= {name: path for name, path in beside.items() if path.is_file()}
@@ -58,13 +63,14 @@ class Report(Stage[ReportOptions, ReportSummary]):
         return (options.output or Workspace(options.work, options.name).report,)
 
     def run(self, options: ReportOptions, progress: Progress) -> ReportSummary:
-        """Gather what other stages have found, and write the page."""
+        """Gather what other stages have found, and write the page: the same from wherever it is asked for."""
+        options = options.model_copy(update={"work": options.work.absolute()})
         work = Workspace(options.work, options.name)
         scores: Scores = execute(Evaluate(), scoring(work), progress)
         execute(Importances(), explaining(work), progress)
         found = find(work, options, scores, explaining(work), progress)
         shown = gallery.draw(work, found.pictures, progress)
-        page = render("report.html", f=found, pictures=shown.pictures, missing=shown.missing)
+        page = render("report.html", f=found, **asdict(shown))
         write_text(self.outputs(options)[0], page)
         return ReportSummary(
             megabytes=len(page.encode()) / 1e6, pictures=len(shown.pictures), without=shown.without
@@ -74,13 +80,13 @@ class Report(Stage[ReportOptions, ReportSummary]):
 def scoring(work: Workspace) -> EvaluateOptions:
     """Return the options that a training is scored with: as before, and always with what each part adds."""
     asked = recorded_options(Evaluate(), work) or EvaluateOptions(work=work.root, name=work.name)
-    return asked.model_copy(update={"ablation": work.base_log_odds.is_file()})
+    return asked.model_copy(update={"ablation": work.base_log_odds.is_file(), "plot": None})
 
 
 def explaining(work: Workspace) -> ImportancesOptions:
     """Return the options that a training is explained with: the tables that it was trained on."""
-    trained = recorded_options(Train(), work)
-    tables = {} if trained is None else {"embeddings": trained.embedded, "outputs": trained.outputs}
     before = recorded_options(Importances(), work)
     number = {} if before is None else {"pictures": before.pictures}
-    return ImportancesOptions.model_validate({"work": work.root, "name": work.name, **tables, **number})
+    return ImportancesOptions.model_validate(
+        {"work": work.root, "name": work.name, **trained_tables(work), **number}
+    )

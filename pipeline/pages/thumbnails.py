@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import imagecodecs
@@ -13,25 +14,28 @@ from pipeline.data.flat_fields import even_samples
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
-from pipeline.stages.extract import Extract
 from pipeline.stages.overlay import RGB, composite, draw_outlines, fit
-from pipeline.stages.status import recorded_options
+from pipeline.stages.status import recorded_pictures
 
-QUALITY = 78
+QUALITY = 70
 """Of WebP: outlines stay clear."""
 
 
-def pictures_of(work: Workspace) -> Mapping[str, Sample]:
-    """Return the pictures that `extract` measured, by Id, read as it read them.
+def pictures_of(work: Workspace, images: Path | None = None) -> Mapping[str, Sample]:
+    """Return the pictures of a work folder by Id, read as `extract` (else `embed`) read them.
+
+    Those of another folder, where `images` is given: they were moved.
 
     Raises
     ------
     PipelineError
-        If the folder of pictures, the record of `extract`, or the table of samples is gone.
+        If the folder of pictures, the record of them, or the table of samples is gone.
     """
-    options = recorded_options(Extract(), work)
+    options = recorded_pictures(work)
     if options is None:
-        raise PipelineError(f"{work.root}: extract has not run there, or its record is damaged")
+        raise PipelineError(f"{work.root}: neither extract nor embed has left a record of its pictures there")
+    if images is not None:
+        options = options.model_copy(update={"images": images})
     return {sample.id: sample for sample in even_samples(options, work)[0]}
 
 

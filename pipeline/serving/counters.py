@@ -9,6 +9,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from models.drift import QUIET
 from pipeline.serving.answers import Answer
 
 _PATHS = ("/predict", "/info", "/healthz", "/metrics", "/")
@@ -29,6 +30,9 @@ class Counters:
         )
         self._seconds = Histogram(
             "answer_seconds", "Seconds of the parts of an answer", ["part"], buckets=_SECONDS, registry=known
+        )
+        self.drift = Gauge(
+            "drift_evidence", f"Evidence that the pictures drift; {QUIET} is an alarm", registry=known
         )
         self.waiting = Gauge("requests_in_progress", "Requests that are answered or wait", registry=known)
 

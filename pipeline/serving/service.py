@@ -170,6 +170,7 @@ class Service:
     def __init__(self, predictor: Predictor, terms: Terms) -> None:
         self._predictor, self._terms = predictor, terms
         self._desk, self._counters = Desk(terms.jobs, terms.queue, terms.timeout), Counters()
+        self._stream = predictor.stream()
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -205,7 +206,7 @@ class Service:
         finally:
             self._desk.leave()
         self._counters.observe(answer)
-        return answer
+        return answer.model_copy(update={"drift": self._stream.take(answer)})
 
     async def info(self) -> ModelInfo:
         """Say which model answers."""
@@ -218,6 +219,7 @@ class Service:
     async def metrics(self) -> Response:
         """Return counts and times for Prometheus."""
         self._counters.waiting.set(self._desk.taken)
+        self._counters.drift.set(self._stream.evidence)
         return Response(self._counters.text(), media_type=self._counters.media_type)
 
     async def page(self) -> HTMLResponse:
@@ -281,7 +283,8 @@ async def _work(
     if kind != _FORM:
         raise RefusedError(415, f"content type '{kind[:60]}'; send {_FORM}, or {_RAW} with X-Shape")
     uploads, fields = await _form(request, content)
-    asked = {name for name in WISHES if _is_yes(fields.get(name, ""))}
+    said = {**request.query_params, **fields}
+    asked = {name for name in WISHES if _is_yes(said.get(name, ""))}
     return partial(served, predictor, partial(picture_of_files, predictor, layout, uploads, fields), asked)
 
 

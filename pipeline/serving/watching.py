@@ -33,10 +33,13 @@ class Watched(Answer):
         Digest of the names, sizes and times of the picture's files.
     lag : float
         Seconds from the last change of its files to its answer.
+    behind : int
+        Complete pictures that were not answered yet when this one was.
     """
 
     files: str
     lag: float
+    behind: int
 
 
 class Record:
@@ -51,6 +54,8 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: dict[str, str] = {}
+        self.unlikeness: list[tuple[str, float | None]] = []
+        """Of every line that was there: digest of the model, and its score."""
         if path.exists():
             self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +68,7 @@ class Record:
             try:
                 said = json.loads(line)
                 self.done[said["id"]] = said["files"]
+                self.unlikeness.append((said["model"], said["unlikeness"]))
             except (ValueError, KeyError, TypeError) as error:
                 raise PipelineError(
                     f"{self.path}: line {number} is no answer of watch; give another --output"
@@ -95,6 +101,9 @@ class Watch:
         Seconds that files must not have changed.
     jobs : int
         Pictures that are answered at once.
+    queue : int
+        Pictures that are answered between two looks, at most: the newest. Older ones are put off until no
+        newer ones wait, so that a picture that comes now is answered after two such rounds at the latest.
     """
 
     def __init__(
@@ -106,12 +115,17 @@ class Watch:
         *,
         settled: float = 1.0,
         jobs: int = 1,
+        queue: int = 16,
     ) -> None:
         self._predictor, self._images, self._table = predictor, images, table
-        self._settled, self._jobs = settled, jobs
+        self._settled, self._jobs, self._queue = settled, jobs, queue
         self._seen: dict[str, tuple[str, float]] = {}
         self.record = Record(output)
+        self.stream = predictor.stream()
+        for model, score in self.record.unlikeness:
+            self.stream.add(score if model == predictor.info.digest else None)
         self.waiting: dict[str, str] = {}
+        self.behind = 0
 
     @property
     def _expected(self) -> tuple[str, ...]:
@@ -121,15 +135,21 @@ class Watch:
         return tuple(one for one in layout.used if one in known and one not in layout.optional)
 
     def look(self) -> Iterator[Watched]:
-        """Answer what is complete now and was not answered, in the order in which it came."""
+        """Answer the newest of what is complete now and was not answered, in the order in which it came."""
         ready = sorted(self._ready(), key=lambda one: one[2])
+        self.behind = len(ready)
         if not ready:
             return
+        now = ready[-self._queue :]
+        self.waiting |= {one.id: "newer pictures come first" for one, _, _ in ready[: -self._queue]}
         with ThreadPoolExecutor(self._jobs) as pool:
             for (_, files, changed), answer in zip(
-                ready, pool.map(self._predictor.answer_sample, [one for one, _, _ in ready]), strict=True
+                now, pool.map(self._predictor.answer_sample, [one for one, _, _ in now]), strict=True
             ):
-                made = Watched(**dict(answer), files=files, lag=max(0.0, time.time() - changed))
+                self.behind -= 1
+                lag, drift = max(0.0, time.time() - changed), self.stream.take(answer)
+                said = dict(answer) | {"drift": drift, "files": files, "lag": lag, "behind": self.behind}
+                made = Watched(**said)
                 self.record.add(made)
                 yield made
 
@@ -177,8 +197,10 @@ def keep_watching(watch: Watch, every: float, until: float | None, tell: Callabl
     """Look at a folder until nothing came for `until` seconds, if ever; return the number of answers."""
     count, last = 0, time.monotonic()
     while until is None or time.monotonic() - last < until:
+        before = count
         for answer in watch.look():
             tell(answer)
             count, last = count + 1, time.monotonic()
-        time.sleep(every)
+        if count == before:
+            time.sleep(every)
     return count

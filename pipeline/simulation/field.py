@@ -12,6 +12,7 @@ from pipeline.data.layouts import CHANNELS
 from pipeline.data.pictures import Picture
 from pipeline.simulation import cytoplasm, cytoskeleton, nuclear
 from pipeline.simulation.drawing import Plane, as_plane, blur, smooth_noise, speckle
+from pipeline.simulation.expression import Shown, drawn, showing
 from pipeline.simulation.outlines import draw_scene
 from pipeline.simulation.placement import CELL_LINES, populate
 from pipeline.simulation.proteins import DEFAULT_LOCATIONS, Exposure, Protein, divisions_for, lines_for
@@ -74,7 +75,8 @@ class SimulatedPicture:
 
     Label images are numbered from 1 without gaps; a cell and its nucleus have the same number. Every cell has
     one nucleus: cells whose nucleus lies beyond the border are seen but not numbered. The group is the
-    protein's name, shared by all its pictures.
+    protein's name, shared by all its pictures. `of_cells` are the locations that each cell shows, by
+    label.
     """
 
     picture: Picture
@@ -82,6 +84,7 @@ class SimulatedPicture:
     nuclei: NDArray[np.uint16]
     locations: tuple[str, ...]
     group: str
+    of_cells: tuple[tuple[str, ...], ...] = ()
 
 
 def simulate_picture(
@@ -91,18 +94,24 @@ def simulate_picture(
     *,
     size: int = 512,
     locations: tuple[str, ...] = DEFAULT_LOCATIONS,
+    variation: float = 0.0,
 ) -> SimulatedPicture:
     """Simulate one picture of one protein: the same for the same arguments, always.
 
     The protein is one of the series that the seed and the locations make, or its position there; the index
-    says which of its pictures, and the size is the side of the square field in pixels.
+    says which of its pictures, and the size is the side of the square field in pixels. The variation is the
+    share of cells that lack the protein, or one of its locations.
     """
     described = protein if isinstance(protein, Protein) else protein_at(seed, protein, locations)
     scene = scene_of(seed, described, index, size)
+    seen = seen_cells(scene)
+    expressed = drawn(len(described.locations), seen, variation, _stream(seed, described, index, 3))
     for_stain, for_camera = (_stream(seed, described, index, purpose) for purpose in (1, 2))
+    microtubules = cytoskeleton.stain_microtubules(scene, for_stain)
+    stained, shown = stain_protein(scene, described, for_stain, expressed)
     planes = (
-        cytoskeleton.stain_microtubules(scene, for_stain),
-        stain_protein(scene, described, for_stain),
+        microtubules,
+        stained,
         nuclear.stain_dna(scene, for_stain),
         cytoplasm.stain_reticulum(scene, for_stain),
     )
@@ -112,7 +121,8 @@ def simulate_picture(
         for plane, exposure in zip(planes, described.exposures, strict=True)
     ]
     picture = Picture(np.stack(shots).astype(np.float32) / np.float32(255), described.pixel_um)
-    return SimulatedPicture(picture, *truth(scene), described.locations, described.name)
+    of_cells = tuple(tuple(np.array(described.locations)[cell].tolist()) for cell in shown.T[seen])
+    return SimulatedPicture(picture, *truth(scene), described.locations, described.name, of_cells)
 
 
 def scene_of(seed: int, protein: Protein, index: int = 0, size: int = 512) -> Scene:
@@ -127,14 +137,25 @@ def _stream(seed: int, protein: Protein, index: int, purpose: int) -> Generator:
     return np.random.default_rng((seed, 2, protein.number, index, purpose))
 
 
-def stain_protein(scene: Scene, protein: Protein, rng: Generator) -> Plane:
-    """Paint a protein at all its locations, with its level in each cell and its unspecific background."""
-    plane = np.zeros(scene.shape, np.float32)
-    for name, share in zip(protein.locations, protein.shares, strict=True):
-        plane += np.float32(share) * PAINTERS[name](scene, rng)
+def stain_protein(
+    scene: Scene, protein: Protein, rng: Generator, expressed: Shown | None = None
+) -> tuple[Plane, Shown]:
+    """Paint a protein at all its locations, with its level in each cell and its unspecific background.
+
+    Also returned is which cells show which of its locations: those that are `expressed` there (all, unless
+    given) and have what they are seen at. A cell that does not divide shows no spindle.
+    """
+    plane, shown = np.zeros(scene.shape, np.float32), []
+    for position, (name, share) in enumerate(zip(protein.locations, protein.shares, strict=True)):
+        painted = PAINTERS[name](scene, rng)
+        if expressed is not None and not expressed[position].all():
+            painted = painted * scene.per_cell(expressed[position])
+        shown.append(showing(scene, painted))
+        plane += np.float32(share) * painted
     level = np.exp(rng.normal(0, protein.variation, len(scene.population)))
     unspecific = np.float32(protein.background) * (scene.inside + blur(scene.inside, 8))
-    return (plane * scene.per_cell(level) + unspecific) * speckle(scene.shape, protein.speckle, rng)
+    stained = (plane * scene.per_cell(level) + unspecific) * speckle(scene.shape, protein.speckle, rng)
+    return stained, np.stack(shown)
 
 
 def illumination(shape: tuple[int, int], strength: float, rng: Generator) -> Plane:
@@ -163,11 +184,15 @@ def photograph(stain: Plane, light: Plane, exposure: Exposure, rng: Generator) -
 
 def truth(scene: Scene) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Give the label images of cells and nuclei (uint16); cells whose nucleus is seen count from 1 on."""
-    area = np.bincount(scene.nuclei.ravel(), minlength=len(scene.population) + 1) * scene.pixel_um**2
-    seen = area >= SMALLEST_NUCLEUS_UM2
-    seen[0] = False
+    seen = np.append(False, seen_cells(scene))
     number = np.where(seen, np.cumsum(seen), 0).astype(np.uint16)
     return number[scene.cells], number[scene.nuclei]
+
+
+def seen_cells(scene: Scene) -> NDArray[np.bool_]:
+    """Say of which cells of the population enough of the nucleus is seen, shape (cells,)."""
+    area = np.bincount(scene.nuclei.ravel(), minlength=len(scene.population) + 1) * scene.pixel_um**2
+    return np.asarray(area[1:] >= SMALLEST_NUCLEUS_UM2)
 
 
 def contact_sheet(locations: Sequence[str], seed: int) -> NDArray[np.uint8]:

@@ -8,9 +8,11 @@ import pandas as pd
 
 import features
 from models.cross_fitting import View
+from models.hyperparameters import CELLS
 from models.metrics import count
 from models.stacking import STACK, StackedLocations
 from pipeline.core.names import counted
+from pipeline.data.cell_tables import missing_marks
 from pipeline.data.dataset import FEATURES, Dataset
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.samples import Sample
@@ -50,6 +52,8 @@ def channel_views(
             if FEATURES in blocks:
                 left = {*features.picture_columns(None, [name for name in CHANNELS if name not in absent])}
                 marks[FEATURES] = ~np.isin(blocks[FEATURES].columns, list(left))
+            if CELLS in blocks:
+                marks[CELLS] = missing_marks(blocks[CELLS], [name for name in CHANNELS if name not in absent])
             for name, card in cards.items():
                 if card is not None and card.embedder is not None and card.embedder.needs(absent):
                     marks[name] = np.ones(blocks[name].shape[1], dtype=bool)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features import describe
 from features.catalogue import CHANNEL_WORDS, FAMILY_WORDS, REGION_WORDS
 from features.naming import parse
+from models.hyperparameters import CELLS as BAGS
 from models.hyperparameters import START
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ NETWORK = "network (all channels)"
 """Channels of a column that a network made."""
 
 _NO_CHANNEL = "no channel"
+
+SINGLE_CELLS = f"cnn__{BAGS}__{BAGS}"
+"""What the learner of single cells contributes as."""
 
 NOT_MEASURED = "not measured by this version; extract again"
 
@@ -60,6 +64,8 @@ class Meaning:
     @property
     def title(self) -> str:
         """Say it: "Intensity of protein in the nucleus, typical cell"."""
+        if self.region == "cnn" and self.family == BAGS:
+            return "Single cells, by their own network"
         if self.region == "cnn":
             return f"Network {self.family}"
         what = FAMILY_WORDS.get(self.family, self.family.replace("_", " "))
@@ -99,6 +105,8 @@ def in_words(column: str) -> str:
     region, _, network = column.partition("__")
     if region == "cnn" and "__" not in network:
         return f"the embedding of the network {network}, all its numbers"
+    if column == SINGLE_CELLS:
+        return "what a network says that looks at single cells, pooled over the picture's cells"
     if column.endswith(f"__{START}"):
         return f"what the network {network.removesuffix(f'__{START}')} says of it"
     try:

@@ -60,7 +60,7 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     embedding = work.embedding(BUILTIN)
     progress.note("3/5 Training: base learners per location, stacked, all scores out of fold")
     trained = execute(Train(), _training(known, work, embedding), progress)
-    scores = execute(Evaluate(), EvaluateOptions(work=work.root), progress)
+    scores = execute(Evaluate(), EvaluateOptions(work=work.root, ablation=True), progress)
     progress.note("4/5 Explaining: shares of the features in the log-odds")
     execute(Importances(), ImportancesOptions(work=work.root, embeddings=(embedding,)), progress)
     save(heat_map(grouped(read_shares(work), "family")), plot)

@@ -3,7 +3,7 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 import features
+from pipeline.core.clusters import Losses, on_cluster
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import text_digest
 from pipeline.core.names import counted, unknown
@@ -229,6 +230,19 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         return _summary(plan, work, count)
 
 
+def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> int:
+    """Measure part i/n of the pictures, by their ids; return how many it lacked. Tables are not written."""
+    plan, work = _plan(options, progress), Workspace(options.work)
+    number, parts = map(int, shard.split("/"))
+    own = [one for one in plan.samples if int(text_digest(one.id)[:8], 16) % parts == number - 1]
+    chunks = _missing(replace(plan, samples=own), work, options.jobs)
+    count = sum(len(chunk.samples) for chunk in chunks)
+    with on_cluster(options.cluster):
+        for problem in _measure(chunks, count, options.jobs, progress) if chunks else ():
+            progress.note(f"{problem.sample}: {problem.file}: {problem.reason}; {problem.remedy}")
+    return count
+
+
 def is_of(images: Path, record: Record) -> bool:
     """Say whether a record of `extract` is of this folder of pictures."""
     return os.path.abspath(images) == record.options["images"]  # noqa: PTH100 - as recorded
@@ -270,7 +284,7 @@ def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> 
                 for _ in pool.map(warm_up, families):
                     advance(1)
         with progress.track("Segmenting and measuring pictures", count) as advance:
-            for chunk, problems in pool.map(measure_chunk, chunks):
+            for chunk, problems in pool.map(measure_chunk, chunks, Losses(Chunk.divided, Chunk.given_up)):
                 passing += problems
                 advance(len(chunk.samples))
     return passing

@@ -13,6 +13,7 @@ from pipeline.core.files import write_table
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made, table_inputs
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import with_bags
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.data.plates import as_trained
@@ -192,6 +193,7 @@ def model_table(
         table = pd.DataFrame(index=sorted({sample for one in given for sample in one.index}))
     for one in given:
         table = table.join(one)
+    table = with_bags(table, model.stack.blocks, work)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         raise PipelineError(

@@ -163,6 +163,30 @@ class Chunk:
     sizes: PixelSizes
     root: Path
 
+    def divided(self) -> "list[Chunk]":
+        """Return a chunk of each sample, where there are several: one of them may be at fault alone."""
+        if len(self.samples) == 1:
+            return []
+        each = zip(self.samples, self.pictures, self.masks, strict=True)
+        return [
+            replace(
+                self,
+                samples=(one,),
+                pictures=(key,),
+                masks=(mask,),
+                given=self.given and self.given.of((one,)),
+            )
+            for one, key, mask in each
+        ]
+
+    def given_up(self) -> list[Problem]:
+        """Say of the samples that measuring them kills processes."""
+        why = (
+            "kills the process that measures it",
+            f"{RUN_AGAIN} with more memory for workers, or leave it out",
+        )
+        return [Problem(one.id, one.paths[0].name, *why) for one in self.samples]
+
 
 def segmentation_parts(work: Workspace) -> Parts:
     """Parts with one row per sample: its size, number of cells, or why it was skipped."""

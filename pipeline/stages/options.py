@@ -31,6 +31,8 @@ from pipeline.data.dataset_options import (
     Work,
 )
 from pipeline.networks.architectures import CnnHyperparameters
+from pipeline.stages.cell_options import CellColours, CellTruthOptions, PerOptions
+from pipeline.stages.cluster_options import ClusterUse, ShardUse
 from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
@@ -89,6 +91,9 @@ class SimulateOptions(Options):
     crowding: float = Field(
         1.0, ge=1, le=5, description="Up to so many times as many cells in a field; 3 fills many fields."
     )
+    variation: float = Field(
+        0.0, ge=0, lt=1, description="Share of cells that lack the protein, or one of its locations."
+    )
     contact_sheet: Path | None = Field(
         None, description="Also draw one example per location, side by side, into this PNG."
     )
@@ -118,7 +123,7 @@ class SegmenterOptions(Options):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
+class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse, ShardUse):
     """Options of `extract`."""
 
     images: Images
@@ -156,7 +161,7 @@ class ExtractOptions(PictureOptions, SegmenterOptions, MaskUse):
     jobs: Jobs = PROCESSORS
 
 
-class EmbedOptions(PictureOptions):
+class EmbedOptions(PictureOptions, ClusterUse):
     """Options of `embed`: one of `table`, `onnx`, `checkpoint` and the shipped network."""
 
     work: Work
@@ -257,12 +262,12 @@ class TrainOptions(DatasetOptions):
         unsaid = {
             "select_agreement",
             "select_reliability",
-            *(name for name in ("start", "fast") if not getattr(self, name)),
+            *(name for name in ("start", "fast", "cells") if not getattr(self, name)),
         }
         return self.model_dump(exclude=paths | unsaid | set(LocationOptions.model_fields))
 
 
-class EvaluateOptions(Options):
+class EvaluateOptions(CellTruthOptions):
     """Options of `evaluate`."""
 
     work: Work
@@ -276,9 +281,10 @@ class EvaluateOptions(Options):
         False,
         description="Also score the stack with one part left out or replaced: block, meta-learner, rule.",
     )
+    plot: Path | None = Field(None, description="Also draw F1 of every location into this PNG file.")
 
 
-class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
+class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions, ClusterUse):
     """Options of `predict`."""
 
     output: Path = Field(description="The csv file to write.")
@@ -295,10 +301,10 @@ class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions):
         description="Another share of wrong names than the model was trained for: one of those that its "
         "training calibrated, which evaluate shows.",
     )
-    format: Literal["csv", "kaggle"] = Field(
+    format: Literal["csv", "kaggle", "kaggle2021"] = Field(
         "csv",
         description="csv: names and probabilities; kaggle: Id,Predicted with class indices, the most "
-        "probable location where the model is not sure.",
+        "probable location where the model is not sure; kaggle2021: classes and run-length masks per cell.",
     )
     work: Annotated[Path, Shown(default="OUTPUT.work")] = Field(
         default_factory=lambda data: data["output"].with_name(data["output"].name + ".work"),
@@ -372,7 +378,7 @@ class NearestOptions(PictureOptions, LocationOptions):
     )
 
 
-class OverlayOptions(PictureOptions):
+class OverlayOptions(PictureOptions, CellColours):
     """What to draw, and where to."""
 
     images: Images

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from models.bundle import Model
+from models.stacking import Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.files import replacing
 from pipeline.core.names import slug
@@ -26,6 +27,7 @@ from pipeline.core.stage import (
     table_inputs,
 )
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import with_bags
 from pipeline.data.dataset import read_features
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
@@ -36,10 +38,18 @@ from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
+from pipeline.stages.answered_cells import (
+    beside,
+    cell_table,
+    is_per_cell,
+    network_of,
+    outputs_of,
+    write_cells,
+)
 from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.options import PredictOptions
-from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
+from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, needed, why_unnamed
 from pipeline.stages.trained_models import (
     extract_options,
     not_a_card,
@@ -63,7 +73,7 @@ BATCHES = "Metadata_Plate"
 LACKS = ("lacks a channel that the network needs", "add the file")
 """Why a picture that no model's network can embed has no answer, and the remedy."""
 
-_BEGINNINGS = b"Id,locations", b"Id,Predicted"
+_BEGINNINGS = b"Id,locations", b"Id,Predicted", b"Id,label,", b"ID,ImageWidth"
 """How tables of predictions begin."""
 
 
@@ -110,14 +120,14 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
             **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
-            **option_inputs(options, "format", "risk"),
+            **option_inputs(options, "format", "risk", "per"),
             # beside the work folder: of two outputs of one name each must find its own record
             "option output": os.path.relpath(options.output, options.work),
         }
 
     def outputs(self, options: PredictOptions) -> tuple[Path, ...]:
         """Return the table of predictions."""
-        return (options.output,)
+        return outputs_of(options)
 
     def check_replaced(
         self,
@@ -132,8 +142,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         start = b"a folder"
         if path.is_file():
             with path.open("rb") as stream:
-                start = stream.read(len(_BEGINNINGS[0]))
-        if start and start not in _BEGINNINGS:
+                start = stream.read(len(max(_BEGINNINGS)))
+        if start and not start.startswith(_BEGINNINGS):
             raise PipelineError(f"{path}: is there, but no table of predictions; give another --output")
 
     def record(self, options: PredictOptions) -> Path:
@@ -149,6 +159,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
+        if is_per_cell(options):
+            network_of(model, options.model)
         for line in told_unused(options, model.card):
             progress.note(line)
         options = read_as_trained(options, model.card)
@@ -178,6 +190,11 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             for sample, why in zip(answers.index.astype(str), answers["reason"], strict=True)
         ]
         write_answers(options, answers, prediction.probability, of_card(model.card).indices)
+        if is_per_cell(options):
+            answered, limits = Prediction(prediction.probability, chosen), needed(model, level)
+            where = options.model, Workspace(options.work)
+            cells = cell_table(model, *where, answered, limits, answers["status"], progress)
+            write_cells(options, cells, model, answers.index, where[1])
         return summarised(answers, problems)
 
 
@@ -255,6 +272,7 @@ def _read_columns(
         problems += unmatched(absent, path.name, "no prediction", "add its row; it counts as unknown")
     for one in tables:
         table = table.join(one)
+    table = with_bags(table, model.stack.blocks, Workspace(options.work))
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
@@ -378,7 +396,8 @@ def write_answers(
     indices: Mapping[str, int],
 ) -> None:
     """Write the output in its format."""
-    with replacing(options.output) as temporary:
+    path = beside(options.output, "pictures") if is_per_cell(options) else options.output
+    with replacing(path) as temporary:
         if options.format == "kaggle":
             _write_kaggle(temporary, answers, probability, indices)
         else:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from features.naming import parse
 from models.bundle import Model
+from models.hyperparameters import CELLS
 from models.meta_learner import Predictions
 from models.risk import LEVELS, Level, as_card, calibrate_levels, level_of
 from models.stacking import STACK, StackedLocations
@@ -68,6 +69,17 @@ def named(probability: pd.DataFrame, chosen: pd.DataFrame, level: Level | None) 
     return pd.DataFrame(kept, chosen.index, chosen.columns)
 
 
+def needed(model: Model, level: Level | None) -> dict[str, float]:
+    """Return the probability from which each location is named; 1 where none is, at the risk in use."""
+    fitted, start = model.stack.meta_learners[STACK], model.card.get("start")
+    names = [model.locations[position] for position in fitted.meta.locations]
+    limits = dict(zip(names, fitted.thresholds.tolist(), strict=True))
+    if start is not None:
+        limits |= dict.fromkeys(start["locations"], start["deciding"]["threshold"])
+    cut = 0.0 if level is None else 1.0 if level.cut is None else level.cut
+    return {name: max(threshold, cut) for name, threshold in limits.items()}
+
+
 def why_unnamed(level: Level | None) -> str:
     """Say why nothing is named for a picture."""
     if level is None:
@@ -94,7 +106,7 @@ def learn_unlikeness(data: Dataset, progress: Progress) -> Unlikeness | None:
 
     None where a model knows nothing but other networks' predictions.
     """
-    tables = {name: table for name, table in data.blocks.items() if name != OUTPUTS}
+    tables = {name: table for name, table in data.blocks.items() if name not in (OUTPUTS, CELLS)}
     if not tables:
         return None
     units = (data.groups if data.plates is None else data.plates).to_numpy(dtype=str)

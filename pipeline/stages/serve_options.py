@@ -75,6 +75,12 @@ class WatchOptions(LoadOptions, PictureOptions):
     jobs: Annotated[int, Shown(default="all processors")] = Field(
         PROCESSORS, ge=1, le=64, description="Pictures that are answered at once."
     )
+    queue: int = Field(
+        16,
+        ge=1,
+        description="Pictures that are answered before the folder is looked at again; where more wait, the "
+        "newest come first.",
+    )
     until: float | None = Field(
         None,
         gt=0,

@@ -1,7 +1,7 @@
 """The stage `simulate`: a folder of simulated pictures with labels, groups and true label images."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from pipeline.stages.options import SimulateOptions
 VERSION = "9"
 """Raise it when the same seed gives other pictures than before."""
 
+CELLS = ["Id", "label", "Target"]
+"""Columns of the table of what each cell shows."""
+
 SETTINGS = "simulation.json"
 """Says in a folder what is simulated there."""
 
@@ -38,6 +41,7 @@ class Settings(BaseModel):
     size: int
     locations: tuple[str, ...]
     crowding: float = 1.0
+    variation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Shot:
     protein: Protein
     index: int
     size: int
+    variation: float
 
     @property
     def id(self) -> str:
@@ -65,9 +70,14 @@ class Shot:
         return self.out / "truth" / f"{self.id}.tif"
 
     @property
+    def cells(self) -> Path:
+        """File of what each cell shows."""
+        return self.out / "cells" / f"{self.id}.csv"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All files; each appears only when it is complete."""
-        return (self.truth, *(self.image(channel) for channel in CHANNELS))
+        return (self.truth, self.cells, *(self.image(channel) for channel in CHANNELS))
 
 
 class SimulateSummary(Summary):
@@ -80,9 +90,9 @@ class Simulate(Stage[SimulateOptions, SimulateSummary]):
     """Write simulated pictures in the layout of the Kaggle competition.
 
     The folder gets ``images/<Id>_<colour>.png`` (8 bit), ``truth/<Id>.tif`` (page 1 cells, page 2 nuclei),
-    ``labels.csv`` (Id, Target), ``groups.csv`` (Id, group) and ``samples.csv`` (Id, one file in ``images``
-    per channel, pixel_size_um, group). It can be grown by asking for more pictures: each depends only on the
-    seed, its protein and its number.
+    ``cells.csv`` (Id, label, Target: what each cell shows), ``labels.csv`` (Id, Target), ``groups.csv``
+    (Id, group) and ``samples.csv`` (Id, one file in ``images`` per channel, pixel_size_um, group). It can be
+    grown by asking for more pictures: each depends only on the seed, its protein and its number.
     """
 
     name = "simulate"
@@ -99,7 +109,7 @@ class Simulate(Stage[SimulateOptions, SimulateSummary]):
     def outputs(self, options: SimulateOptions) -> tuple[Path, ...]:
         """Return every picture, the tables and the contact sheet."""
         shots = _shots(options.out, options.pictures, _settings(options))
-        tables = [options.out / f"{name}.csv" for name in ("labels", "groups", "samples")]
+        tables = [options.out / f"{name}.csv" for name in ("labels", "groups", "samples", "cells")]
         sheet = [] if options.contact_sheet is None else [options.contact_sheet]
         return (*(path for shot in shots for path in shot.files), *tables, *sheet)
 
@@ -142,11 +152,14 @@ def write_contact_sheet(path: Path, locations: Sequence[str], seed: int) -> None
 
 def take(shot: Shot) -> None:
     """Simulate one picture and write its files."""
-    made = simulate_picture(shot.seed, shot.protein, shot.index, size=shot.size)
+    made = simulate_picture(shot.seed, shot.protein, shot.index, size=shot.size, variation=shot.variation)
     for channel in CHANNELS:
         grey = np.rint(made.picture.plane(channel) * 255).astype(np.uint8)
         with replacing(shot.image(channel), synced=False) as temporary:
             temporary.write_bytes(imagecodecs.png_encode(grey))
+    with replacing(shot.cells, synced=False) as temporary:
+        rows = [(shot.id, label, _target(names)) for label, names in enumerate(made.of_cells, start=1)]
+        pd.DataFrame(rows, columns=CELLS).to_csv(temporary, index=False, lineterminator="\n")
     with replacing(shot.truth, synced=False) as temporary:
         pages = np.stack([made.cells, made.nuclei])
         tifffile.imwrite(temporary, pages, photometric="minisblack", compression="zlib")
@@ -165,7 +178,7 @@ def crowd(protein: Protein, seed: int, crowding: float) -> Protein:
 
 def _settings(options: SimulateOptions) -> Settings:
     chosen = chosen_locations(options.locations)
-    asked = {"seed": options.seed, "size": options.size, "crowding": options.crowding}
+    asked = options.model_dump(include={"seed", "size", "crowding", "variation"})
     return Settings(version=VERSION, locations=chosen, **asked)
 
 
@@ -175,7 +188,11 @@ def _check(out: Path, settings: Settings) -> None:
     if not path.is_file():
         return
     held = json.loads(path.read_bytes())
-    held = {"crowding": 1.0, **held.get("options", held)}  # older versions kept a record, at first without it
+    held = {
+        "crowding": 1.0,
+        "variation": 0.0,
+        **held.get("options", held),
+    }  # older versions kept a record, at first without it
     wanted = settings.model_dump(mode="json")
     if different := [name for name, value in wanted.items() if held.get(name) != value]:
         raise PipelineError(f"{out}: holds pictures of another {', '.join(different)}; give a new folder")
@@ -187,7 +204,7 @@ def _shots(out: Path, pictures: int, settings: Settings) -> Iterator[Shot]:
     for protein in proteins(settings.seed, settings.locations):
         crowded = crowd(protein, settings.seed, settings.crowding)
         for index in range(min(protein.pictures, left)):
-            yield Shot(out, settings.seed, crowded, index, settings.size)
+            yield Shot(out, settings.seed, crowded, index, settings.size, settings.variation)
         left -= protein.pictures
         if left <= 0:
             return
@@ -197,7 +214,7 @@ def _write_tables(out: Path, shots: Sequence[Shot]) -> None:
     rows = [
         {
             "Id": shot.id,
-            "Target": " ".join(map(str, sorted(map(LOCATIONS.index, shot.protein.locations)))),
+            "Target": _target(shot.protein.locations),
             **{channel: shot.image(channel).name for channel in CHANNELS},
             "pixel_size_um": shot.protein.pixel_um,
             "group": shot.protein.name,
@@ -212,3 +229,11 @@ def _write_tables(out: Path, shots: Sequence[Shot]) -> None:
     for name, columns in tables.items():
         with replacing(out / f"{name}.csv") as temporary:
             pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False, lineterminator="\n")
+    with replacing(out / "cells.csv") as temporary, temporary.open("wb") as stream:
+        stream.write(f"{','.join(CELLS)}\n".encode())
+        for shot in shots:
+            stream.write(shot.cells.read_bytes().partition(b"\n")[2])
+
+
+def _target(names: Iterable[str]) -> str:
+    return " ".join(map(str, sorted(map(LOCATIONS.index, names))))

@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import AnyOptions, AnySummary, Record, Stage, read_record, stale
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import PictureOptions
 from pipeline.stages.compare import Compare
 from pipeline.stages.embed import Embed
 from pipeline.stages.evaluate import Evaluate
@@ -97,6 +98,27 @@ def recorded_options(stage: Stage[AnyOptions, AnySummary], work: Workspace) -> A
         return stage.options.model_validate(moved(record.options, work.root))
     except ValidationError:
         return None
+
+
+def recorded_pictures(work: Workspace) -> PictureOptions | None:
+    """Return which pictures `extract` measured or, where it never ran, a network saw; None if none did."""
+    measured = recorded_options(Extract(), Workspace(work.root))
+    if measured is not None:
+        return measured
+    for path in sorted(work.record("").parent.glob(f"{Embed.name}-*.json")):
+        record = read_record(path)
+        if record is not None and record.options.get("images"):
+            options = moved(record.options, work.root)
+            return PictureOptions.model_validate(
+                {name: options[name] for name in PictureOptions.model_fields}
+            )
+    return None
+
+
+def trained_tables(work: Workspace) -> dict[str, tuple[Path, ...]]:
+    """Return the tables that a model was trained with, by option; none where that is not recorded."""
+    trained = recorded_options(Train(), work)
+    return {} if trained is None else {"embeddings": trained.embedded, "outputs": trained.outputs}
 
 
 def moved(options: dict[str, JsonValue], root: Path) -> dict[str, JsonValue]:

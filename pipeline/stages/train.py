@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 from models.bundle import save_model
 from models.cross_fitting import View
+from models.hyperparameters import CELLS
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
 from models.tuning import Tuning
@@ -43,6 +44,7 @@ from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.networks.shipped import WEIGHTS, shipped_card
+from pipeline.stages.cell_scores import out_of_fold_cells
 from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.embed import Embed
 from pipeline.stages.fast_training import check_fast, cost_of_speed
@@ -95,6 +97,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
         files = dict(options.tables)
         if uses_features(options):
             files = {"features": work.features} | files
+        if options.cells:
+            files["cells"] = work.cells
         if options.groups is not None:
             files[f"groups {options.groups.name}"] = options.groups
         if work.samples.is_file():
@@ -113,7 +117,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
     def outputs(self, options: TrainOptions) -> tuple[Path, ...]:
         """Return the model and what scores are made from."""
         work = Workspace(options.work, options.name)
-        return work.model, work.folds, work.out_of_fold, work.base_log_odds
+        cells = (work.cells_out_of_fold,) if options.cells else ()
+        return work.model, work.folds, work.out_of_fold, work.base_log_odds, *cells
 
     def check_replaced(
         self,
@@ -184,6 +189,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
         card |= cost_of_speed(stack, data, options, progress)
         unlikeness = learn_unlikeness(data, progress)
         _write_tables(stack, data, work)
+        work.cells_out_of_fold.unlink(missing_ok=True)
+        if options.cells:
+            write_table(work.cells_out_of_fold, out_of_fold_cells(data, work, options.seed, progress))
         _write_selection(stack, data, work)
         _save(stack, work, card, unlikeness)
         if work.tuning.is_file():
@@ -228,7 +236,8 @@ def _started(network: str, data: Dataset) -> dict[str, Any]:
 def _blocks(options: TrainOptions) -> set[str]:
     """Return the names of the blocks that the tables make."""
     features = [FEATURES] if uses_features(options) else []
-    return {*features, *map(embedding_name, options.embedded), *[OUTPUTS for _ in options.outputs]}
+    cells = [CELLS] if options.cells else []
+    return {*features, *cells, *map(embedding_name, options.embedded), *[OUTPUTS for _ in options.outputs]}
 
 
 def _fit(

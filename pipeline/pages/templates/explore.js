@@ -52,11 +52,12 @@ function coloured(column) {
   const rows = all("#cells tbody tr");
   const values = new Map(rows.map((row) => [row.dataset.row, Number(all("td[data-value]", row)[column]?.dataset.value)]));
   const known = [...values.values()].filter(Number.isFinite);
-  const low = Math.min(...known), high = Math.max(...known);
+  const share = "share" in (one("#colour-by").selectedOptions[0]?.dataset || {}); // of 0 to 1
+  const low = share ? 0 : Math.min(...known), high = share ? 1 : Math.max(...known);
   for (const path of all("path[data-cell]")) {
     const value = values.get(path.dataset.cell);
-    const share = high > low ? (value - low) / (high - low) : 0.5;
-    path.style.fill = column === "" || !Number.isFinite(value) ? "" : `hsl(${240 - 200 * share} 85% 55% / 0.55)`;
+    const part = high > low ? (value - low) / (high - low) : 0.5;
+    path.style.fill = column === "" || !Number.isFinite(value) ? "" : `hsl(40 100% 55% / ${0.05 + 0.7 * part})`;
   }
 }
 

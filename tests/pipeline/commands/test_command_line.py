@@ -1,8 +1,11 @@
 """A field of a model is all that an option needs."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+import numpy as np
+import pandas as pd
 import pytest
 import typer
 from pydantic import Field
@@ -12,11 +15,14 @@ from models.hyperparameters import KINDS
 from models.stacking import MINIMUM_FOLDS
 from models.thresholds import RULES
 from models.tuning import Metric
+from pipeline.commands import console
 from pipeline.commands.command_line import Command, command, options_of
+from pipeline.commands.console import RichProgress, made, printing, say, show_table
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown, SilentProgress, Stage, Summary, execute, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.stages.options import FoldOptions, PredictOptions, TrainOptions, parse_weights
+from run import app as whole
 
 
 class PaintOptions(Options):
@@ -119,3 +125,63 @@ def test_weights_are_given_by_name_and_file() -> None:
     assert options_of(PredictOptions, given).weights == {"net": Path("a=b.pth")}
     with pytest.raises(PipelineError, match="--weights net: give NAME=FILE"):
         parse_weights(["net"])
+
+
+COMMANDS = sorted(str(one.name) for one in whole.registered_commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_print_json_or_nothing(name):
+    shown = typer.main.get_command(whole).commands[name]  # type: ignore[attr-defined]
+    assert {"--json", "--quiet"} <= {flag for parameter in shown.params for flag in parameter.opts}
+
+
+def test_json_is_one_object_of_the_result_and_of_what_was_said(command_line):
+    column = "cell__morphology__area__mean"
+    plain = command_line("features", "--column", column)
+    content = json.loads(command_line("features", "--column", column, "--json").output)
+    assert content["command"] == "features"
+    assert content["result"]["column"] == column
+    assert content["said"] == [plain.output.strip()]
+
+
+def test_quiet_prints_errors_alone(command_line):
+    ended = command_line("features", "--column", "cell__morphology__area__mean", "--quiet")
+    assert (ended.status, ended.output, ended.errors) == (0, "", "")
+    refused = command_line("features", "--column", "nonsense", "--quiet")
+    assert refused.status == 2
+    assert refused.errors.startswith("error: ")
+    assert command_line("features", "--column", "nonsense", "--json").output == ""
+    assert command_line("features", "--column", "cell__morphology__area__mean").output, "quiet is over then"
+
+
+def test_a_lasting_command_prints_an_object_for_every_line_at_once(capsys):
+    with printing("watch", as_json=True, quiet=False, lasting=True):
+        say("first")
+        assert json.loads(capsys.readouterr().out) == {"said": "first"}
+
+
+def test_tables_and_numbers_that_json_does_not_know_are_told(capsys):
+    table = pd.DataFrame({"f1": [0.5, np.nan]}, index=["a", "b"])
+    with printing("compare", as_json=True, quiet=False, lasting=False):
+        made({"table": table, "path": Path("x"), "number": np.int64(3)})
+    assert json.loads(capsys.readouterr().out)["result"] == {
+        "table": {"a": {"f1": 0.5}, "b": {"f1": None}},
+        "path": "x",
+        "number": 3,
+    }
+
+
+def test_no_table_is_wrapped_where_there_is_no_terminal(capsys):
+    path = "/a/long/" + "path" * 60
+    show_table(("what", "where"), [("model", path)], words=2)
+    assert path in capsys.readouterr().out
+
+
+def test_long_work_tells_how_far_it_is_in_whole_lines(capsys, monkeypatch):
+    monkeypatch.setattr(console, "LOGGED", 0.0)
+    with RichProgress().track("Counting", 4) as advance:
+        advance(1)
+        advance(3)
+    lines = ["Counting: 4", "Counting: 1 of 4 (25%)", "Counting: 4 of 4 (100%)"]
+    assert capsys.readouterr().err.splitlines() == lines

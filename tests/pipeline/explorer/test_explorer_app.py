@@ -2,9 +2,11 @@
 
 import html
 import re
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
@@ -168,6 +170,27 @@ def test_cells_are_outlined_and_measured(drawn, pictures):
     for label, area in rows:
         assert float(area) > 0
         assert areas[int(label)] > 0
+
+
+def test_cells_are_answered_where_the_model_knows_single_cells(pictures):
+    class Known:
+        there = True
+
+        def cells(self, sample):
+            labels = np.unique(read_mask(Workspace(pictures / "work").mask(sample)).cells)[1:]
+            shown = {"Golgi apparatus": np.linspace(0, 1, len(labels)), "Nucleoli": 0.1, "Cytosol": 0.2}
+            return pd.DataFrame(shown, pd.Index(labels, name="label"))
+
+    with opened(ExploreOptions(work=pictures / "work"), SilentProgress()) as one:
+        one.corrections.save(0, ["Nucleoli", "Golgi apparatus"])
+        page = replace(one, reasons=Known()).cells(0)
+        one.corrections.undo(0)
+    assert re.findall("<option[^>]*data-share>([^<]*)", page) == [
+        "Golgi apparatus: probability",
+        "Nucleoli: probability",
+    ]
+    first, second = re.findall(r'is no cell"></td><td class="n" data-value="([^"]*)">', page)[:2]
+    assert float(first) == 0 < float(second)
 
 
 def test_a_cell_is_taken_out_of_the_label_image_and_put_back(drawn, pictures):

@@ -1,11 +1,14 @@
 """What is said of every picture, which pictures a query finds, and the order of the queue."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress
+from pipeline.core.workspace import Workspace
 from pipeline.explorer.picture_index import gap, teaching_order, uncertainty
 from pipeline.explorer.picture_queries import Query, found, inside
 from pipeline.explorer.picture_space import placed
@@ -131,5 +134,53 @@ def test_only_one_explore_corrects_a_work_folder(trained):
     with (
         pytest.raises(PipelineError, match="is explored already; stop the other explore first"),
         opened(ExploreOptions(work=trained.root), SilentProgress()),
+    ):
+        pass
+
+
+class Noted(SilentProgress):
+    """Keeps what is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def test_a_named_training_shows_the_pictures_of_the_work_folder(pictures):
+    told = Noted()
+    with opened(ExploreOptions(work=pictures / "work", name="other"), told) as one:
+        assert set(one.channels) == {"microtubules", "protein", "nucleus", "er"}
+    assert told.notes[0] == "No answers: nothing was trained there; run train"
+    assert any(said.startswith("No map: no embedding and no answers") for said in told.notes)
+
+
+def test_pictures_that_were_moved_are_found_where_they_are_now(pictures, tmp_path):
+    shutil.copytree(pictures / "work", tmp_path / "work")
+    shutil.copytree(pictures / "data", tmp_path / "data")
+    (tmp_path / "data" / "images").rename(tmp_path / "moved")
+    work, told = tmp_path / "work", Noted()
+    record = work / "records" / "extract.json"
+    record.write_text(record.read_text().replace(str(pictures / "data"), str(tmp_path / "data")))
+    with opened(ExploreOptions(work=work), told) as one:
+        assert one.channels == ()
+    assert "give their folder as --images" in told.notes[-2]
+    with opened(ExploreOptions(work=work, images=tmp_path / "moved"), told) as one:
+        assert len(one.channels) == 4
+
+
+def test_pictures_of_a_training_without_cells_are_those_of_its_folds(trained, tmp_path):
+    shutil.copytree(trained.root, tmp_path / "work")
+    work = Workspace(tmp_path / "work")
+    for path in (work.samples, work.features):
+        path.unlink()
+    with opened(ExploreOptions(work=work.root), SilentProgress()) as one:
+        assert len(one.index.ids) == 60
+        assert one.index.about.loc["p006", "group"] == "antibody 3"
+    work.folds.unlink()
+    with (
+        pytest.raises(PipelineError, match=r"samples\.parquet: missing; run extract"),
+        opened(ExploreOptions(work=work.root), SilentProgress()),
     ):
         pass

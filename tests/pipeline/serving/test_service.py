@@ -13,10 +13,12 @@ import pytest
 import tifffile
 from fastapi.testclient import TestClient
 
+from models.drift import StreamDrift
 from pipeline.core.errors import PipelineError
 from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.serving.admission import token_of
 from pipeline.serving.service import Terms, make_app
+from pipeline.serving.streams import Stream
 from pipeline.stages.serve_options import ServeOptions
 from tests.pipeline.serving.conftest import Trained
 
@@ -111,6 +113,24 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
 
 
+def test_a_stream_that_drifts_is_told_with_the_answer_and_counted(trained, array):
+    class Defocused:
+        info, layout, answer = trained.predictor.info, trained.predictor.layout, trained.predictor.answer
+
+        def stream(self) -> Stream:
+            return Stream(StreamDrift([-1.0] * 60, quiet=20))
+
+    headers = {"content-type": RAW, "x-shape": ",".join(map(str, array.shape))}
+    with TestClient(make_app(Defocused()), base_url="http://localhost") as client:
+        told = [
+            client.post("/predict", content=array.tobytes(), headers=headers).json()["drift"]
+            for _ in range(3)
+        ]
+        assert told[0] == ""
+        assert told[-1].startswith("drift: the last 3 pictures together are less like the training")
+        assert "drift_evidence 20.0" in client.get("/metrics").text
+
+
 PLANE = ("protein", ("p.png", b"x"))
 BAD_FILES = [
     ([("protein", ("p.png", b""))], 422, "picture_green.png"),
@@ -138,6 +158,20 @@ BAD_FILES = [
     ([PLANE] * 5, 400, "not a form of files"),
     ([("nucleus", ("n.png", b"x"))], 422, "picture"),
 ]
+
+
+def tiff(height: int, width: int, **how: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((height, width), np.uint8), **how)
+    return stream.getvalue()
+
+
+BAD_FILES += [
+    ([("protein", ("p.tif", tiff(20_000, 20_000, compression="zlib")))], 422, "more than 17,000,000"),
+    ([("protein", ("p.tif", tiff(64, 64)[:2000]))], 422, "missing or claim too much"),
+    ([("protein", ("p.tif", tiff(64, 64))), ("nucleus", ("n.tif", tiff(32, 64)))], 422, "64×32, but green"),
+    ([("protein", ("p" * 5000 + ".tif", tiff(8, 8)))], 400, "not a form of files"),
+]
 BAD_FIELDS = [
     ({"pixel_size_um": "wide"}, 400, "pixel size 'wide'"),
     ({"pixel_size_um": "-1"}, 400, "pixel size '-1'"),
@@ -160,6 +194,13 @@ BAD_ARRAYS = [
     ({"x-shape": "1,40,40", "x-channels": "dye"}, bytes(1600), 422, "unknown channel 'dye'"),
     ({"x-shape": "1,40,40", "x-channels": "nucleus"}, bytes(1600), 422, "no plane of protein"),
     ({"x-shape": "1,2,2", "x-channels": "protein", "x-dtype": "float32"}, b"\xff" * 16, 422, "no numbers"),
+    ({"x-shape": "1,1,1", "x-channels": "protein"}, b"\1", 422, "all channels flat"),
+    (
+        {"x-shape": "1,1,2", "x-channels": "protein", "x-pixel-size-um": "1e300"},
+        b"\1\2",
+        422,
+        "no light microscope has",
+    ),
 ]
 
 
@@ -238,6 +279,7 @@ class Slow:
     def __init__(self, trained: Trained) -> None:
         self.info, self.layout = trained.predictor.info, trained.predictor.layout
         self._model, self.let = trained.predictor, threading.Event()
+        self.stream = trained.predictor.stream
 
     def answer(self, *given: object, **more: object) -> object:
         self.let.wait(20)

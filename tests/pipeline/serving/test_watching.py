@@ -1,13 +1,21 @@
 """A folder that is filled: only complete pictures, each once, across restarts."""
 
+import io
 import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
+from models.drift import StreamDrift
+from pipeline.commands.watch_table import WatchTable
 from pipeline.core.errors import PipelineError
+from pipeline.data.samples import Sample
+from pipeline.serving import Answer, Predictor
+from pipeline.serving.streams import Stream
 from pipeline.serving.watching import Watch, keep_watching
 
 COLOURS = ("red", "green", "blue", "yellow")
@@ -87,6 +95,84 @@ def test_a_half_written_file_is_told_and_answered_when_it_is_whole(trained, fold
     answers = [answer.status for _ in range(2) for answer in watch.look()]
     assert len(answers) == 1
     assert answers != ["bad_input"]
+
+
+def test_where_pictures_come_faster_the_newest_come_first_and_none_is_lost(trained, folder, names, tmp_path):
+    for age, name in enumerate(names):
+        put(trained.images, folder, name)
+        for path in folder.glob(f"{name}_*"):
+            os.utime(path, (1000 + age, 1000 + age))
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0, queue=2)
+    assert list(watch.look()) == []
+    first, second = list(watch.look()), list(watch.look())
+    assert [(one.id, one.behind) for one in first] == [(names[1], 2), (names[2], 1)]
+    assert [(one.id, one.behind) for one in second] == [(names[0], 0)]
+    assert watch.waiting == {}
+
+
+class Defocused:
+    """A predictor whose objective loses its focus after some pictures, more and more."""
+
+    def __init__(self, predictor: Predictor, good: int) -> None:
+        self._predictor, self._good, self.layout, self.info = (
+            *(predictor, good),
+            *(predictor.layout, predictor.info),
+        )
+
+    def stream(self) -> Stream:
+        return Stream(StreamDrift(np.linspace(0, 1, 60)))
+
+    def answer_sample(self, sample: Sample) -> Answer:
+        self._good -= 1
+        score = 0.5 if self._good >= 0 else 9.0 - self._good
+        return Answer(id=sample.id, status="answered", model=self.info.digest, unlikeness=score)
+
+
+def test_a_drift_is_told_and_remembered_by_a_restart(trained, folder, names, tmp_path):
+    output, told = tmp_path / "out.jsonl", []
+    name = names[0]
+    put(trained.images, folder, name)
+    watch = Watch(Defocused(trained.predictor, 3), folder, output, settled=0)
+    for number in range(20):
+        os.utime(folder / f"{name}_red.png", (number, number))
+        told += [answer.drift for _ in range(2) for answer in watch.look()]
+    after = next(number for number, text in enumerate(told) if text)
+    assert 3 + 3 <= after <= 3 + 8
+    assert all(told[after:])
+    assert "drift: the last" in told[-1]
+    again = Watch(Defocused(trained.predictor, 0), folder, output, settled=0)
+    assert again.stream.told == watch.stream.told
+
+
+def test_the_table_shows_what_waits_and_how_late_it_is(trained, folder, names, tmp_path):
+    put(trained.images, folder, names[0])
+    put(trained.images, folder, names[1], COLOURS[:2])
+    watch, page = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0), io.StringIO()
+    table = WatchTable(watch, Console(file=page, force_terminal=True, width=120, color_system=None))
+    with table.shown():
+        for _ in range(2):
+            for answer in watch.look():
+                table.tell(answer.model_copy(update={"drift": "drift: look at focus"}))
+    shown = page.getvalue()
+    assert names[0] in shown
+    assert "1 answer (" in shown
+    assert "0 wait · 1 incomplete or being written · lag" in shown
+    assert "drift: look at focus" in shown
+
+
+def test_elsewhere_than_on_a_terminal_each_answer_is_a_line(trained, folder, names, tmp_path, capsys):
+    put(trained.images, folder, names[0])
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    table = WatchTable(watch, Console(file=io.StringIO()))
+    assert not table.is_live
+    answers = [answer for _ in range(2) for answer in watch.look()]
+    table.tell(answers[0].model_copy(update={"behind": 7, "drift": "drift: look at focus"}))
+    table.tell(answers[0])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(names[0])
+    assert lines[0].endswith("after it was taken, 7 wait)")
+    assert lines[1] == "drift: look at focus"
+    assert lines[3] == "the drift is over"
 
 
 def test_files_that_still_grow_are_left_alone(trained, folder, names, tmp_path):

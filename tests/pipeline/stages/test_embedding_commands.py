@@ -117,7 +117,7 @@ def test_networks_trained_here_are_stacked_and_their_part_is_told(command_line, 
     blocks = grouped(shares, "block")
     assert set(blocks.index) == {"own", "handcrafted"}
     pd.testing.assert_series_equal(blocks.loc["own"], families.loc["own"])
-    by_feature = ["--work", root / "work", "--embeddings", table, "--by", "feature", "--top", 100]
+    by_feature = ["--work", root / "work", "--by", "feature", "--top", 100]  # with the table of its training
     told = command_line("importances", "Nucleoplasm", *by_feature)
     assert told.status == 0
     assert "What decides Nucleoplasm" in told.output

@@ -256,6 +256,12 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
     assert "macro-F1 over 3 trained locations" in result.output
     assert "(B) 30 groups that no fold splits: 0." in result.output
     assert "mean of base learners" in result.output
+    drawn = ["--draws", "100", "--plot", str(tmp_path / "scores.png")]
+    assert (
+        f"Written: {tmp_path / 'scores.png'}"
+        in runner.invoke(app, ["evaluate", "--work", str(work.root), *drawn]).output
+    )
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
     assert result.exit_code == 0
     for arguments in (["Cytosol"], ["Cytosol", "--by", "family"], ["Cytosol", "--detail"], []):
         plot = tmp_path / "plot.png"

@@ -1,0 +1,230 @@
+"""Work on a Dask cluster: processes of this machine, a scheduler that runs, or the queue of a SLURM cluster.
+
+Tasks are what processes of one machine get, too: functions that are imported by name, and what they are
+called with. They run in the folder that the command was started in, which all machines must see under the
+same path.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pipeline.core.errors import PipelineError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+"""What a process of one thread per library starts with."""
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project, which workers must find."""
+
+FORMS = "local:4, tcp://HOST:8786 or slurm:QUEUE.toml"
+
+WAIT = 60
+"""Seconds within which a running scheduler must answer, and have a worker."""
+
+_CLIENT: ContextVar["Client | None"] = ContextVar("client", default=None)
+
+
+def client_in_use() -> "Client | None":
+    """Return the cluster that this command works on; None where it works on this machine alone."""
+    return _CLIENT.get()
+
+
+@contextmanager
+def on_cluster(where: str | None) -> Iterator[None]:
+    """Let the work of the block run on a cluster.
+
+    Parameters
+    ----------
+    where : str, optional
+        ``local:N``, the address of a scheduler, or ``slurm:FILE`` with the settings of a queue; processes of
+        this machine unless given.
+
+    Raises
+    ------
+    PipelineError
+        If it is none of these, nothing answers, or workers do not find this project.
+    """
+    if where is None:
+        yield
+        return
+    try:
+        import distributed
+    except ImportError as error:
+        raise PipelineError(
+            f"--cluster {where}: needs Dask; pip install -r requirements_cluster.txt"
+        ) from error
+    with _client(where, distributed) as client:
+        token = _CLIENT.set(client)
+        try:
+            yield
+        finally:
+            _CLIENT.reset(token)
+
+
+@contextmanager
+def _client(where: str, distributed: Any) -> Iterator["Client"]:
+    kind, _, rest = where.partition(":")
+    if kind == "local" and rest.isdecimal() and int(rest):
+        cluster = _local(int(rest), distributed)
+    elif kind == "slurm" and rest:
+        cluster = _slurm(Path(rest))
+    elif kind in {"tcp", "tls"}:
+        cluster = None
+    else:
+        raise PipelineError(f"--cluster {where}: no cluster; give {FORMS}")
+    try:
+        with distributed.Client(cluster or where, timeout=WAIT) as client:
+            _check(client, where)
+            yield client
+    except OSError as error:
+        raise PipelineError(f"--cluster {where}: no scheduler answers there; start one") from error
+    finally:
+        if cluster is not None:
+            cluster.close()
+
+
+def _local(number: int, distributed: Any) -> Any:
+    """Start so many processes on this machine."""
+    import dask
+
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}):
+        return distributed.LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        )
+
+
+def _slurm(path: Path) -> Any:
+    """Return a cluster whose workers are jobs of a SLURM queue, as many as there is work for."""
+    workers, queue = queue_settings(path)
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    except ImportError as error:
+        raise PipelineError(
+            f"--cluster slurm:{path}: needs dask-jobqueue; pip install -r requirements_cluster.txt"
+        ) from error
+    try:
+        cluster = SLURMCluster(**queue)
+    except (TypeError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise PipelineError(f"{path}: {why}; see dask_jobqueue.SLURMCluster") from error
+    cluster.adapt(minimum=0, maximum=workers)
+    return cluster
+
+
+def queue_settings(path: Path) -> tuple[int, dict[str, Any]]:
+    """Read how many workers there are at most, and how one is asked of a queue.
+
+    The file (TOML) has ``workers``, and a table ``queue`` of what `dask_jobqueue.SLURMCluster` takes, such as
+    queue, cores, memory and walltime. Jobs find this project, and use one thread per library.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        workers, queue = int(settings["workers"]), dict(settings["queue"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{path}: no settings of a queue ({error}); write workers = 10 and, under [queue], what "
+            "dask_jobqueue.SLURMCluster takes"
+        ) from error
+    lines = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
+    lines.append(f"export PYTHONPATH={ROOT}")
+    queue["job_script_prologue"] = [*lines, *queue.get("job_script_prologue", ())]
+    return workers, queue
+
+
+def _check(client: "Client", where: str) -> None:
+    """Refuse a cluster without a worker, or with one that does not find this project."""
+    try:
+        client.wait_for_workers(1, timeout=WAIT)
+    except TimeoutError as error:
+        raise PipelineError(
+            f"--cluster {where}: no worker within {WAIT} s; start one: dask worker {where}"
+        ) from error
+    try:
+        client.run(import_module, __name__)
+    except ImportError as error:
+        raise PipelineError(
+            f"--cluster {where}: workers do not find the project ({error}); start them with PYTHONPATH={ROOT}"
+        ) from error
+
+
+def at(folder: str, function: Callable[[Any], Any], task: Any) -> Any:
+    """Do a task in a folder: relative paths mean there what they mean here."""
+    os.chdir(folder)
+    return function(task)
+
+
+@dataclass(frozen=True)
+class Losses(Generic[Task, Result]):
+    """What is done about a task that kills its workers: the parts it is cut into, the result of none."""
+
+    divide: Callable[[Task], Sequence[Task]]
+    give_up: Callable[[Task], Result]
+
+
+class ClusterWorkers:
+    """The workers of a cluster; see `pipeline.core.workers.Workers`, of which it is one."""
+
+    shared = True
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        losses: Losses[Task, Result] | None = None,
+    ) -> Iterator[tuple[Task, Result]]:
+        """Run `function` over `tasks` wherever there is room; a task whose worker dies is tried elsewhere.
+
+        Raises
+        ------
+        PipelineError
+            If a task has killed several workers, and nothing is known to do about it.
+        """
+        from distributed import KilledWorker, as_completed
+
+        here = str(Path.cwd())
+        waiting = {self._submit(here, function, task): task for task in tasks}
+        finished: Any = as_completed(waiting)  # type: ignore[no-untyped-call]
+        try:
+            for future in finished:
+                task = waiting.pop(future)
+                try:
+                    result = future.result()
+                except KilledWorker as error:
+                    if losses is None:
+                        raise PipelineError(
+                            f"a task killed {error.last_worker}; give workers more memory"
+                        ) from error
+                    for part in (parts := losses.divide(task)):
+                        waiting[again := self._submit(here, function, part)] = part
+                        finished.add(again)
+                    if parts:
+                        continue
+                    result = losses.give_up(task)
+                yield task, result
+        finally:
+            self._client.cancel(list(waiting))  # type: ignore[no-untyped-call]
+
+    def _submit(self, folder: str, function: Callable[[Task], Result], task: Task) -> Any:
+        return self._client.submit(at, folder, function, task, pure=False)

@@ -1,0 +1,215 @@
+"""Answers per cell as tables: what every cell shows, and the share of cells by location."""
+
+import base64
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.bags import cell_columns
+from models.base_learners.cell_network import CellNetwork
+from models.bundle import Model
+from models.cell_answers import CellAnswers, answers_of_cells, cell_network
+from models.hyperparameters import CELLS
+from models.stacking import Prediction
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import replacing
+from pipeline.core.required import required
+from pipeline.core.stage import Progress
+from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import read_cells
+from pipeline.data.locations import LocationList, of_card, open_list
+from pipeline.data.masks import read_mask
+from pipeline.stages.options import PredictOptions
+
+COLUMNS = ["Id", "label", "locations", "probabilities", "status"]
+"""Columns of a table of cells before the probability of every location."""
+
+UNTRAINED = "was trained without --cells, and knows nothing of single cells; train it again with --cells"
+
+HPA2021, HPA2021_FORMAT = "hpa2021", "kaggle2021"
+"""List of the classes of the competition of 2021, and the name of its format."""
+
+
+def network_of(model: Model, folder: Path) -> CellNetwork:
+    """Return what a model knows of single cells, or refuse it."""
+    found = cell_network(model.stack)
+    if found is None:
+        raise PipelineError(f"{folder}: {UNTRAINED}")
+    return found
+
+
+def beside(output: Path, what: str) -> Path:
+    """Return where a table lies that goes with an output: OUTPUT_shares.csv."""
+    return output.with_name(f"{output.stem}_{what}.csv")
+
+
+def answer_cells(
+    network: CellNetwork,
+    cells: NDArray[np.float32],
+    picture: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]],
+) -> CellAnswers:
+    """Answer the cells of one picture, shape (cells, columns), given `answers_of_cells`' last three."""
+    of_cells = network.of_cells(cells)
+    share = network.shares(of_cells) if len(cells) else of_cells.mean(axis=0)
+    return answers_of_cells(of_cells.mean(axis=0), share, *picture)
+
+
+def cell_table(
+    model: Model,
+    folder: Path,
+    work: Workspace,
+    prediction: Prediction,
+    needed: Mapping[str, float],
+    status: "pd.Series[str]",
+    progress: Progress,
+) -> pd.DataFrame:
+    """Answer all cells of pictures.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of the pictures; what is chosen is what is answered of them.
+    needed : mapping of str to float
+        Probability from which a location is named.
+    status : Series of str
+        Of every picture, by Id; cells have that of their picture.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, and the probability of every location that the network of single cells knows.
+    """
+    network, names = network_of(model, folder), list(model.locations)
+    cells = read_cells(work, cell_columns(model.stack.blocks[CELLS]))
+    known = prediction.probability.index
+    probability, chosen = (one[names].to_numpy() for one in (prediction.probability, prediction.chosen))
+    positions = {str(name): number for number, name in enumerate(known)}
+    limits, parts = np.array([needed[name] for name in names]), []
+    with progress.track("Answering cells", len(known)) as advance:
+        for key, own in cells.groupby(level=0, sort=False):
+            advance(1)
+            one = str(key)
+            if one not in positions or status[one] in ("no_answer", "skipped"):
+                continue
+            row = positions[one]
+            numbers = own.drop(columns="label").to_numpy(np.float32)
+            found = answer_cells(network, numbers, (probability[row], chosen[row].astype(bool), limits))
+            parts.append(_rows(one, own["label"].to_numpy(), found, names, status[one]))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS, *names])
+
+
+def _rows(
+    sample: str, labels: NDArray[np.int64], found: CellAnswers, names: list[str], status: str
+) -> pd.DataFrame:
+    """Return the rows of one picture's cells."""
+    numbers = found.probability.round(6)
+    shown = [np.flatnonzero(row) for row in found.chosen]
+    table = pd.DataFrame(
+        {
+            "Id": sample,
+            "label": labels,
+            "locations": ["; ".join(names[k] for k in some) for some in shown],
+            "probabilities": [
+                "; ".join(f"{row[k]:.4g}" for k in some) for some, row in zip(shown, numbers, strict=True)
+            ],
+            "status": status,
+        }
+    )
+    return table.join(pd.DataFrame(numbers, columns=names))
+
+
+def shares_of(cells: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the share of each picture's cells that show every location: Id, cells and a column for each."""
+    shown = pd.DataFrame(
+        {name: [name in text.split("; ") for text in cells["locations"]] for name in names}, dtype=float
+    )
+    by_picture = shown.groupby(cells["Id"], sort=False)
+    shares = by_picture.mean().round(4)
+    shares.insert(0, "cells", by_picture.size())
+    return shares.reset_index()
+
+
+def is_per_cell(options: PredictOptions) -> bool:
+    """Say whether cells are answered: asked for, or needed by the format."""
+    return options.per == "cell" or options.format == HPA2021_FORMAT
+
+
+def outputs_of(options: PredictOptions) -> tuple[Path, ...]:
+    """Return what `predict` writes: the table asked for and, per cell, those of pictures and of shares."""
+    more = [beside(options.output, what) for what in ("pictures", "shares")]
+    return (options.output, *(more if is_per_cell(options) else ()))
+
+
+def write_cells(
+    options: PredictOptions, cells: pd.DataFrame, model: Model, pictures: pd.Index, work: Workspace
+) -> None:
+    """Write the table of cells in its format, and the shares beside it."""
+    if options.format == HPA2021_FORMAT:
+        table = _kaggle2021(pictures, cells, of_card(model.card), work)
+    else:
+        table = cells
+    shares = shares_of(cells, list(model.locations))
+    for path, one in ((options.output, table), (beside(options.output, "shares"), shares)):
+        with replacing(path) as temporary:
+            one.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _kaggle2021(
+    pictures: pd.Index, cells: pd.DataFrame, known: LocationList, work: Workspace
+) -> pd.DataFrame:
+    """Return what the competition of 2021 takes: ``ID,ImageWidth,ImageHeight,PredictionString``.
+
+    The string has, for every cell and class that it shows, the class, its probability and the run-length
+    encoded mask. Locations count as the class that they are merged into there; a cell without one is
+    Negative.
+    """
+    (coding,) = required("pycocotools.mask")
+    there, rows = open_list(HPA2021), []
+    classes = _classes(known, there)
+    own = dict(iter(cells.groupby("Id", sort=False)))
+    for one in pictures.astype(str):
+        path = work.mask(one)
+        labels = read_mask(path).cells if path.is_file() else np.zeros((0, 0), np.uint16)
+        said = " ".join(_strings(own[one], labels, classes, there, coding)) if one in own else ""
+        rows.append((one, labels.shape[1], labels.shape[0], said))
+    return pd.DataFrame(rows, columns=["ID", "ImageWidth", "ImageHeight", "PredictionString"])
+
+
+def _classes(known: LocationList, there: LocationList) -> dict[str, int]:
+    """Return the class of 2021 that each location counts as, of those that have one."""
+    found = {}
+    for name in known.names:
+        row = known.row(name)
+        became = None if row is None else there.trained_as(row)
+        if became:
+            found[name] = there.indices[min(became)]
+    return found
+
+
+def _strings(
+    cells: pd.DataFrame,
+    labels: NDArray[Any],
+    classes: Mapping[str, int],
+    there: LocationList,
+    coding: Any,
+) -> list[str]:
+    """Return the parts of one picture's prediction string."""
+    negative = there.indices.get("Negative")
+    parts = []
+    for row in cells.to_dict("records"):
+        mask = np.asfortranarray((labels == row["label"]).astype(np.uint8))
+        counts = coding.encode(mask)["counts"]
+        code = base64.b64encode(zlib.compress(counts, zlib.Z_BEST_COMPRESSION)).decode()
+        best: dict[int, float] = {}
+        for name in filter(None, row["locations"].split("; ")):
+            if name in classes:
+                best[classes[name]] = max(best.get(classes[name], 0.0), row[name])
+        if not best and negative is not None:
+            best[negative] = 1 - max((row[name] for name in classes if name in row), default=0.0)
+        parts += [f"{number} {probability:.6f} {code}" for number, probability in sorted(best.items())]
+    return parts

@@ -1,0 +1,144 @@
+"""Learning from single cells with the labels of pictures, and what is answered of each cell."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.bags import PLACES, bag_columns, bags_of, cell_columns, chosen_cells, kept_columns
+from models.base_learners import LEARNERS
+from models.base_learners.cell_network import CellNetwork
+from models.cell_answers import STRENGTH, answers_of_cells, cell_network
+from models.hyperparameters import CELLS, NetworkHyperparameters
+from models.stacking import StackedLocations
+
+COLUMNS = ["a", "b", "c"]
+QUICK = NetworkHyperparameters(
+    networks=1, hidden=16, epochs=20, batch=32, dropout=0.0, input_dropout=0.0, learning_rate=1e-2
+)
+
+
+def pictures(number=120, seed=0):
+    """Make pictures of up to 23 cells; some show location 0 in one cell (a), some location 1 in all (b)."""
+    rng = np.random.default_rng(seed)
+    rare, common = rng.random(number) < 0.25, rng.random(number) < 0.5
+    tables, shows = [], []
+    for picture in range(number):
+        cells = rng.normal(size=(int(rng.integers(1, 24)), 3))
+        cells[:, 1] += 1.5 * common[picture]
+        shows.append(np.zeros(len(cells), bool))
+        if rare[picture]:
+            one = rng.integers(len(cells))
+            cells[one, 0] += 6
+            shows[-1][one] = True
+        tables.append(pd.DataFrame(cells, [f"p{picture:03}"] * len(cells), COLUMNS))
+    ids = pd.Index([f"p{picture:03}" for picture in range(number)])
+    return pd.concat(tables), ids, np.column_stack([rare, common]), shows
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """Fit a network to bags of pictures."""
+    cells, ids, known, _ = pictures()
+    bags = bags_of(cells, COLUMNS, ids)
+    return CellNetwork.fit(bags.to_numpy(np.float32), known, QUICK, 0)
+
+
+def test_a_bag_holds_cells_in_their_order_and_nothing_else():
+    cells = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}, index=["y", "x", "y"])
+    bags = bags_of(cells, ["a", "b"], pd.Index(["x", "y", "none"]))
+    assert list(bags.columns) == bag_columns(["a", "b"])
+    assert cell_columns(list(bags.columns)) == ["a", "b"]
+    assert bags.loc["y"].dropna().tolist() == [1, 4, 3, 6]
+    assert bags.loc["x"].dropna().tolist() == [2, 5]
+    assert bags.loc["none"].isna().all()
+
+
+def test_many_cells_are_taken_evenly():
+    taken = chosen_cells(100)
+    assert len(taken) == PLACES
+    assert (taken[0], taken[-1]) == (0, 99)
+    assert np.ptp(np.diff(taken)) <= 1
+    assert chosen_cells(3).tolist() == [0, 1, 2]
+
+
+def test_columns_that_say_the_same_are_kept_once():
+    rng = np.random.default_rng(0)
+    between = rng.normal(size=50).repeat(6)
+    cells = pd.DataFrame({"first": between + 0.1 * rng.normal(size=300), "noise": rng.normal(size=300)})
+    cells["same"] = 2 * cells["first"]
+    cells["flat"] = 1.0
+    cells.index = np.arange(50).repeat(6).astype(str)
+    assert kept_columns(cells) == ["first", "noise"]
+
+
+def test_the_cell_that_shows_a_location_is_found_from_labels_of_pictures(learned):
+    cells, ids, known, shows = pictures(seed=1)
+    found = []
+    for picture, here in zip(ids[known[:, 0]], np.array(shows, dtype=object)[known[:, 0]], strict=True):
+        log_odds = learned.of_cells(cells.loc[[picture]].to_numpy(np.float32)).mean(axis=0)
+        found.append(log_odds[:, 0].argmax() == here.argmax())
+    assert np.mean(found) > 0.9
+    bags = bags_of(cells, COLUMNS, ids).to_numpy(np.float32)
+    right = (learned.log_odds(bags) > 0) == known
+    assert right.mean(axis=0).min() > 0.8
+
+
+def test_log_odds_lie_between_the_mean_and_the_maximum_of_cells(learned):
+    cells, ids, _, _ = pictures(seed=2)
+    of_cells = learned.of_cells(cells.loc[[ids[0]]].to_numpy(np.float32))
+    pooled = learned.pooled(of_cells)
+    assert (pooled <= of_cells.max(axis=(0, 1)) + 1e-9).all()
+    assert (pooled >= of_cells.mean(axis=(0, 1)) - 1e-9).all()
+    np.testing.assert_allclose(learned.shares(of_cells).sum(axis=0), 1)
+
+
+def test_a_network_survives_its_bytes_and_is_the_same_each_time(learned):
+    cells, ids, known, _ = pictures()
+    bags = bags_of(cells, COLUMNS, ids).to_numpy(np.float32)
+    again = LEARNERS[CELLS].from_bytes(learned.to_bytes())
+    np.testing.assert_array_equal(again.log_odds(bags), learned.log_odds(bags))
+    assert CellNetwork.fit(bags, known, QUICK, 0).to_bytes() == learned.to_bytes()
+
+
+def test_a_picture_without_cells_has_the_mean(learned):
+    empty = np.full((1, PLACES * 3), np.nan, np.float32)
+    np.testing.assert_array_equal(learned.log_odds(empty)[0], learned.bias)
+    np.testing.assert_allclose(learned.contributions(empty)[:, 0, 0], 0)
+
+
+def test_cells_agree_with_their_picture():
+    log_odds = np.array([[2.0, 0.0], [-1.0, 3.0], [1.9, -4.0]])
+    found = answers_of_cells(
+        log_odds, np.full((3, 2), 1 / 3), np.array([0.8, 0.9]), np.array([True, False]), np.array([0.5, 0.5])
+    )
+    assert found.chosen[:, 0].tolist() == [True, False, True]
+    assert not found.chosen[:, 1].any()
+    whole = np.log([0.8 / 0.2, 0.9 / 0.1])
+    of_cells = np.log(found.probability / (1 - found.probability))
+    np.testing.assert_allclose(of_cells.mean(axis=0), whole)
+    np.testing.assert_allclose(of_cells[0] - of_cells[1], STRENGTH * (log_odds[0] - log_odds[1]))
+
+
+def test_the_best_cell_shows_what_is_answered_however_improbable():
+    found = answers_of_cells(
+        np.array([[0.0], [1.0]]), np.full((2, 1), 0.5), np.array([0.1]), np.array([True]), np.array([0.5])
+    )
+    assert found.chosen[:, 0].tolist() == [False, True]
+
+
+def test_a_stack_learns_from_cells_beside_features():
+    cells, ids, known, _ = pictures(90)
+    rng = np.random.default_rng(3)
+    features = pd.DataFrame(rng.normal(size=(90, 4)), ids, list("wxyz"))
+    blocks = {"features": features, CELLS: bags_of(cells, COLUMNS, ids)}
+    targets = pd.DataFrame(known, ids, ["One", "Two"])
+    fold = (np.arange(90) % 3).astype(np.int16)
+    stack = StackedLocations(kinds=("linear",)).fit(blocks, targets, fold)
+    assert stack.model_.sources == ((0, "linear"), (1, CELLS))
+    assert isinstance(cell_network(stack.model_), CellNetwork)
+    table = pd.concat(blocks.values(), axis=1)
+    parts = stack.model_.contributions(table, "One")
+    assert "cnn__cells__cells" in parts
+    log_odds = stack.model_.meta_learners["stack"].log_odds(stack.model_.base_log_odds(table))
+    np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 0], atol=1e-6)
+    assert stack.out_of_fold_["stack"].probability[known[:, 1], 1].mean() > 0.6

@@ -1,0 +1,132 @@
+"""Work on a Dask cluster gives the bytes of one machine, and loses nothing to a worker that dies."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.clusters import ClusterWorkers, Losses, client_in_use, on_cluster, queue_settings
+from pipeline.core.errors import PipelineError
+from pipeline.core.stage import SilentProgress
+from pipeline.stages.extract import measure_shard
+from pipeline.stages.options import ExtractOptions
+from tests.pipeline.workfolder import FAMILIES, extract, simulate, tables
+
+distributed = pytest.importorskip("distributed", reason="pip install -r requirements_cluster.txt")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cluster")
+    simulate(folder / "data", 5, 3, size=128)
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def expected(pictures: Path) -> dict[str, bytes]:
+    work = pictures.parent / "one"
+    extract(pictures, work)
+    return tables(work)
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a scheduler, and two workers in folders of their own."""
+    with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+        words = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
+        words += ["--nthreads", "1", "--no-dashboard"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        running = [
+            subprocess.Popen(
+                words,
+                cwd=tmp_path_factory.mktemp("worker"),
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for _ in range(2)
+        ]
+        yield cluster.scheduler_address
+        for one in running:
+            one.terminate()
+            one.wait(20)
+
+
+def test_a_running_scheduler_gives_the_bytes_of_one_process(scheduler, pictures, expected, monkeypatch):
+    monkeypatch.chdir(pictures.parent)  # relative paths mean what they mean here
+    summary = extract(Path("data"), Path("two"), cluster=scheduler)
+    assert summary.measured == 5
+    assert tables(Path("two")) == expected
+    assert client_in_use() is None
+
+
+def test_a_task_that_kills_workers_is_divided_and_its_part_given_up(monkeypatch):
+    import dask
+
+    def dies_of_two(task):  # not by name: workers do not find the tests
+        if 2 in task:
+            os._exit(1)
+        return sum(task)
+
+    def divide(task):
+        return [(one,) for one in task] if len(task) > 1 else []
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), on_cluster("local:1"):
+        made = ClusterWorkers(client_in_use()).map(
+            dies_of_two, [(1, 2), (3, 4)], Losses(divide, lambda _: -1)
+        )
+        assert dict(made) == {(1,): 1, (2,): -1, (3, 4): 7}
+
+
+def test_parts_of_the_pictures_are_measured_apart_and_put_together(pictures, expected):
+    work = pictures.parent / "parts"
+    asked = {
+        "images": pictures / "images",
+        "work": work,
+        "segmenter": "watershed",
+        "families": FAMILIES,
+        "jobs": 1,
+    }
+    counts = [measure_shard(ExtractOptions(**asked), f"{one}/2", SilentProgress()) for one in (1, 2)]
+    assert sum(counts) == 5
+    assert not (work / "features.parquet").exists()
+    assert measure_shard(ExtractOptions(**asked), "1/2", SilentProgress()) == 0
+    assert extract(pictures, work).measured == 0
+    assert tables(work) == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("local:0", "no cluster; give local:4"),
+        ("kubernetes", "no cluster; give local:4"),
+        ("tcp://127.0.0.1:9", "no scheduler answers there"),
+        ("slurm:nowhere.toml", "no settings of a queue"),
+    ],
+)
+def test_what_is_no_cluster_is_refused(where, told, monkeypatch):
+    monkeypatch.setattr("pipeline.core.clusters.WAIT", 1)
+    with pytest.raises(PipelineError, match=told), on_cluster(where):
+        pass
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "half"])
+def test_what_is_no_part_is_refused(part):
+    with pytest.raises(PipelineError, match="no part of a whole"):
+        ExtractOptions(images=Path("a"), work=Path("b"), shard=part)
+
+
+def test_jobs_of_a_queue_find_the_project_and_use_one_thread(tmp_path):
+    settings = tmp_path / "queue.toml"
+    settings.write_text(
+        'workers = 3\n[queue]\nqueue = "short"\ncores = 1\njob_script_prologue = ["module load x"]\n'
+    )
+    workers, asked = queue_settings(settings)
+    assert (workers, asked["queue"], asked["cores"]) == (3, "short", 1)
+    assert asked["job_script_prologue"][-2:] == [f"export PYTHONPATH={ROOT}", "module load x"]
+    assert "export OMP_NUM_THREADS=1" in asked["job_script_prologue"]
