@@ -191,11 +191,9 @@ def _scored(
         )
         drawn.append(counts.macro_f1())
         exact.append(count(truth[:, occur], one[:, occur]))
-    scores = [
-        Score(value=float(one.macro_f1()), low=interval(many)[0], high=interval(many)[1])
-        for one, many in zip(exact, drawn, strict=True)
-    ]
-    low, high = interval(drawn[0] - drawn[1])
+    values = [float(one.macro_f1()) for one in exact]
+    scores = [Score(value, *interval(many, value)) for value, many in zip(values, drawn, strict=True)]
+    low, high = interval(drawn[0] - drawn[1], values[0] - values[1], lowest=-1)
     precisions = [
         [float(average_precision_score(truth[:, k], table[:, k])) for k in occur]
         for table in (probability, whole)

@@ -348,7 +348,8 @@ def _protocol(stack: OutOfFold, ungrouped: int | None, by: str | None) -> str:
     return (
         f"{stack.folds}-fold cross-validation of {pictures} pictures, {kind}. {plates}Every prediction comes "
         "from base learners, hyperparameters, weights and thresholds that saw nothing of the picture's fold. "
-        f"Intervals: 95 %, bias-corrected bootstrap over {'plates, too narrow if these are few' if plates else 'groups'}."
+        "Intervals: 95 %, bias-corrected bootstrap over "
+        f"{'plates, too narrow if these are few' if plates else 'groups'}."
     )
 
 
