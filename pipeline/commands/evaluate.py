@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from models.risk import Realised
+    from pipeline.stages.cell_scores import CellScores
     from pipeline.stages.comparisons import Ablation, Protocol, Score, Selection
     from pipeline.stages.evaluate import Scores
 
@@ -72,6 +73,7 @@ def evaluate(options: EvaluateOptions) -> None:
     for protocol in scores.protocols:
         say(f"({protocol.letter}) {_with_score(protocol)}")
     _print_risks(scores.risks)
+    _print_cells(scores.cells)
     if scores.selection is not None:
         _print_selection(scores.selection)
     if scores.ablation:
@@ -93,6 +95,29 @@ def _print_end(options: EvaluateOptions, scores: "Scores") -> None:
         save(scores_figure(scores.locations), options.plot)
         written(options.plot)
     following(f"report --work {options.work}" + (f" --name {options.name}" if options.name else ""))
+
+
+def _print_cells(cells: "CellScores | None") -> None:
+    if cells is None:
+        return
+    say(f"\nPer cell: {cells.found:,} of {counted(cells.cells, 'true cell')} found; F1 and average precision")
+    titles = ("location", "F1", "picture's\nanswer", "AP", "picture's\nanswer", "n")
+    keys = ("f1", "picture_f1", "average_precision", "picture_average_precision")
+    rows = [
+        (name, *(f"{row[key]:.3f}" for key in keys), f"{row['support']:,.0f}")
+        for name, row in cells.locations.items()
+    ]
+    show_table(titles, rows)
+    gain = cells.gain
+    say(
+        f"macro-F1 per cell: {cells.macro_f1.value:.3f}; the picture's answer for every cell "
+        f"{cells.picture_macro_f1.value:.3f}; difference {gain.value:+.3f} ({gain.low:+.3f} to "
+        f"{gain.high:+.3f})"
+    )
+    say(
+        f"mean average precision per cell: {cells.average_precision:.3f}; the picture's answer "
+        f"{cells.picture_average_precision:.3f}"
+    )
 
 
 def _print_channels(channels: "Mapping[str, Score]") -> None:

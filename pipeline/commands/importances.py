@@ -128,6 +128,11 @@ def explain(options: ExplainOptions) -> None:
         say("Training pictures that are most alike in what decides (cosine):")
         for one in found.nearest:
             say(f"  {one.id} ({one.similarity:.2f}): {', '.join(one.locations) or 'no trained location'}")
+    if found.cells:
+        say("Cells that count most in what the network of single cells says:")
+    for cell in found.cells:
+        where = "" if cell.x is None else f", at x {cell.x:.0f}, y {cell.y:.0f}"
+        say(f"  cell {cell.label}: {cell.share:.0%}{where}")
     for path in (options.output, options.plot):
         if path is not None:
             written(path)

@@ -84,6 +84,8 @@ class Workspace:
     """The trained model, a folder without pickle."""
     out_of_fold = _OfModel("out_of_fold.parquet")
     """Outer out-of-fold probabilities and choices of every model."""
+    cells_out_of_fold = _OfModel("cells_out_of_fold.parquet")
+    """Out-of-fold log-odds of cells, where single cells were learned from."""
     base_log_odds = _OfModel("base_log_odds.npz")
     """Out-of-fold log-odds of base learners (npz), on which `evaluate` fits again for its ablations."""
     selection = _OfModel("selection.csv")

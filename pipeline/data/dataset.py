@@ -162,23 +162,22 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     )
 
 
-def _bags(options: DatasetOptions, work: Workspace, pictures: pd.Index) -> dict[str, pd.DataFrame]:
-    """Return the block of single cells, where it is asked for.
-
-    Refused where there are no cells, or they would count in other units.
-    """
-    if not options.cells:
-        return {}
+def _check_cells(options: DatasetOptions) -> None:
+    """Refuse to learn from cells where there are none, or where they would count in other units."""
     against = {
         "--fast": options.fast,
         f"--normalise-by {options.normalise_by}": options.normalise_by is not None,
         "a work folder without features": not uses_features(options),
     }
-    if one := next((name for name, given in against.items() if given), ""):
+    if options.cells and (one := next((name for name, given in against.items() if given), "")):
         raise PipelineError(
             f"--cells: learns from measured cells as they are, which {one} rules out; leave one out"
         )
-    return {CELLS: training_bags(work, pictures)}
+
+
+def _bags(options: DatasetOptions, work: Workspace, pictures: pd.Index) -> dict[str, pd.DataFrame]:
+    """Return the block of single cells, where it is asked for."""
+    return {CELLS: training_bags(work, pictures)} if options.cells else {}
 
 
 def _started(log_odds: pd.DataFrame, network: str, trained: pd.Index) -> pd.DataFrame:
@@ -215,6 +214,7 @@ def _read_tables(
     options: DatasetOptions, work: Workspace, locations: LocationList
 ) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, str]]]:
     """Read features, where there are any, embeddings with their columns, and networks' predictions."""
+    _check_cells(options)
     tables, columns = {}, {}
     if uses_features(options):
         tables[FEATURES] = read_features(work)

@@ -35,6 +35,16 @@ class CellAnswer(_Said):
     outline: list[tuple[int, int]] = Field(description="Corners, x and y in pixels.")
 
 
+class CellSays(_Said):
+    """What is answered of one cell; no location that its picture does not show."""
+
+    label: int
+    x: float | None = Field(description="Centre in pixels, from the left.")
+    y: float | None = Field(description="Centre in pixels, from the top.")
+    locations: tuple[str, ...]
+    probabilities: dict[str, float]
+
+
 class Seconds(_Said):
     """How long the parts of an answer took."""
 
@@ -64,6 +74,7 @@ class Answer(_Said):
     )
     cells: int | None = Field(None, description="Cells that were found; None where none were looked for.")
     outlines: tuple[CellAnswer, ...] = Field((), description="The cells, where they were asked for.")
+    per_cell: tuple[CellSays, ...] = Field((), description="What every cell shows, where it was asked for.")
     channels: tuple[str, ...] = Field((), description="Channels that were used.")
     pixel_size_um: float | None = Field(None, description="Side of a pixel that was used; None: unknown.")
     model: str = Field(description="Digest of the model.")
@@ -71,6 +82,12 @@ class Answer(_Said):
     drift: str = Field("", description="That this and the pictures before it drift; of `serve` and `watch`.")
 
     _explainer: "Explainer | None" = PrivateAttr(None)
+
+    def saying(self, cells: tuple[CellSays, ...]) -> Self:
+        """Return the same answer, with what every cell shows."""
+        made = self.model_copy(update={"per_cell": cells})
+        made._explainer = self._explainer
+        return made
 
     def explained_by(self, explain: "Callable[[str], Explanation]") -> Self:
         """Return the answer that can be asked why."""
@@ -110,5 +127,6 @@ class ModelInfo(_Said):
     families: tuple[str, ...] = Field(description="Feature families that are measured.")
     networks: tuple[str, ...] = Field(description="Networks that pictures are embedded by.")
     device: str
+    single_cells: bool = Field(False, description="Whether it says what every cell shows.")
     explained: tuple[str, ...] = Field((), description="Locations whose answers can be explained.")
     note: str = Field("", description="What the model was trained on, where that has to be known.")

@@ -16,6 +16,7 @@ import pandas as pd
 import features
 from models.bundle import Model
 from models.drift import StreamDrift
+from models.hyperparameters import CELLS
 from models.stacking import Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest
@@ -33,7 +34,8 @@ from pipeline.networks.onnx import Forward
 from pipeline.networks.preprocessing import Embedder
 from pipeline.networks.shipped import SHIPPED_BLOCK, decided, shipped_card, shipped_embedder
 from pipeline.segmentation import Segmenter, make_segmenter, measure_scale
-from pipeline.serving.answers import ModelInfo
+from pipeline.serving.answers import CellSays, ModelInfo
+from pipeline.serving.single_cells import SingleCells
 from pipeline.stages import predict as trained_stage
 from pipeline.stages import shipped_model as shipped_stage
 from pipeline.stages.channel_views import lacking
@@ -80,6 +82,7 @@ class Judgement:
     found: Segmentation | None = None
     pixel_size_um: float | None = None
     explain: Callable[[str], Explanation] | None = None
+    of_cells: Callable[[], tuple[CellSays, ...]] = tuple
 
 
 class LoadedModel(Protocol):
@@ -163,6 +166,7 @@ class TrainedModel:
         self._model = model = open_model(folder)
         self._level = level = level_in_use(model.card, risk, folder)
         self._columns = model.columns
+        self._singles = SingleCells(model)
         self._extraction = _extraction(folder, model)
         self._segmenter = _segmenter(self._extraction, segmenter)
         self._networks = _networks(folder, model, weights, device)
@@ -181,6 +185,7 @@ class TrainedModel:
             families=families,
             networks=tuple(embedder.name for embedder, _ in self._networks),
             explained=model.locations,
+            single_cells=bool(self._singles),
             device=device,
         )
 
@@ -202,7 +207,8 @@ class TrainedModel:
                 measured = measure_picture(name, "", sized, found, families, _CORES if many else 1)
             embedded = whole.result() | self._embedded(name, picture, clock, found)
         with clock.part("model"):
-            made = self._predicted(name, embedded | (measured.numbers() if measured else {}), embedded)
+            numbers = measured.numbers() | self._singles.bag(measured) if measured else {}
+            made = self._predicted(name, embedded | numbers, embedded, measured, found)
         absent = lacking(self._model.card, picture.channels)
         if measured is None:
             why_not, size = doubt(picture.pixels, channels=picture.channels), picture.pixel_size_um
@@ -217,7 +223,12 @@ class TrainedModel:
         return StreamDrift(known.single) if known is not None and len(known.single) else None
 
     def _predicted(
-        self, name: str, numbers: Mapping[str, np.float32], embedded: Mapping[str, np.float32]
+        self,
+        name: str,
+        numbers: Mapping[str, np.float32],
+        embedded: Mapping[str, np.float32],
+        measured: Measured | None,
+        found: Segmentation | None,
     ) -> Judgement:
         """Predict from the numbers of a picture, by column; those of embeddings are given once more."""
         row = np.array([[numbers.get(column, np.nan) for column in self._columns]], np.float32)
@@ -232,15 +243,30 @@ class TrainedModel:
             unlike=like.reasons.get(name, ""),
             unlikeness=float(like.scores[name]) if len(like.scores) else None,
             notes=(alone.get(name, ""),),
-            explain=partial(self._explained, table),
+            explain=partial(self._explained, table, measured, found),
+            of_cells=partial(self._said_of_cells, measured, found, prediction),
         )
 
-    def _explained(self, table: pd.DataFrame, location: str) -> Explanation:
+    def _said_of_cells(
+        self, measured: Measured | None, found: Segmentation | None, prediction: Prediction
+    ) -> tuple[CellSays, ...]:
+        """Say what every cell shows."""
+        if measured is None or found is None:
+            return ()
+        with one_thread:
+            return self._singles.says(measured, found, prediction, needed(self._model, self._level))
+
+    def _explained(
+        self, table: pd.DataFrame, measured: Measured | None, found: Segmentation | None, location: str
+    ) -> Explanation:
         """Explain the one picture of a table."""
         if location not in self._model.locations:
             raise PipelineError(f"no model for {unknown('location', location, self._model.locations)}")
         with one_thread:
-            return explained(self._model, table, location)
+            made = explained(self._model, table, location)
+            if measured is None or found is None or not self._singles:
+                return made
+            return self._singles.speaking(made, table, measured, found)
 
     def _cells(
         self, name: str, picture: Picture, extraction: Extraction, segmenter: Segmenter, clock: Clock
@@ -278,6 +304,8 @@ class TrainedModel:
         """Refuse a model of columns that this program does not compute."""
         families = None if self._extraction is None else tuple(self._extraction.families)
         known = set() if families is None else {*features.picture_columns(families)}
+        if families is not None and {*self._singles.columns} <= {*features.cell_columns(families)}:
+            known |= {*self._model.stack.blocks.get(CELLS, ())}
         blocks = tuple(f"cnn__{embedder.name}__" for embedder, _ in self._networks)
         missing = [
             one for one in self._columns if one not in known and not (blocks and one.startswith(blocks))

@@ -21,6 +21,7 @@ from pipeline.serving.answers import Answer, CellAnswer, LocationAnswer, ModelIn
 from pipeline.serving.arrays import picture_of
 from pipeline.serving.loaded_models import Clock, Judgement, LoadedModel, ShippedNetwork, TrainedModel
 from pipeline.serving.streams import Stream
+from pipeline.stages.answered_cells import UNTRAINED
 from pipeline.stages.extract import warm_up
 from pipeline.stages.options import SegmenterOption
 from pipeline.stages.predict import NOT_SURE, UNLIKE, answer_of, names_of
@@ -124,6 +125,7 @@ class Predictor:
         *,
         name: str = ...,
         outlines: bool = ...,
+        per_cell: bool = ...,
     ) -> Answer: ...
 
     @overload
@@ -135,6 +137,7 @@ class Predictor:
         *,
         name: str = ...,
         outlines: bool = ...,
+        per_cell: bool = ...,
     ) -> list[Answer]: ...
 
     def predict(
@@ -145,6 +148,7 @@ class Predictor:
         *,
         name: str = "picture",
         outlines: bool = False,
+        per_cell: bool = False,
     ) -> Answer | list[Answer]:
         """Answer one picture, or each of several.
 
@@ -160,6 +164,8 @@ class Predictor:
             What the picture is called in the answer; several are numbered.
         outlines : bool
             Whether the cells' outlines are part of the answer.
+        per_cell : bool
+            Whether it says what every cell shows; needs a model of `train --cells`.
 
         Returns
         -------
@@ -176,9 +182,11 @@ class Predictor:
                 picture = picture_of(pixels, channels, pixel_size_um, self._layout, name)
             except SampleError as error:
                 return self.refusal(name, error)
-            return self.answer(picture, name, outlines=outlines)
+            return self.answer(picture, name, outlines=outlines, per_cell=per_cell)
         return [
-            self.predict(one, channels, pixel_size_um, name=f"{name} {number}", outlines=outlines)
+            self.predict(
+                one, channels, pixel_size_um, name=f"{name} {number}", outlines=outlines, per_cell=per_cell
+            )
             for number, one in enumerate(pixels)
         ]
 
@@ -225,15 +233,24 @@ class Predictor:
             return self.refusal(sample.id, error)
         return self.answer(picture, sample.id)
 
-    def answer(self, picture: Picture, name: str, *, outlines: bool = False) -> Answer:
-        """Answer a picture that was read."""
+    def answer(
+        self, picture: Picture, name: str, *, outlines: bool = False, per_cell: bool = False
+    ) -> Answer:
+        """Answer a picture that was read; PipelineError where cells are asked of a model that knows none."""
+        if per_cell:
+            self._check_cells()
         clock = Clock()
         with clock.part("total"), one_thread, torch_threads(1) if self._model.uses_torch else nullcontext():
             try:
                 found = self._model.judge(name, picture, clock)
             except SampleError as error:
                 return self.refusal(name, error)
-        return self._answer(name, picture, found, Seconds(**clock.seconds), outlines=outlines)
+        answer = self._answer(name, picture, found, Seconds(**clock.seconds), outlines=outlines)
+        return answer.saying(found.of_cells()) if per_cell and answer.status != BAD_INPUT else answer
+
+    def _check_cells(self) -> None:
+        if not self.info.single_cells:
+            raise PipelineError(f"{self.info.name}: {UNTRAINED}")
 
     def refusal(self, name: str, error: SampleError) -> Answer:
         """Return the answer to a picture that cannot be used."""

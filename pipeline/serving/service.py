@@ -283,7 +283,8 @@ async def _work(
     if kind != _FORM:
         raise RefusedError(415, f"content type '{kind[:60]}'; send {_FORM}, or {_RAW} with X-Shape")
     uploads, fields = await _form(request, content)
-    asked = {name for name in WISHES if _is_yes(fields.get(name, ""))}
+    said = {**request.query_params, **fields}
+    asked = {name for name in WISHES if _is_yes(said.get(name, ""))}
     return partial(served, predictor, partial(picture_of_files, predictor, layout, uploads, fields), asked)
 
 

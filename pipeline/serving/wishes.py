@@ -14,7 +14,7 @@ from pipeline.serving.uploads import NAME, RefusedError
 from pipeline.stages.explain import Part
 from pipeline.stages.overlay import composite
 
-WISHES = ("outlines", "preview", "reasons")
+WISHES = ("outlines", "preview", "reasons", "per_cell")
 """What may be asked for beside the answer."""
 
 _PARTS = 6
@@ -39,7 +39,7 @@ def served(predictor: Predictor, read: Callable[[], Picture], asked: set[str]) -
     """Read and answer a picture, and add what was wished."""
     picture = read()
     try:
-        answer = predictor.answer(picture, NAME, outlines="outlines" in asked)
+        answer = predictor.answer(picture, NAME, outlines="outlines" in asked, per_cell="per_cell" in asked)
     except PipelineError as error:
         raise RefusedError(422, str(error)) from error
     preview = _preview(picture) if "preview" in asked else ""

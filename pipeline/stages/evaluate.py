@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from models.cell_answers import STRENGTH
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
 from models.risk import Realised, held_out, realised
 from models.stacking import STACK, TOP_TWO
@@ -17,6 +18,7 @@ from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import of_card
+from pipeline.stages.cell_scores import CellScores, score_cells
 from pipeline.stages.channel_views import is_view
 from pipeline.stages.comparisons import (
     Ablation,
@@ -72,6 +74,8 @@ class Scores(Summary):
         model of an older version.
     ablation : list of Ablation
         Empty unless asked for.
+    cells : CellScores or None
+        None unless asked for.
     """
 
     protocol: str
@@ -87,6 +91,7 @@ class Scores(Summary):
     channels: Mapping[str, Score]
     risks: tuple[Realised, ...] = ()
     ablation: tuple[Ablation, ...] = ()
+    cells: CellScores | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -119,8 +124,12 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
             raise PipelineError(
                 f"{work.root}: no trained model there; run train with --work {work.root} first"
             )
-        asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation")
-        return file_inputs({"out-of-fold predictions": work.out_of_fold, "model": card}) | asked
+        asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation", "per", "truth_masks")
+        files = {"out-of-fold predictions": work.out_of_fold, "model": card}
+        if options.truth is not None:
+            files["what cells show"] = options.truth
+            asked["how cells are answered"] = str(STRENGTH)
+        return file_inputs(files) | asked
 
     def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
         """Return the scores."""
@@ -141,6 +150,9 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         with progress.track("Scoring", 1) as advance:
             scores = _marked(score(read_predictions(work), card, options), card.get("leaks", []))
             advance(1)
+        if options.per == "cell":
+            cells = score_cells(work, read_predictions(work)[STACK], options, progress)
+            scores = scores.model_copy(update={"cells": cells})
         if options.ablation:
             parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
             scores = scores.model_copy(update={"ablation": tuple(parts)})

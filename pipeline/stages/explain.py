@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from models.bundle import Model
+from models.hyperparameters import CELLS
 from models.stacking import BIAS, STACK
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import replacing, write_text
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import read_cells
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.masks import read_mask
@@ -26,6 +28,7 @@ from pipeline.stages.explain_options import ExplainOptions
 from pipeline.stages.importances import model_table
 from pipeline.stages.nearest import similarities
 from pipeline.stages.overlay import RGB, composite, draw_outlines
+from pipeline.stages.speaking_cells import SpeakingCell, speaking_cells
 from pipeline.stages.trained_models import open_model
 
 DECIDING = 200
@@ -66,7 +69,8 @@ class Explanation(BaseModel):
     """Why a picture got its probability of a location.
 
     The log-odds are the sum of `bias` and of all contributions, exactly; `parts` come with the largest first,
-    whatever its sign. The location is chosen from `threshold` on.
+    whatever its sign. The location is chosen from `threshold` on. `cells` are those that speak most for it,
+    where the model was trained on single cells.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -79,6 +83,7 @@ class Explanation(BaseModel):
     bias: float
     parts: list[Part]
     nearest: list[Alike] = []
+    cells: list[SpeakingCell] = []
 
 
 def explained(model: Model, row: pd.DataFrame, location: str) -> Explanation:
@@ -139,12 +144,26 @@ def explain(options: ExplainOptions) -> Explanation:
     made = explained(model, row, _location(options, model, row))
     trained = work if options.model is None else Workspace(folder.parent)
     alike = _nearest(options, made, trained)
-    made = made.model_copy(update={"nearest": alike})
+    cells = _speaking(model, row, made.location, work, options.id)
+    made = made.model_copy(update={"nearest": alike, "cells": cells})
     if options.output is not None:
         write_text(options.output, made.model_dump_json(indent=1))
     if options.plot is not None:
         draw(made, _picture(options, work), options.plot, options.top)
     return made
+
+
+def _speaking(
+    model: Model, row: pd.DataFrame, location: str, work: Workspace, sample: str
+) -> list[SpeakingCell]:
+    """Return the cells of a picture of a work folder that speak for a location."""
+    if CELLS not in model.stack.blocks:
+        return []
+    known = read_cells(work, ())
+    labels = known.loc[known.index == sample, "label"].to_numpy(np.int64)
+    mask = work.mask(sample)
+    cells = read_mask(mask).cells if mask.is_file() else None
+    return speaking_cells(model, row, location, labels, cells)
 
 
 def _location(options: ExplainOptions, model: Model, row: pd.DataFrame) -> str:
@@ -217,6 +236,9 @@ def draw(made: Explanation, picture: RGB | None, path: Path, top: int) -> None:
         left, axes = figure.subplots(1, 2, width_ratios=(1, 1.3))
         left.imshow(picture)
         left.set_axis_off()
+        for cell in made.cells:
+            if cell.x is not None and cell.y is not None:
+                left.text(cell.x, cell.y, f"{cell.share:.0%}", color="white", ha="center", fontsize=8)
         left.set_title(f"{made.id}: microtubules red, protein green, DNA blue", loc="left", fontsize=9)
     rows = shown(made, top)
     values = np.array([value for _, value in rows])

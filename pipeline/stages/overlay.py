@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
@@ -17,6 +18,7 @@ from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample
+from pipeline.stages.coloured_cells import colour_cells, read_shown
 from pipeline.stages.options import OverlayOptions
 
 RGB = NDArray[np.uint8]
@@ -75,19 +77,19 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
     Refuses where there is no label image to draw, or an id is unknown or was not segmented.
     """
     work = Workspace(options.work)
-    samples = _chosen(options, work)
+    shown, samples = read_shown(options), _chosen(options, work)
     with progress.track("Drawing outlines", len(samples)) as advance:
         if options.sheet is not None:
             drawn = []
             for sample in samples:
-                drawn.append((sample.id, fit(_draw(sample, work, options.er), options.tile)))
+                drawn.append((sample.id, fit(_draw(sample, work, options.er, shown), options.tile)))
                 advance(1)
             write_png(options.sheet, contact_sheet(drawn, options.columns))
             return [options.sheet]
         paths = []
         for sample in samples:
             paths.append(work.overlays / f"{sample.id}.png")
-            write_png(paths[-1], _draw(sample, work, options.er))
+            write_png(paths[-1], _draw(sample, work, options.er, shown))
             advance(1)
     return paths
 
@@ -112,7 +114,7 @@ def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
     return [known[name] for name in chosen]
 
 
-def _draw(sample: Sample, work: Workspace, er: bool) -> RGB:
+def _draw(sample: Sample, work: Workspace, er: bool, shown: pd.DataFrame | None) -> RGB:
     segmentation = read_mask(work.mask(sample.id))
     try:
         picture = read_picture(sample)
@@ -120,7 +122,9 @@ def _draw(sample: Sample, work: Workspace, er: bool) -> RGB:
         raise PipelineError(str(error)) from error
     if picture.shape != segmentation.cells.shape:
         raise PipelineError(f"{work.mask(sample.id)}: not of its picture's size; run extract again")
-    return draw_outlines(composite(picture, er), segmentation)
+    if shown is None:
+        return draw_outlines(composite(picture, er), segmentation)
+    return colour_cells(composite(picture, er), segmentation, shown[shown["Id"] == sample.id])
 
 
 def contact_sheet(pictures: Sequence[tuple[str, RGB]], columns: int) -> RGB:

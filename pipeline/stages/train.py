@@ -44,6 +44,7 @@ from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.networks.shipped import WEIGHTS, shipped_card
+from pipeline.stages.cell_scores import out_of_fold_cells
 from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.embed import Embed
 from pipeline.stages.fast_training import check_fast, cost_of_speed
@@ -116,7 +117,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
     def outputs(self, options: TrainOptions) -> tuple[Path, ...]:
         """Return the model and what scores are made from."""
         work = Workspace(options.work, options.name)
-        return work.model, work.folds, work.out_of_fold, work.base_log_odds
+        cells = (work.cells_out_of_fold,) if options.cells else ()
+        return work.model, work.folds, work.out_of_fold, work.base_log_odds, *cells
 
     def check_replaced(
         self,
@@ -187,6 +189,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
         card |= cost_of_speed(stack, data, options, progress)
         unlikeness = learn_unlikeness(data, progress)
         _write_tables(stack, data, work)
+        work.cells_out_of_fold.unlink(missing_ok=True)
+        if options.cells:
+            write_table(work.cells_out_of_fold, out_of_fold_cells(data, work, options.seed, progress))
         _write_selection(stack, data, work)
         _save(stack, work, card, unlikeness)
         if work.tuning.is_file():

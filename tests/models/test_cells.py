@@ -7,7 +7,7 @@ import pytest
 from models.bags import PLACES, bag_columns, bags_of, cell_columns, chosen_cells, kept_columns
 from models.base_learners import LEARNERS
 from models.base_learners.cell_network import CellNetwork
-from models.cell_answers import answers_of_cells, cell_network
+from models.cell_answers import STRENGTH, answers_of_cells, cell_network
 from models.hyperparameters import CELLS, NetworkHyperparameters
 from models.stacking import StackedLocations
 
@@ -113,7 +113,10 @@ def test_cells_agree_with_their_picture():
     )
     assert found.chosen[:, 0].tolist() == [True, False, True]
     assert not found.chosen[:, 1].any()
-    np.testing.assert_allclose(found.probability.max(axis=0), [0.8, 0.9])
+    whole = np.log([0.8 / 0.2, 0.9 / 0.1])
+    of_cells = np.log(found.probability / (1 - found.probability))
+    np.testing.assert_allclose(of_cells.mean(axis=0), whole)
+    np.testing.assert_allclose(of_cells[0] - of_cells[1], STRENGTH * (log_odds[0] - log_odds[1]))
 
 
 def test_the_best_cell_shows_what_is_answered_however_improbable():

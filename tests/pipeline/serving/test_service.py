@@ -158,6 +158,20 @@ BAD_FILES = [
     ([PLANE] * 5, 400, "not a form of files"),
     ([("nucleus", ("n.png", b"x"))], 422, "picture"),
 ]
+
+
+def tiff(height: int, width: int, **how: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((height, width), np.uint8), **how)
+    return stream.getvalue()
+
+
+BAD_FILES += [
+    ([("protein", ("p.tif", tiff(20_000, 20_000, compression="zlib")))], 422, "more than 17,000,000"),
+    ([("protein", ("p.tif", tiff(64, 64)[:2000]))], 422, "missing or claim too much"),
+    ([("protein", ("p.tif", tiff(64, 64))), ("nucleus", ("n.tif", tiff(32, 64)))], 422, "64×32, but green"),
+    ([("protein", ("p" * 5000 + ".tif", tiff(8, 8)))], 400, "not a form of files"),
+]
 BAD_FIELDS = [
     ({"pixel_size_um": "wide"}, 400, "pixel size 'wide'"),
     ({"pixel_size_um": "-1"}, 400, "pixel size '-1'"),
@@ -180,6 +194,13 @@ BAD_ARRAYS = [
     ({"x-shape": "1,40,40", "x-channels": "dye"}, bytes(1600), 422, "unknown channel 'dye'"),
     ({"x-shape": "1,40,40", "x-channels": "nucleus"}, bytes(1600), 422, "no plane of protein"),
     ({"x-shape": "1,2,2", "x-channels": "protein", "x-dtype": "float32"}, b"\xff" * 16, 422, "no numbers"),
+    ({"x-shape": "1,1,1", "x-channels": "protein"}, b"\1", 422, "all channels flat"),
+    (
+        {"x-shape": "1,1,2", "x-channels": "protein", "x-pixel-size-um": "1e300"},
+        b"\1\2",
+        422,
+        "no light microscope has",
+    ),
 ]
 
 

@@ -1,0 +1,217 @@
+"""Scores per cell: out-of-fold answers against what is known of each, beside the picture's answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from sklearn.metrics import average_precision_score
+
+from models.bags import cell_columns
+from models.base_learners.cell_network import CellNetwork
+from models.cell_answers import answers_of_cells
+from models.hyperparameters import CELLS, NetworkHyperparameters, defaults
+from models.metrics import count, interval, resampled_counts
+from models.stacking import STACK
+from pipeline.core.errors import PipelineError
+from pipeline.core.stage import Progress, read_made
+from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import read_cells
+from pipeline.data.dataset import Dataset
+from pipeline.data.labels import parse_target
+from pipeline.data.locations import LocationList, of_card
+from pipeline.data.masks import read_mask
+from pipeline.data.tables import read_table
+from pipeline.stages.comparisons import OutOfFold, Score
+from pipeline.stages.options import EvaluateOptions
+from pipeline.stages.trained_models import open_model
+
+Labels = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+SAME = 0.5
+"""Intersection over union from which on a cell that was found is the true one."""
+
+
+class CellScores(BaseModel):
+    """How well cells are answered, and how well they would be if each were answered as its picture is.
+
+    Attributes
+    ----------
+    cells, found : int
+        True cells, and how many of them were found.
+    macro_f1, picture_macro_f1, gain : Score
+        Over the locations that a cell shows; missed cells count as answered with nothing.
+    average_precision, picture_average_precision : float
+        Mean over the same locations.
+    locations : dict
+        Of each: F1 of cells, F1 of the picture's answer, both average precisions, support.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    cells: int
+    found: int
+    macro_f1: Score
+    picture_macro_f1: Score
+    gain: Score
+    average_precision: float
+    picture_average_precision: float
+    locations: dict[str, dict[str, float]]
+
+
+def out_of_fold_cells(data: Dataset, work: Workspace, seed: int, progress: Progress) -> pd.DataFrame:
+    """Return log-odds of all cells of the labelled pictures, by networks that saw nothing of their fold.
+
+    Columns: Id, label and the trained locations.
+    """
+    bags, truth = data.blocks[CELLS], data.targets[data.trained].to_numpy(bool)
+    columns, hyperparameters = cell_columns(list(bags.columns)), defaults(CELLS, len(bags))
+    if not isinstance(hyperparameters, NetworkHyperparameters):
+        raise TypeError("hyperparameters of trees for a network of cells")
+    cells, parts = read_cells(work, columns), []
+    with progress.track("Answering cells out of fold", data.folds) as advance:
+        for fold in range(data.folds):
+            rest = data.fold != fold
+            learner = CellNetwork.fit(bags.to_numpy(np.float32)[rest], truth[rest], hyperparameters, seed)
+            own = cells[cells.index.isin(data.targets.index[~rest])]
+            log_odds = learner.of_cells(own[columns].to_numpy(np.float32)).mean(axis=0)
+            table = pd.DataFrame(log_odds, own.index, data.trained)
+            table.insert(0, "label", own["label"])
+            parts.append(table)
+            advance(1)
+    return pd.concat(parts).sort_index(kind="stable").reset_index()
+
+
+def score_cells(
+    work: Workspace, stack: OutOfFold, options: EvaluateOptions, progress: Progress
+) -> CellScores:
+    """Score the answers of cells.
+
+    Raises
+    ------
+    PipelineError
+        If the model knows no single cells, or nothing is known of the pictures' cells.
+    """
+    if options.truth is None:
+        raise PipelineError("--per cell: needs --truth, a csv table Id,label,Target of what cells show")
+    if not work.cells_out_of_fold.is_file():
+        raise PipelineError(f"{work.model}: was trained without --cells; train it again with --cells")
+    model = open_model(work.model)
+    names = list(stack.truth.columns)
+    needed = model.stack.meta_learners[STACK].thresholds
+    known = _read_truth(options.truth, of_card(model.card), names)
+    answers = read_made(work.cells_out_of_fold).set_index("Id")
+    masks = options.truth_masks or options.truth.parent / "truth"
+    pictures = [one for one in stack.truth.index if one in known]
+    if not pictures:
+        raise PipelineError(f"{options.truth}: says nothing of the cells of {work.root}; give their ids")
+    rows = []
+    with progress.track("Comparing cells", len(pictures)) as advance:
+        for one in pictures:
+            picture = stack.probability.loc[one].to_numpy(np.float64), stack.chosen.loc[one].to_numpy(bool)
+            own = answers.loc[answers.index == one]
+            log_odds = own[names].to_numpy(np.float64)
+            said = answers_of_cells(log_odds, log_odds, *picture, needed)
+            same = _same(work, one, masks, own["label"].to_numpy(), list(known[one]))
+            rows += list(_rows(known[one], said.probability, said.chosen, picture, same, str(one)))
+            advance(1)
+    return _scored(rows, stack, names, options)
+
+
+def _read_truth(path: Path, locations: LocationList, names: list[str]) -> dict[str, dict[int, Labels]]:
+    """Read what cells show: by Id, by label, which of the trained locations."""
+    found: dict[str, dict[int, Labels]] = {}
+    for sample, label, text in read_table(path, ("Id", "label", "Target")).to_numpy():
+        try:
+            shown = {locations.names[k] for k in parse_target(text, locations).columns} if text else set()
+            found.setdefault(sample, {})[int(label)] = np.array([name in shown for name in names])
+        except ValueError as error:
+            raise PipelineError(f"{path}: Id '{sample}', label '{label}': {error}; correct it") from error
+    return found
+
+
+def _same(work: Workspace, sample: str, masks: Path, ours: NDArray[Any], theirs: list[int]) -> dict[int, int]:
+    """Return which true cell each cell is, by position: by overlap with true masks, or else by label."""
+    if not masks.is_dir():
+        return {position: int(label) for position, label in enumerate(ours) if int(label) in theirs}
+    found, true = read_mask(work.mask(sample)).cells, read_mask(masks / f"{sample}.tif").cells
+    if found.shape != true.shape:
+        raise PipelineError(f"{masks / sample}.tif: not of the size of {work.mask(sample)}; give its own")
+    sizes = [np.bincount(one.ravel()) for one in (found, true)]
+    pairs, common = np.unique(
+        found.astype(np.int64) * len(sizes[1]) + true.astype(np.int64), return_counts=True
+    )
+    of_pair = np.stack(np.divmod(pairs, len(sizes[1])), axis=1)
+    return {
+        position: int(b)
+        for (a, b), number in zip(of_pair, common, strict=True)
+        if a and b and number >= SAME * (sizes[0][a] + sizes[1][b] - number)
+        for position in np.flatnonzero(ours == a).tolist()
+    }
+
+
+def _rows(
+    truth: dict[int, Labels],
+    probability: Floats,
+    chosen: Labels,
+    picture: tuple[Floats, Labels],
+    same: dict[int, int],
+    sample: str,
+) -> Iterator[tuple[Any, ...]]:
+    """Give a row for every true cell (1: found, 0: missed) and for every other cell that was found (-1)."""
+    nothing = np.zeros(len(picture[0])), np.zeros(len(picture[0]), bool)
+    taken = {true: position for position, true in same.items()}
+    for label, shown in truth.items():
+        if label in taken:
+            yield sample, 1, shown, probability[taken[label]], chosen[taken[label]], *picture
+        else:
+            yield sample, 0, shown, *nothing, *nothing
+    for position in range(len(probability)):
+        if same.get(position) not in truth:
+            yield sample, -1, nothing[1], probability[position], chosen[position], *picture
+
+
+def _scored(
+    rows: list[tuple[Any, ...]], stack: OutOfFold, names: list[str], options: EvaluateOptions
+) -> CellScores:
+    samples, state = [row[0] for row in rows], np.array([row[1] for row in rows])
+    truth, probability, chosen, whole, whole_chosen = (
+        np.stack([row[k] for row in rows]) for k in range(2, 7)
+    )
+    occur = np.flatnonzero(truth.any(axis=0))
+    groups = pd.Series(stack.units.loc[samples].to_numpy(dtype=str))
+    drawn, exact = [], []
+    for one in (chosen, whole_chosen):
+        counts = resampled_counts(
+            truth[:, occur], one[:, occur], groups, draws=options.draws, seed=options.seed
+        )
+        drawn.append(counts.macro_f1())
+        exact.append(count(truth[:, occur], one[:, occur]))
+    scores = [
+        Score(value=float(one.macro_f1()), low=interval(many)[0], high=interval(many)[1])
+        for one, many in zip(exact, drawn, strict=True)
+    ]
+    low, high = interval(drawn[0] - drawn[1])
+    precisions = [
+        [float(average_precision_score(truth[:, k], table[:, k])) for k in occur]
+        for table in (probability, whole)
+    ]
+    columns = zip(exact[0].f1(), exact[1].f1(), *precisions, truth[:, occur].sum(axis=0), strict=True)
+    titles = ("f1", "picture_f1", "average_precision", "picture_average_precision", "support")
+    return CellScores(
+        cells=int((state >= 0).sum()),
+        found=int((state > 0).sum()),
+        macro_f1=scores[0],
+        picture_macro_f1=scores[1],
+        gain=Score(value=scores[0].value - scores[1].value, low=low, high=high),
+        average_precision=float(np.mean(precisions[0])),
+        picture_average_precision=float(np.mean(precisions[1])),
+        locations={
+            names[k]: dict(zip(titles, map(float, values), strict=True))
+            for k, values in zip(occur, columns, strict=True)
+        },
+    )

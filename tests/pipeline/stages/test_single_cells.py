@@ -1,0 +1,187 @@
+"""Answers per cell: tables of predict, colours, reasons, and the same in memory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.stage import SilentProgress, execute
+from pipeline.core.workspace import Workspace
+from pipeline.data.masks import read_mask
+from pipeline.data.pictures import read_picture
+from pipeline.data.samples import find_samples
+from pipeline.serving import Predictor
+from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.explain import explain
+from pipeline.stages.explain_options import ExplainOptions
+from pipeline.stages.options import EvaluateOptions, OverlayOptions, PredictOptions, TrainOptions
+from pipeline.stages.overlay import overlay
+from pipeline.stages.predict import Predict
+from pipeline.stages.train import Train
+from tests.pipeline.workfolder import extract, simulate
+
+NAMES = ["Nucleoplasm", "Cytosol"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Train with --cells on small simulated pictures, and answer them per cell."""
+    root = tmp_path_factory.mktemp("cells")
+    simulate(root / "data", 24, 3, size=128, locations=NAMES, variation=0.5)
+    extract(root / "data", root / "work", families=("intensity",))
+    settings = {"work": root / "work", "labels": root / "data" / "labels.csv", "folds": 3, "trials": 0}
+    execute(Train(), TrainOptions(**settings, boosters=("linear",), cells=True, jobs=1), SilentProgress())
+    predict(root)
+    return root
+
+
+def predict(root, **changes):
+    asked = {"images": root / "data" / "images", "samples": root / "data" / "samples.csv", "jobs": 1}
+    asked |= {"model": root / "work" / "model", "output": root / "out.csv", "per": "cell"} | changes
+    return execute(Predict(), PredictOptions(**asked), SilentProgress())
+
+
+def test_every_cell_has_a_row_and_agrees_with_its_picture(trained):
+    cells = pd.read_csv(trained / "out.csv", keep_default_na=False)
+    pictures = pd.read_csv(trained / "out_pictures.csv", keep_default_na=False).set_index("Id")
+    assert list(cells.columns) == ["Id", "label", "locations", "probabilities", "status", *NAMES]
+    assert (
+        cells.groupby("Id").size().to_dict()
+        == pictures["cells"][pictures["cells"] != ""].astype(int).to_dict()
+    )
+    for one, own in cells.groupby("Id"):
+        shown = {name for text in own["locations"] for name in text.split("; ") if name}
+        assert shown == {name for name in pictures.loc[one, "locations"].split("; ") if name}
+        for name in NAMES:
+            assert own[name].min() <= float(pictures.loc[one, name]) + 1e-5 <= own[name].max() + 2e-5
+
+
+def test_shares_count_cells(trained):
+    cells = pd.read_csv(trained / "out.csv", keep_default_na=False)
+    shares = pd.read_csv(trained / "out_shares.csv").set_index("Id")
+    for name in NAMES:
+        share = cells["locations"].str.contains(name).groupby(cells["Id"]).mean()
+        np.testing.assert_allclose(shares[name], share.loc[shares.index], atol=1e-4)
+
+
+def test_masks_of_the_competition_are_those_of_the_cells(trained):
+    coco = pytest.importorskip("pycocotools.mask")
+    import base64
+    import zlib
+
+    predict(trained, format="kaggle2021", output=trained / "kaggle.csv", work=trained / "out.csv.work")
+    table = pd.read_csv(trained / "kaggle.csv", keep_default_na=False)
+    assert list(table.columns) == ["ID", "ImageWidth", "ImageHeight", "PredictionString"]
+    row = table[table["PredictionString"] != ""].iloc[0]
+    number, probability, code = row["PredictionString"].split(" ")[:3]
+    assert int(number) in {0, 16, 18}
+    assert 0 <= float(probability) <= 1
+    size = [int(row["ImageHeight"]), int(row["ImageWidth"])]
+    mask = coco.decode({"size": size, "counts": zlib.decompress(base64.b64decode(code))})
+    labels = read_mask(Workspace(trained / "out.csv.work").mask(row["ID"])).cells
+    assert any(np.array_equal(mask, labels == label) for label in np.unique(labels)[1:])
+
+
+def test_the_predictor_says_the_same(trained):
+    cells = pd.read_csv(trained / "out.csv", keep_default_na=False)
+    predictor = Predictor.load(trained / "work" / "model", warm=False)
+    samples, _ = find_samples(trained / "data" / "images", trained / "data" / "samples.csv")
+    answer = predictor.answer(read_picture(samples[0]), samples[0].id, per_cell=True)
+    assert len(answer.per_cell) == answer.cells
+    named = set(answer.chosen)
+    assert {name for cell in answer.per_cell for name in cell.locations} == named
+    if answer.locations:
+        assert answer.explain("Cytosol").cells[0].share <= 1
+    assert set(cells["Id"]) <= {one.id for one in samples}
+
+
+def test_a_reason_names_the_cells_that_speak_for_it(trained):
+    cells = pd.read_csv(trained / "work" / "../out.csv", keep_default_na=False)
+    made = explain(ExplainOptions(work=trained / "work", id=cells["Id"].iloc[0], location="Cytosol"))
+    number = (cells["Id"] == made.id).sum()
+    assert len(made.cells) == min(5, number)
+    assert sum(cell.share for cell in made.cells) <= 1 + 1e-6
+    labels = read_mask(Workspace(trained / "work").mask(made.id)).cells
+    rows, columns = np.nonzero(labels == made.cells[0].label)
+    assert (made.cells[0].x, made.cells[0].y) == (round(columns.mean(), 1), round(rows.mean(), 1))
+    total = made.bias + sum(part.contribution for part in made.parts)
+    assert total == pytest.approx(made.log_odds)
+    assert any(part.title == "Single cells, by their own network" for part in made.parts)
+
+
+def test_cells_are_coloured_by_what_they_show(trained):
+    asked = {"images": trained / "data" / "images", "samples": trained / "data" / "samples.csv"}
+    given = {"work": trained / "out.csv.work", "by": "location", "answers": trained / "out.csv"}
+    one = pd.read_csv(trained / "out.csv")["Id"].iloc[0]
+    (path,) = overlay(OverlayOptions(**asked, **given, ids=(one,)), SilentProgress())
+    assert path.is_file()
+    with pytest.raises(PipelineError, match="give both"):
+        overlay(OverlayOptions(**asked, work=given["work"], by="location"), SilentProgress())
+
+
+def test_a_model_that_knows_no_cells_says_so(trained):
+    settings = {"work": trained / "work", "labels": trained / "data" / "labels.csv", "folds": 3, "trials": 0}
+    execute(Train(), TrainOptions(**settings, boosters=("linear",), name="plain", jobs=1), SilentProgress())
+    plain = trained / "work" / "models" / "plain" / "model"
+    with pytest.raises(PipelineError, match="trained without --cells"):
+        predict(trained, model=plain, output=trained / "plain.csv")
+    with pytest.raises(PipelineError, match="trained without --cells"):
+        Predictor.load(plain, warm=False).predict(
+            np.random.default_rng(0).integers(0, 255, (4, 64, 64), dtype=np.uint8), per_cell=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"normalise_by": "Metadata_Plate"}, "--normalise-by Metadata_Plate rules out"),
+        ({"fast": True}, "--fast"),
+    ],
+)
+def test_what_single_cells_cannot_be_trained_with_is_refused(trained, change, message):
+    settings = {"work": trained / "work", "labels": trained / "data" / "labels.csv", "folds": 3, "trials": 0}
+    with pytest.raises(PipelineError, match=message):
+        execute(Train(), TrainOptions(**settings, cells=True, name="no", **change), SilentProgress())
+
+
+def test_the_simulator_says_what_every_cell_shows(trained):
+    truth = pd.read_csv(trained / "data" / "cells.csv", dtype=str, keep_default_na=False)
+    labels = pd.read_csv(trained / "data" / "labels.csv", dtype=str).set_index("Id")["Target"]
+    empty = 0
+    for one, own in truth.groupby("Id"):
+        here = {word for text in own["Target"] for word in text.split()}
+        assert here <= set(labels[one].split())
+        empty += (own["Target"] == "").sum()
+    assert 0 < empty < len(truth) / 2
+
+
+def test_answers_of_cells_are_scored_beside_the_pictures(trained):
+    asked = {"work": trained / "work", "draws": 100, "per": "cell"}
+    cells = execute(
+        Evaluate(), EvaluateOptions(**asked, truth=trained / "data" / "cells.csv"), SilentProgress()
+    ).cells
+    truth = pd.read_csv(trained / "data" / "cells.csv")
+    assert cells.cells == len(truth)
+    assert 0.5 * cells.cells < cells.found <= cells.cells
+    assert set(cells.locations) == set(NAMES)
+    assert cells.gain.low <= cells.gain.value <= cells.gain.high
+    assert 0 < cells.average_precision <= 1
+    with pytest.raises(PipelineError, match="needs --truth"):
+        execute(Evaluate(), EvaluateOptions(**asked), SilentProgress())
+
+
+def test_truth_that_is_the_answer_scores_one(trained):
+    """Cells numbered as ours are matched by label; what the answers themselves say is right."""
+    cells = pd.read_parquet(Workspace(trained / "work").cells_out_of_fold)
+    everything = pd.DataFrame({"Id": cells["Id"], "label": cells["label"], "Target": "0 25"})
+    (trained / "other").mkdir(exist_ok=True)
+    everything.to_csv(trained / "other" / "all.csv", index=False)
+    given = {"work": trained / "work", "draws": 100, "per": "cell", "truth": trained / "other" / "all.csv"}
+    scores = execute(Evaluate(), EvaluateOptions(**given), SilentProgress()).cells
+    assert (scores.cells, scores.found) == (len(cells), len(cells))
+    assert scores.average_precision == pytest.approx(1)
+    broken = everything.assign(Target="Nucleus")
+    broken.to_csv(trained / "other" / "broken.csv", index=False)
+    wrong = EvaluateOptions(**given | {"truth": trained / "other" / "broken.csv"})
+    with pytest.raises(PipelineError, match=r"broken.csv: Id '.*', label '\d+'"):
+        execute(Evaluate(), wrong, SilentProgress())
