@@ -6,9 +6,10 @@ so far needs until `watch` and `serve` say that it drifts (median over orders of
 orders are never noticed. Untouched pictures show the false alarms; how far apart those of a stream are is
 simulated, too, with scores that are drawn as those of the training.
 
-Run: PYTHONPATH=. python benchmarks/unlikeness.py --model demo/work/model --images demo/new/images
+Run: python benchmarks/unlikeness.py --model demo/work/model --images demo/new/images
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ import pandas as pd
 import typer
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.bundle import load_model
 from models.drift import QUIET, StreamDrift
 from models.unlikeness import Unlikeness
