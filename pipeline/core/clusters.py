@@ -206,6 +206,7 @@ class ClusterWorkers:
         here = str(Path.cwd())
         waiting = {self._submit(here, function, task): task for task in tasks}
         finished: Any = as_completed(waiting)  # type: ignore[no-untyped-call]
+        suspects: list[Task] = []
         try:
             for future in finished:
                 task = waiting.pop(future)
@@ -213,18 +214,35 @@ class ClusterWorkers:
                     result = future.result()
                 except KilledWorker as error:
                     if losses is None:
-                        raise PipelineError(
-                            f"a task killed {error.last_worker}; give workers more memory"
-                        ) from error
-                    for part in (parts := losses.divide(task)):
+                        message = f"a task killed {error.last_worker}; give workers more memory"
+                        raise PipelineError(message) from error
+                    parts = losses.divide(task)
+                    for part in parts:
                         waiting[again := self._submit(here, function, part)] = part
                         finished.add(again)
-                    if parts:
-                        continue
-                    result = losses.give_up(task)
+                    suspects += [] if parts else [task]
+                    continue
                 yield task, result
         finally:
             self._client.cancel(list(waiting))  # type: ignore[no-untyped-call]
+        if losses is not None:
+            yield from self._alone(here, function, suspects, losses)
+
+    def _alone(
+        self,
+        folder: str,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        losses: Losses[Task, Result],
+    ) -> Iterator[tuple[Task, Result]]:
+        """Do one task at a time: it may have waited at a worker that another one killed."""
+        from distributed import KilledWorker
+
+        for task in tasks:
+            try:
+                yield task, self._submit(folder, function, task).result()
+            except KilledWorker:
+                yield task, losses.give_up(task)
 
     def _submit(self, folder: str, function: Callable[[Task], Result], task: Task) -> Any:
         return self._client.submit(at, folder, function, task, pure=False)
