@@ -79,6 +79,7 @@ def test_a_task_that_kills_workers_is_divided_and_its_part_given_up(monkeypatch)
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}), on_cluster("local:1"):
         losses = Losses(divide, lambda _: -1)
         made = dict(ClusterWorkers(client_in_use()).map(dies_of_two, [(1, 2), (3, 4)], losses))
+        assert client_in_use().submit(sum, (1, 2)).result() == 3, "there is a worker again"
     assert made.pop((2,)) == -1
     # the other chunk is divided too where it waited at the worker that died
     assert made in ({(1,): 1, (3, 4): 7}, {(1,): 1, (3,): 3, (4,): 4})
