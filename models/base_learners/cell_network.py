@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import erf, logsumexp, softmax
 
 from models.bags import scale_of, scaled, unpacked
-from models.base_learners.label_powerset import explained, one_torch_thread
+from models.base_learners.label_powerset import explained, one_torch_thread, pack_networks, unpack_networks
 from models.hyperparameters import NetworkHyperparameters
 
 if TYPE_CHECKING:
@@ -103,25 +103,14 @@ class CellNetwork:
 
     def to_bytes(self) -> bytes:
         """Return all arrays as safetensors."""
-        from safetensors.numpy import save
-
-        arrays: dict[str, Any] = {"middle": self.middle, "spread": self.spread, "bias": self.bias}
-        for number, parameters in enumerate(self.networks):
-            arrays |= {f"{number}.{name}": np.ascontiguousarray(v) for name, v in parameters.items()}
-        return bytes(save(arrays))
+        return pack_networks({"middle": self.middle, "spread": self.spread, "bias": self.bias}, self.networks)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """Read what `to_bytes` wrote."""
-        from safetensors.numpy import load
-
-        arrays = load(content)
-        middle, spread, bias = (arrays.pop(name) for name in ("middle", "spread", "bias"))
-        networks: dict[int, dict[str, Table]] = {}
-        for name, values in arrays.items():
-            number, _, parameter = name.partition(".")
-            networks.setdefault(int(number), {})[parameter] = values
-        return cls(middle, spread, tuple(networks[number] for number in sorted(networks)), bias)
+        arrays, networks = unpack_networks(content)
+        middle, spread, bias = (arrays[name] for name in ("middle", "spread", "bias"))
+        return cls(middle, spread, networks, bias)
 
 
 def _forward(parameters: Mapping[str, Table], inputs: Table) -> Floats:

@@ -10,7 +10,7 @@ Source: Tsoumakas & Katakis (2007), Multi-label classification: an overview, Int
 Mining 3 (label powerset).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -93,25 +93,14 @@ class LabelPowerset:
 
     def to_bytes(self) -> bytes:
         """Return all arrays as safetensors."""
-        from safetensors.numpy import save
-
-        arrays = {"sets": self.sets, "unknown": self.unknown, "bias": self.bias}
-        for number, parameters in enumerate(self.networks):
-            arrays |= {f"{number}.{name}": np.ascontiguousarray(v) for name, v in parameters.items()}
-        return bytes(save(arrays))
+        return pack_networks({"sets": self.sets, "unknown": self.unknown, "bias": self.bias}, self.networks)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """Read what `to_bytes` wrote."""
-        from safetensors.numpy import load
-
-        arrays = load(content)
-        sets, unknown, bias = (arrays.pop(name) for name in ("sets", "unknown", "bias"))
-        networks: dict[int, dict[str, Table]] = {}
-        for name, values in arrays.items():
-            number, _, parameter = name.partition(".")
-            networks.setdefault(int(number), {})[parameter] = values
-        return cls(sets, tuple(networks[number] for number in sorted(networks)), unknown, bias)
+        arrays, networks = unpack_networks(content)
+        sets, unknown, bias = (arrays[name] for name in ("sets", "unknown", "bias"))
+        return cls(sets, networks, unknown, bias)
 
     def _of_network(self, parameters: Mapping[str, Table], columns: Table) -> Floats:
         """Run one network forward, without torch."""
@@ -219,3 +208,28 @@ def _network(
             return of_sets
 
     return OverSets()
+
+
+def pack_networks(arrays: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return arrays, and the parameters of networks by number and name, as safetensors."""
+    from safetensors.numpy import save
+
+    packed = dict(arrays)
+    for number, parameters in enumerate(networks):
+        packed |= {f"{number}.{name}": np.ascontiguousarray(v) for name, v in parameters.items()}
+    return bytes(save(packed))
+
+
+def unpack_networks(content: bytes) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
+    """Read what `pack_networks` wrote."""
+    from safetensors.numpy import load
+
+    arrays: dict[str, Any] = {}
+    networks: dict[int, dict[str, Any]] = {}
+    for name, values in load(content).items():
+        number, is_of_network, parameter = name.partition(".")
+        if is_of_network:
+            networks.setdefault(int(number), {})[parameter] = values
+        else:
+            arrays[name] = values
+    return arrays, tuple(networks[number] for number in sorted(networks))
