@@ -138,8 +138,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     plates = whole_plates(work, options.folds_by, grouping.groups, note) if options.folds_by else None
     fold, left_out = _deal(targets, grouping.groups if plates is None else plates, options)
     sphered = None if reference is None else _sphered_by(reference.reindex(ids), fold)
-    blocks = {name: tables.pop(name).reindex(ids) for name in list(tables)}  # none is held twice
-    blocks |= _bags(options, work, ids)
+    blocks = {name: tables.pop(name).reindex(ids) for name in list(tables)} | _bags(options, work, ids)
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     if options.start is not None:
