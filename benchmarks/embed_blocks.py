@@ -5,7 +5,8 @@
 
 Runs the project's own commands and prints what `evaluate --ablation` does: grouped out-of-fold macro-F1 of
 the stack, of each block alone and without each, intervals (95 %, bootstrap over groups) and paired
-differences. Nothing is tuned. Killed and run again, it goes on where it was. Needs the project's folder as current directory.
+differences. Nothing is tuned. Killed and run again, it goes on where it was. Needs the project's folder as
+current directory.
 """
 
 import subprocess
