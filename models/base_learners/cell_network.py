@@ -4,7 +4,8 @@ A picture's labels are weak labels of its cells: some show the location, or none
 log-odds of every location; a picture's are their log-mean-exp, which lies between the mean and the maximum of
 the cells as the location's own sharpness says. A location that shows in one cell of a field is found by that
 cell, and one that all cells show by all of them. Networks see the columns of cells whose means tell the
-labels of pictures apart best, among the rows that they learn from: with all columns they overfit. Torch is imported only where the networks are trained.
+labels of pictures apart best, among the rows that they learn from: with all columns they overfit. Torch is
+imported only where the networks are trained.
 
 Source: Ilse, Tomczak & Welling (2018), Attention-based deep multiple instance learning, ICML; Kraus, Ba &
 Frey (2016), Classifying and segmenting microscopy images with deep multiple instance learning,
