@@ -10,14 +10,15 @@ import errno
 import functools
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import limit_of, remove_leftovers, text_digest
+from pipeline.core.files import limit_of, remove_leftovers, temporary_of, text_digest
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """What addresses begin with, and the package that knows what is behind them."""
@@ -134,8 +135,9 @@ def local(path: Path) -> Iterator[Path]:
     if not is_remote(path):
         yield path
         return
-    with TemporaryDirectory(prefix=".", suffix=f".{os.getpid()}.tmp", dir=cache_folder()) as private:
-        copy = Path(private) / path.name
+    private = temporary_of(cache_folder() / uuid4().hex)
+    copy = private / path.name
+    try:
         found = _objects(path)
         if (size := sum(one.size for one in found.values())) > limit_of(CACHE_BYTES, _ROOM):
             raise OSError(errno.EFBIG, f"{size:,} bytes; set {CACHE_BYTES} to allow more")
@@ -143,6 +145,8 @@ def local(path: Path) -> Iterator[Path]:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             _put(path / name, one, copy / name)
         yield copy
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
 
 
 _ROOM = 10 * 2**30

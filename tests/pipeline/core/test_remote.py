@@ -1,11 +1,13 @@
 """Files in object stores: listed as those of a folder, copied while they are read."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.core import remote
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import temporary_of
 from pipeline.core.remote import cache_folder, is_remote, local, look_at, placed, shown, signed
 from pipeline.data.discovery import files_below
 
@@ -103,7 +105,8 @@ def test_a_file_that_changes_after_it_was_listed_is_not_taken_for_the_old_one(bu
 
 def test_what_a_killed_process_left_is_removed(bucket):
     bucket.put("plate/a.tif", b"one")
-    left = cache_folder() / ".abc.999999999.tmp"
+    named = temporary_of(cache_folder() / "abc")
+    left = named.with_name(named.name.replace(str(os.getpid()), "999999999"))
     left.mkdir()
     (left / "a.tif").write_bytes(b"half")
     remote._opened.cache_clear()
