@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.cross_fitting import Block, Choice, CrossFitter
-from models.hyperparameters import KINDS, defaults
+from models.hyperparameters import KINDS, Hyperparameters, defaults
 from models.tuning import strata
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_dataset
@@ -97,8 +97,10 @@ def sample(options: TrainOptions) -> None:
         start = time.process_time()
         block = Block.of("features", data.blocks["features"], KINDS)
         fitter = CrossFitter([block], data.targets[data.trained].to_numpy(), data.fold)
-        preparing, total = time.process_time() - start, 0.0
         groups = strata(fitter.targets, fitter.crossed)
+        first = Choice.same((0, "lightgbm"), (0,), folds, Hyperparameters(columns=1, trees=1))
+        fitter.log_odds(first.fits(first.final, (0, 1)))  # orders columns and finds bins, once for all fits
+        preparing, total = time.process_time() - start, 0.0
         for (name, group), kind, (without, each) in product(groups.items(), KINDS, sizes.items()):
             start, number = time.process_time(), each * len(group)
             chosen = defaults(kind, len(data.fold), int(fitter.targets[:, group].sum(axis=0).min()))
