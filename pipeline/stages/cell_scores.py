@@ -1,6 +1,6 @@
 """Scores per cell: out-of-fold answers against what is known of each, beside the picture's answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from sklearn.metrics import average_precision_score
 
 from models.bags import cell_columns
 from models.base_learners.cell_network import CellNetwork
-from models.cell_answers import answers_of_cells
+from models.bundle import Model
+from models.cell_answers import CellAnswers, answers_of_cells
 from models.hyperparameters import CELLS, NetworkHyperparameters, defaults
 from models.metrics import count, interval, resampled_counts
 from models.stacking import STACK
@@ -100,26 +101,32 @@ def score_cells(
         raise PipelineError("--per cell: needs --truth, a csv table Id,label,Target of what cells show")
     if not work.cells_out_of_fold.is_file():
         raise PipelineError(f"{work.model}: was trained without --cells; train it again with --cells")
-    model = open_model(work.model)
-    names = list(stack.truth.columns)
-    needed = model.stack.meta_learners[STACK].thresholds
+    model, names = open_model(work.model), list(stack.truth.columns)
     known = _read_truth(options.truth, of_card(model.card), names)
-    answers = read_made(work.cells_out_of_fold).set_index("Id")
     masks = options.truth_masks or options.truth.parent / "truth"
     pictures = [one for one in stack.truth.index if one in known]
     if not pictures:
         raise PipelineError(f"{options.truth}: says nothing of the cells of {work.root}; give their ids")
     rows = []
     with progress.track("Comparing cells", len(pictures)) as advance:
-        for one in pictures:
-            picture = stack.probability.loc[one].to_numpy(np.float64), stack.chosen.loc[one].to_numpy(bool)
-            own = answers.loc[answers.index == one]
-            log_odds = own[names].to_numpy(np.float64)
-            said = answers_of_cells(log_odds, log_odds, *picture, needed)
-            same = _same(work, one, masks, own["label"].to_numpy(), list(known[one]))
+        for one, labels, picture, said in said_of_cells(work, model, stack, pictures):
+            same = _same(work, one, masks, labels, list(known[one]))
             rows += list(_rows(known[one], said.probability, said.chosen, picture, same, str(one)))
             advance(1)
     return _scored(rows, stack, names, options)
+
+
+def said_of_cells(
+    work: Workspace, model: Model, stack: OutOfFold, pictures: Iterable[str]
+) -> Iterator[tuple[str, NDArray[np.int64], tuple[Floats, Labels], CellAnswers]]:
+    """Yield each picture, the labels of its cells, and the out-of-fold answers of both."""
+    answers = read_made(work.cells_out_of_fold).set_index("Id")
+    needed = model.stack.meta_learners[STACK].thresholds
+    for one in pictures:
+        picture = stack.probability.loc[one].to_numpy(np.float64), stack.chosen.loc[one].to_numpy(bool)
+        own = answers.loc[answers.index == one]
+        log_odds = own[list(stack.truth.columns)].to_numpy(np.float64)
+        yield one, own["label"].to_numpy(), picture, answers_of_cells(log_odds, log_odds, *picture, needed)
 
 
 def _read_truth(path: Path, locations: LocationList, names: list[str]) -> dict[str, dict[int, Labels]]:
