@@ -27,7 +27,7 @@ from pipeline.data.locations import LocationList, of_card
 from pipeline.data.masks import read_mask
 from pipeline.data.tables import read_table
 from pipeline.stages.comparisons import OutOfFold, Score
-from pipeline.stages.options import EvaluateOptions
+from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.trained_models import open_model
 
 Labels = NDArray[np.bool_]
@@ -64,7 +64,9 @@ class CellScores(BaseModel):
     locations: dict[str, dict[str, float]]
 
 
-def out_of_fold_cells(data: Dataset, work: Workspace, seed: int, progress: Progress) -> pd.DataFrame:
+def out_of_fold_cells(
+    data: Dataset, work: Workspace, options: TrainOptions, progress: Progress
+) -> pd.DataFrame:
     """Return log-odds of all cells of the labelled pictures, by networks that saw nothing of their fold.
 
     Columns: Id, label and the trained locations.
@@ -73,11 +75,13 @@ def out_of_fold_cells(data: Dataset, work: Workspace, seed: int, progress: Progr
     columns, hyperparameters = cell_columns(list(bags.columns)), defaults(CELLS, len(bags))
     if not isinstance(hyperparameters, NetworkHyperparameters):
         raise TypeError("hyperparameters of trees for a network of cells")
-    cells, parts = read_cells(work, columns), []
+    cells, parts = read_cells(work, columns, options.normalisation), []
     with progress.track("Answering cells out of fold", data.folds) as advance:
         for fold in range(data.folds):
             rest = data.fold != fold
-            learner = CellNetwork.fit(bags.to_numpy(np.float32)[rest], truth[rest], hyperparameters, seed)
+            learner = CellNetwork.fit(
+                bags.to_numpy(np.float32)[rest], truth[rest], hyperparameters, options.seed
+            )
             own = cells[cells.index.isin(data.targets.index[~rest])]
             log_odds = learner.of_cells(own[columns].to_numpy(np.float32)).mean(axis=0)
             table = pd.DataFrame(log_odds, own.index, data.trained)

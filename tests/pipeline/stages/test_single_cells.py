@@ -154,7 +154,6 @@ def test_a_model_that_knows_no_cells_says_so(trained):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"normalise_by": "Metadata_Plate"}, "--normalise-by Metadata_Plate rules out"),
         ({"fast": True}, "--fast"),
     ],
 )
