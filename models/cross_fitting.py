@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from models.base_learners import LEARNERS, BaseLearner
 from models.feature_selection import centred_ranks, class_weights, columns_by_separation
-from models.hyperparameters import CELLS, JOINT_KINDS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
+from models.hyperparameters import CELLS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
 from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,9 @@ Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
 _KEPT = 16
 """Sphered blocks that are kept in memory: those of all pairs of five folds, and more."""
+
+Run = Callable[["CrossFitter", Sequence[tuple[str, "Fit"]]], Iterable[tuple[str, bytes]]]
+"""What runs fits, each with its key: it yields what `CrossFitter.fitted` returns, in any order."""
 
 Source = tuple[int, str]
 """A block's number and the kind of base learner trained on it."""
@@ -194,8 +198,8 @@ class CrossFitter:
         them. Every row is predicted all the same.
     seed : int
     store : Store
-    jobs : int
-        Base learners fitted at the same time; the result does not depend on it.
+    jobs : int or Run
+        Base learners fitted at the same time, or what runs them elsewhere; the result does not depend on it.
     finished : callable
         Called with the number of base learners just finished.
     views : sequence of View
@@ -213,7 +217,7 @@ class CrossFitter:
         learn: Mapping[tuple[int, ...], Labels] | None = None,
         seed: int = 0,
         store: Store | None = None,
-        jobs: int = 1,
+        jobs: int | Run = 1,
         finished: Callable[[int], None] | None = None,
         views: Sequence[View] = (),
         dropout: bool = False,
@@ -227,7 +231,7 @@ class CrossFitter:
         self.store = MemoryStore() if store is None else store
         self.jobs = jobs
         self.finished = finished or (lambda _: None)
-        self._learn = dict(learn or {})
+        self.learn = dict(learn or {})
         self._everything = np.ones(targets.shape, dtype=bool)
         self._orders: dict[tuple[int, tuple[int, ...]], NDArray[np.int32]] = {}
         self._ordering = threading.RLock()
@@ -301,18 +305,16 @@ class CrossFitter:
         contents = {key: content for key in keys if (content := self.store.get(key)) is not None}
         if contents:
             self.finished(len(contents))
-        tasks = [self._task(key, fit) for key, fit in zip(keys, fits, strict=True) if key not in contents]
-        # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
-        backend = "loky" if any(fit.kind in (*OF_NETWORKS, CELLS) for fit in fits) else "threading"
-        run = Parallel(self.jobs, backend=backend, return_as="generator_unordered")
-        for key, content in run(tasks):
+        left = [(key, fit) for key, fit in zip(keys, fits, strict=True) if key not in contents]
+        run = self.jobs if callable(self.jobs) else partial(_run_here, self.jobs)
+        for key, content in run(self, left):
             self.store.put(key, content)
             contents[key] = content
             self.finished(1)
         return [contents[key] for key in keys]
 
     def _key(self, fit: Fit) -> str:
-        learn = self._learn.get(fit.without)
+        learn = self.learn.get(fit.without)
         seen = [] if learn is None else [learn.tobytes()]
         for view in self.views if self.dropout else self._views(fit):
             marks = view.missing.get(self.blocks[fit.block].name)
@@ -323,10 +325,17 @@ class CrossFitter:
             ]
         return key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
 
-    def _task(self, key: str, fit: Fit) -> Any:
+    def fitted(self, key: str, fit: Fit) -> tuple[str, bytes]:
+        """Return the key, and a fit's log-odds of rows that it leaves out or, without any, the learner."""
+        function, given, _ = self.task(key, fit)
+        made: tuple[str, bytes] = function(*given)
+        return made
+
+    def task(self, key: str, fit: Fit) -> Any:
+        """Return what joblib is given for a fit."""
         if fit.location is not None:
             return delayed(self._of_location)(key, fit)
-        learn = self._learn.get(fit.without)
+        learn = self.learn.get(fit.without)
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
         held_out = np.isin(self.fold, fit.without)
         table = self._block(fit.block, fit.without).table
@@ -380,7 +389,7 @@ class CrossFitter:
         }
 
     def _learned(self, without: tuple[int, ...]) -> Labels:
-        return self._learn.get(without, self._everything)
+        return self.learn.get(without, self._everything)
 
     def _selected(self, fit: Fit) -> NDArray[np.int64]:
         if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
@@ -398,6 +407,14 @@ class CrossFitter:
                 ranks = self._block(block, without).ranks
                 self._orders[block, without] = columns_by_separation(ranks, weights)
             return self._orders[block, without]
+
+
+def _run_here(jobs: int, fitter: CrossFitter, fits: Sequence[tuple[str, Fit]]) -> Iterable[tuple[str, bytes]]:
+    """Run fits on this machine."""
+    # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
+    backend = "loky" if any(fit.kind in (*OF_NETWORKS, CELLS) for _, fit in fits) else "threading"
+    run = Parallel(jobs, backend=backend, return_as="generator_unordered")
+    yield from run(fitter.task(key, fit) for key, fit in fits)
 
 
 def _of_all_locations(
@@ -427,14 +444,3 @@ def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:
     """Say whether every fold, from 0 to the last, holds positives and negatives; both of shape (rows,)."""
     parts = [positive[fold == number] for number in range(int(fold.max(initial=-1)) + 1)]
     return bool(parts) and all(part.any() and not part.all() for part in parts)
-
-
-def fits_needed(blocks: Iterable[Sequence[str]], locations: int, folds: int, trials: int) -> int:
-    """Count the fits of a training at most, for progress, given the kinds of learners on every block."""
-    pairs = folds * (folds - 1) // 2
-    singles = 2 * folds + 1
-    kinds = [kind for block in blocks for kind in block]
-    return sum(
-        pairs + singles if kind in JOINT_KINDS else locations * (pairs * (trials + 2) + singles)
-        for kind in kinds
-    )

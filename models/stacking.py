@@ -23,10 +23,10 @@ from models.cross_fitting import (
     CrossFitter,
     FittedLearner,
     Labels,
+    Run,
     Source,
     Store,
     View,
-    fits_needed,
 )
 from models.hyperparameters import CELLS, JOINT_KINDS, KINDS, OF_NETWORKS, START, Kind
 from models.label_noise import deleted, masks
@@ -38,7 +38,7 @@ from models.meta_learner import (
     mean_group_size,
     nested_predictions,
 )
-from models.nested import Nested, nested_log_odds
+from models.nested import Nested, fits_needed, nested_log_odds
 from models.normalisation import Sphering
 from models.tuning import Tuning, choose
 
@@ -137,8 +137,7 @@ class StackModel:
     ) -> pd.DataFrame:
         """Return each contributor's mean absolute contribution to each location, as a share of their sum.
 
-        The table is the `contributors` x the meta-learner's locations; its columns sum to 1. `finished` is
-        called with the number of rows just explained.
+        The table is `contributors` x locations; its columns sum to 1. `finished` gets the rows explained.
         """
         return self.effects(X, name, finished)[0]
 
@@ -250,8 +249,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     tuning : Tuning
         How hyperparameters are chosen; unless given, the defaults are used.
     seed : int
-    jobs : int
-        Base learners fitted at the same time; the result does not depend on it.
+    jobs : int or Run
+        Base learners fitted at the same time, or what runs them elsewhere; the result does not depend on it.
     rule : str
         How thresholds are chosen, one of `models.thresholds.RULES` or ``nested``.
     top_two : tuple of str
@@ -283,7 +282,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self,
         tuning: Tuning | None = None,
         seed: int = 0,
-        jobs: int = 1,
+        jobs: int | Run = 1,
         rule: str = "half_f1",
         top_two: tuple[str, str] = ("Nucleoplasm", "Cytosol"),
         kinds: tuple[Kind, ...] = KINDS,
