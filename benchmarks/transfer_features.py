@@ -23,7 +23,7 @@ from varied_pictures import varied_picture, varied_protein
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from features.naming import parse
-from models.feature_selection import centred_ranks, class_weights, columns_by_separation
+from models.feature_selection import class_weights, columns_by_separation
 from pipeline.commands.console import RichProgress
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
@@ -93,7 +93,7 @@ def boosted(known: Floats, truth: Truth, asked: Floats) -> Floats:
     found = np.empty((len(asked), truth.shape[1]))
     everything = np.ones(len(truth), bool)
     weights = np.stack([class_weights(y, everything) for y in truth.T])
-    orders = columns_by_separation(centred_ranks(known.astype(np.float32)), weights)[:, :KEPT]
+    orders = columns_by_separation(known.astype(np.float32), [weights])[0][:, :KEPT]
     for location, y in enumerate(truth.T):
         model = lightgbm.LGBMClassifier(
             n_estimators=150, num_leaves=8, learning_rate=0.06, colsample_bytree=0.2, subsample=0.8,

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.base_learners import LEARNERS, BaseLearner
-from models.feature_selection import centred_ranks, class_weights, columns_by_separation
+from models.feature_selection import class_weights, columns_by_separation
 from models.hyperparameters import CELLS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
 from models.normalisation import Sphering
 
@@ -78,15 +79,13 @@ def key_of(*parts: object) -> str:
 class Block:
     """Columns that base learners of some kinds see together: features, an embedding, or networks' outputs.
 
-    Table and ranks have shape (rows, columns); ranks, those of `centred_ranks`, use no labels, which is why
-    one table of them may serve all folds. Where there are `reference` rows, of shape (rows,), every fit
-    spheres the table by those that it learns from.
+    The table has shape (rows, columns). Where there are `reference` rows, of shape (rows,), every fit spheres
+    it by those that it learns from.
     """
 
     name: str
     columns: tuple[str, ...]
     table: Table
-    ranks: Table
     digest: str
     kinds: tuple[str, ...]
     reference: Labels | None = None
@@ -95,14 +94,13 @@ class Block:
     def of(
         cls, name: str, table: pd.DataFrame, kinds: Sequence[str] = (), reference: Labels | None = None
     ) -> "Block":
-        """Make a block of a table's columns."""
+        """Make a block of a table's columns; one whose rows lie together in memory is not copied."""
         values = np.ascontiguousarray(table.to_numpy(dtype=np.float32))
         digest = hashlib.sha256(json.dumps([name, *table.columns]).encode())
         digest.update(values.data)
         if reference is not None:
             digest.update(reference.tobytes())
-        ranks = centred_ranks(values)
-        return cls(name, tuple(table.columns), values, ranks, digest.hexdigest(), tuple(kinds), reference)
+        return cls(name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference)
 
 
 @dataclass(frozen=True)
@@ -253,18 +251,9 @@ class CrossFitter:
         self, fold: NDArray[np.int16], learn: Mapping[tuple[int, ...], Labels] | None = None
     ) -> "CrossFitter":
         """Return the same in some folds, learning from all labels unless it is given from which."""
-        return CrossFitter(
-            self.blocks,
-            self.targets,
-            fold,
-            learn=learn,
-            seed=self.seed,
-            store=self.store,
-            jobs=self.jobs,
-            finished=self.finished,
-            views=self.views,
-            dropout=self.dropout,
-        )
+        names = ("seed", "store", "jobs", "finished", "views", "dropout")
+        same: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return CrossFitter(self.blocks, self.targets, fold, learn=learn, **same)
 
     def log_odds(self, fits: Sequence[Fit]) -> list[Floats]:
         """Return each fit's log-odds of the rows it was fitted without, in their order.
@@ -377,7 +366,7 @@ class CrossFitter:
                     del self._sphered[next(iter(self._sphered))]
                 sphering = Sphering().fit(plain.table[plain.reference & ~np.isin(self.fold, without)])
                 table = sphering.transform(plain.table).astype(np.float32)
-                self._sphered[block, without] = replace(plain, table=table, ranks=centred_ranks(table))
+                self._sphered[block, without] = replace(plain, table=table)
             return self._sphered[block, without]
 
     def spherings(self) -> dict[str, Sphering]:
@@ -398,15 +387,26 @@ class CrossFitter:
         return np.sort(order[fit.location, : fit.hyperparameters.columns]).astype(np.int64)
 
     def _order(self, block: int, without: tuple[int, ...]) -> NDArray[np.int32]:
-        """Return columns by separation for every location, found once per block and folds left out."""
+        """Return columns by separation for every location, found once per block and folds left out.
+
+        Columns are ranked once for all such fits, unless these sphere the block, each in its own way.
+        """
         with self._ordering:
             if (block, without) not in self._orders:
-                inside, learn = ~np.isin(self.fold, without), self._learned(without)
-                pairs = zip(self.targets.T, learn.T, strict=True)
-                weights = np.stack([class_weights(y, inside & some) for y, some in pairs])
-                ranks = self._block(block, without).ranks
-                self._orders[block, without] = columns_by_separation(ranks, weights)
+                alone = self.blocks[block].reference is not None
+                sizes = range(3) if len(without) < 3 else [len(without)]
+                like = (some for size in sizes for some in combinations(range(self.folds), size))
+                asked = [without] if alone else list(dict.fromkeys([without, *like]))
+                weights = [self._weights(one) for one in asked]
+                orders = columns_by_separation(self._block(block, without).table, weights)
+                self._orders |= {(block, one): order for one, order in zip(asked, orders, strict=True)}
             return self._orders[block, without]
+
+    def _weights(self, without: tuple[int, ...]) -> Table:
+        """Return the weights of rows for every location, those of some folds left out."""
+        inside = ~np.isin(self.fold, without)
+        pairs = zip(self.targets.T, self._learned(without).T, strict=True)
+        return np.stack([class_weights(y, inside & some) for y, some in pairs])
 
 
 def _run_here(jobs: int, fitter: CrossFitter, fits: Sequence[tuple[str, Fit]]) -> Iterable[tuple[str, bytes]]:

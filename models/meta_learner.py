@@ -118,10 +118,14 @@ def thresholds_by(rule: str, inside: Floats, known: Labels, fold: Folds) -> Floa
 
 @dataclass(frozen=True)
 class Predictions:
-    """Out-of-fold probabilities and choices of one meta-learner; shape (rows, locations)."""
+    """Out-of-fold probabilities and choices of one meta-learner; shape (rows, locations).
+
+    `thresholds` are those that decided each fold, shape (folds, locations), where they were chosen.
+    """
 
     probability: Floats
     chosen: Labels
+    thresholds: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -152,11 +156,11 @@ def decide_folds(
 ) -> Predictions:
     """Predict every row with thresholds that were chosen without its fold; shape of `known`."""
     probability, chosen = np.empty(known.shape), np.zeros(known.shape, dtype=bool)
-    for part in parts:
-        thresholds = thresholds_by(rule, part.inside, known[part.rest], fold[part.rest])
+    thresholds = [thresholds_by(rule, part.inside, known[part.rest], fold[part.rest]) for part in parts]
+    for part, own in zip(parts, thresholds, strict=True):
         probability[~part.rest] = part.probability
-        chosen[~part.rest] = decide(part.probability, thresholds, always=always)
-    return Predictions(probability, chosen)
+        chosen[~part.rest] = decide(part.probability, own, always=always)
+    return Predictions(probability, chosen, np.stack(thresholds))
 
 
 def nested_predictions(

@@ -190,8 +190,8 @@ def within_plates(
     minimum : int
         Reference rows that a plate needs, at least 2.
     """
-    names, values = plates.to_numpy(dtype=str), X.to_numpy(np.float64)
-    scores, few = np.full(values.shape, np.nan), {}
+    names, values = plates.to_numpy(dtype=str), X.to_numpy()
+    scores, few = np.full(values.shape, np.nan, np.float32), {}
     for plate in np.unique(names):
         here = names == plate
         if (count := int((here & reference).sum())) < minimum:
@@ -199,8 +199,8 @@ def within_plates(
         else:
             scores[here] = RobustZ().fit(values[here & reference]).transform(values[here])
     kept = ~np.isin(names, list(few))
-    lost = (np.isnan(scores[kept]) & ~np.isnan(values[kept])).sum(axis=0)
-    table = pd.DataFrame(scores[kept].astype(np.float32), X.index[kept], X.columns)
+    lost = (np.isnan(scores) & ~np.isnan(values))[kept].sum(axis=0)
+    table = pd.DataFrame(scores[kept], X.index[kept], X.columns)
     return WithinPlates(table, few, {str(X.columns[k]): int(lost[k]) for k in np.flatnonzero(lost)})
 
 

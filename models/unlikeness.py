@@ -191,12 +191,12 @@ def fit_unlikeness(
     most = max(1, min(_DIRECTIONS, least // _ROWS_PER_DIRECTION))  # as many in all fits: they are compared
     with threadpool_limits(1, user_api="blas"):
         for number, (table, columns) in enumerate(parts.values()):
-            values = tables[table][list(columns)].to_numpy(np.float64)
+            values = tables[table][list(columns)].to_numpy()
             for one in np.unique(fold):
-                space = _fitted(values[fold != one], most)
-                z = _standardised(values[fold == one], space.center, space.scale)
+                space = _fitted(values, np.flatnonzero(fold != one), most)
+                z = _standardised(values[fold == one].astype(np.float64), space.center, space.scale)
                 logs[fold == one, number] = _logs(z, space.directions, space.variances)
-            spaces.append(_fitted(values, most))
+            spaces.append(_fitted(values, np.arange(len(values)), most))
     usual = np.median(logs, axis=0)
     spread = np.maximum(MAD * np.median(np.abs(logs - usual), axis=0), _LEAST)
     scores = _overall(np.stack([_surprise(row, usual, spread) for row in logs]))
@@ -226,13 +226,14 @@ class _Space(NamedTuple):
     variances: Floats
 
 
-def _fitted(values: Floats, most: int) -> _Space:
-    """Standardise a part robustly and find its first principal directions, of up to `_ROWS` rows."""
-    some = np.unique(np.linspace(0, len(values) - 1, min(_ROWS, len(values))).astype(int))
-    units = RobustZ().fit(values[some])
+def _fitted(values: NDArray[np.floating[Any]], rows: NDArray[np.intp], most: int) -> _Space:
+    """Standardise a part robustly and find its first principal directions, of up to `_ROWS` of the rows."""
+    some = values[rows[np.unique(np.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).astype(int))]]
+    some = some.astype(np.float64)
+    units = RobustZ().fit(some)
     scale = np.where(units.scale_ > 0, units.scale_, np.inf)  # NaN where nothing is known
     center = np.nan_to_num(units.center_)
-    z = _standardised(values[some], center, scale)
+    z = _standardised(some, center, scale)
     most = max(1, min(most, z.shape[1] - 1))
     wide = z.shape[1] > len(z)
     square = z @ z.T if wide else z.T @ z

@@ -1,6 +1,7 @@
 """The command `evaluate`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from models.risk import Realised
+    from pipeline.stages.against import Against, Difference
     from pipeline.stages.cell_scores import CellScores
     from pipeline.stages.comparisons import Ablation, Protocol, Score, Selection
     from pipeline.stages.evaluate import Scores
@@ -41,6 +43,7 @@ def evaluate(options: EvaluateOptions) -> None:
     its protocol.
 
     Example: python run.py evaluate --work demo/work
+    Example: python run.py evaluate --work demo/work --against demo/work/models/fast
     """
     from pipeline.core.stage import execute
     from pipeline.stages.evaluate import Evaluate
@@ -57,15 +60,11 @@ def evaluate(options: EvaluateOptions) -> None:
         say("\nParents, shown where any of their trained locations is")
         _print(scores.of_parents, PARENTS)
     if scores.plates is not None:
-        say("\nEvery plate, predicted by models that saw nothing of it")
-        of_plates = [
-            (name, f"{row['pictures']:,.0f}", f"{row['macro_f1']:.3f}", f"{row['micro_f1']:.3f}")
-            for name, row in scores.plates.items()
-        ]
-        show_table(("plate", "n", "macro-F1", "micro-F1"), of_plates)
+        _print_plates(scores.plates)
     say()
     for name, score in scores.totals.items():
         say(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+    _print_heads(scores.heads)
     _print_channels(scores.channels)
     for name, value in scores.baselines.items():
         say(f"macro-F1 of {name}: {value:.3f}")
@@ -76,8 +75,8 @@ def evaluate(options: EvaluateOptions) -> None:
     _print_cells(scores.cells)
     if scores.selection is not None:
         _print_selection(scores.selection)
-    if scores.ablation:
-        _print_ablation(scores.ablation)
+    _print_ablation(scores.ablation)
+    _print_against(scores.against)
     say()
     if scores.left_out:
         say(f"No model, so F1 0 among all: {counted(len(scores.left_out), 'location')} (train names them)")
@@ -89,12 +88,66 @@ def _print_end(options: EvaluateOptions, scores: "Scores") -> None:
     work = Workspace(options.work, options.name)
     written(work.metrics) if scores.fresh else say(f"Up to date: {work.metrics}")
     if options.plot is not None:
-        from pipeline.pages.plots import scores_figure
-        from pipeline.stages.importance_plots import save
-
-        save(scores_figure(scores.locations), options.plot)
+        _draw(scores, options.plot)
         written(options.plot)
     following(f"report --work {options.work}" + (f" --name {options.name}" if options.name else ""))
+
+
+def _draw(scores: "Scores", path: Path) -> None:
+    from pipeline.pages.plots import differences_figure, scores_figure
+    from pipeline.stages.importance_plots import save
+
+    if scores.against is None:
+        return save(scores_figure(scores.locations), path)
+    rows = {f"macro-F1 ({head})": one for head, one in scores.against.heads.items()}
+    rows |= {
+        f"{name} ({scores.against.support[name]:,})": one for name, one in scores.against.locations.items()
+    }
+    differences = {name: (one.difference, one.low, one.high) for name, one in rows.items()}
+    words = f"F1 minus that of {scores.against.other}, 95 % interval; in brackets, labelled pictures"
+    return save(differences_figure(differences, words), path)
+
+
+def _print_plates(plates: "Mapping[str, Mapping[str, float]]") -> None:
+    say("\nEvery plate, predicted by models that saw nothing of it")
+    rows = [
+        (name, f"{row['pictures']:,.0f}", f"{row['macro_f1']:.3f}", f"{row['micro_f1']:.3f}")
+        for name, row in plates.items()
+    ]
+    show_table(("plate", "n", "macro-F1", "micro-F1"), rows)
+
+
+def _print_heads(heads: "Mapping[str, Score]") -> None:
+    for head, score in heads.items():
+        if head != "stack":
+            say(f"macro-F1 of predict --head {head}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+
+
+def _print_against(against: "Against | None") -> None:
+    if against is None:
+        return
+    more = [(against.only_here, "here"), (against.only_there, "there")]
+    only = "".join(f", {number:,} more only {where}" for number, where in more if number)
+    say(f"\nAgainst {against.other}: {counted(against.pictures, 'picture')} of both{only}")
+    rows = [
+        (name, *_differs(one), f"{against.support[name]:,}", "*" if one.beyond_chance else "")
+        for name, one in against.locations.items()
+    ]
+    show_table(("location", "F1", "there", "difference", "95 %", "n", ""), rows)
+    for head, one in against.heads.items():
+        f1, other, difference, spread = _differs(one)
+        verdict = "beyond chance" if one.beyond_chance else "no more than chance"
+        say(f"macro-F1 ({head}): {f1}, there {other}; difference {difference} ({spread}): {verdict}")
+    say("Paired intervals over groups, 95 %; *: excludes 0, as one interval in twenty does by chance alone")
+    for name, where in against.left_out.items():
+        say(f"Trained only {where}, and left out: {name}")
+    if against.folds:
+        say(against.folds)
+
+
+def _differs(one: "Difference") -> tuple[str, ...]:
+    spread = f"{one.low:+.3f} to {one.high:+.3f}"
+    return f"{one.f1:.3f}", f"{one.other:.3f}", f"{one.difference:+.3f}", spread
 
 
 def _print_cells(cells: "CellScores | None") -> None:
@@ -165,6 +218,8 @@ def _print_selection(selection: "Selection") -> None:
 
 
 def _print_ablation(variants: "tuple[Ablation, ...]") -> None:
+    if not variants:
+        return
     titles = ("\nAblation", "\nmacro-F1", "\n95 %", "against\nthe stack", "\n95 %")
     rows = [
         (

@@ -109,6 +109,9 @@ def _print_summary(summary: "TrainSummary", files: Workspace) -> None:
     scored = read_card(files.model).get("channels", {}).get("all")
     if scored is not None:
         say(f"Out of fold, macro-F1 is {scored:.3f}; evaluate gives intervals and every location.")
+    if files.thresholds.is_file():
+        inside = ", ".join(path.name for path in (files.out_of_fold_csv, files.thresholds, files.settings))
+        say(f"To look inside, beside the model: {inside}")
     if summary.copies:
         say(f"{counted(summary.copies, 'near-duplicate')} of other pictures; no fold splits them.")
     if summary.left_out:

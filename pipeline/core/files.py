@@ -274,6 +274,11 @@ def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
                 writer.close()
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a table, in the order of its rows: itself, or what a folder of that name holds."""
+    return sorted(path.glob("[!.]*.parquet")) if path.is_dir() else [path]
+
+
 def _as_arrow(block: "pd.DataFrame") -> "pa.Table":
     """Return a table without its index, NaN as null.
 

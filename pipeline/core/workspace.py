@@ -84,6 +84,12 @@ class Workspace:
     """The trained model, a folder without pickle."""
     out_of_fold = _OfModel("out_of_fold.parquet")
     """Outer out-of-fold probabilities and choices of every model."""
+    out_of_fold_csv = _OfModel("out_of_fold.csv")
+    """Those of the stack as `predict` writes them (csv), to look at."""
+    thresholds = _OfModel("thresholds.csv")
+    """Every model's thresholds: the final one and that of each fold (csv), to look at."""
+    settings = _OfModel("settings.json")
+    """All options of the training and the hyperparameters that were chosen, to look at."""
     cells_out_of_fold = _OfModel("cells_out_of_fold.parquet")
     """Out-of-fold log-odds of cells, where single cells were learned from."""
     base_log_odds = _OfModel("base_log_odds.npz")

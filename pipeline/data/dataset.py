@@ -13,8 +13,9 @@ from models.folds import positive_groups, stratified_group_folds
 from models.hyperparameters import CELLS
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.made_tables import names_in, read_made_numbers
 from pipeline.core.names import counted
-from pipeline.core.stage import read_made
+from pipeline.core.stage import check_intact
 from pipeline.core.workspace import Workspace
 from pipeline.data.cell_tables import training_bags
 from pipeline.data.dataset_options import DatasetOptions
@@ -137,7 +138,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     plates = whole_plates(work, options.folds_by, grouping.groups, note) if options.folds_by else None
     fold, left_out = _deal(targets, grouping.groups if plates is None else plates, options)
     sphered = None if reference is None else _sphered_by(reference.reindex(ids), fold)
-    blocks = {name: table.reindex(ids) for name, table in tables.items()} | _bags(options, work, ids)
+    blocks = {name: tables.pop(name).reindex(ids) for name in list(tables)} | _bags(options, work, ids)
     if OUTPUTS in blocks:
         blocks[OUTPUTS] = of_locations(blocks[OUTPUTS], targets.columns.drop(list(left_out)))
     if options.start is not None:
@@ -276,8 +277,9 @@ def read_features(work: Workspace) -> pd.DataFrame:
     """
     if not work.features.is_file():
         raise PipelineError(f"{work.features}: no features there; run extract with --work {work.root} first")
-    table = read_made(work.features).set_index("Id")
-    return table.loc[:, ~table.columns.str.startswith(METADATA)]
+    check_intact(work.features)
+    names = [name for name in names_in(work.features) if name != "Id" and not name.startswith(METADATA)]
+    return read_made_numbers(work.features, names)
 
 
 def _random_fold(

@@ -129,20 +129,27 @@ def _shown(numbers: "np.typing.NDArray[np.float64]") -> Iterable[tuple[int, int,
 
 def ablation(variants: Sequence[Ablation]) -> Markup:
     """Draw the difference that leaving parts out makes, with its interval."""
+    rows = {one.name: (one.difference, one.worst, one.most) for one in variants}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 0.9 + 0.3 * len(variants)), layout="constrained")
-        axes = figure.subplots()
-        for row, one in enumerate(variants):
-            axes.plot((one.worst, one.most), (row, row), color=SOFT, linewidth=1.2)
-            axes.plot(one.difference, row, "o", color=BAR, markersize=5)
-        axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_yticks(range(len(variants)), [one.name for one in variants], fontsize=8.5)
-        axes.invert_yaxis()
-        axes.set_xlabel("macro-F1 against the whole stack, 95 % interval", fontsize=9, color=SOFT)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID, linewidth=0.6)
+        figure = differences_figure(rows, "macro-F1 against the whole stack, 95 % interval")
         return svg(figure, "What each part of the model adds")
+
+
+def differences_figure(rows: Mapping[str, tuple[float, float, float]], across: str) -> Figure:
+    """Return the figure of differences, each with the ends of its interval, by name."""
+    figure = Figure(figsize=(8.4, 0.9 + 0.3 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for row, (difference, low, high) in enumerate(rows.values()):
+        axes.plot((low, high), (row, row), color=SOFT, linewidth=1.2)
+        axes.plot(difference, row, "o", color=BAR, markersize=5)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(rows)), list(rows), fontsize=8.5)
+    axes.invert_yaxis()
+    axes.set_xlabel(across, fontsize=9, color=SOFT)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    return figure
 
 
 def location_scores(scores: Mapping[str, Mapping[str, float]]) -> Markup:

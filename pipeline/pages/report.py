@@ -80,7 +80,7 @@ class Report(Stage[ReportOptions, ReportSummary]):
 def scoring(work: Workspace) -> EvaluateOptions:
     """Return the options that a training is scored with: as before, and always with what each part adds."""
     asked = recorded_options(Evaluate(), work) or EvaluateOptions(work=work.root, name=work.name)
-    return asked.model_copy(update={"ablation": work.base_log_odds.is_file(), "plot": None})
+    return asked.model_copy(update={"ablation": work.base_log_odds.is_file(), "plot": None, "against": None})
 
 
 def explaining(work: Workspace) -> ImportancesOptions:

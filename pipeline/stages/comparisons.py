@@ -3,8 +3,8 @@
 What a score means depends on which pictures share a fold.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,11 @@ from models.ablation import BaseLogOdds, ablations
 from models.meta_learner import mean_group_size
 from models.metrics import Labels, all_positive_macro_f1, balanced_f1, count, interval, resampled_counts
 from models.nested import Nested
-from models.stacking import RANDOM_SPLIT, STACK, WITHOUT_SELECTION
+from models.stacking import RANDOM_SPLIT, STACK, TOP_TWO, WITHOUT_SELECTION
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, check_intact
 from pipeline.core.workspace import Workspace
+from pipeline.stages.head_options import Head
 
 ALWAYS_YES = 2 / 3
 """F1 of predicting yes where positives and negatives are equally many."""
@@ -48,6 +49,14 @@ class OutOfFold:
         """What is drawn for intervals: plates where folds are made of them, else groups."""
         return self.groups if self.plates is None else self.plates
 
+    def of(self, ids: pd.Index, names: Sequence[str]) -> "OutOfFold":
+        """Return the predictions of some rows and locations, in this order."""
+        truth, probability, chosen = (
+            table.loc[ids, list(names)] for table in (self.truth, self.probability, self.chosen)
+        )
+        plates = None if self.plates is None else self.plates.loc[ids]
+        return OutOfFold(truth, probability, chosen, self.groups.loc[ids], self.fold.loc[ids], plates)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -69,6 +78,19 @@ class Protocol:
     about: str
     score: Score | None = None
     beside: float | None = None
+
+
+def by_head(models: Mapping[str, OutOfFold]) -> dict[Head, OutOfFold]:
+    """Return the predictions of the models that answer by themselves: see `predict --head`."""
+    stack = models[STACK]
+    own = [models[name] for name in stack.truth.columns]
+    truth, probability, chosen = (
+        pd.concat([getattr(one, table) for one in own], axis=1)
+        for table in ("truth", "probability", "chosen")
+    )
+    both: dict[Head, OutOfFold] = {"two-locations": models[TOP_TWO]} if TOP_TWO in models else {}
+    binary = replace(stack, truth=truth, probability=probability, chosen=chosen)
+    return {"stack": stack, **both, "binary": binary}
 
 
 def macro_f1(predicted: OutOfFold, draws: int, seed: int) -> Score:
@@ -137,9 +159,8 @@ def protocols(
 
 def _balanced(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Protocol:
     """Return the binary models' mean F1 at 1:1, with its interval over groups."""
-    names = list(models[STACK].truth.columns)
-    truth = np.column_stack([models[name].truth.to_numpy()[:, 0] for name in names])
-    probability = np.column_stack([models[name].probability.to_numpy()[:, 0] for name in names])
+    binary = by_head(models)["binary"]
+    truth, probability = binary.truth.to_numpy(), binary.probability.to_numpy()
     pairs = list(zip(truth.T, probability.T, strict=True))
     chosen = np.column_stack([chance >= known.mean() for known, chance in pairs])
     drawn = resampled_counts(truth, chosen, models[STACK].units, draws=draws, seed=seed)

@@ -18,6 +18,7 @@ from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import of_card
+from pipeline.stages.against import Against, compare, training_of
 from pipeline.stages.cell_scores import CellScores, score_cells
 from pipeline.stages.channel_views import is_view
 from pipeline.stages.comparisons import (
@@ -27,6 +28,7 @@ from pipeline.stages.comparisons import (
     Score,
     Selection,
     ablate,
+    by_head,
     macro_f1,
     of_plates,
     protocols,
@@ -67,6 +69,10 @@ class Scores(Summary):
         Where folds are made of plates: a row for each, ``pictures, macro_f1, micro_f1``.
     pair : dict or None
         The two-location model, its F1 beside predicting always.
+    heads : dict
+        Macro-F1 of every model that answers by itself, over its locations: see `predict --head`.
+    against : Against or None
+        Another training beside this one; None unless asked for.
     left_out : dict
         Locations without a model, with the reason.
     risks : tuple of Realised
@@ -92,6 +98,8 @@ class Scores(Summary):
     risks: tuple[Realised, ...] = ()
     ablation: tuple[Ablation, ...] = ()
     cells: CellScores | None = None
+    heads: Mapping[str, Score] = {}
+    against: Against | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -129,6 +137,9 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         if options.truth is not None:
             files["what cells show"] = options.truth
             asked["how cells are answered"] = str(STRENGTH)
+        if options.against is not None:
+            files["out-of-fold predictions of the other training"] = _other(options).out_of_fold
+            asked |= option_inputs(options, "against")
         return file_inputs(files) | asked
 
     def outputs(self, options: EvaluateOptions) -> tuple[Path, ...]:
@@ -148,16 +159,24 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         if "positives" not in card:
             raise PipelineError(f"{work.model}: was trained by an older version; run train again")
         with progress.track("Scoring", 1) as advance:
-            scores = _marked(score(read_predictions(work), card, options), card.get("leaks", []))
+            predictions = read_predictions(work)
+            scores = _marked(score(predictions, card, options), card.get("leaks", []))
+            if options.against is not None:
+                beside = compare(predictions, read_predictions(_other(options)), options)
+                scores = scores.model_copy(update={"against": beside})
             advance(1)
         if options.per == "cell":
-            cells = score_cells(work, read_predictions(work)[STACK], options, progress)
+            cells = score_cells(work, predictions[STACK], options, progress)
             scores = scores.model_copy(update={"cells": cells})
         if options.ablation:
             parts = ablate(work, card["options"]["rule"], options.draws, options.seed, progress)
             scores = scores.model_copy(update={"ablation": tuple(parts)})
         write_text(work.metrics, json.dumps(_as_json(scores), indent=1))
         return scores
+
+
+def _other(options: EvaluateOptions) -> Workspace:
+    return training_of(options.against or options.work, Workspace(options.work, options.name))
 
 
 def read_predictions(work: Workspace) -> dict[str, OutOfFold]:
@@ -216,6 +235,7 @@ def score(predictions: Mapping[str, OutOfFold], card: Mapping[str, Any], options
         channels={name: macro_f1(one, draws, seed) for name, one in predictions.items() if is_view(name)},
         parents=None if parents is None else _rows(_with_bounds(parents, _resampled(parents, options))),
         left_out=card["left_out"],
+        heads={head: macro_f1(one, draws, seed) for head, one in by_head(predictions).items()},
         risks=_risks(stack, card),
     )
 

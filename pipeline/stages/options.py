@@ -33,6 +33,7 @@ from pipeline.data.dataset_options import (
 from pipeline.networks.architectures import CnnHyperparameters
 from pipeline.stages.cell_options import CellColours, CellTruthOptions, PerOptions
 from pipeline.stages.cluster_options import ClusterUse, ShardUse
+from pipeline.stages.head_options import AgainstOptions, HeadOptions
 from pipeline.stages.mask_options import MaskOptions, MaskRecord, MaskUse
 
 SegmenterOption = str | float | int | None
@@ -264,7 +265,7 @@ class TrainOptions(DatasetOptions, ClusterUse):
         return self.model_dump(exclude=paths | unsaid | {"select_agreement", "select_reliability"})
 
 
-class EvaluateOptions(CellTruthOptions):
+class EvaluateOptions(CellTruthOptions, AgainstOptions):
     """Options of `evaluate`."""
 
     work: Work
@@ -281,7 +282,7 @@ class EvaluateOptions(CellTruthOptions):
     plot: Path | None = Field(None, description="Also draw F1 of every location into this PNG file.")
 
 
-class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions, ClusterUse):
+class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions, HeadOptions, ClusterUse):
     """Options of `predict`."""
 
     output: Path = Field(description="The csv file to write.")

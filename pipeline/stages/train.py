@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pandas as pd
 from sqlalchemy import URL
@@ -17,7 +16,7 @@ from models.bundle import save_model
 from models.cross_fitting import View
 from models.hyperparameters import CELLS
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
-from models.stacking import RANDOM_SPLIT, STACK, VERSION, StackedLocations
+from models.stacking import VERSION, StackedLocations
 from models.tuning import Tuning
 from models.unlikeness import Unlikeness
 from pipeline.core.errors import PipelineError, write_problems
@@ -51,6 +50,7 @@ from pipeline.stages.embed import Embed
 from pipeline.stages.fast_training import check_fast, cost_of_speed
 from pipeline.stages.options import EmbedOptions, TrainOptions
 from pipeline.stages.reliance import RISK, learn_unlikeness, risk_card
+from pipeline.stages.training_tables import write_tables
 
 CARD_VERSIONS = ("lightgbm", "xgboost-cpu", "scikit-learn", "numpy", "pandas")
 
@@ -189,7 +189,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
         card |= {"channels": channel_scores(stack, data), RISK: risk_card(stack, data, options.risk)}
         card |= cost_of_speed(stack, data, options, progress)
         unlikeness = learn_unlikeness(data, progress)
-        _write_tables(stack, data, work)
+        write_tables(stack, data, options, work)
         work.cells_out_of_fold.unlink(missing_ok=True)
         if options.cells:
             write_table(work.cells_out_of_fold, out_of_fold_cells(data, work, options.seed, progress))
@@ -306,63 +306,6 @@ def begin_studies(work: Workspace) -> None:
         for path in work.tuning.parent.glob(f"{work.tuning.name}*"):
             path.unlink()
     work.tuning_digest.unlink(missing_ok=True)
-
-
-def _write_tables(stack: StackedLocations, data: Dataset, work: Workspace) -> None:
-    """Write folds, out-of-fold predictions and base learners' log-odds."""
-    write_table(work.folds, _folds(data))
-    write_table(work.out_of_fold, _predictions(stack, data))
-    with replacing(work.base_log_odds) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **_base_log_odds(stack, data))
-
-
-def _folds(data: Dataset) -> pd.DataFrame:
-    """Return every picture's group and fold, and the plate, where folds are made of plates."""
-    table = pd.DataFrame({"Id": data.targets.index, "group": data.groups.to_numpy(), "fold": data.fold})
-    return table if data.plates is None else table.assign(plate=data.plates.to_numpy())
-
-
-def _predictions(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
-    """Return outer out-of-fold predictions, one row per model, location and picture.
-
-    Columns: ``Id, group, fold, model, location, truth, probability, chosen``. The model is ``stack``,
-    ``top two``, or a location's name for its binary model; where asked for also the stack ``without
-    selection`` and in a ``random split``.
-    """
-    base = _folds(data)
-    tables = []
-    for name, predicted in stack.out_of_fold_.items():
-        fold = data.random_fold if name == RANDOM_SPLIT else data.fold
-        fitted = stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
-        for column, position in enumerate(fitted.meta.locations):
-            location = data.trained[position]
-            tables.append(
-                base.assign(
-                    fold=fold,
-                    model=name,
-                    location=location,
-                    truth=data.targets[location].to_numpy(),
-                    probability=predicted.probability[:, column],
-                    chosen=predicted.chosen[:, column],
-                )
-            )
-    return pd.concat(tables, ignore_index=True).astype({"model": "category", "location": "category"})
-
-
-def _base_log_odds(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
-    """Return what meta-learner and thresholds can be fitted on again, for ablations."""
-    blocks = list(stack.model_.blocks)
-    return {
-        "inner": np.stack(stack.nested_.inner),
-        "outer": stack.nested_.outer,
-        "targets": data.targets[data.trained].to_numpy(),
-        "fold": data.fold,
-        "groups": data.groups.to_numpy(dtype=str),
-        "units": (data.groups if data.plates is None else data.plates).to_numpy(dtype=str),
-        "blocks": np.array([blocks[block] for block, _ in stack.model_.sources]),
-        "kinds": np.array([kind for _, kind in stack.model_.sources]),
-        "always": np.array(stack.model_.meta_learners[STACK].meta.always),
-    }
 
 
 def _write_selection(stack: StackedLocations, data: Dataset, work: Workspace) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from models.base_learners import LEARNERS
@@ -18,7 +19,7 @@ def fitted(
     kind: Kind, X: Table, y: NDArray[np.bool_], hyperparameters: Hyperparameters = SMALL, seed: int = 0
 ) -> FittedLearner:
     """Fit to all rows, on the columns that are kept for it."""
-    block = Block("block", tuple(map(str, range(X.shape[1]))), X, centred_ranks(X), "", (kind,))
+    block = Block("block", tuple(map(str, range(X.shape[1]))), X, "", (kind,))
     fitter = CrossFitter([block], y[:, None], np.zeros(len(y), dtype=np.int16), seed=seed)
     return fitter.final_learners([Choice.same((0, kind), (0,), 1, hyperparameters)])[0]
 
@@ -101,7 +102,30 @@ def test_the_columns_that_separate_best_are_kept_whatever_their_sign_or_scale() 
     y = np.arange(60) < 20
     X[y, 4] -= 3
     X[:, 8] = 1000 * (X[:, 8] + 3 * y)
-    assert sorted(columns_by_separation(centred_ranks(X), class_weights(y)[None])[0, :2]) == [4, 8]
+    assert sorted(columns_by_separation(X, [class_weights(y)[None]])[0][0, :2]) == [4, 8]
+
+
+def test_columns_ranked_block_by_block_are_ordered_as_all_at_once() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 2500)).astype(np.float32)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    y = rng.random((3, 50)) < 0.3
+    weights = [np.stack([class_weights(one, used) for one in y]) for used in (y[0] | True, X[:, 0] > 0)]
+    orders = columns_by_separation(X, weights)
+    for order, some in zip(orders, weights, strict=True):
+        separation = np.abs(some @ centred_ranks(X))
+        assert np.array_equal(order, np.argsort(-separation, axis=1, kind="stable"))
+
+
+def test_ranks_are_those_of_scipy_ties_and_infinite_values_included() -> None:
+    X = np.random.default_rng(0).integers(0, 9, (40, 4)).astype(np.float32)
+    X[3, 0], X[4, 1], X[5, 1] = np.inf, -0.0, 0.0
+    X[7:, 2], X[:, 3] = np.nan, np.nan
+    for column, ranks in zip(X.T, centred_ranks(X).T, strict=True):
+        known = ~np.isnan(column)
+        expected = (rankdata(column[known]) - (known.sum() + 1) / 2) / max(known.sum() - 1, 1)
+        assert np.array_equal(ranks[known], expected.astype(np.float32))
+        assert not ranks[~known].any()
 
 
 def test_rows_that_are_not_used_have_no_say_in_the_columns() -> None:
@@ -110,7 +134,7 @@ def test_rows_that_are_not_used_have_no_say_in_the_columns() -> None:
     X[:, 0] = np.where(np.arange(40) < 20, 0, y)  # separates only the rows that are not used
     X[:, 2] = np.where(np.arange(40) < 20, y, 0)
     used = np.arange(40) < 20
-    assert columns_by_separation(centred_ranks(X), class_weights(y, used)[None])[0, 0] == 2
+    assert columns_by_separation(X, [class_weights(y, used)[None]])[0][0, 0] == 2
 
 
 def test_a_linear_fit_is_the_same_in_the_space_of_rows_and_of_columns() -> None:

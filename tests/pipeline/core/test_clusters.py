@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core import agreement
 from pipeline.core.clusters import ClusterWorkers, Losses, client_in_use, on_cluster, queue_settings
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
