@@ -11,8 +11,10 @@ import pytest
 from pipeline.core.clusters import ClusterWorkers, Losses, client_in_use, on_cluster, queue_settings
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
+from pipeline.pages.report import Report
 from pipeline.stages.extract import measure_shard
 from pipeline.stages.options import ExtractOptions, TrainOptions
+from pipeline.stages.report_options import ReportOptions
 from pipeline.stages.train import Train
 from tests.pipeline.workfolder import (
     FAMILIES,
@@ -72,10 +74,10 @@ def test_a_running_scheduler_gives_the_bytes_of_one_process(scheduler, pictures,
     assert client_in_use() is None
 
 
-def test_base_learners_on_a_cluster_are_those_of_one_process(scheduler, tmp_path, monkeypatch):
+def test_models_and_their_report_from_a_cluster_are_those_of_one_process(scheduler, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = {}
-    for name, cluster in (("here", None), ("there", scheduler)):
+    for name, cluster in (("one_process", None), ("two_workers", scheduler)):
         work = make_workfolder(Path(name))
         write_embedding(Path(name) / "net.csv")
         asked = {"embeddings": (Path(name) / "net.csv",), "channel_dropout": True, "accept_leak": True}
@@ -83,9 +85,12 @@ def test_base_learners_on_a_cluster_are_those_of_one_process(scheduler, tmp_path
         labels = Path(name) / "labels.csv"
         execute(Train(), TrainOptions(work=work.root, labels=labels, **asked), SilentProgress())
         assert not work.learners.exists()
+        given = ReportOptions(work=work.root, pictures=70, cluster=cluster)
+        execute(Report(), given, SilentProgress())
         files = (work.folds, work.out_of_fold, work.base_log_odds, work.model / "manifest.json")
-        made[name] = {file.name: file.read_bytes() for file in files}
-    assert made["there"] == made["here"]
+        files += (work.importances, work.directions, work.report)
+        made[name] = {file.name: file.read_bytes().replace(name.encode(), b"") for file in files}
+    assert made["two_workers"] == made["one_process"]
 
 
 def test_a_task_that_kills_workers_is_divided_and_its_part_given_up(monkeypatch):
