@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.base_learners import LEARNERS, BaseLearner
+from models.base_learners.trees import bin_values
 from models.feature_selection import class_weights, columns_by_separation
-from models.hyperparameters import CELLS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
+from models.hyperparameters import CELLS, LARGE, OF_NETWORKS, TREES, AnyHyperparameters, Hyperparameters
 from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
@@ -89,6 +90,11 @@ class Block:
     digest: str
     kinds: tuple[str, ...]
     reference: Labels | None = None
+
+    @cached_property
+    def bins(self) -> Table | None:
+        """The `bin_values` that trees share; None where rows are so few that every fit finds its own."""
+        return bin_values(self.table) if len(self.table) >= LARGE else None
 
     @classmethod
     def of(
@@ -326,27 +332,25 @@ class CrossFitter:
             return delayed(self._of_location)(key, fit)
         learn = self.learn.get(fit.without)
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
-        held_out = np.isin(self.fold, fit.without)
-        table = self._block(fit.block, fit.without).table
-        name = self.blocks[fit.block].name
-        marks = [view.missing.get(name) for view in self._views(fit)]  # None: the same in the view
-        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, marks)
+        block, held_out = self._block(fit.block, fit.without), np.isin(self.fold, fit.without)
+        marks = [view.missing.get(block.name) for view in self._views(fit)]  # None: the same in the view
+        return delayed(_of_all_locations)(key, fit, block.table, labels, held_out, self.seed, marks)
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
-        selected, table = self._selected(fit), self._block(fit.block, fit.without).table
+        selected, block = self._selected(fit), self._block(fit.block, fit.without)
         rows = np.flatnonzero(self._learned(fit.without)[:, fit.location] & ~held_out)
-        seen, truth = table[np.ix_(rows, selected)], self.targets[rows, fit.location]
+        seen, truth = block.table[np.ix_(rows, selected)], self.targets[rows, fit.location]
         hyperparameters = fit.hyperparameters
         if self.dropout and isinstance(hyperparameters, Hyperparameters):
-            block = self.blocks[fit.block]
             seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
             truth = np.tile(truth, 1 + len(self.views))
             hyperparameters = hyperparameters.for_copies(1 + len(self.views))
-        learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed)
+        shared = {"bins": block.bins[:, selected]} if fit.kind in TREES and block.bins is not None else {}
+        learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed, **shared)
         if not fit.without:
             return key, learner.to_bytes()
-        rest = table[np.ix_(np.flatnonzero(held_out), selected)]
+        rest = block.table[np.ix_(np.flatnonzero(held_out), selected)]
         return key, self._predicted(learner, fit, rest, selected).tobytes()
 
     def _predicted(self, learner: BaseLearner, fit: Fit, rest: Table, selected: NDArray[np.int64]) -> Floats:
