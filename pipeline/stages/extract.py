@@ -353,25 +353,23 @@ def _flat_fields(options: ExtractOptions, samples: list[Sample], work: Workspace
 
 def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
-    segmented = segmentation_parts(work).index()
     masks = plan.masks(work)
     keys = plan.keys(masks)
-    skipped, empty = _skipped(keys, work, segmented)
-    with_hash = hash_parts(work).index()
+    segmented, with_hash = segmentation_parts(work).known(keys), hash_parts(work).known(keys)
+    skipped, empty = _skipped({sample: keys[sample] for sample in keys if sample in segmented}, work)
     done = {
-        family: family_parts(work, "pictures", family).index().keys()
-        & (family_parts(work, "cells", family).index().keys() | empty)
+        family: family_parts(work, "pictures", family).known(keys)
+        & (family_parts(work, "cells", family).known(keys) | empty)
         for family in plan.families
     }
     todo: dict[tuple[bool, bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
-        pair = (sample.id, keys[sample.id])
-        if pair in skipped:
+        if sample.id in skipped:
             continue
-        families = tuple(family for family in plan.families if pair not in done[family])
-        if families or pair not in segmented or pair not in with_hash:
+        families = tuple(family for family in plan.families if sample.id not in done[family])
+        if families or sample.id not in segmented or sample.id not in with_hash:
             has_mask = masks[sample.id].digest != ""
-            todo[has_mask, pair in segmented, pair in with_hash, families].append(sample)
+            todo[has_mask, sample.id in segmented, sample.id in with_hash, families].append(sample)
     return [
         Chunk(
             samples=tuple(chunk),
@@ -391,25 +389,22 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     ]
 
 
-def _skipped(
-    keys: Mapping[str, str], work: Workspace, index: Mapping[tuple[str, str], Path]
-) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Return the samples whose pictures, unchanged since, could not be read, and those without a cell."""
-    known = {sample: key for sample, key in keys.items() if (sample, key) in index}
+def _skipped(known: Mapping[str, str], work: Workspace) -> tuple[set[str], set[str]]:
+    """Return the samples, id to key, whose pictures could not be read, and those without a cell."""
     if not known:
         return set(), set()
-    rows = segmentation_parts(work).read(known, index)
-    some = [rows[rows["reason"] != ""], rows[(rows["reason"] == "") & (rows["cells"] == 0)]]
-    bad, empty = (set(zip(one["Id"], one["key"], strict=True)) for one in some)
-    return bad, empty
+    parts = segmentation_parts(work)
+    rows = parts.read(known, parts.located(known))
+    bad = rows["reason"] != ""
+    return set(rows["Id"][bad]), set(rows["Id"][~bad & (rows["cells"] == 0)])
 
 
 def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:
-    index = segmentation_parts(work).index()
+    parts = segmentation_parts(work)
     waiting = {problem.sample for problem in passing}
     masks = plan.masks(work)
     tried = {sample: key for sample, key in plan.keys(masks).items() if sample not in waiting}
-    rows = segmentation_parts(work).read(tried, index) if tried else pd.DataFrame({"reason": []})
+    rows = parts.read(tried, parts.located(tried)) if tried else pd.DataFrame({"reason": []})
     bad = rows[rows["reason"] != ""]
     problems = [
         *plan.problems,
