@@ -48,6 +48,7 @@ from pipeline.stages.answered_cells import (
 )
 from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
+from pipeline.stages.heads import NEITHER, answered_by, check_head
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, needed, why_unnamed
 from pipeline.stages.trained_models import (
@@ -58,7 +59,6 @@ from pipeline.stages.trained_models import (
     read_card,
     start_columns,
     told_unused,
-    with_start,
 )
 
 ANSWERED, NOT_SURE, UNLIKE, NO_ANSWER, SKIPPED = STATUSES = (
@@ -121,6 +121,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             **table_inputs(options.embeddings, options.outputs),
             **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
             **option_inputs(options, "format", "risk", "per"),
+            **({} if options.head == "stack" else option_inputs(options, "head")),
             # beside the work folder: of two outputs of one name each must find its own record
             "option output": os.path.relpath(options.output, options.work),
         }
@@ -159,6 +160,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             If the model is damaged, or was trained on other columns than this program computes.
         """
         model = open_model(options.model)
+        check_head(options, model, progress.note)
         if is_per_cell(options):
             network_of(model, options.model)
         for line in told_unused(options, model.card):
@@ -171,11 +173,13 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         table, started, more = _read_columns(options, model, given, progress)
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
-        prediction, alone = with_start(model.predict(table), model.card, started)
+        prediction, alone, level = answered_by(options, model, table, started)
         seen = looked_at(options, measured=measured is not None)
-        level = level_in_use(model.card, options.risk, options.model)
         chosen = named(prediction.probability, prediction.chosen, level)
-        answers = answers_of(options, chosen, seen, problems, why_unnamed(level))
+        both = options.head == "two-locations"
+        answers = answers_of(options, chosen, seen, problems, NEITHER if both else why_unnamed(level))
+        if both:  # neither is an answer, too
+            answers["status"] = answers["status"].replace(NOT_SURE, ANSWERED)
         like = judged(model, table, *_groups_and_batches(options, table.index))
         for line in like.told:
             progress.note(line)

@@ -40,6 +40,7 @@ UNUSED = (
     "nuclei_weights",
     "cell_weights",
     "risk",
+    "head",
 )
 """Options that only a model of the user's has a use for."""
 
