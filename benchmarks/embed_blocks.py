@@ -1,11 +1,12 @@
-"""Handcrafted features and CNN embeddings: together, and each alone, in one stack, on the same folds.
+"""Handcrafted features, single cells and CNN embeddings: together, and without each, on the same folds.
 
     python benchmarks/embed_blocks.py composites ../shared/real/duloc --work work/composites
     python benchmarks/embed_blocks.py simulated --work work/simulated28 --pictures 2000
 
 Runs the project's own commands and prints what `evaluate --ablation` does: grouped out-of-fold macro-F1 of
-the stack and of each block alone, intervals (95 %, bootstrap over groups) and paired differences. Nothing is
-tuned. Killed and run again, it goes on where it was. Needs the project's folder as current directory.
+the stack, of each block alone and without each, intervals (95 %, bootstrap over groups) and paired
+differences. Nothing is tuned. Killed and run again, it goes on where it was. Needs the project's folder as
+current directory.
 """
 
 import subprocess
@@ -32,22 +33,29 @@ def command(*words: object) -> None:
     subprocess.run([sys.executable, "run.py", *map(str, words)], check=True)
 
 
-def train_and_ablate(work: Path, labels: Path, embedding: Path, folds: int, jobs: int, *more: object) -> None:
-    """Train with default settings, and score the stack and its parts."""
+def train(work: Path, labels: Path, embedding: Path, folds: int, jobs: int, *more: object) -> None:
+    """Train with default settings."""
     given = ["--labels", labels, "--work", work, "--embeddings", embedding, "--folds", folds, "--jobs", jobs]
     command("train", *given, "--trials", 0, *more)
-    command("evaluate", "--work", work, "--ablation")
 
 
 @app.command()
-def simulated(work: Work, pictures: int = 2000, seed: int = 28, folds: int = 5, jobs: int = 2) -> None:
-    """Compare on simulated pictures with all 28 locations, by the network that comes with the project."""
+def simulated(
+    work: Work, pictures: int = 2000, seed: int = 28, folds: int = 5, jobs: int = 2, variation: float = 0.0
+) -> None:
+    """Compare on simulated pictures with all 28 locations: features, single cells and the shipped network.
+
+    Cells are scored, too; --variation is the share of cells that lack the protein, or one of its locations.
+    """
     data, space = work / "data", Workspace(work / "work")
-    command("simulate", data, "--pictures", pictures, "--seed", seed, "--locations", "all", "--jobs", jobs)
+    made = ["--pictures", pictures, "--seed", seed, "--locations", "all", "--variation", variation]
+    command("simulate", data, *made, "--jobs", jobs)
     table = ["--images", data / "images", "--samples", data / "samples.csv", "--work", space.root]
     command("extract", *table, "--jobs", jobs)
     command("embed", *table, "--network", "builtin", "--jobs", jobs)
-    train_and_ablate(space.root, data / "labels.csv", space.embeddings / "builtin.parquet", folds, jobs)
+    embedding = space.embeddings / "builtin.parquet"
+    train(space.root, data / "labels.csv", embedding, folds, jobs, "--cells")
+    command("evaluate", "--work", space.root, "--ablation", "--per", "cell", "--truth", data / "cells.csv")
 
 
 @app.command()
@@ -71,7 +79,8 @@ def composites(
     source = ["--images", folder / "images", "--work", work, "--segmenter", segmenter]
     command("extract", *source, "--jobs", jobs)
     embedding = folder / "bestfitting_densenet121.npz"
-    train_and_ablate(work, folder / "labels.csv", embedding, folds, jobs, "--groups", work / "groups.csv")
+    train(work, folder / "labels.csv", embedding, folds, jobs, "--groups", work / "groups.csv")
+    command("evaluate", "--work", work, "--ablation")
     correlations(Workspace(work), true_fractions(labels))
 
 

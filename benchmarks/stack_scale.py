@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.cross_fitting import Block, Choice, CrossFitter
-from models.hyperparameters import KINDS, defaults
+from models.hyperparameters import KINDS, Hyperparameters, defaults
+from models.tuning import strata
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import read_labels
@@ -87,31 +89,33 @@ def prepare(work: Workspace, given: argparse.Namespace) -> Path:
 
 
 def sample(options: TrainOptions) -> None:
-    """Fit one location's base learners at their sizes, and work out what all of them take."""
+    """Fit the base learners of one location of each stratum, and work out what all of them take."""
     data = read_dataset(options, print)
     folds, locations = data.folds, len(data.trained)
+    sizes = {(0, 1): folds * (folds - 1) // 2, (0,): folds, (): 1}
     with threadpool_limits(1):
         start = time.process_time()
         block = Block.of("features", data.blocks["features"], KINDS)
         fitter = CrossFitter([block], data.targets[data.trained].to_numpy(), data.fold)
-        preparing = time.process_time() - start
-        some, total = (locations // 2,), 0.0
-        sizes = {(0, 1): folds * (folds - 1) // 2, (0,): folds, (): 1}
-        for kind in KINDS:
-            for without, number in sizes.items():
-                start = time.process_time()
-                choice = Choice.same((0, kind), some, folds, defaults(kind, len(data.fold)))
-                if without:
-                    fitter.log_odds(choice.fits(choice.final, without))
-                else:
-                    fitter.final_learners([choice])
-                seconds = time.process_time() - start
-                total += number * locations * seconds
-                print(f"{kind} without {len(without)} folds: {seconds:.1f} s, {number * locations} of them")
+        groups = strata(fitter.targets, fitter.crossed)
+        first = Choice.same((0, "lightgbm"), (0,), folds, Hyperparameters(columns=1, trees=1))
+        fitter.log_odds(first.fits(first.final, (0, 1)))  # orders columns and finds bins, once for all fits
+        preparing, total = time.process_time() - start, 0.0
+        for (name, group), kind, (without, each) in product(groups.items(), KINDS, sizes.items()):
+            start, number = time.process_time(), each * len(group)
+            chosen = defaults(kind, len(data.fold), int(fitter.targets[:, group].sum(axis=0).min()))
+            choice = Choice.same((0, kind), (group[len(group) // 2],), folds, chosen)
+            if without:
+                fitter.log_odds(choice.fits(choice.final, without))
+            else:
+                fitter.final_learners([choice])
+            seconds = time.process_time() - start
+            total += number * seconds
+            print(f"{name} locations, {kind} without {len(without)} folds: {seconds:.2f} s, {number} of them")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{len(data.targets)} pictures, {len(block.columns)} columns, {locations} locations, {folds} folds: "
-        f"peak memory {peak:.2f} GiB; columns ranked in {preparing:.0f} s; all fits by these: "
+        f"peak memory {peak:.2f} GiB; columns prepared in {preparing:.0f} s; all fits by these: "
         f"{total / 60:.0f} min of processor time, meta-learner not included"
     )
 

@@ -74,6 +74,9 @@ def _parts(base: BaseLogOdds, meta: MetaLearner, rule: str) -> Iterator[tuple[st
         for name in distinct if len(distinct) > 1 else ():
             some = base.of([other == name for other in names])
             yield f"{what} {name} alone", nested_predictions(meta, some, *base.known, rule)
+        for name in distinct if len(distinct) > 2 else ():
+            rest = base.of([other != name for other in names])
+            yield f"without {what} {name}", nested_predictions(meta, rest, *base.known, rule)
 
 
 def _own_only(base: BaseLogOdds, rule: str) -> Predictions:

@@ -17,8 +17,8 @@ Table = NDArray[np.float32]
 PLACES = 24
 """Cells of a picture that are learned from, and that a picture's answer is pooled over, at most."""
 
-KEPT = 160
-"""Columns of cells that are learned from, at most."""
+KEPT = 400
+"""Columns of cells that learners choose from, at most."""
 
 ALIKE = 0.9
 """Correlation from which one of two columns says what the other does."""

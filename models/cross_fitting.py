@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -21,8 +22,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.base_learners import LEARNERS, BaseLearner
+from models.base_learners.trees import bin_values
 from models.feature_selection import class_weights, columns_by_separation
-from models.hyperparameters import CELLS, JOINT_KINDS, OF_NETWORKS, AnyHyperparameters, Hyperparameters
+from models.hyperparameters import CELLS, LARGE, OF_NETWORKS, TREES, AnyHyperparameters, Hyperparameters
 from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
@@ -85,6 +87,11 @@ class Block:
     digest: str
     kinds: tuple[str, ...]
     reference: Labels | None = None
+
+    @cached_property
+    def bins(self) -> Table | None:
+        """The `bin_values` that trees share; None where rows are so few that every fit finds its own."""
+        return bin_values(self.table) if len(self.table) >= LARGE else None
 
     @classmethod
     def of(
@@ -334,16 +341,17 @@ class CrossFitter:
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
-        selected, table = self._selected(fit), self._block(fit.block, fit.without).table
+        selected, block = self._selected(fit), self._block(fit.block, fit.without)
+        table = block.table
         rows = np.flatnonzero(self._learned(fit.without)[:, fit.location] & ~held_out)
         seen, truth = table[np.ix_(rows, selected)], self.targets[rows, fit.location]
         hyperparameters = fit.hyperparameters
         if self.dropout and isinstance(hyperparameters, Hyperparameters):
-            block = self.blocks[fit.block]
             seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
             truth = np.tile(truth, 1 + len(self.views))
             hyperparameters = hyperparameters.for_copies(1 + len(self.views))
-        learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed)
+        shared = {"bins": block.bins[:, selected]} if fit.kind in TREES and block.bins is not None else {}
+        learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed, **shared)
         if not fit.without:
             return key, learner.to_bytes()
         rest = table[np.ix_(np.flatnonzero(held_out), selected)]
@@ -436,14 +444,3 @@ def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:
     """Say whether every fold, from 0 to the last, holds positives and negatives; both of shape (rows,)."""
     parts = [positive[fold == number] for number in range(int(fold.max(initial=-1)) + 1)]
     return bool(parts) and all(part.any() and not part.all() for part in parts)
-
-
-def fits_needed(blocks: Iterable[Sequence[str]], locations: int, folds: int, trials: int) -> int:
-    """Count the fits of a training at most, for progress, given the kinds of learners on every block."""
-    pairs = folds * (folds - 1) // 2
-    singles = 2 * folds + 1
-    kinds = [kind for block in blocks for kind in block]
-    return sum(
-        pairs + singles if kind in JOINT_KINDS else locations * (pairs * (trials + 2) + singles)
-        for kind in kinds
-    )

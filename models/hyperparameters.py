@@ -10,6 +10,9 @@ Kind = Literal["lightgbm", "xgboost", "linear"]
 KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
 """Kinds of base learners that are fitted for one location at a time."""
 
+TREES: tuple[Kind, ...] = ("lightgbm", "xgboost")
+"""Those whose fits may share bins of columns (see `models.base_learners.trees.bin_values`)."""
+
 OF_NETWORKS = ("label_powerset", "pooled_trees")
 """Those that learn all locations at once, on other networks' predictions."""
 
@@ -25,7 +28,9 @@ JOINT_KINDS = (*OF_NETWORKS, START, CELLS)
 FEWEST_COLUMNS = 16
 """Columns that a tree sees at least, so that in a narrow block it does not miss the one that matters."""
 LARGE = 2000
-"""Rows from which a table supports larger trees."""
+"""Rows from which a table supports larger trees, of a location that is `COMMON`."""
+COMMON = 300
+"""Positives from which a location supports larger trees."""
 MANY = 20_000
 """Rows from which networks of a label powerset make enough steps with large batches."""
 
@@ -111,10 +116,11 @@ def small_batch(rows: int) -> int:
     return int(np.clip(rows // 48, 32, 128))
 
 
-def defaults(kind: str, rows: int) -> AnyHyperparameters:
-    """Return hyperparameters that already work without tuning, for a table of so many rows.
+def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
+    """Return hyperparameters that already work without tuning, for so many rows and positives of a location.
 
-    XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer.
+    XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer, and fewer
+    trees, which learn faster.
     """
     if kind == "label_powerset":
         return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
@@ -129,14 +135,14 @@ def defaults(kind: str, rows: int) -> AnyHyperparameters:
         )
     if kind == "linear":
         return Hyperparameters(l2=10.0)
-    if rows < LARGE:
+    if rows < LARGE or positives < COMMON:
         return Hyperparameters()
     if kind == "lightgbm":
-        return Hyperparameters(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
-    return Hyperparameters(columns=192, column_share=0.4, trees=250, leaves=24, min_rows=20, l2=5.0)
+        return Hyperparameters(columns=256, trees=250, leaves=8, min_rows=20, l2=5.0)
+    return Hyperparameters(trees=150, leaves=8, learning_rate=0.13, min_rows=20, l2=5.0)
 
 
-def space(trial: Any, kind: str, rows: int) -> AnyHyperparameters:
+def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
     """Draw from the search space, given anything with Optuna's ``suggest_*``; `JOINT_KINDS` are not tuned."""
     if kind in JOINT_KINDS:
         return defaults(kind, rows)
@@ -145,7 +151,7 @@ def space(trial: Any, kind: str, rows: int) -> AnyHyperparameters:
             columns=trial.suggest_categorical("columns", [64, 128, 192, 384]),
             l2=trial.suggest_float("l2", 2.0, 100.0, log=True),
         )
-    large = rows >= LARGE
+    large = rows >= LARGE and positives >= COMMON
     wide = large and kind == "lightgbm"
     return Hyperparameters(
         columns=trial.suggest_categorical("columns", [256, 512, 1024] if wide else [64, 192, 512]),

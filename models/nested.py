@@ -1,13 +1,13 @@
 """Out-of-fold log-odds of base learners: every row by learners that saw neither its fold nor an outer one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 
 from models.cross_fitting import Choice, CrossFitter, Fit, Floats, Labels
-from models.hyperparameters import AnyHyperparameters
+from models.hyperparameters import JOINT_KINDS, AnyHyperparameters
 
 
 @dataclass(frozen=True)
@@ -89,3 +89,14 @@ def _fill_singles(
 def _cell(fitter: CrossFitter, fold: int, fit: Fit) -> tuple[Labels, int | slice]:
     """Return where predictions of a fold's rows go."""
     return fitter.fold == fold, slice(None) if fit.location is None else fit.location
+
+
+def fits_needed(blocks: Iterable[Sequence[str]], locations: int, folds: int, trials: int) -> int:
+    """Count the fits of a training at most, for progress, given the kinds of learners on every block."""
+    pairs = folds * (folds - 1) // 2
+    singles = 2 * folds + 1
+    kinds = [kind for block in blocks for kind in block]
+    return sum(
+        pairs + singles if kind in JOINT_KINDS else locations * (pairs * (trials + 2) + singles)
+        for kind in kinds
+    )

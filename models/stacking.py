@@ -26,7 +26,6 @@ from models.cross_fitting import (
     Source,
     Store,
     View,
-    fits_needed,
 )
 from models.hyperparameters import CELLS, JOINT_KINDS, KINDS, OF_NETWORKS, START, Kind
 from models.label_noise import deleted, masks
@@ -38,7 +37,7 @@ from models.meta_learner import (
     mean_group_size,
     nested_predictions,
 )
-from models.nested import Nested, nested_log_odds
+from models.nested import Nested, fits_needed, nested_log_odds
 from models.normalisation import Sphering
 from models.tuning import Tuning, choose
 
@@ -52,7 +51,7 @@ BIAS = "bias"
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
-VERSION = 4
+VERSION = 5
 """Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -28,7 +28,7 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 from sklearn.metrics import average_precision_score
 
 from models.cross_fitting import Choice, CrossFitter, Source
-from models.hyperparameters import JOINT_KINDS, AnyHyperparameters, defaults, space
+from models.hyperparameters import COMMON, JOINT_KINDS, AnyHyperparameters, defaults, space
 from models.nested import fill_pairs
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ Metric = Literal["log_loss", "average_precision"]
 Rounds = Callable[[int, NDArray[np.bool_]], Floats]
 """A round and which outer folds go on, to those folds' mean loss so far, shape (folds,)."""
 
-STRATA = (("rare", 30), ("uncommon", 300), ("common", None))
+STRATA = (("rare", 30), ("uncommon", COMMON), ("common", None))
 """Locations are tuned together by their number of positives: below 30, below 300, more."""
 
 WARM_UP = 4
@@ -80,6 +80,7 @@ class Candidate:
 class Study:
     """What is tuned: so many candidates beside the defaults, from the space of a kind and so many rows.
 
+    `positives` are the fewest that one of the locations has.
     A study of the same name in `storage` (by default in memory) is continued. `late` says whether no further
     candidate may be begun.
     """
@@ -87,6 +88,7 @@ class Study:
     name: str
     kind: str
     rows: int
+    positives: int
     folds: int
     rounds: int
     trials: int
@@ -137,7 +139,8 @@ def choose(fitter: CrossFitter, tuning: Tuning) -> list[Choice]:
         about = f"{fitter.blocks[source[0]].name} {source[1]}"
         name = f"{about} {stratum} {tuning.metric} {fitter.digest[:12]}"
         # Pairs of folds are fitted in as many rounds as there are distances on a circle of folds.
-        sizes = len(fitter.fold), fitter.folds, fitter.folds // 2, tuning.trials
+        fewest = int(fitter.targets[:, groups[stratum]].sum(axis=0).min())
+        sizes = len(fitter.fold), fewest, fitter.folds, fitter.folds // 2, tuning.trials
         study = Study(name, source[1], *sizes, fitter.seed, tuning.storage, late)
         begin = partial(_Evaluation, fitter, source, groups[stratum], tuning.metric)
         candidates = tune(begin, study)
@@ -176,11 +179,11 @@ def tune(begin: Callable[[AnyHyperparameters], Rounds], study: Study) -> list[Ca
         if number == 0:
             stored.enqueue_trial(_of_space(study))
         trial = stored.ask()
-        curve = _run(begin(space(trial, study.kind, study.rows)), study, trial, earlier)
+        curve = _run(begin(_drawn(trial, study)), study, trial, earlier)
         _close(stored, trial, curve)
         earlier.append(curve)
     return [
-        Candidate(space(FixedTrial(trial.params), study.kind, study.rows), _losses(_curve(trial)))
+        Candidate(_drawn(FixedTrial(trial.params), study), _losses(_curve(trial)))
         for trial in _finished(stored)[: study.trials + 1]
     ]
 
@@ -237,9 +240,13 @@ def _curve(trial: FrozenTrial) -> Floats:
 
 def _of_space(study: Study) -> dict[str, float]:
     """Return the defaults of those hyperparameters that the space of this kind varies."""
-    drawn = FixedTrial(asdict(defaults(study.kind, study.rows)))
-    space(drawn, study.kind, study.rows)
+    drawn = FixedTrial(asdict(defaults(study.kind, study.rows, study.positives)))
+    _drawn(drawn, study)
     return dict(drawn.params)
+
+
+def _drawn(trial: Any, study: Study) -> AnyHyperparameters:
+    return space(trial, study.kind, study.rows, study.positives)
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:

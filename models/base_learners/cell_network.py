@@ -3,7 +3,9 @@
 A picture's labels are weak labels of its cells: some show the location, or none does. Every cell gets
 log-odds of every location; a picture's are their log-mean-exp, which lies between the mean and the maximum of
 the cells as the location's own sharpness says. A location that shows in one cell of a field is found by that
-cell, and one that all cells show by all of them. Torch is imported only where the networks are trained.
+cell, and one that all cells show by all of them. Networks see the columns of cells whose means tell the
+labels of pictures apart best, among the rows that they learn from: with all columns they overfit. Torch is
+imported only where the networks are trained.
 
 Source: Ilse, Tomczak & Welling (2018), Attention-based deep multiple instance learning, ICML; Kraus, Ba &
 Frey (2016), Classifying and segmenting microscopy images with deep multiple instance learning,
@@ -11,7 +13,7 @@ Bioinformatics 32 (pooling functions).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,6 +22,7 @@ from scipy.special import erf, logsumexp, softmax
 
 from models.bags import scale_of, scaled, unpacked
 from models.base_learners.label_powerset import explained, one_torch_thread, pack_networks, unpack_networks
+from models.feature_selection import centred_ranks, class_weights
 from models.hyperparameters import NetworkHyperparameters
 
 if TYPE_CHECKING:
@@ -34,15 +37,20 @@ _EXPLAINED = 1024
 
 _SHARPEST = 4.0
 
+SEEN = 240
+"""Columns of cells that networks see, at most."""
+
 
 @dataclass(frozen=True)
 class CellNetwork:
     """Trained networks; serialised as safetensors.
 
-    `middle` and `spread` scale the columns of cells; networks are parameters by name; `bias` are the mean
+    `seen` are the positions of the columns that networks see, of all of a cell; `middle` and `spread` scale
+    them; networks are parameters by name; `bias` are the mean
     log-odds of pictures by location, which contributions are measured from and pictures without cells get.
     """
 
+    seen: NDArray[np.int32]
     middle: Table
     spread: Table
     networks: tuple[Mapping[str, Table], ...]
@@ -54,19 +62,21 @@ class CellNetwork:
         import torch
 
         cells, there = unpacked(X)
+        kept, labels, networks = there.any(axis=1), Y.astype(np.float32), []
+        seen = most_telling(cells[kept], labels[kept])
+        cells = cells[:, :, seen]
         middle, spread = scale_of(cells[there])
-        inputs, labels, networks = scaled(cells, middle, spread), Y.astype(np.float32), []
-        kept = there.any(axis=1)
+        inputs = scaled(cells, middle, spread)
         with one_torch_thread(), torch.random.fork_rng(devices=[]):
             for number in range(hyperparameters.networks):
                 torch.manual_seed(seed + number)
                 network = _network(inputs.shape[2], labels, hyperparameters)
                 _train(network, inputs[kept], there[kept], labels[kept], hyperparameters)
                 networks.append({name: value.numpy() for name, value in network.state_dict().items()})
-        bare = cls(middle, spread, tuple(networks), np.zeros(Y.shape[1]))
+        bare = cls(seen, middle, spread, tuple(networks), np.zeros(Y.shape[1]))
         some = X[kept]
         some = some[:: max(1, -(-len(some) // _EXPLAINED))]
-        return cls(middle, spread, bare.networks, bare.log_odds(some).mean(axis=0))
+        return replace(bare, bias=bare.log_odds(some).mean(axis=0))
 
     def log_odds(self, X: Table) -> Floats:
         """Return log-odds of pictures, shape (rows, locations)."""
@@ -78,7 +88,7 @@ class CellNetwork:
 
     def of_cells(self, cells: Table) -> Floats:
         """Return log-odds of cells by every network, shape (networks, cells, locations)."""
-        inputs = scaled(cells, self.middle, self.spread)
+        inputs = scaled(cells[:, self.seen], self.middle, self.spread)
         return np.stack([_forward(parameters, inputs) for parameters in self.networks])
 
     def pooled(self, of_cells: Floats) -> Floats:
@@ -103,14 +113,42 @@ class CellNetwork:
 
     def to_bytes(self) -> bytes:
         """Return all arrays as safetensors."""
-        return pack_networks({"middle": self.middle, "spread": self.spread, "bias": self.bias}, self.networks)
+        arrays = {"seen": self.seen, "middle": self.middle, "spread": self.spread, "bias": self.bias}
+        return pack_networks(arrays, self.networks)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """Read what `to_bytes` wrote."""
         arrays, networks = unpack_networks(content)
-        middle, spread, bias = (arrays[name] for name in ("middle", "spread", "bias"))
-        return cls(middle, spread, networks, bias)
+        seen, middle, spread, bias = (arrays[name] for name in ("seen", "middle", "spread", "bias"))
+        return cls(seen, middle, spread, networks, bias)
+
+
+def most_telling(cells: Table, labels: Table) -> NDArray[np.int32]:
+    """Choose columns of cells by how well their means tell pictures' labels apart, ascending positions.
+
+    Parameters
+    ----------
+    cells : ndarray, shape (pictures, places, columns)
+        NaN where a picture has no more cells, or a number is missing.
+    labels : ndarray of float, shape (pictures, locations)
+        NaN where nothing may be learned.
+
+    Returns
+    -------
+    ndarray of int32, shape (at most `SEEN`,)
+        Those with the largest sum over locations of the squared correlation of rank and label.
+    """
+    finite = np.isfinite(cells)
+    sums, number = np.where(finite, cells, 0).sum(axis=1, dtype=np.float64), finite.sum(axis=1)
+    ranks = centred_ranks((sums / np.maximum(number, 1)).astype(np.float32))
+    told = np.zeros(ranks.shape[1])
+    for column in labels.T:
+        known = ~np.isnan(column)
+        share = column[known].mean() if known.any() else 0.0
+        apart = class_weights(column == 1, known) @ ranks
+        told += share * (1 - share) * apart**2
+    return np.sort(np.argsort(-told, kind="stable")[:SEEN]).astype(np.int32)
 
 
 def _forward(parameters: Mapping[str, Table], inputs: Table) -> Floats:

@@ -137,7 +137,7 @@ class Parts:
         content = _intact(path)
         if content is None:
             raise PipelineError(f"{path}: damaged; {RUN_AGAIN}: what it held is made again")
-        rows = _unpack(pq.ParquetFile(pa.BufferReader(content)).read())
+        rows = _unpack(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False))
         pairs = zip(rows["Id"], rows["key"], strict=True)
         return rows[[wanted.get(sample) == key and home[sample] == path for sample, key in pairs]]
 
@@ -156,7 +156,7 @@ def _listed(path: Path) -> str:
     content = _intact(path)
     if content is None:
         return ""
-    keys = pq.ParquetFile(pa.BufferReader(content)).read(["Id", "key"])
+    keys = pq.ParquetFile(pa.BufferReader(content)).read(["Id", "key"], use_threads=False)
     pairs = dict.fromkeys(zip(keys["Id"].to_pylist(), keys["key"].to_pylist(), strict=True))
     return _checked(f"{sample}\t{key}" for sample, key in pairs)
 
@@ -184,8 +184,8 @@ def _pack(rows: pd.DataFrame) -> pa.Table:
 def _unpack(table: pa.Table) -> pd.DataFrame:
     """Undo `_pack`."""
     if "values" not in table.column_names:
-        return pd.DataFrame(table.to_pandas())
+        return pd.DataFrame(table.to_pandas(use_threads=False))
     names = json.loads(table.schema.metadata[b"names"])
     values = table["values"].combine_chunks().flatten().to_numpy().reshape(-1, len(names))
-    rows: pd.DataFrame = table.drop_columns(["values"]).to_pandas(ignore_metadata=True)
+    rows: pd.DataFrame = table.drop_columns(["values"]).to_pandas(ignore_metadata=True, use_threads=False)
     return pd.concat([rows, pd.DataFrame(values, columns=names)], axis=1)

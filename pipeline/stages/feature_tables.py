@@ -142,7 +142,8 @@ def _join(
     for start in range(0, len(keys), _BLOCKS[name]):
         here = slice(start, start + _BLOCKS[name])
         wanted = dict(pairs[here])
-        columns, first = {}, pd.DataFrame()
+        columns: dict[str, pa.ChunkedArray] = {}
+        first = pd.DataFrame()
         for part, home in zip(parts, homes, strict=True):
             rows = part.read(wanted, home[here])
             shared = rows[[column for column in _CELL_KEYS if column in rows]]
@@ -151,7 +152,8 @@ def _join(
                 raise PipelineError(
                     f"{work.parts}: families' rows are of different cells; remove it, and run extract again"
                 )
-            columns |= dict(zip(rows, as_arrow(rows).columns, strict=True))
+            table = as_arrow(rows)
+            columns |= dict(zip(table.column_names, table.columns, strict=True))
         known = as_arrow(with_metadata(metadata, first[["Id"]]))
         names = [*known.column_names, *order]
         yield pa.table([*known.columns, *(columns[column] for column in order)], names=names)

@@ -29,6 +29,8 @@ def test_the_whole_stack_is_the_reported_one_and_every_part_is_named(
     assert np.array_equal(whole.probability, reported.probability)
     assert np.array_equal(whole.chosen, reported.chosen)
     assert {"block features alone", "block net alone", "base learners linear alone"} < set(variants)
+    assert "without base learners linear" in variants
+    assert "without block net" not in variants  # of two blocks, that is the other one alone
     assert {"thresholds by f1", "thresholds by nested", "thresholds of 0.5"} < set(variants)
     assert "mean of base learners, no meta-learner" in variants
     differing = [name for name, some in variants.items() if not np.array_equal(some.chosen, whole.chosen)]
@@ -47,7 +49,7 @@ def test_no_variant_knows_the_labels_of_the_fold_it_predicts(stack: StackedLocat
     other[inside] = ~other[inside]
     # Base learners are the same for both; their predictions for outer fold 1 hold nothing of that fold.
     one, two = (dict(ablations(base(stack, tables, Y), RULE)) for Y in (None, other))
-    assert len(one) == 13
+    assert len(one) == 16
     for name, some in one.items():
         assert np.array_equal(some.chosen[inside], two[name].chosen[inside])
     assert not np.array_equal(one["the stack"].probability, two["the stack"].probability)

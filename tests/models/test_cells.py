@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.bags import PLACES, bag_columns, bags_of, cell_columns, chosen_cells, kept_columns
+from models.bags import PLACES, bag_columns, bags_of, cell_columns, chosen_cells, kept_columns, unpacked
 from models.base_learners import LEARNERS
-from models.base_learners.cell_network import CellNetwork
+from models.base_learners.cell_network import CellNetwork, most_telling
 from models.cell_answers import STRENGTH, answers_of_cells, cell_network
 from models.hyperparameters import CELLS, NetworkHyperparameters
 from models.stacking import StackedLocations
@@ -51,6 +51,21 @@ def test_a_bag_holds_cells_in_their_order_and_nothing_else():
     assert bags.loc["y"].dropna().tolist() == [1, 4, 3, 6]
     assert bags.loc["x"].dropna().tolist() == [2, 5]
     assert bags.loc["none"].isna().all()
+
+
+def test_networks_see_the_columns_that_tell_labels_apart(monkeypatch):
+    cells, ids, known, _ = pictures()
+    rng = np.random.default_rng(1)
+    wide = pd.DataFrame(rng.normal(size=(len(cells), 30)), cells.index, [f"noise_{k}" for k in range(30)])
+    wide.insert(17, "b", cells["b"])
+    bags, _ = unpacked(bags_of(wide, list(wide.columns), ids).to_numpy(np.float32))
+    monkeypatch.setattr("models.base_learners.cell_network.SEEN", 3)
+    labels = known.astype(np.float32)
+    seen = most_telling(bags, labels)
+    assert len(seen) == 3
+    assert 17 in seen
+    labels[:, 1] = np.nan  # nothing may be learned of what b tells
+    assert 17 not in most_telling(bags, labels)
 
 
 def test_many_cells_are_taken_evenly():

@@ -5,7 +5,7 @@ import optuna
 import pytest
 
 from models.cross_fitting import Block, CrossFitter, MemoryStore
-from models.hyperparameters import KINDS, LARGE, OF_NETWORKS, Hyperparameters, Kind, defaults
+from models.hyperparameters import COMMON, KINDS, LARGE, OF_NETWORKS, TREES, Hyperparameters, Kind, defaults
 from models.tuning import (
     Candidate,
     Metric,
@@ -28,7 +28,7 @@ FOLDS = 3
 
 
 def study(kind: Kind = KIND, rows: int = 100, **given: object) -> Study:
-    settings = {"name": "a", "folds": FOLDS, "rounds": 1, "trials": 4, "seed": 0} | given
+    settings = {"name": "a", "positives": 0, "folds": FOLDS, "rounds": 1, "trials": 4, "seed": 0} | given
     return Study(kind=kind, rows=rows, **settings)
 
 
@@ -36,12 +36,20 @@ def losses(drawn: Hyperparameters) -> Rounds:
     return lambda _, __: np.array([drawn.learning_rate, -drawn.learning_rate, 1.0])
 
 
-@pytest.mark.parametrize("rows", [100, LARGE])
+@pytest.mark.parametrize(("rows", "positives"), [(100, COMMON), (LARGE, COMMON - 1), (LARGE, COMMON)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_defaults_come_first_and_are_within_the_space(kind: Kind, rows: int) -> None:
-    candidates = tune(losses, study(kind, rows, trials=3))
+def test_the_defaults_come_first_and_are_within_the_space(kind: Kind, rows: int, positives: int) -> None:
+    candidates = tune(losses, study(kind, rows, positives=positives, trials=3))
     assert len(candidates) == 4
-    assert candidates[0].hyperparameters == defaults(kind, rows)
+    assert candidates[0].hyperparameters == defaults(kind, rows, positives)
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_trees_grow_larger_where_rows_and_positives_are_many(kind: Kind) -> None:
+    small, large = defaults(kind, LARGE - 1, COMMON), defaults(kind, LARGE, COMMON)
+    assert defaults(kind, LARGE, COMMON - 1) == small
+    assert large.leaves > small.leaves
+    assert large.trees > small.trees
 
 
 def test_candidates_do_not_depend_on_how_earlier_ones_did() -> None:

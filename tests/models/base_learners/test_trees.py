@@ -7,9 +7,10 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from models.base_learners import LEARNERS
+from models.base_learners.trees import BINS, bin_values
 from models.cross_fitting import Block, Choice, CrossFitter, FittedLearner
 from models.feature_selection import centred_ranks, class_weights, columns_by_separation
-from models.hyperparameters import KINDS, Hyperparameters, Kind
+from models.hyperparameters import KINDS, LARGE, TREES, Hyperparameters, Kind
 
 Table = NDArray[np.float32]
 SMALL = Hyperparameters(columns=12, trees=25, column_share=1.0)
@@ -44,14 +45,60 @@ def test_it_learns_with_missing_values(kind: Kind, data: tuple[Table, NDArray[np
     assert roc_auc_score(y[160:], log_odds(learner, X[160:])) > 0.8
 
 
-def test_lightgbm_keeps_a_column_that_is_zero_in_all_but_a_few_of_many_rows() -> None:
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("kind", TREES)
+def test_trees_keep_a_column_that_is_zero_in_all_but_a_few_of_many_rows(kind: Kind, shared: bool) -> None:
     rng = np.random.default_rng(0)
     X = rng.random((40_000, 2)).astype(np.float32)
     X[:, 0] = 0
     X[rng.permutation(len(X))[:6], 0] = 1
     y = (rng.random(len(X)) < 0.3) | (X[:, 0] > 0)
-    learner = fitted("lightgbm", X, y, Hyperparameters(min_rows=2, row_share=1.0))
-    assert log_odds(learner, X)[X[:, 0] > 0].min() > 1
+    bins = {"bins": bin_values(X)} if shared else {}
+    learner = LEARNERS[kind].fit(X, y, Hyperparameters(min_rows=2, row_share=1.0), 0, **bins)
+    assert learner.log_odds(X)[X[:, 0] > 0].min() > 1
+
+
+def test_bins_spread_rows_and_a_common_value_has_one_to_itself() -> None:
+    rng = np.random.default_rng(0)
+    X = np.zeros((4000, 4), dtype=np.float32)
+    X[:, 0] = rng.permutation(4000)
+    X[:400, 1] = 1 + rng.permutation(400)
+    X[:, 2] = np.arange(4000) % 3
+    X[:10, :2] = np.nan
+    bins = bin_values(X)
+    assert bins.shape == (BINS + 1, 4)
+    assert np.isnan(bins[-1]).all()
+    held = np.diff(np.searchsorted(np.sort(X[10:, 0]), bins[:-1, 0]))
+    assert held.min() >= 62
+    assert held.max() <= 65
+    zero, *others = np.unique(bins[:-1, 1])
+    assert zero == 0
+    assert len(others) >= BINS - 3
+    assert np.diff(others).max() <= 10
+    assert np.unique(bins[:-1, 2]).tolist() == [0, 1, 2]
+    assert np.unique(bins[:-1, 3]).tolist() == [0]
+
+
+def test_a_column_without_values_has_bins_without_values() -> None:
+    assert np.isnan(bin_values(np.full((5, 1), np.nan, dtype=np.float32))).all()
+
+
+@pytest.mark.parametrize("kind", TREES)
+@pytest.mark.parametrize("rows", [LARGE - 1, LARGE])
+def test_fits_of_a_large_table_share_its_bins(kind: Kind, rows: int) -> None:
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(rows, 6)).astype(np.float32)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    y = X[:, 1] + rng.normal(size=rows) > 0.5
+    learner = fitted(kind, X, y)
+    nodes = learner.learner.booster.trees_to_dataframe()
+    thresholds = nodes["threshold" if kind == "lightgbm" else "Split"].dropna().to_numpy(np.float64)
+    starts = np.sort(bin_values(X)[:-1].astype(np.float64), axis=0)
+    if kind == "lightgbm":  # splits in the middle between values, and around 0
+        starts = np.vstack([(starts[1:] + starts[:-1]) / 2, np.zeros(6)])
+    off = np.abs(thresholds[:, None] - starts.ravel()).min(axis=1)
+    assert (off.max() < 1e-6) == (rows == LARGE)
+    assert roc_auc_score(y, log_odds(learner, X)) > 0.75
 
 
 @pytest.mark.parametrize("kind", KINDS)
