@@ -1,6 +1,5 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pipeline.core.clusters import Losses, on_cluster
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import text_digest
 from pipeline.core.names import counted, unknown
+from pipeline.core.remote import placed
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import share_out, workers
 from pipeline.core.workspace import Workspace
@@ -248,7 +248,7 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
 
 def is_of(images: Path, record: Record) -> bool:
     """Say whether a record of `extract` is of this folder of pictures."""
-    return os.path.abspath(images) == record.options["images"]  # noqa: PTH100 - as recorded
+    return placed(images) == record.options["images"]
 
 
 def warm_up(family: str) -> None:
