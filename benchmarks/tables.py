@@ -4,12 +4,13 @@
     python benchmarks/tables.py writing --like demo/work --pictures 500 1000 2000
     python benchmarks/tables.py writing --pictures 25000 50000 100000
 
-*training* makes up features as wide as those of `extract`, and has a process of its own read them, rank their
-columns and fit one base learner of each kind. *writing* lays out a work folder in which everything is
-measured: samples, label images and finished parts are those of a small one again and again (of `--like`, or
-of eight small pictures measured by one family). `extract`, which then only writes the tables, and `status`
-run in processes of their own. The samples share few files of pictures: looking at so many is not counted.
-Lines have seconds of processor time and the largest memory; the last, slopes per picture.
+*training* makes up features as wide as those of `extract`, and has a process of its own read them, rank
+their columns, fit one base learner of each kind and learn where the pictures lie. *writing* lays out a work
+folder in which everything is measured: samples, label images and finished parts are those of a small one
+again and again (of `--like`, or of eight small pictures measured by one family). `extract`, which then only
+writes the tables, and `status` run in processes of their own. The samples share few files of pictures:
+looking at so many is not counted. Lines have seconds of processor time and the largest memory; the last,
+slopes per picture.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import read_dataset
 from pipeline.stages.extract import Extract
 from pipeline.stages.options import ExtractOptions, SimulateOptions, TrainOptions
+from pipeline.stages.reliance import learn_unlikeness
 from pipeline.stages.simulate import Simulate
 from pipeline.stages.status import recorded_options, status
 
@@ -45,7 +47,7 @@ FOLDS = 5
 
 
 def fit(root: Path) -> None:
-    """Read features and labels of a made-up work folder, and fit one base learner of each kind."""
+    """Read a made-up work folder, fit one base learner of each kind, and learn where its pictures lie."""
     options = TrainOptions(work=root, labels=root / "labels.csv", trials=0, folds=FOLDS)
     data = read_dataset(options, lambda _: None)
     block = Block.of("features", data.blocks["features"], KINDS)
@@ -53,6 +55,7 @@ def fit(root: Path) -> None:
     for kind in KINDS:
         choice = Choice.same((0, kind), (0,), FOLDS, defaults(kind, len(data.fold)))
         fitter.log_odds(choice.fits(choice.final, (0, 1)))
+    learn_unlikeness(data, SilentProgress())
 
 
 def extract(root: Path) -> None:

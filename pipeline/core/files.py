@@ -72,7 +72,7 @@ def check_bytes(size: int, what: str = "the file") -> None:
     UnreadableError
         If it must not be read.
     """
-    limit = _limit(MAX_BYTES, 2**30)
+    limit = limit_of(MAX_BYTES, 2**30)
     if size > limit:
         raise UnreadableError(
             f"{what} holds {size:,} bytes, more than {limit:,}",
@@ -115,10 +115,11 @@ def check_size(size: int, planes: int = 1) -> None:
 
 def max_pixels() -> int:
     """Return how many pixels a plane may have."""
-    return _limit(MAX_PIXELS, 17_000_000)
+    return limit_of(MAX_PIXELS, 17_000_000)
 
 
-def _limit(variable: str, default: int) -> int:
+def limit_of(variable: str, default: int) -> int:
+    """Return the number that an environment variable holds, or the default."""
     given = os.environ.get(variable, "")
     return int(given) if given.isdecimal() else default
 

@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pipeline.core.clusters import on_cluster
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import content_digest, files_of, remove_leftovers, write_text
+from pipeline.core.remote import placed
 from pipeline.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -236,8 +237,7 @@ def _recorded(
 def _absolute(value: Any) -> JsonValue:
     """Return an option as JSON; a path says where it lies from wherever one looks."""
     if isinstance(value, Path):
-        path = os.path.abspath(value)  # noqa: PTH100 - links are kept as given
-        return path.encode("utf-8", "backslashreplace").decode()  # JSON holds nothing else
+        return placed(value).encode("utf-8", "backslashreplace").decode()  # JSON holds nothing else
     if isinstance(value, Mapping):
         return {str(name): _absolute(one) for name, one in value.items()}
     return [_absolute(one) for one in value] if isinstance(value, tuple | list) else value

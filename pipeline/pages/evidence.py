@@ -11,6 +11,7 @@ from scipy.special import expit
 from models.bundle import Model
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
+from pipeline.stages.cell_scores import said_of_cells
 from pipeline.stages.comparisons import OutOfFold
 from pipeline.stages.explain import Part, most_alike, parts_of
 from pipeline.stages.importances import Cause
@@ -105,6 +106,22 @@ def out_of_fold(
             for location in locations
         }
         for one, locations in asked.items()
+    }
+
+
+def cells_of(
+    work: Workspace, model: Model, predicted: OutOfFold, ids: Iterable[str]
+) -> dict[str, pd.DataFrame]:
+    """Return what the cells of pictures show, by networks that never saw them: label, locations.
+
+    None of a training without single cells.
+    """
+    if not work.cells_out_of_fold.is_file():
+        return {}
+    names = np.array(predicted.truth.columns)
+    return {
+        one: pd.DataFrame({"label": labels, "locations": ["; ".join(names[row]) for row in said.chosen]})
+        for one, labels, _, said in said_of_cells(work, model, predicted, ids)
     }
 
 

@@ -64,6 +64,7 @@ class Found:
     reasons: Mapping[str, Mapping[str, Reason]]
     unseen: Mapping[str, Mapping[str, list[tuple[str, float]]]]
     alike: Mapping[str, list[tuple[str, float]]]
+    cells: Mapping[str, pd.DataFrame]
     labels: Mapping[str, tuple[str, ...]]
     failing: Mapping[str, list[str]]
     thresholds: Mapping[str, float]
@@ -134,6 +135,7 @@ def find(
         reasons=reasons,
         unseen=evidence.out_of_fold(work, predicted, asked),
         alike=_alike(errors, reasons, table, predicted),
+        cells=evidence.cells_of(work, model, predicted, [one.id for one in errors]),
         labels=_labels(predicted),
         failing=verdicts.reasons_to_fail(predicted, scores.locations),
         thresholds=dict(zip(model.locations, map(float, _thresholds(model)), strict=True)),

@@ -1,6 +1,5 @@
 """The stage `extract`: pictures in; masks, cells.parquet and features.parquet out."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pipeline.core.clusters import Losses, on_cluster
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
 from pipeline.core.files import text_digest
 from pipeline.core.names import counted, unknown
+from pipeline.core.remote import placed
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
 from pipeline.core.workers import share_out, workers
 from pipeline.core.workspace import Workspace
@@ -219,15 +219,17 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         outlined = told_cells({one.channels for one in found}) if plan.segmenter else []
         for line in (*told_channels(plan.samples), *outlined):
             progress.note(line)
-        damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
+        origins = plan.masks(work)
+        damaged = [sample for sample, origin in origins.items() if origin.state == "damaged"]
         if damaged:
             some = f"{counted(len(damaged), 'damaged label image')}, such as {work.mask(damaged[0]).name}"
             progress.note(f"{work.masks}: {some}: made again")
-        chunks = _missing(plan, work, options.jobs)
+        chunks = _missing(plan, work, origins, options.jobs)
         count = sum(len(chunk.samples) for chunk in chunks)
         passing = _measure(chunks, count, options.jobs, progress) if chunks else []
-        _write_tables(plan, work, passing, progress)
-        return _summary(plan, work, count)
+        origins = plan.masks(work) if chunks else origins
+        _write_tables(plan, work, origins, passing, progress)
+        return _summary(plan, work, origins, count)
 
 
 def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> int:
@@ -235,7 +237,8 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
     plan, work = _plan(options, progress), Workspace(options.work)
     number, parts = map(int, shard.split("/"))
     own = [one for one in plan.samples if int(text_digest(one.id)[:8], 16) % parts == number - 1]
-    chunks = _missing(replace(plan, samples=own), work, options.jobs)
+    plan = replace(plan, samples=own)
+    chunks = _missing(plan, work, plan.masks(work), options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
     with on_cluster(options.cluster):
         for problem in _measure(chunks, count, options.jobs, progress) if chunks else ():
@@ -245,7 +248,7 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
 
 def is_of(images: Path, record: Record) -> bool:
     """Say whether a record of `extract` is of this folder of pictures."""
-    return os.path.abspath(images) == record.options["images"]  # noqa: PTH100 - as recorded
+    return placed(images) == record.options["images"]
 
 
 def warm_up(family: str) -> None:
@@ -351,9 +354,8 @@ def _flat_fields(options: ExtractOptions, samples: list[Sample], work: Workspace
     return remove_illumination(samples, work, options.jobs, progress, new=new)
 
 
-def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
+def _missing(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
-    masks = plan.masks(work)
     keys = plan.keys(masks)
     segmented, with_hash = segmentation_parts(work).known(keys), hash_parts(work).known(keys)
     skipped, empty = _skipped({sample: keys[sample] for sample in keys if sample in segmented}, work)
@@ -399,10 +401,11 @@ def _skipped(known: Mapping[str, str], work: Workspace) -> tuple[set[str], set[s
     return set(rows["Id"][bad]), set(rows["Id"][~bad & (rows["cells"] == 0)])
 
 
-def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:
+def _write_tables(
+    plan: _Plan, work: Workspace, masks: Mapping[str, Origin], passing: list[Problem], progress: Progress
+) -> None:
     parts = segmentation_parts(work)
     waiting = {problem.sample for problem in passing}
-    masks = plan.masks(work)
     tried = {sample: key for sample, key in plan.keys(masks).items() if sample not in waiting}
     rows = parts.read(tried, parts.located(tried)) if tried else pd.DataFrame({"reason": []})
     bad = rows[rows["reason"] != ""]
@@ -427,10 +430,10 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     plan.extraction.write(work.extraction)
 
 
-def _summary(plan: _Plan, work: Workspace, measured: int) -> ExtractSummary:
+def _summary(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], measured: int) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
     left_out: Counter[str] = Counter()
-    for origin in plan.masks(work).values():
+    for origin in masks.values():
         left_out.update(origin.without)
     return ExtractSummary(
         pictures=len(samples),

@@ -193,7 +193,7 @@ def model_table(
         table = pd.DataFrame(index=sorted({sample for one in given for sample in one.index}))
     for one in given:
         table = table.join(one)
-    table = with_bags(table, model.stack.blocks, work)
+    table = with_bags(table, model, work)
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         raise PipelineError(

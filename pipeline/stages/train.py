@@ -191,7 +191,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
         write_tables(stack, data, options, work)
         work.cells_out_of_fold.unlink(missing_ok=True)
         if options.cells:
-            write_table(work.cells_out_of_fold, out_of_fold_cells(data, work, options.seed, progress))
+            write_table(work.cells_out_of_fold, out_of_fold_cells(data, work, options, progress))
         _write_selection(stack, data, work)
         _save(stack, work, card, unlikeness)
         if work.tuning.is_file():

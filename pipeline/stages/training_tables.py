@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from models.cross_fitting import Choice
-from models.meta_learner import FittedMetaLearner
 from models.stacking import RANDOM_SPLIT, STACK, StackedLocations
 from pipeline.core.files import replacing, write_table, write_text
 from pipeline.core.workspace import Workspace
@@ -47,7 +46,8 @@ def _predictions(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
     tables = []
     for name, predicted in stack.out_of_fold_.items():
         fold = data.random_fold if name == RANDOM_SPLIT else data.fold
-        for column, position in enumerate(_meta_learner(stack, name).meta.locations):
+        fitted = stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
+        for column, position in enumerate(fitted.meta.locations):
             location = data.trained[position]
             tables.append(
                 base.assign(
@@ -76,11 +76,6 @@ def _base_log_odds(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
         "kinds": np.array([kind for _, kind in stack.model_.sources]),
         "always": np.array(stack.model_.meta_learners[STACK].meta.always),
     }
-
-
-def _meta_learner(stack: StackedLocations, name: str) -> FittedMetaLearner:
-    """Return the meta-learner behind out-of-fold predictions: the stack's for the stack's variants."""
-    return stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
 
 
 def _of_stack(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
