@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -170,9 +171,9 @@ def text_digest(value: object) -> str:
 
 @contextmanager
 def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside `path`, moved over it when the block succeeds.
+    """Give a temporary path beside `path`, of a file or a folder, moved over it when the block succeeds.
 
-    A reader sees the old file or the new one, never half of it; a kill leaves the old one.
+    A reader sees the old one or the new one, never half of it; a kill leaves the old one (or no folder).
 
     Parameters
     ----------
@@ -186,11 +187,18 @@ def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if synced:
-            sync(temporary)
+            for one in (*temporary.rglob("*"), temporary):
+                sync(one)
+        if path.is_dir():  # nothing takes the place of a folder at once
+            shutil.rmtree(path)
+        elif temporary.is_dir():
+            path.unlink(missing_ok=True)
         temporary.replace(path)
         if synced:
             sync(path.parent)
     finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
 
 
@@ -253,18 +261,17 @@ def read_signed(path: Path) -> dict[str, Any]:
 
 def write_table(path: Path, rows: "pd.DataFrame") -> None:
     """Write a parquet file, all or nothing."""
-    write_blocks(path, [rows])
+    write_blocks(path, [as_arrow(rows)])
 
 
-def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
+def write_blocks(path: Path, blocks: "Iterable[pa.Table]") -> None:
     """Write a parquet file block by block, so that memory stays flat; all or nothing."""
     import pyarrow.parquet as pq
 
     with replacing(path) as temporary:
         writer: pq.ParquetWriter | None = None
         try:
-            for block in blocks:
-                table = _as_arrow(block)
+            for table in blocks:
                 # measurements hardly repeat: a dictionary of them is only slower
                 writer = writer or pq.ParquetWriter(
                     temporary, table.schema, compression="zstd", use_dictionary=["Id"]
@@ -275,12 +282,32 @@ def write_blocks(path: Path, blocks: "Iterable[pd.DataFrame]") -> None:
                 writer.close()
 
 
+def write_folder(path: Path, blocks: "Iterable[pa.Table]", most: int) -> None:
+    """Write a table as a folder of parquet files of at least so many rows, but the last; all or nothing."""
+    waiting = iter(blocks)
+    with replacing(path) as folder:
+        folder.mkdir(parents=True)
+        for number in itertools.count():
+            if (first := next(waiting, None)) is None:
+                return
+            write_blocks(folder / f"part-{number:05}.parquet", _until(most, first, waiting))
+
+
+def _until(most: int, first: "pa.Table", rest: "Iterator[pa.Table]") -> "Iterator[pa.Table]":
+    """Yield blocks until there are so many rows."""
+    rows = first.num_rows
+    yield first
+    while rows < most and (block := next(rest, None)) is not None:
+        rows += block.num_rows
+        yield block
+
+
 def files_of(path: Path) -> list[Path]:
     """Return the files of a table, in the order of its rows: itself, or what a folder of that name holds."""
     return sorted(path.glob("[!.]*.parquet")) if path.is_dir() else [path]
 
 
-def _as_arrow(block: "pd.DataFrame") -> "pa.Table":
+def as_arrow(block: "pd.DataFrame") -> "pa.Table":
     """Return a table without its index, NaN as null.
 
     What pandas would write of every column beside it doubles the file of a few rows of thousands of columns,

@@ -14,11 +14,8 @@ from models.cross_fitting import Table
 from models.stacking import StackModel
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
-<<<<<<< HEAD
-from pipeline.stages.cluster_models import over_blocks
-=======
 from pipeline.stages.cell_scores import said_of_cells
->>>>>>> main
+from pipeline.stages.cluster_models import over_blocks
 from pipeline.stages.comparisons import OutOfFold
 from pipeline.stages.explain import Part, most_alike, parts_of
 from pipeline.stages.importances import Cause

@@ -215,15 +215,17 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         outlined = told_cells({one.channels for one in found}) if plan.segmenter else []
         for line in (*told_channels(plan.samples), *outlined):
             progress.note(line)
-        damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
+        origins = plan.masks(work)
+        damaged = [sample for sample, origin in origins.items() if origin.state == "damaged"]
         if damaged:
             some = f"{counted(len(damaged), 'damaged label image')}, such as {work.mask(damaged[0]).name}"
             progress.note(f"{work.masks}: {some}: made again")
-        chunks = _missing(plan, work, options.jobs)
+        chunks = _missing(plan, work, origins, options.jobs)
         count = sum(len(chunk.samples) for chunk in chunks)
         passing = _measure(plan, chunks, count, options.jobs, progress) if chunks else []
-        _write_tables(plan, work, passing, progress)
-        return _summary(plan, work, count)
+        origins = plan.masks(work) if chunks else origins
+        _write_tables(plan, work, origins, passing, progress)
+        return _summary(plan, work, origins, count)
 
 
 def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> int:
@@ -231,7 +233,8 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
     plan, work = _plan(options, progress), Workspace(options.work)
     number, parts = map(int, shard.split("/"))
     own = [one for one in plan.samples if int(text_digest(one.id)[:8], 16) % parts == number - 1]
-    chunks = _missing(replace(plan, samples=own), work, options.jobs)
+    plan = replace(plan, samples=own)
+    chunks = _missing(plan, work, plan.masks(work), options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
     if chunks and options.cluster is None:
         warm_machine(plan.families)  # other parts may be measured on this machine at the same time
@@ -331,27 +334,24 @@ def _flat_fields(options: ExtractOptions, samples: list[Sample], work: Workspace
     return remove_illumination(samples, work, options.jobs, progress, new=new)
 
 
-def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
+def _missing(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
-    segmented = segmentation_parts(work).index()
-    masks = plan.masks(work)
     keys = plan.keys(masks)
-    skipped, empty = _skipped(keys, work, segmented)
-    with_hash = hash_parts(work).index()
+    segmented, with_hash = segmentation_parts(work).known(keys), hash_parts(work).known(keys)
+    skipped, empty = _skipped({sample: keys[sample] for sample in keys if sample in segmented}, work)
     done = {
-        family: family_parts(work, "pictures", family).index().keys()
-        & (family_parts(work, "cells", family).index().keys() | empty)
+        family: family_parts(work, "pictures", family).known(keys)
+        & (family_parts(work, "cells", family).known(keys) | empty)
         for family in plan.families
     }
     todo: dict[tuple[bool, bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
-        pair = (sample.id, keys[sample.id])
-        if pair in skipped:
+        if sample.id in skipped:
             continue
-        families = tuple(family for family in plan.families if pair not in done[family])
-        if families or pair not in segmented or pair not in with_hash:
+        families = tuple(family for family in plan.families if sample.id not in done[family])
+        if families or sample.id not in segmented or sample.id not in with_hash:
             has_mask = masks[sample.id].digest != ""
-            todo[has_mask, pair in segmented, pair in with_hash, families].append(sample)
+            todo[has_mask, sample.id in segmented, sample.id in with_hash, families].append(sample)
     return [
         Chunk(
             samples=tuple(chunk),
@@ -371,25 +371,23 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     ]
 
 
-def _skipped(
-    keys: Mapping[str, str], work: Workspace, index: Mapping[tuple[str, str], Path]
-) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Return the samples whose pictures, unchanged since, could not be read, and those without a cell."""
-    known = {sample: key for sample, key in keys.items() if (sample, key) in index}
+def _skipped(known: Mapping[str, str], work: Workspace) -> tuple[set[str], set[str]]:
+    """Return the samples, id to key, whose pictures could not be read, and those without a cell."""
     if not known:
         return set(), set()
-    rows = segmentation_parts(work).read(known, index)
-    some = [rows[rows["reason"] != ""], rows[(rows["reason"] == "") & (rows["cells"] == 0)]]
-    bad, empty = (set(zip(one["Id"], one["key"], strict=True)) for one in some)
-    return bad, empty
+    parts = segmentation_parts(work)
+    rows = parts.read(known, parts.located(known))
+    bad = rows["reason"] != ""
+    return set(rows["Id"][bad]), set(rows["Id"][~bad & (rows["cells"] == 0)])
 
 
-def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:
-    index = segmentation_parts(work).index()
+def _write_tables(
+    plan: _Plan, work: Workspace, masks: Mapping[str, Origin], passing: list[Problem], progress: Progress
+) -> None:
+    parts = segmentation_parts(work)
     waiting = {problem.sample for problem in passing}
-    masks = plan.masks(work)
     tried = {sample: key for sample, key in plan.keys(masks).items() if sample not in waiting}
-    rows = segmentation_parts(work).read(tried, index) if tried else pd.DataFrame({"reason": []})
+    rows = parts.read(tried, parts.located(tried)) if tried else pd.DataFrame({"reason": []})
     bad = rows[rows["reason"] != ""]
     problems = [
         *plan.problems,
@@ -412,10 +410,10 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     plan.extraction.write(work.extraction)
 
 
-def _summary(plan: _Plan, work: Workspace, measured: int) -> ExtractSummary:
+def _summary(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], measured: int) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
     left_out: Counter[str] = Counter()
-    for origin in plan.masks(work).values():
+    for origin in masks.values():
         left_out.update(origin.without)
     return ExtractSummary(
         pictures=len(samples),
