@@ -320,8 +320,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     told = "; ".join(filter(None, [told, others, uneven]))
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
-    keyed = sizes.keyed(pictures)
-    keyed = keyed if given is None else given.keyed(keyed)
+    keyed = sizes.keyed(pictures) if given is None else given.keyed(sizes.keyed(pictures))
     return _Plan(samples, problems + refused, segmenter, given, extraction, sizes, told, keyed)
 
 
