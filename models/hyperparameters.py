@@ -139,7 +139,7 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
         return Hyperparameters()
     if kind == "lightgbm":
         return Hyperparameters(columns=256, trees=250, leaves=8, min_rows=20, l2=5.0)
-    return Hyperparameters(trees=150, leaves=8, learning_rate=0.13, min_rows=20, l2=5.0)
+    return Hyperparameters(columns=128, trees=150, leaves=8, learning_rate=0.13, min_rows=20, l2=5.0)
 
 
 def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
@@ -152,9 +152,9 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
             l2=trial.suggest_float("l2", 2.0, 100.0, log=True),
         )
     large = rows >= LARGE and positives >= COMMON
-    wide = large and kind == "lightgbm"
+    wider = [256, 512, 1024] if kind == "lightgbm" else [64, 128, 256]
     return Hyperparameters(
-        columns=trial.suggest_categorical("columns", [256, 512, 1024] if wide else [64, 192, 512]),
+        columns=trial.suggest_categorical("columns", wider if large else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),
         leaves=trial.suggest_int("leaves", 4 if large else 2, 48 if large else 12, log=True),
         learning_rate=trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
