@@ -30,6 +30,7 @@ from pipeline.commands.looking import baseline, nearest, overlay, status
 from pipeline.commands.main_job import extract, predict, train
 from pipeline.commands.own_networks import embed, train_cnn, train_segmenter
 from pipeline.core.errors import PipelineError
+from pipeline.core.remote import shown
 
 app = typer.Typer(
     name="run.py",
@@ -88,7 +89,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    errors.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+    errors.print(f"error: {shown(message)}", style="red", markup=False, soft_wrap=True)
     sys.exit(2)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import run
 
-pytest_plugins = ("tests.browsing",)
+pytest_plugins = ("tests.browsing", "tests.object_store")
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 

@@ -25,6 +25,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.core.remote import shown
 from pipeline.core.stage import Advance
 
 console = Console(highlight=False)
@@ -102,7 +103,7 @@ def made(result: object) -> None:
 
 def say(text: str = "") -> None:
     """Print one line, which the terminal wraps and a file does not: paths stay whole."""
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(shown(text), markup=False, soft_wrap=True)
 
 
 def written(path: Path, what: str = "") -> None:
@@ -207,4 +208,4 @@ class RichProgress:
 
     def note(self, text: str) -> None:
         """Print one line that stays."""
-        errors.print(text, markup=False, soft_wrap=True)
+        errors.print(shown(text), markup=False, soft_wrap=True)

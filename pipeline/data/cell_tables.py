@@ -1,42 +1,47 @@
 """The table of cells as what a model learns from: the cells of every picture in one row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 import features
 from models.bags import bags_of, cell_columns, kept_columns
+from models.bundle import Model
 from models.hyperparameters import CELLS
 from pipeline.core.errors import PipelineError
+from pipeline.core.made_tables import names_in, row_groups_of, rows_in
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset_options import Normalisation
+from pipeline.data.plates import cells_in_units, normalisation_of
 
 MEASURED = 5000
 """Cells, about, by which columns are chosen."""
 
 
-def read_cells(work: Workspace, columns: Sequence[str]) -> pd.DataFrame:
+def read_cells(work: Workspace, columns: Sequence[str], how: Normalisation | None = None) -> pd.DataFrame:
     """Read columns of all cells, index ``Id``, with ``label``, ordered as they were measured.
+
+    In units of their plates where that is said; see `cells_in_units`.
 
     Raises
     ------
     PipelineError
         If there is no table of cells, or a column is not in it.
     """
-    if not work.cells.is_file():
+    if not work.cells.exists():
         raise PipelineError(f"{work.cells}: no table of cells; run extract with --work {work.root} again")
-    known = set(pq.read_schema(work.cells).names)
+    known = set(names_in(work.cells))
     if missing := [name for name in columns if name not in known]:
         raise PipelineError(
             f"{work.cells}: {len(missing)} columns of the model are not there ({missing[0]}); extract and "
             "train again"
         )
-    return read_made(work.cells, ["Id", "label", *columns]).set_index("Id")
+    return cells_in_units(read_made(work.cells, ["Id", "label", *columns]).set_index("Id"), work, how)
 
 
-def training_bags(work: Workspace, pictures: pd.Index) -> pd.DataFrame:
+def training_bags(work: Workspace, pictures: pd.Index, how: Normalisation | None) -> pd.DataFrame:
     """Return the bags of pictures, of columns that are chosen by their cells.
 
     Raises
@@ -44,33 +49,30 @@ def training_bags(work: Workspace, pictures: pd.Index) -> pd.DataFrame:
     PipelineError
         If there is no table of cells, or it holds none.
     """
-    some = _some_cells(work)
+    some = cells_in_units(_some_cells(work), work, how)
     if some.empty:
         raise PipelineError(f"{work.cells}: holds no cells; leave --cells away")
     columns = kept_columns(some)
-    return bags_of(read_cells(work, columns), columns, pictures)
+    return bags_of(read_cells(work, columns, how), columns, pictures)
 
 
 def _some_cells(work: Workspace) -> pd.DataFrame:
     """Return all columns of some cells, evenly over the table, which may be larger than the memory."""
     read_cells(work, ())
     check_intact(work.cells)
-    with pq.ParquetFile(work.cells) as file:
-        names = ["Id", *(name for name in features.cell_columns() if name in file.schema_arrow.names)]
-        step = max(1, file.metadata.num_rows // MEASURED)
-        parts = [
-            file.read_row_group(number, columns=names).to_pandas().iloc[::step]
-            for number in range(file.num_row_groups)
-        ]
+    known, step = {*names_in(work.cells)}, max(1, rows_in(work.cells) // MEASURED)
+    names = ["Id", *(name for name in features.cell_columns() if name in known)]
+    parts = [group.to_pandas().iloc[::step] for group in row_groups_of(work.cells, names)]
     return pd.concat(parts, ignore_index=True).set_index("Id") if parts else pd.DataFrame()
 
 
-def with_bags(table: pd.DataFrame, blocks: Mapping[str, Sequence[str]], work: Workspace) -> pd.DataFrame:
-    """Return a table of pictures with the bags that a model needs, given its blocks."""
-    if CELLS not in blocks:
+def with_bags(table: pd.DataFrame, model: Model, work: Workspace) -> pd.DataFrame:
+    """Return a table of pictures with the bags that a model needs."""
+    if CELLS not in model.stack.blocks:
         return table
-    columns = cell_columns(blocks[CELLS])
-    return table.join(bags_of(read_cells(work, columns), columns, table.index))
+    columns = cell_columns(model.stack.blocks[CELLS])
+    cells = read_cells(work, columns, normalisation_of(model.card))
+    return table.join(bags_of(cells, columns, table.index))
 
 
 def missing_marks(bags: pd.DataFrame, channels: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -164,21 +164,15 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
 
 
 def _check_cells(options: DatasetOptions) -> None:
-    """Refuse to learn from cells where there are none, or where they would count in other units."""
-    against = {
-        "--fast": options.fast,
-        f"--normalise-by {options.normalise_by}": options.normalise_by is not None,
-        "a work folder without features": not uses_features(options),
-    }
-    if options.cells and (one := next((name for name, given in against.items() if given), "")):
-        raise PipelineError(
-            f"--cells: learns from measured cells as they are, which {one} rules out; leave one out"
-        )
+    """Refuse to learn from cells where there are none."""
+    if options.cells and not uses_features(options):
+        other = "--fast" if options.fast else "a work folder without features"
+        raise PipelineError(f"--cells: learns from measured cells, which {other} rules out; leave one out")
 
 
 def _bags(options: DatasetOptions, work: Workspace, pictures: pd.Index) -> dict[str, pd.DataFrame]:
     """Return the block of single cells, where it is asked for."""
-    return {CELLS: training_bags(work, pictures)} if options.cells else {}
+    return {CELLS: training_bags(work, pictures, options.normalisation)} if options.cells else {}
 
 
 def _started(log_odds: pd.DataFrame, network: str, trained: pd.Index) -> pd.DataFrame:

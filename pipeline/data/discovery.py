@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, is_safe_id
+from pipeline.core.remote import is_remote, listed, look_at
 from pipeline.core.stopping import within
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.presets import PRESETS
@@ -44,6 +45,14 @@ _ROWS = 32
 """Rows of the largest plates, of 1,536 wells."""
 _MANY = re.compile(rf"(?P<Id>.+?){_ENDING}", re.IGNORECASE)
 """A file of many channels: its name is the Id."""
+
+
+def check_folder(images: Path) -> None:
+    """Refuse a folder of pictures that is not there; in an object store, look what lies in it."""
+    if is_remote(images):
+        look_at(images)
+    elif not images.is_dir():
+        raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
 
 
 def discover(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Problem]]:
@@ -131,6 +140,8 @@ def _not_text(name: str) -> Problem | None:
 
 
 def _names(images: Path) -> list[str]:
+    if is_remote(images):
+        return sorted({name.partition("/")[0] for name in listed(images)})
     with os.scandir(images) as entries:
         return sorted(entry.name for entry in entries if not entry.name.startswith("."))
 
@@ -177,6 +188,9 @@ def _by_pattern(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Pr
 
 def files_below(images: Path) -> Iterator[str]:
     """Yield the paths of all files below a folder, sorted, and of OME-Zarr folders; not of hidden ones."""
+    if is_remote(images):
+        yield from listed(images)
+        return
     for folder, inside, files in os.walk(images):
         shown = sorted(name for name in inside if not name.startswith("."))
         whole = [name for name in shown if name.lower().endswith(".zarr")]

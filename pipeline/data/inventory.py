@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError
 from pipeline.core.names import printable, slug
-from pipeline.data.discovery import files_below, is_picture
+from pipeline.data.discovery import check_folder, files_below, is_picture
 from pipeline.data.layouts import CHANNELS, UNKNOWN
 from pipeline.data.presets import PRESETS
 from pipeline.formats.contents import COLOURS, Scene
@@ -136,8 +136,7 @@ def pictures_below(images: Path) -> list[str]:
     PipelineError
         If there is none.
     """
-    if not images.is_dir():
-        raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
+    check_folder(images)
     paths = [path for path in files_below(images) if is_picture(path)]
     if not paths:
         raise PipelineError(f"{images}: holds no file of a known type; export the pictures as TIFF or PNG")

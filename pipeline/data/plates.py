@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from models.bundle import Model
+from models.hyperparameters import CELLS
 from models.normalisation import within_plates
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError, Problem
@@ -49,6 +50,46 @@ def read_metadata(work: Workspace, columns: Iterable[str]) -> pd.DataFrame:
     return table[list(dict.fromkeys(columns))].fillna("")
 
 
+def _placed(work: Workspace, how: Normalisation, ids: pd.Index) -> tuple["pd.Series[str]", NDArray[np.bool_]]:
+    """Return the plate of every row, given its picture, and whether it is of the reference.
+
+    Raises
+    ------
+    PipelineError
+        If a column or the controls are not among the samples.
+    """
+    column, _, value = (how.controls or "").partition("=")
+    if how.controls and not (column and value):
+        raise PipelineError(f"--controls {how.controls}: give COLUMN=VALUE, such as Metadata_Treatment=DMSO")
+    known = read_metadata(work, [how.by, *filter(None, [column])]).reindex(ids, fill_value="")
+    reference = known[column].eq(value).to_numpy() if column else np.ones(len(ids), bool)
+    if not reference.any():
+        raise PipelineError(f"--controls: {unknown(column, value, sorted(set(known[column]) - {''}))}")
+    return known[how.by], reference
+
+
+def cells_in_units(cells: pd.DataFrame, work: Workspace, how: Normalisation | None) -> pd.DataFrame:
+    """Return robust z-scores of cells, index ``Id``, within plates: by the cells of the reference pictures.
+
+    ``label`` stays. Cells of no plate, or of one with fewer than two of the reference, are left out.
+    """
+    if how is None:
+        return cells
+    plates, reference = _placed(work, how, cells.index)
+    here = plates.ne("").to_numpy()
+    numbers = cells[here].drop(columns="label", errors="ignore")
+    names = [name for name in cells.columns if name not in numbers]
+    found = within_plates(numbers, plates[here], reference[here], 2)
+    kept = here & ~plates.isin(list(found.few)).to_numpy()
+    return pd.concat([cells.loc[kept, names], found.table], axis=1)
+
+
+def normalisation_of(card: Mapping[str, Any]) -> Normalisation | None:
+    """Return how a model's columns are brought into units of plates, if they are."""
+    how = card.get("normalisation")
+    return None if how is None else Normalisation.model_validate(how)
+
+
 def normalised(
     table: pd.DataFrame, work: Workspace, how: Normalisation, note: Note, model: str = ""
 ) -> Normalised:
@@ -67,17 +108,10 @@ def normalised(
     PipelineError
         If a column or the controls are not among the samples, or every picture would be left out.
     """
-    column, _, value = (how.controls or "").partition("=")
-    if how.controls and not (column and value):
-        raise PipelineError(f"--controls {how.controls}: give COLUMN=VALUE, such as Metadata_Treatment=DMSO")
-    known = read_metadata(work, [how.by, *filter(None, [column])]).reindex(table.index, fill_value="")
-    plates = known[how.by]
-    reference = known[column].eq(value).to_numpy() if column else np.ones(len(table), bool)
-    if not reference.any():
-        raise PipelineError(f"--controls: {unknown(column, value, sorted(set(known[column]) - {''}))}")
+    plates, reference = _placed(work, how, table.index)
     placed = plates.ne("").to_numpy()
     found = within_plates(table[placed], plates[placed], reference[placed], how.minimum)
-    what = f"controls ({how.controls})" if column else "pictures"
+    what = f"controls ({how.controls})" if how.controls else "pictures"
     remedy = f"give more {what} of it" + ("" if model else ", or lower the minimum")
     problems = unmatched(table.index[~placed], "samples", f"no {how.by}", "fill it in and extract again")
     for plate, count in found.few.items():
@@ -108,12 +142,12 @@ def as_trained(
     New plates are normalised by their own pictures or controls, so that an answer depends on what is given
     together with a picture.
     """
-    if model.card.get("normalisation") is None:
+    how = normalisation_of(model.card)
+    if how is None:
         return table, []
-    how = Normalisation.model_validate(model.card["normalisation"])
-    outputs = list(model.stack.blocks.get(OUTPUTS, ()))
-    found = normalised(table.drop(columns=outputs), work, how, note, str(folder))
-    return found.table.join(table[outputs])[list(table.columns)], found.problems
+    as_is = [*model.stack.blocks.get(OUTPUTS, ()), *model.stack.blocks.get(CELLS, ())]  # cells are by now
+    found = normalised(table.drop(columns=as_is), work, how, note, str(folder))
+    return found.table.join(table[as_is])[list(table.columns)], found.problems
 
 
 def _say(lost: Mapping[str, int], plates: int, pictures: int, how: Normalisation, note: Note) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import check_regular, file_digest, text_digest, tree_digest
 from pipeline.core.names import counted, is_safe_id, slug
+from pipeline.core.remote import is_remote
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import UNSAFE, discover, metadata_name
+from pipeline.data.discovery import UNSAFE, check_folder, discover, metadata_name
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.table_fields import named_plane, pixel_size
 from pipeline.data.table_files import MISSING
@@ -104,7 +105,7 @@ class Sample:
             raise KeyError(channel)
         return source
 
-    @property
+    @functools.cached_property
     def files(self) -> dict[str, Path]:
         """Its files by their paths below the folder of pictures."""
         return {path.relative_to(self.folder).as_posix(): path for path in self.paths}
@@ -207,8 +208,7 @@ def find_samples(
 
 def list_samples(images: Path, table: Path | None, layout: Layout) -> tuple[list[Sample], list[Problem]]:
     """List samples as `find_samples` does, by names: no file is opened for its values."""
-    if not images.is_dir():
-        raise PipelineError(f"{images}: no such folder; give the folder that holds the pictures")
+    check_folder(images)
     found = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
     samples, problems = found[0], [*found[1]]
     samples, incomplete = _complete(samples, layout)
@@ -303,7 +303,7 @@ def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Probl
 def _outside(images: Path, samples: Iterable[Sample]) -> dict[str, Problem]:
     """Return, by Id, what leads out of the folder of pictures by symbolic links."""
     problems, resolved = {}, functools.cache(os.path.realpath)
-    for sample in samples:
+    for sample in () if is_remote(images) else samples:
         for path in sample.paths:
             try:
                 real = resolved(path if path.is_symlink() else path.parent)

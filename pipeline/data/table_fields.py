@@ -3,6 +3,7 @@
 import math
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from pipeline.core.remote import is_remote
 from pipeline.data.discovery import SUFFIXES, is_picture
 from pipeline.data.table_files import MISSING
 from pipeline.formats.pixel_sizes import check_plausible
@@ -26,10 +27,11 @@ def inside(images: Path, name: str) -> Path:
     relative = PurePosixPath(name.replace("\\", "/"))
     if "\0" in name:
         raise ValueError(f"path {name!r} holds a NUL character; give the path of a file")
-    for folder in (images.absolute(), images.resolve()):
+    for folder in (images,) if is_remote(images) else (images.absolute(), images.resolve()):
         if relative.is_relative_to(folder.as_posix()):
             relative = relative.relative_to(folder.as_posix())
-    if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
+    leaves = relative.is_absolute() or is_remote(Path(relative)) or ".." in relative.parts
+    if leaves or PureWindowsPath(name).drive:
         raise ValueError(f"path '{name}' leaves the folder of pictures; give paths inside it, without '..'")
     is_in_zarr = any(part.lower().endswith(".zarr") for part in relative.parts)
     if not is_picture(relative.name) and not is_in_zarr:

@@ -1,13 +1,12 @@
 """Which value is white in the files of a data set: measured once, remembered, the same for all commands."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, islice, repeat
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.core.files import UnreadableError
 from pipeline.core.names import counted
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
@@ -73,7 +72,7 @@ def measured_ranges(files: Mapping[str, Path], given: Mapping[Kind, int], work: 
     work : Workspace or None
         Where it is remembered what was seen.
     """
-    kinds = _see(files, work.kinds_seen if work else None, kind_of)
+    kinds = see(files, work.kinds_seen if work else None, kind_of)
     found, largest, few = dict(given), {}, {}
     for kind in KINDS:
         of_kind = {name: path for name, path in files.items() if kinds[name] == kind}
@@ -113,19 +112,7 @@ def _values(kind: Kind, files: Mapping[str, Path], work: Workspace | None) -> di
     while start < len(names) and not is_settled(kind, values.values()):
         end = next(ends)
         block = {name: files[name] for name in names[start:end]}
-        seen = _see(block, work.values_seen if work else None, largest_value)
+        seen = see(block, work.values_seen if work else None, largest_value)
         values |= {name: float(text) for name, text in seen.items() if text}
         start = end
     return values
-
-
-def _see(files: Mapping[str, Path], record: Path | None, look: Callable[[Path], str]) -> dict[str, str]:
-    if record is not None:
-        return see(files, record, look)
-    found = {}
-    for name, path in files.items():
-        try:
-            found[name] = look(path)
-        except (OSError, UnreadableError):  # told when it is read
-            found[name] = ""
-    return found

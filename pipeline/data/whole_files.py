@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.core.files import UnreadableError
+from pipeline.core.seen import sign_of
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel
 from pipeline.formats.colours import has_scale_bar
 from pipeline.formats.picture_files import damage_told, open_picture
@@ -141,15 +142,12 @@ def _has_scale_bar(path: Path) -> bool:
 
 def _header(path: Path) -> _Header | None:
     """Return what a header says, read once while the file stays the same; None where it cannot be read."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return _read_header(path, (found.st_size, found.st_mtime_ns, found.st_ino))
+    found = sign_of(path)
+    return None if found is None else _read_header(path, found)
 
 
 @lru_cache(maxsize=100_000)
-def _read_header(path: Path, _sign: tuple[int, int, int]) -> _Header | None:
+def _read_header(path: Path, _sign: tuple[int, ...]) -> _Header | None:
     try:
         contents = open_picture(path)
     except (UnreadableError, OSError):

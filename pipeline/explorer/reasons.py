@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from models.bags import bags_of, cell_columns
 from models.bundle import Model
@@ -17,8 +16,11 @@ from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
 from models.stacking import STACK
 from pipeline.core.errors import PipelineError
+from pipeline.core.made_tables import names_in
 from pipeline.core.names import unknown
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import read_cells
+from pipeline.data.plates import normalisation_of
 from pipeline.explorer.picture_index import Sources
 from pipeline.networks.leak_guard import read_given
 from pipeline.stages.answered_cells import answer_cells
@@ -85,7 +87,10 @@ class Reasons:
                 return None
             names, said = list(self._model.locations), self._model.predict(self._kept_row(sample))
             columns = cell_columns(self._model.stack.blocks[CELLS])
-            cells = rows_of(self._work.cells, sample, ["Id", "label", *columns])
+            if (how := normalisation_of(self._model.card)) is not None:
+                cells = read_cells(self._work, columns, how).loc[[sample]]
+            else:
+                cells = rows_of(self._work.cells, sample, ["Id", "label", *columns])
             picture = said.probability[names].to_numpy()[0], said.chosen[names].to_numpy(bool)[0]
             needed = np.asarray(self._model.stack.meta_learners[STACK].thresholds, np.float64)
             found = answer_cells(network, cells[columns].to_numpy(np.float32), (*picture, needed))
@@ -145,7 +150,7 @@ def rows_of(path: Path, sample: str, columns: Sequence[str]) -> pd.DataFrame:
         If it cannot be read.
     """
     try:
-        there = set(pq.ParquetFile(path).schema_arrow.names)
+        there = set(names_in(path))
         kept = [name for name in columns if name in there]
         return pd.read_parquet(path, columns=kept, filters=[("Id", "==", sample)])
     except (pa.ArrowException, OSError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, text_digest
+from pipeline.core.seen import sign_of
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PROCESSORS
 from pipeline.data.layouts import CHANNELS
@@ -48,12 +49,10 @@ class ThumbnailCache:
                 f"{sample}: no file of this picture; start explore with its folder as --images"
             )
         one, mask = self._samples[sample], self._work.mask(sample)
-        try:
-            found = [path.stat() for path in one.files.values()]
-            found += [mask.stat()] if outlines and mask.is_file() else []
-        except OSError as error:
-            raise PipelineError(f"{error.filename}: {error.strerror}; start explore with --images") from error
-        drawn_from = [(path.st_size, path.st_mtime_ns) for path in found]
+        drawn_from = [sign_of(path) for path in one.files.values()]
+        if None in drawn_from:
+            raise PipelineError(f"{sample}: a file of this picture is gone; start explore with --images")
+        drawn_from += [sign_of(mask)] if outlines and mask.is_file() else []
         digest = text_digest([sample, side, channels, outlines, drawn_from])[:24]
         path = self._work.thumbnails / digest[:2] / f"{digest}.webp"
         if not path.is_file():

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.files import UnreadableError, check_bytes, check_pixels, check_regular, check_size
+from pipeline.core.remote import local
 from pipeline.formats.contents import COLOURS, Contents, Scene
 from pipeline.formats.ome_zarr import open_zarr
 from pipeline.formats.tiff import Metered, open_tiff
@@ -62,6 +63,13 @@ def open_picture(path: Path) -> Contents:
     OSError
         If the system does not let it be read.
     """
+    with ExitStack() as stack:
+        contents = _opened(stack.enter_context(local(path)))
+        stack.callback(contents.close)
+        return replace(contents, close=stack.pop_all().close)
+
+
+def _opened(path: Path) -> Contents:
     if path.is_dir():
         with damage_told("OME-Zarr"):
             return open_zarr(path)

@@ -64,6 +64,7 @@ class Found:
     reasons: Mapping[str, Mapping[str, Reason]]
     unseen: Mapping[str, Mapping[str, list[tuple[str, float]]]]
     alike: Mapping[str, list[tuple[str, float]]]
+    cells: Mapping[str, pd.DataFrame]
     labels: Mapping[str, tuple[str, ...]]
     failing: Mapping[str, list[str]]
     thresholds: Mapping[str, float]
@@ -119,7 +120,7 @@ def find(
     table = model_table(work, model, work.model, explaining.embeddings, explaining.outputs)
     asked = {one.id: one.concerned for one in listed if one.id in table.index}
     with progress.track("Explaining answers", len(asked)) as advance:
-        reasons = evidence.reasons(model, table, asked, advance)
+        reasons = evidence.reasons(work.model, model, table, asked, advance)
     suspected = verdicts.suspects(predicted)
     flags = read_flags(work) if work.quality.is_file() else {}
     problems = read_problems(work.problems)
@@ -134,6 +135,7 @@ def find(
         reasons=reasons,
         unseen=evidence.out_of_fold(work, predicted, asked),
         alike=_alike(errors, reasons, table, predicted),
+        cells=evidence.cells_of(work, model, predicted, [one.id for one in errors]),
         labels=_labels(predicted),
         failing=verdicts.reasons_to_fail(predicted, scores.locations),
         thresholds=dict(zip(model.locations, map(float, _thresholds(model)), strict=True)),

@@ -1,7 +1,9 @@
 """Thumbnails of the pictures that a page shows, each drawn once; and why some, or all, are not shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress
@@ -9,27 +11,36 @@ from pipeline.core.workspace import Workspace
 from pipeline.pages.templating import data_uri
 from pipeline.pages.thumbnails import pictures_of, thumbnail
 
-SIDE = 224
-"""Largest side of a thumbnail in pixels."""
+SIDE, LARGE = 224, 336
+"""Largest side of a thumbnail in pixels, and of one with colours and their legend."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Thumbnails as addresses that hold them, by Id; why single ones are missing; why there are none."""
+    """Thumbnails as addresses that hold them, by Id; why single ones are missing; why there are none.
+
+    `coloured` are those whose cells are coloured by what they show.
+    """
 
     pictures: dict[str, str]
     missing: dict[str, str]
     without: str
+    coloured: dict[str, str]
 
 
-def draw(work: Workspace, wanted: Iterable[str], progress: Progress) -> Gallery:
-    """Draw the pictures that are wanted; those that cannot be read, or are gone, are told."""
+def draw(
+    work: Workspace, wanted: Iterable[str], cells: Mapping[str, pd.DataFrame], progress: Progress
+) -> Gallery:
+    """Draw the pictures that are wanted; those that cannot be read, or are gone, are told.
+
+    Some are drawn once more, with colours for what their cells show: tables as of `colour_cells`, by Id.
+    """
     ids = list(dict.fromkeys(wanted))
     try:
         known = pictures_of(work)
     except PipelineError as error:
-        return Gallery({}, {}, str(error))
-    pictures, missing = {}, {}
+        return Gallery({}, {}, str(error), {})
+    pictures, missing, coloured = {}, {}, {}
     with progress.track("Drawing pictures", len(ids)) as advance:
         for one in ids:
             advance(1)
@@ -38,6 +49,10 @@ def draw(work: Workspace, wanted: Iterable[str], progress: Progress) -> Gallery:
                 continue
             try:
                 pictures[one] = data_uri(thumbnail(known[one], work, SIDE), "image/webp")
+                if one in cells:
+                    coloured[one] = data_uri(
+                        thumbnail(known[one], work, LARGE, shown=cells[one]), "image/webp"
+                    )
             except PipelineError as error:
                 missing[one] = str(error)
-    return Gallery(pictures, missing, "")
+    return Gallery(pictures, missing, "", coloured)

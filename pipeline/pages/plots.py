@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -79,7 +78,7 @@ def reliability(predicted: OutOfFold) -> Markup:
     with mpl.rc_context(STYLE):
         figure, panels = _panels([whole, *predicted.truth.columns])
         for name, axes in panels.items():
-            one = predicted if name == whole else _only(predicted, name)
+            one = predicted if name == whole else predicted.of(predicted.truth.index, [name])
             table = calibration(one, 10 if name == whole else 5)
             axes.plot((0, 1), (0, 1), color=SOFT, linewidth=0.8, linestyle=":")
             axes.plot(table["probability"], table["share"], color=BAR, linewidth=1)
@@ -87,11 +86,6 @@ def reliability(predicted: OutOfFold) -> Markup:
         figure.supxlabel("probability that was given", fontsize=9, color=SOFT)
         figure.supylabel("share that came true", fontsize=9, color=SOFT)
         return svg(figure, "Reliability curve of all locations together and of each")
-
-
-def _only(predicted: OutOfFold, name: str) -> OutOfFold:
-    truth, probability = predicted.truth[[name]], predicted.probability[[name]]
-    return replace(predicted, truth=truth, probability=probability, chosen=predicted.chosen[[name]])
 
 
 def table_of_colour(values: pd.DataFrame, words: str, across: str, down: str, *, shares: bool) -> Markup:

@@ -69,7 +69,7 @@ class Report(Stage[ReportOptions, ReportSummary]):
         scores: Scores = execute(Evaluate(), scoring(work), progress)
         execute(Importances(), explaining(work), progress)
         found = find(work, options, scores, explaining(work), progress)
-        shown = gallery.draw(work, found.pictures, progress)
+        shown = gallery.draw(work, found.pictures, found.cells, progress)
         page = render("report.html", f=found, **asdict(shown))
         write_text(self.outputs(options)[0], page)
         return ReportSummary(

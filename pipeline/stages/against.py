@@ -100,8 +100,7 @@ def compare(
     names = [str(name) for name in ours.truth.columns if name in other.truth.columns]
     _check_shared(ours, other, len(ids), names, options)
     left, right = ours.of(ids, names), other.of(ids, names)
-    _check_labels(left, right, options)
-    _check_groups(left, right, options)
+    _check_same(left, right, options)
     whole, each = _differences(left, right, options)
     heads = {"stack": whole}
     for head, one in mine.items():
@@ -127,17 +126,14 @@ def _differences(
 ) -> tuple[Difference, list[Difference]]:
     """Return the difference of macro-F1, and those of every location."""
     truth, units = left.truth.to_numpy(), left.units if left.plates is not None else right.units
-    (exact, drawn), (others, beside) = (
-        (
-            count(truth, chosen),
-            resampled_counts(truth, chosen, units, draws=options.draws, seed=options.seed),
-        )
-        for chosen in (left.chosen.to_numpy(), right.chosen.to_numpy())
+    sides = [side.chosen.to_numpy() for side in (left, right)]
+    f1, other = (count(truth, chosen).f1() for chosen in sides)
+    drawn, beside = (
+        resampled_counts(truth, chosen, units, draws=options.draws, seed=options.seed).f1()
+        for chosen in sides
     )
-    spread = drawn.f1() - beside.f1()
-    pairs = zip(exact.f1(), others.f1(), spread.T, strict=True)
-    means = float(exact.macro_f1()), float(others.macro_f1())
-    return _difference(*means, spread.mean(axis=1)), [_difference(*pair) for pair in pairs]
+    each = [_difference(*three) for three in zip(f1, other, (drawn - beside).T, strict=True)]
+    return _difference(f1.mean(), other.mean(), (drawn - beside).mean(axis=1)), each
 
 
 def _difference(f1: float, other: float, spread: NDArray[np.float64]) -> Difference:
@@ -159,32 +155,29 @@ def _check_shared(
             )
 
 
-def _check_labels(left: OutOfFold, right: OutOfFold, options: EvaluateOptions) -> None:
-    differ = (left.truth != right.truth).any(axis=1)
-    if differ.any():
-        row = int(np.argmax(differ.to_numpy()))
-        one, two = ("; ".join(side.truth.columns[side.truth.iloc[row]]) for side in (left, right))
-        raise PipelineError(
-            f"--against {options.against}: {counted(int(differ.sum()), 'picture')} of {len(differ):,} with "
-            f"other labels, such as '{differ.index[row]}': '{one}' here, '{two}' there; train both on the "
-            "same labels"
-        )
+def _check_same(left: OutOfFold, right: OutOfFold, options: EvaluateOptions) -> None:
+    labels = (left.truth != right.truth).any(axis=1).to_numpy()
+    checks = (
+        (labels, "labels", _labels, "on the same labels"),
+        (_differ(left.groups, right.groups), "groups", _group, "with the same --groups"),
+    )
+    for differ, what, said, remedy in checks:
+        if differ.any():
+            row = int(np.argmax(differ))
+            raise PipelineError(
+                f"--against {options.against}: {counted(int(differ.sum()), 'picture')} of {len(differ):,} "
+                f"with other {what}, such as '{left.truth.index[row]}': {said(left, row)} here, "
+                f"{said(right, row)} there; train both {remedy}"
+            )
 
 
-def _check_groups(left: OutOfFold, right: OutOfFold, options: EvaluateOptions) -> None:
-    differ = _differ(left.groups, right.groups)
-    if differ.any():
-        row = int(np.argmax(differ))
-        names = [side.groups.iloc[row] for side in (left, right)]
-        one, two = (
-            f"group '{name}' of {counted(int(side.groups.eq(name).sum()), 'picture')}"
-            for name, side in zip(names, (left, right), strict=True)
-        )
-        raise PipelineError(
-            f"--against {options.against}: {counted(int(differ.sum()), 'picture')} of {len(differ):,} in "
-            f"other groups, such as '{left.groups.index[row]}': {one} here, {two} there; train both with the "
-            "same --groups"
-        )
+def _labels(side: OutOfFold, row: int) -> str:
+    return f"'{'; '.join(side.truth.columns[side.truth.iloc[row]])}'"
+
+
+def _group(side: OutOfFold, row: int) -> str:
+    name = side.groups.iloc[row]
+    return f"group '{name}' of {counted(int(side.groups.eq(name).sum()), 'picture')}"
 
 
 def _folds(left: OutOfFold, right: OutOfFold) -> str:

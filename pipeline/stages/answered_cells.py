@@ -24,6 +24,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.cell_tables import read_cells
 from pipeline.data.locations import LocationList, of_card, open_list
 from pipeline.data.masks import read_mask
+from pipeline.data.plates import normalisation_of
 from pipeline.stages.options import PredictOptions
 
 COLUMNS = ["Id", "label", "locations", "probabilities", "status"]
@@ -85,7 +86,7 @@ def cell_table(
         `COLUMNS`, and the probability of every location that the network of single cells knows.
     """
     network, names = network_of(model, folder), list(model.locations)
-    cells = read_cells(work, cell_columns(model.stack.blocks[CELLS]))
+    cells = read_cells(work, cell_columns(model.stack.blocks[CELLS]), normalisation_of(model.card))
     known = prediction.probability.index
     probability, chosen = (one[names].to_numpy() for one in (prediction.probability, prediction.chosen))
     positions = {str(name): number for number, name in enumerate(known)}

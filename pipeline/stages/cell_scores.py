@@ -1,6 +1,6 @@
 """Scores per cell: out-of-fold answers against what is known of each, beside the picture's answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from sklearn.metrics import average_precision_score
 
 from models.bags import cell_columns
 from models.base_learners.cell_network import CellNetwork
-from models.cell_answers import answers_of_cells
+from models.bundle import Model
+from models.cell_answers import CellAnswers, answers_of_cells
 from models.hyperparameters import CELLS, NetworkHyperparameters, defaults
 from models.metrics import count, interval, resampled_counts
 from models.stacking import STACK
@@ -26,7 +27,7 @@ from pipeline.data.locations import LocationList, of_card
 from pipeline.data.masks import read_mask
 from pipeline.data.tables import read_table
 from pipeline.stages.comparisons import OutOfFold, Score
-from pipeline.stages.options import EvaluateOptions
+from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.trained_models import open_model
 
 Labels = NDArray[np.bool_]
@@ -63,7 +64,9 @@ class CellScores(BaseModel):
     locations: dict[str, dict[str, float]]
 
 
-def out_of_fold_cells(data: Dataset, work: Workspace, seed: int, progress: Progress) -> pd.DataFrame:
+def out_of_fold_cells(
+    data: Dataset, work: Workspace, options: TrainOptions, progress: Progress
+) -> pd.DataFrame:
     """Return log-odds of all cells of the labelled pictures, by networks that saw nothing of their fold.
 
     Columns: Id, label and the trained locations.
@@ -72,11 +75,13 @@ def out_of_fold_cells(data: Dataset, work: Workspace, seed: int, progress: Progr
     columns, hyperparameters = cell_columns(list(bags.columns)), defaults(CELLS, len(bags))
     if not isinstance(hyperparameters, NetworkHyperparameters):
         raise TypeError("hyperparameters of trees for a network of cells")
-    cells, parts = read_cells(work, columns), []
+    cells, parts = read_cells(work, columns, options.normalisation), []
     with progress.track("Answering cells out of fold", data.folds) as advance:
         for fold in range(data.folds):
             rest = data.fold != fold
-            learner = CellNetwork.fit(bags.to_numpy(np.float32)[rest], truth[rest], hyperparameters, seed)
+            learner = CellNetwork.fit(
+                bags.to_numpy(np.float32)[rest], truth[rest], hyperparameters, options.seed
+            )
             own = cells[cells.index.isin(data.targets.index[~rest])]
             log_odds = learner.of_cells(own[columns].to_numpy(np.float32)).mean(axis=0)
             table = pd.DataFrame(log_odds, own.index, data.trained)
@@ -100,26 +105,32 @@ def score_cells(
         raise PipelineError("--per cell: needs --truth, a csv table Id,label,Target of what cells show")
     if not work.cells_out_of_fold.is_file():
         raise PipelineError(f"{work.model}: was trained without --cells; train it again with --cells")
-    model = open_model(work.model)
-    names = list(stack.truth.columns)
-    needed = model.stack.meta_learners[STACK].thresholds
+    model, names = open_model(work.model), list(stack.truth.columns)
     known = _read_truth(options.truth, of_card(model.card), names)
-    answers = read_made(work.cells_out_of_fold).set_index("Id")
     masks = options.truth_masks or options.truth.parent / "truth"
     pictures = [one for one in stack.truth.index if one in known]
     if not pictures:
         raise PipelineError(f"{options.truth}: says nothing of the cells of {work.root}; give their ids")
     rows = []
     with progress.track("Comparing cells", len(pictures)) as advance:
-        for one in pictures:
-            picture = stack.probability.loc[one].to_numpy(np.float64), stack.chosen.loc[one].to_numpy(bool)
-            own = answers.loc[answers.index == one]
-            log_odds = own[names].to_numpy(np.float64)
-            said = answers_of_cells(log_odds, log_odds, *picture, needed)
-            same = _same(work, one, masks, own["label"].to_numpy(), list(known[one]))
+        for one, labels, picture, said in said_of_cells(work, model, stack, pictures):
+            same = _same(work, one, masks, labels, list(known[one]))
             rows += list(_rows(known[one], said.probability, said.chosen, picture, same, str(one)))
             advance(1)
     return _scored(rows, stack, names, options)
+
+
+def said_of_cells(
+    work: Workspace, model: Model, stack: OutOfFold, pictures: Iterable[str]
+) -> Iterator[tuple[str, NDArray[np.int64], tuple[Floats, Labels], CellAnswers]]:
+    """Yield each picture, the labels of its cells, and the out-of-fold answers of both."""
+    answers = read_made(work.cells_out_of_fold).set_index("Id")
+    needed = model.stack.meta_learners[STACK].thresholds
+    for one in pictures:
+        picture = stack.probability.loc[one].to_numpy(np.float64), stack.chosen.loc[one].to_numpy(bool)
+        own = answers.loc[answers.index == one]
+        log_odds = own[list(stack.truth.columns)].to_numpy(np.float64)
+        yield one, own["label"].to_numpy(), picture, answers_of_cells(log_odds, log_odds, *picture, needed)
 
 
 def _read_truth(path: Path, locations: LocationList, names: list[str]) -> dict[str, dict[int, Labels]]:

@@ -276,7 +276,7 @@ def _read_columns(
         problems += unmatched(absent, path.name, "no prediction", "add its row; it counts as unknown")
     for one in tables:
         table = table.join(one)
-    table = with_bags(table, model.stack.blocks, Workspace(options.work))
+    table = with_bags(table, model, Workspace(options.work))
     missing = [column for column in model.columns if column not in table.columns]
     if missing:
         shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from models.cross_fitting import Choice
-from models.meta_learner import FittedMetaLearner
 from models.stacking import RANDOM_SPLIT, STACK, StackedLocations
 from pipeline.core.files import replacing, write_table, write_text
 from pipeline.core.workspace import Workspace
@@ -47,7 +46,8 @@ def _predictions(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
     tables = []
     for name, predicted in stack.out_of_fold_.items():
         fold = data.random_fold if name == RANDOM_SPLIT else data.fold
-        for column, position in enumerate(_meta_learner(stack, name).meta.locations):
+        fitted = stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
+        for column, position in enumerate(fitted.meta.locations):
             location = data.trained[position]
             tables.append(
                 base.assign(
@@ -78,11 +78,6 @@ def _base_log_odds(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
     }
 
 
-def _meta_learner(stack: StackedLocations, name: str) -> FittedMetaLearner:
-    """Return the meta-learner behind out-of-fold predictions: the stack's for the stack's variants."""
-    return stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
-
-
 def _of_stack(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
     """Return the stack's answers like those of `predict`: a row per picture, a column per location."""
     predicted, names = stack.out_of_fold_[STACK], np.array(data.trained)
@@ -107,9 +102,10 @@ def _thresholds(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
 
 
 def _settings(stack: StackedLocations, data: Dataset, options: TrainOptions) -> dict[str, Any]:
-    """Return all options, and the hyperparameters that were chosen by them."""
+    """Return all options but where and how fast it ran, and the hyperparameters that were chosen by them."""
     chosen = list(_chosen(stack.choices_, data))
-    return {"options": options.model_dump(mode="json"), "hyperparameters": chosen}
+    asked = options.model_dump(mode="json", exclude={"work", "jobs", "cluster", "overwrite"})
+    return {"options": asked, "hyperparameters": chosen}
 
 
 def _chosen(choices: list[Choice], data: Dataset) -> Iterator[dict[str, Any]]:

@@ -64,3 +64,21 @@ def test_the_page_is_used_by_keyboard(browser, address):
 def test_the_description_of_requests_needs_no_other_host(browser, address):
     page = browser.open(f"{address}docs")
     page.wait_for_selector("text=/predict")
+
+
+def test_a_click_on_a_location_fills_the_cells_that_show_it(browser, address):
+    page = browser.open(address)
+    outline = [[2, 2], [6, 2], [6, 6]]
+    cells = [{"label": label, "locations": ["Cytosol"] * (label < 3)} for label in (1, 2, 3)]
+    location = {"name": "Cytosol", "probability": 0.9, "chosen": True, "threshold": 0.4}
+    pixel = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    answer = {"locations": [location], "per_cell": cells, "preview": pixel}
+    answer["outlines"] = [{"label": label, "outline": outline} for label in (1, 2, 3)]
+    page.evaluate("said => { draw(said); list(said); }", answer)
+    assert page.inner_text("#cells").startswith("Click a location")
+    page.get_by_role("button", name="Cytosol").press("Enter")
+    page.wait_for_selector("#view[data-showing='2']")
+    assert page.inner_text("#cells") == "2 of 3 cells show Cytosol"
+    page.evaluate("said => { draw(said); list(said); }", answer | {"per_cell": []})
+    assert page.inner_text("#cells") == ""
+    assert page.locator("#answer button").count() == 0

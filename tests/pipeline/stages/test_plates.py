@@ -9,18 +9,21 @@ import pytest
 from scipy.stats import sem, t
 from sklearn.metrics import f1_score
 
+from models.bundle import load_model
 from pipeline.core.errors import PipelineError, read_problems
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import read_cells
 from pipeline.data.dataset import read_dataset
 from pipeline.data.plates import whole_plates
 from pipeline.data.tables import unsaid
 from pipeline.stages.evaluate import Evaluate, Scores
+from pipeline.stages.importances import model_table
 from pipeline.stages.normalise import Normalise, NormaliseSummary
 from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.plate_options import NormaliseOptions
 from pipeline.stages.train import Train
-from tests.pipeline.plates import make_plates
+from tests.pipeline.plates import make_plates, write_cells
 from tests.pipeline.workfolder import write_embedding
 
 PLATE, CONTROLS = "Metadata_Plate", "Metadata_Treatment=DMSO"
@@ -188,3 +191,31 @@ def test_sphering_in_training_needs_labelled_controls_in_every_fit(work: Workspa
     change_samples(work, Metadata_Treatment=few, Metadata_Plate="one")
     with pytest.raises(PipelineError, match="sphering needs 10 labelled controls outside of any two folds"):
         read_dataset(asked(work, normalise_by=PLATE, controls=CONTROLS, normalise_method="sphering"), unsaid)
+
+
+def test_single_cells_are_learned_from_in_units_of_their_plate(work: Workspace) -> None:
+    names, how = write_cells(work), asked(work, normalise_by=PLATE).normalisation
+    found = read_cells(work, names, how)
+    plates = pd.read_parquet(work.samples).set_index("Id")[PLATE]
+    for _, own in found.groupby(plates.reindex(found.index).to_numpy()):
+        np.testing.assert_allclose(own[names].median(), 0, atol=1e-6)
+    assert found["label"].tolist() == [1, 2, 3, 4] * 72
+    train(work, cells=True, normalise_by=PLATE)
+    model = load_model(work.model)
+    before = model.predict(model_table(work, model, work.model, (), ())).probability
+    log_odds = pd.read_parquet(work.cells_out_of_fold)
+    assert len(log_odds) == 288
+    write_cells(work, factor=3, offset=700)
+    again = model.predict(model_table(work, model, work.model, (), ())).probability
+    np.testing.assert_allclose(again, before, atol=1e-4)
+    pd.testing.assert_frame_equal(read_cells(work, names, how), found, atol=1e-4)
+
+
+def test_cells_of_plates_with_too_few_controls_are_left_out(work: Workspace) -> None:
+    names, how = write_cells(work), asked(work, normalise_by=PLATE, controls=CONTROLS).normalisation
+    samples = pd.read_parquet(work.samples)
+    samples.loc[samples[PLATE].eq("A"), "Metadata_Treatment"] = "Drug"
+    samples.loc[samples[PLATE].eq("B") & (samples.index < 20), PLATE] = ""
+    samples.to_parquet(work.samples, index=False)
+    kept = samples["Id"][samples[PLATE].isin(["B", "C"])]
+    assert read_cells(work, names, how).index.unique().tolist() == kept.tolist()

@@ -4,19 +4,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.bundle import load_model
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
+from pipeline.pages.evidence import cells_of
+from pipeline.pages.report import Report
 from pipeline.serving import Predictor
-from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.evaluate import Evaluate, read_predictions
 from pipeline.stages.explain import explain
 from pipeline.stages.explain_options import ExplainOptions
 from pipeline.stages.options import EvaluateOptions, OverlayOptions, PredictOptions, TrainOptions
 from pipeline.stages.overlay import overlay
 from pipeline.stages.predict import Predict
+from pipeline.stages.report_options import ReportOptions
 from pipeline.stages.train import Train
 from tests.pipeline.workfolder import extract, simulate
 
@@ -119,6 +123,22 @@ def test_cells_are_coloured_by_what_they_show(trained):
         overlay(OverlayOptions(**asked, work=given["work"], by="location"), SilentProgress())
 
 
+def test_the_report_shows_which_cells_of_an_error_show_what(trained):
+    work = Workspace(trained / "work")
+    stack = read_predictions(work)["stack"]
+    cells = cells_of(work, load_model(work.model), stack, stack.truth.index)
+    for one, table in cells.items():
+        shown = {name for text in table["locations"] for name in text.split("; ") if name}
+        assert shown == set(stack.chosen.columns[stack.chosen.loc[one]])
+    labels = read_mask(work.mask(one)).cells
+    assert set(table["label"]) == set(np.unique(labels)) - {0}
+    page = trained / "report.html"
+    execute(Report(), ReportOptions(work=work.root, output=page, errors=3, pictures=3), SilentProgress())
+    errors = (stack.chosen != stack.truth).any(axis=1).sum()
+    assert page.read_text().count("Which cells show what?") == min(3, errors) > 0
+    assert cells_of(Workspace(trained / "data"), load_model(work.model), stack, stack.truth.index) == {}
+
+
 def test_a_model_that_knows_no_cells_says_so(trained):
     settings = {"work": trained / "work", "labels": trained / "data" / "labels.csv", "folds": 3, "trials": 0}
     execute(Train(), TrainOptions(**settings, boosters=("linear",), name="plain", jobs=1), SilentProgress())
@@ -134,7 +154,6 @@ def test_a_model_that_knows_no_cells_says_so(trained):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"normalise_by": "Metadata_Plate"}, "--normalise-by Metadata_Plate rules out"),
         ({"fast": True}, "--fast"),
     ],
 )
