@@ -36,7 +36,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.stacking import STACK
-from pipeline.core.files import write_blocks, write_table
+from pipeline.core.files import as_arrow, write_blocks, write_table
 from pipeline.core.stage import SilentProgress, execute, read_made, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_labels
@@ -75,7 +75,9 @@ def made_up(like: Workspace, root: Path, pictures: int) -> Workspace:
     embedded = pd.DataFrame(values, columns=[f"cnn__made__e{column:04}" for column in range(COLUMNS)])
     embedded.insert(0, "Id", ids)
     write_table(work.embedding("made"), embedded)
-    write_blocks(work.cells, (_cells(rng, ids[at : at + BLOCK]) for at in range(0, pictures, BLOCK)))
+    write_blocks(
+        work.cells, (as_arrow(_cells(rng, ids[at : at + BLOCK])) for at in range(0, pictures, BLOCK))
+    )
     _answers(rng, work, root / "labels.csv", ids, groups)
     options = record.options | {"images": str(root / "images"), "samples": None, "work": str(work.root)}
     work.record("extract").parent.mkdir()

@@ -191,12 +191,13 @@ def fit_unlikeness(
     most = max(1, min(_DIRECTIONS, least // _ROWS_PER_DIRECTION))  # as many in all fits: they are compared
     with threadpool_limits(1, user_api="blas"):
         for number, (table, columns) in enumerate(parts.values()):
-            values = tables[table][list(columns)].to_numpy()
+            whole, at = tables[table].to_numpy(), tables[table].columns.get_indexer(pd.Index(columns))
             for one in np.unique(fold):
-                space = _fitted(values, np.flatnonzero(fold != one), most)
-                z = _standardised(values[fold == one].astype(np.float64), space.center, space.scale)
+                space = _fitted(whole, np.flatnonzero(fold != one), at, most)
+                values = whole[np.ix_(fold == one, at)].astype(np.float64)
+                z = _standardised(values, space.center, space.scale)
                 logs[fold == one, number] = _logs(z, space.directions, space.variances)
-            spaces.append(_fitted(values, np.arange(len(values)), most))
+            spaces.append(_fitted(whole, np.arange(len(whole)), at, most))
     usual = np.median(logs, axis=0)
     spread = np.maximum(MAD * np.median(np.abs(logs - usual), axis=0), _LEAST)
     scores = _overall(np.stack([_surprise(row, usual, spread) for row in logs]))
@@ -226,10 +227,12 @@ class _Space(NamedTuple):
     variances: Floats
 
 
-def _fitted(values: NDArray[np.floating[Any]], rows: NDArray[np.intp], most: int) -> _Space:
+def _fitted(
+    whole: NDArray[np.floating[Any]], rows: NDArray[np.intp], columns: NDArray[np.intp], most: int
+) -> _Space:
     """Standardise a part robustly and find its first principal directions, of up to `_ROWS` of the rows."""
-    some = values[rows[np.unique(np.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).astype(int))]]
-    some = some.astype(np.float64)
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).astype(int))]
+    some = whole[np.ix_(rows, columns)].astype(np.float64)
     units = RobustZ().fit(some)
     scale = np.where(units.scale_ > 0, units.scale_, np.inf)  # NaN where nothing is known
     center = np.nan_to_num(units.center_)
@@ -246,15 +249,18 @@ def _fitted(values: NDArray[np.floating[Any]], rows: NDArray[np.intp], most: int
 
 
 def _standardised(values: Floats, center: Floats, scale: Floats) -> Floats:
-    z: Floats = np.nan_to_num((values - center) / scale)
-    return np.clip(z, -_FARTHEST, _FARTHEST)
+    z = values - center
+    z /= scale
+    np.nan_to_num(z, copy=False)
+    return np.clip(z, -_FARTHEST, _FARTHEST, out=z)
 
 
 def _logs(z: Floats, directions: Floats, variances: Floats) -> Floats:
     """Return the logarithms of both statistics of every row, shape (rows, 2)."""
     inside = z @ directions.T
-    rest = z - inside @ directions
-    both = np.column_stack([(inside**2 / variances).sum(axis=1), (rest**2).sum(axis=1)])
+    rest = inside @ directions
+    np.subtract(z, rest, out=rest)
+    both = np.column_stack([(inside**2 / variances).sum(axis=1), np.square(rest, out=rest).sum(axis=1)])
     return np.asarray(np.log(np.maximum(both, _LEAST)))
 
 

@@ -16,10 +16,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import files_of
 from pipeline.core.stage import read_made
 
-_ROWS = 1024
-"""Rows of a wide table that are read at a time."""
-_COLUMNS = 512
-"""Columns of one that are read at a time, where they are taken into another form."""
+_COLUMNS = 2048
+"""Columns of a wide table that are read at a time, where they are taken into another form."""
 
 
 def names_in(path: Path) -> list[str]:
@@ -34,12 +32,21 @@ def rows_in(path: Path) -> int:
         return sum(int(pq.read_metadata(file).num_rows) for file in files_of(path))
 
 
-def batches_of(path: Path, columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:
+def batches_of(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
     """Read columns of a table, so many rows at a time, in their order."""
     with _told_if_damaged(path):
         for one in files_of(path):
             with pq.ParquetFile(one, pre_buffer=False) as file:
                 yield from file.iter_batches(rows, columns=list(columns))
+
+
+def row_groups_of(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read columns of a table, as many rows at a time as were written together."""
+    with _told_if_damaged(path):
+        for one in files_of(path):
+            with pq.ParquetFile(one, pre_buffer=False) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, list(columns))
 
 
 def read_made_numbers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -52,19 +59,15 @@ def read_made_numbers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     PipelineError
         If the table is damaged.
     """
-    index, start = pd.Index(read_made(path, ["Id"])["Id"]), 0
+    index = pd.Index(read_made(path, ["Id"])["Id"])
     values = np.empty((len(index), len(columns)), np.float32)
-    with _told_if_damaged(path):
-        for file in map(pq.ParquetFile, files_of(path)):
-            with file:
-                for group in range(file.num_row_groups):
-                    end = start + file.metadata.row_group(group).num_rows
-                    for first in range(0, len(columns), _COLUMNS):
-                        some = columns[first : first + _COLUMNS]
-                        table = file.read_row_group(group, list(some))
-                        part = np.stack([table[name].to_numpy() for name in some])
-                        values[start:end, first : first + len(some)] = part.T
-                    start = end
+    for first in range(0, len(columns), _COLUMNS):
+        some, start = columns[first : first + _COLUMNS], 0
+        for table in row_groups_of(path, some):
+            end = start + table.num_rows
+            part = np.stack([table[name].to_numpy() for name in some])
+            values[start:end, first : first + len(some)] = part.T
+            start = end
     return pd.DataFrame(values, index, list(columns), copy=False)
 
 

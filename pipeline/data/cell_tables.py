@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 import features
 from models.bags import bags_of, cell_columns, kept_columns
 from models.bundle import Model
 from models.hyperparameters import CELLS
 from pipeline.core.errors import PipelineError
+from pipeline.core.made_tables import names_in, row_groups_of, rows_in
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Normalisation
@@ -30,9 +30,9 @@ def read_cells(work: Workspace, columns: Sequence[str], how: Normalisation | Non
     PipelineError
         If there is no table of cells, or a column is not in it.
     """
-    if not work.cells.is_file():
+    if not work.cells.exists():
         raise PipelineError(f"{work.cells}: no table of cells; run extract with --work {work.root} again")
-    known = set(pq.read_schema(work.cells).names)
+    known = set(names_in(work.cells))
     if missing := [name for name in columns if name not in known]:
         raise PipelineError(
             f"{work.cells}: {len(missing)} columns of the model are not there ({missing[0]}); extract and "
@@ -60,13 +60,9 @@ def _some_cells(work: Workspace) -> pd.DataFrame:
     """Return all columns of some cells, evenly over the table, which may be larger than the memory."""
     read_cells(work, ())
     check_intact(work.cells)
-    with pq.ParquetFile(work.cells) as file:
-        names = ["Id", *(name for name in features.cell_columns() if name in file.schema_arrow.names)]
-        step = max(1, file.metadata.num_rows // MEASURED)
-        parts = [
-            file.read_row_group(number, columns=names).to_pandas().iloc[::step]
-            for number in range(file.num_row_groups)
-        ]
+    known, step = {*names_in(work.cells)}, max(1, rows_in(work.cells) // MEASURED)
+    names = ["Id", *(name for name in features.cell_columns() if name in known)]
+    parts = [group.to_pandas().iloc[::step] for group in row_groups_of(work.cells, names)]
     return pd.concat(parts, ignore_index=True).set_index("Id") if parts else pd.DataFrame()
 
 

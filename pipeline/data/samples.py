@@ -105,7 +105,7 @@ class Sample:
             raise KeyError(channel)
         return source
 
-    @property
+    @functools.cached_property
     def files(self) -> dict[str, Path]:
         """Its files by their paths below the folder of pictures."""
         return {path.relative_to(self.folder).as_posix(): path for path in self.paths}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.naming import parse
 from pipeline.core.errors import PipelineError
+from pipeline.core.made_tables import batches_of, names_in, rows_in
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
@@ -81,7 +82,7 @@ class Profiles:
     @property
     def rows(self) -> int:
         """Number of cells or pictures."""
-        return int(pq.read_metadata(self.path).num_rows)
+        return rows_in(self.path)
 
     def only(self, part: str, values: Sequence[str]) -> Self:
         """Return those features whose names have one of some values in one part; see `name_table`."""
@@ -91,9 +92,8 @@ class Profiles:
         """Read the rows in their order, as many at a time as keep the memory flat."""
         columns = [*self._keys, *self.names["column"]]
         centres = lru_cache(1)(partial(_centres, self.work))  # a block may end within a picture
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
-            for batch in file.iter_batches(max(1, NUMBERS_AT_ONCE // len(columns)), columns=columns):
-                yield self._block(batch.to_pandas(), centres)
+        for batch in batches_of(self.path, columns, max(1, NUMBERS_AT_ONCE // len(columns))):
+            yield self._block(batch.to_pandas(), centres)
 
     def of_picture(self, sample: str) -> pd.DataFrame:
         """Read all that is known of the cells of one picture; the index is their labels."""
@@ -116,10 +116,9 @@ class Profiles:
     def columns(self) -> Iterator[pd.DataFrame]:
         """Read the features some columns at a time, all rows of them."""
         most = max(1, 4 * NUMBERS_AT_ONCE // max(1, self.rows))
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
-            for start in range(0, len(self.names), most):
-                part = self.names.iloc[start : start + most]
-                yield file.read(list(part["column"])).to_pandas()[part["column"]].set_axis(part.index, axis=1)
+        for start in range(0, len(self.names), most):
+            part = self.names.iloc[start : start + most]
+            yield read_made(self.path, list(part["column"])).set_axis(part.index, axis=1)
 
     @property
     def _keys(self) -> list[str]:
@@ -162,7 +161,7 @@ def open_profiles(work: Workspace, per: Per, families: Sequence[str], pictures: 
         If a family was not measured.
     """
     path = work.cells if per == "cell" else work.features
-    columns = [name for name in pq.read_schema(path).names if is_feature(name)]
+    columns = [name for name in names_in(path) if is_feature(name)]
     if families:
         measured = dict.fromkeys(parse(name).family for name in columns)
         for family in families:

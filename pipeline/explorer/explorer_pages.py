@@ -228,7 +228,7 @@ class Explorer:
         """Return the table of a picture's cells: a part of its page."""
         sample = str(self.index.ids[row])
         columns = ["label", "touches_border", *MEASURED]
-        table = rows_of(self.work.cells, sample, columns) if self.work.cells.is_file() else None
+        table = rows_of(self.work.cells, sample, columns) if self.work.cells.exists() else None
         if table is None:
             return render("cells.html", rows=[], measured={}, answered=[])
         shown = {name: words for name, words in MEASURED.items() if name in table.columns}

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from models.bags import bags_of, cell_columns
 from models.bundle import Model
@@ -17,6 +16,7 @@ from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
 from models.stacking import STACK
 from pipeline.core.errors import PipelineError
+from pipeline.core.made_tables import names_in
 from pipeline.core.names import unknown
 from pipeline.core.workspace import Workspace
 from pipeline.data.cell_tables import read_cells
@@ -150,7 +150,7 @@ def rows_of(path: Path, sample: str, columns: Sequence[str]) -> pd.DataFrame:
         If it cannot be read.
     """
     try:
-        there = set(pq.ParquetFile(path).schema_arrow.names)
+        there = set(names_in(path))
         kept = [name for name in columns if name in there]
         return pd.read_parquet(path, columns=kept, filters=[("Id", "==", sample)])
     except (pa.ArrowException, OSError) as error:

@@ -56,9 +56,8 @@ def embed_pictures(
     weights_path(embedder)
     keys = picture_keys(embedder.per, samples, work)
     parts = _parts(work, embedder)
-    index = parts.index()
-    keyed = [(sample, keys[sample.id]) for sample in samples]
-    missing = [(sample, key) for sample, key in keyed if (sample.id, key) not in index]
+    known = parts.known(keys)
+    missing = [(sample, keys[sample.id]) for sample in samples if sample.id not in known]
     passing: list[Problem] = []
     if missing:
         embed = partial(_embed_chunk, embedder, work, device)
@@ -68,7 +67,7 @@ def embed_pictures(
                 advance(len(chunk))
     for problem in passing:
         del keys[problem.sample]
-    rows = parts.read(keys, parts.index()) if keys else pd.DataFrame(columns=["Id", "key", *_WHY])
+    rows = parts.read(keys, parts.located(keys)) if keys else pd.DataFrame(columns=["Id", "key", *_WHY])
     table, problems = _usable(rows.set_index("Id"), passing)
     return _with_numbers(table, embedder, progress), problems
 

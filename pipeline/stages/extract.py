@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pandas as pd
 from pydantic import Field
 
@@ -17,7 +16,7 @@ from pipeline.core.files import text_digest
 from pipeline.core.names import counted, unknown
 from pipeline.core.remote import placed
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
-from pipeline.core.workers import share_out, workers
+from pipeline.core.workers import precision, precision_kept, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.flat_fields import remove_illumination, with_flat_fields
@@ -49,16 +48,13 @@ from pipeline.stages.measuring import (
     fitted_segmenter,
     hash_parts,
     mask_key,
-    measure_chunk,
     refused_masks,
     row_key,
     segmentation_parts,
     segmenter_of,
 )
 from pipeline.stages.options import ExtractOptions
-
-_SIDE = 96
-"""Side in pixels of the picture that loops are compiled with."""
+from pipeline.stages.warming import warm_machine, warmed
 
 
 class ExtractSummary(Summary):
@@ -219,15 +215,17 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
         outlined = told_cells({one.channels for one in found}) if plan.segmenter else []
         for line in (*told_channels(plan.samples), *outlined):
             progress.note(line)
-        damaged = [sample for sample, origin in plan.masks(work).items() if origin.state == "damaged"]
+        origins = plan.masks(work)
+        damaged = [sample for sample, origin in origins.items() if origin.state == "damaged"]
         if damaged:
             some = f"{counted(len(damaged), 'damaged label image')}, such as {work.mask(damaged[0]).name}"
             progress.note(f"{work.masks}: {some}: made again")
-        chunks = _missing(plan, work, options.jobs)
+        chunks = _missing(plan, work, origins, options.jobs)
         count = sum(len(chunk.samples) for chunk in chunks)
-        passing = _measure(chunks, count, options.jobs, progress) if chunks else []
-        _write_tables(plan, work, passing, progress)
-        return _summary(plan, work, count)
+        passing = _measure(plan, chunks, count, options.jobs, progress) if chunks else []
+        origins = plan.masks(work) if chunks else origins
+        _write_tables(plan, work, origins, passing, progress)
+        return _summary(plan, work, origins, count)
 
 
 def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> int:
@@ -235,10 +233,13 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
     plan, work = _plan(options, progress), Workspace(options.work)
     number, parts = map(int, shard.split("/"))
     own = [one for one in plan.samples if int(text_digest(one.id)[:8], 16) % parts == number - 1]
-    chunks = _missing(replace(plan, samples=own), work, options.jobs)
+    plan = replace(plan, samples=own)
+    chunks = _missing(plan, work, plan.masks(work), options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
+    if chunks and options.cluster is None:
+        warm_machine(plan.families)  # other parts may be measured on this machine at the same time
     with on_cluster(options.cluster):
-        for problem in _measure(chunks, count, options.jobs, progress) if chunks else ():
+        for problem in _measure(plan, chunks, count, options.jobs, progress) if chunks else ():
             progress.note(f"{problem.sample}: {problem.file}: {problem.reason}; {problem.remedy}")
     return count
 
@@ -246,22 +247,6 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
 def is_of(images: Path, record: Record) -> bool:
     """Say whether a record of `extract` is of this folder of pictures."""
     return placed(images) == record.options["images"]
-
-
-def warm_up(family: str) -> None:
-    """Measure two made-up cells by one family, so that its loops are compiled and on disk.
-
-    Numba compiles at the first call: processes that began with a picture each would all compile everything.
-    """
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(1, 2**16, (len(features.CHANNELS), _SIDE, _SIDE), dtype=np.uint16)
-    cells, nuclei = np.zeros((2, _SIDE, _SIDE), np.int32)
-    for label, left in enumerate((8, 48), start=1):
-        cells[8:88, left : left + 40] = label
-        nuclei[30:60, left + 10 : left + 30] = label
-    measured = features.measure(pixels, cells, nuclei, families=[family])
-    features.aggregate(measured, touches_border=features.touches_border(cells))
-    features.measure_field(pixels, families=[family])
 
 
 def _versions(options: ExtractOptions) -> dict[str, int]:
@@ -274,17 +259,14 @@ def _versions(options: ExtractOptions) -> dict[str, int]:
     return {family: known[family] for family in asked}
 
 
-def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> list[Problem]:
+def _measure(plan: _Plan, chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> list[Problem]:
     """Measure chunks in processes, which first share out what has to be compiled; return passing troubles."""
     passing: list[Problem] = []
     families = tuple(dict.fromkeys(family for chunk in chunks for family in chunk.families))
-    with workers(min(jobs, len(chunks))) as pool:
-        if pool.shared:
-            with progress.track("Loading or compiling feature loops", len(families)) as advance:
-                for _ in pool.map(warm_up, families):
-                    advance(1)
+    with workers(min(jobs, len(chunks))) as pool, precision_kept(plan.extraction.precision):
+        measure = warmed(pool, families, progress)
         with progress.track("Segmenting and measuring pictures", count) as advance:
-            for chunk, problems in pool.map(measure_chunk, chunks, Losses(Chunk.divided, Chunk.given_up)):
+            for chunk, problems in pool.map(measure, chunks, Losses(Chunk.divided, Chunk.given_up)):
                 passing += problems
                 advance(len(chunk.samples))
     return passing
@@ -330,6 +312,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         flat_field=options.flat_field,
         channels=tuple(name for name in CHANNELS if any(name in one.channels for one in samples)),
         layout=layout,
+        precision=precision(options.device or "cpu") if segmenter and segmenter.uses_torch else None,
     )
     others = ""
     if given is not None and options.trained is not None and options.trained_masks is None:
@@ -337,8 +320,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     told = "; ".join(filter(None, [told, others, uneven]))
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
-    keyed = sizes.keyed(pictures)
-    keyed = keyed if given is None else given.keyed(keyed)
+    keyed = sizes.keyed(pictures) if given is None else given.keyed(sizes.keyed(pictures))
     return _Plan(samples, problems + refused, segmenter, given, extraction, sizes, told, keyed)
 
 
@@ -351,27 +333,24 @@ def _flat_fields(options: ExtractOptions, samples: list[Sample], work: Workspace
     return remove_illumination(samples, work, options.jobs, progress, new=new)
 
 
-def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
+def _missing(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], jobs: int) -> list[Chunk]:
     """Cut what is not done yet into chunks of samples that lack the same results."""
-    segmented = segmentation_parts(work).index()
-    masks = plan.masks(work)
     keys = plan.keys(masks)
-    skipped, empty = _skipped(keys, work, segmented)
-    with_hash = hash_parts(work).index()
+    segmented, with_hash = segmentation_parts(work).known(keys), hash_parts(work).known(keys)
+    skipped, empty = _skipped({sample: keys[sample] for sample in keys if sample in segmented}, work)
     done = {
-        family: family_parts(work, "pictures", family).index().keys()
-        & (family_parts(work, "cells", family).index().keys() | empty)
+        family: family_parts(work, "pictures", family).known(keys)
+        & (family_parts(work, "cells", family).known(keys) | empty)
         for family in plan.families
     }
     todo: dict[tuple[bool, bool, bool, tuple[str, ...]], list[Sample]] = defaultdict(list)
     for sample in plan.samples:
-        pair = (sample.id, keys[sample.id])
-        if pair in skipped:
+        if sample.id in skipped:
             continue
-        families = tuple(family for family in plan.families if pair not in done[family])
-        if families or pair not in segmented or pair not in with_hash:
+        families = tuple(family for family in plan.families if sample.id not in done[family])
+        if families or sample.id not in segmented or sample.id not in with_hash:
             has_mask = masks[sample.id].digest != ""
-            todo[has_mask, pair in segmented, pair in with_hash, families].append(sample)
+            todo[has_mask, sample.id in segmented, sample.id in with_hash, families].append(sample)
     return [
         Chunk(
             samples=tuple(chunk),
@@ -391,25 +370,23 @@ def _missing(plan: _Plan, work: Workspace, jobs: int) -> list[Chunk]:
     ]
 
 
-def _skipped(
-    keys: Mapping[str, str], work: Workspace, index: Mapping[tuple[str, str], Path]
-) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Return the samples whose pictures, unchanged since, could not be read, and those without a cell."""
-    known = {sample: key for sample, key in keys.items() if (sample, key) in index}
+def _skipped(known: Mapping[str, str], work: Workspace) -> tuple[set[str], set[str]]:
+    """Return the samples, id to key, whose pictures could not be read, and those without a cell."""
     if not known:
         return set(), set()
-    rows = segmentation_parts(work).read(known, index)
-    some = [rows[rows["reason"] != ""], rows[(rows["reason"] == "") & (rows["cells"] == 0)]]
-    bad, empty = (set(zip(one["Id"], one["key"], strict=True)) for one in some)
-    return bad, empty
+    parts = segmentation_parts(work)
+    rows = parts.read(known, parts.located(known))
+    bad = rows["reason"] != ""
+    return set(rows["Id"][bad]), set(rows["Id"][~bad & (rows["cells"] == 0)])
 
 
-def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress: Progress) -> None:
-    index = segmentation_parts(work).index()
+def _write_tables(
+    plan: _Plan, work: Workspace, masks: Mapping[str, Origin], passing: list[Problem], progress: Progress
+) -> None:
+    parts = segmentation_parts(work)
     waiting = {problem.sample for problem in passing}
-    masks = plan.masks(work)
     tried = {sample: key for sample, key in plan.keys(masks).items() if sample not in waiting}
-    rows = segmentation_parts(work).read(tried, index) if tried else pd.DataFrame({"reason": []})
+    rows = parts.read(tried, parts.located(tried)) if tried else pd.DataFrame({"reason": []})
     bad = rows[rows["reason"] != ""]
     problems = [
         *plan.problems,
@@ -432,10 +409,10 @@ def _write_tables(plan: _Plan, work: Workspace, passing: list[Problem], progress
     plan.extraction.write(work.extraction)
 
 
-def _summary(plan: _Plan, work: Workspace, measured: int) -> ExtractSummary:
+def _summary(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], measured: int) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
     left_out: Counter[str] = Counter()
-    for origin in plan.masks(work).values():
+    for origin in masks.values():
         left_out.update(origin.without)
     return ExtractSummary(
         pictures=len(samples),

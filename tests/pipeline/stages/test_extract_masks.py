@@ -221,10 +221,9 @@ def test_families_that_measured_other_cells_are_refused(pictures, undisturbed, t
     shutil.copytree(undisturbed, tmp_path / "work")
     work = Workspace(tmp_path / "work")
     part = family_parts(work, "cells", "morphology")
-    index = part.index()
-    (name, key) = min(index)
-    rows = part.read({name: key}, index)
-    index[name, key].unlink()
+    (name, key), path = min(part.index().items())
+    rows = part.read({name: key}, [path])
+    path.unlink()
     part.write(rows[rows["label"] != 1])
     work.record("extract").unlink()
     with pytest.raises(PipelineError, match="rows are of different cells; remove it, and run extract again"):
