@@ -33,7 +33,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
     """Return a digest of the package's sources."""
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
@@ -57,7 +57,7 @@ class _Stamped:
 
     def get_source_stamp(self) -> str:
         """Return what cached machine code must have been made from."""
-        return _sources()
+        return sources()
 
 
 class UserProvided(_Stamped, UserProvidedCacheLocator):  # type: ignore[misc]  # Numba has no types
@@ -86,3 +86,14 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled
+
+
+@kernel
+def _nothing() -> None:
+    """Do nothing: where its machine code lies, that of all loops does."""
+
+
+def machine_code() -> Path:
+    """Return the folder of machine code; of the loops beside the sources, some lie in folders below it."""
+    loop: Any = _nothing
+    return Path(loop.stats.cache_path)

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -32,6 +32,9 @@ Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
 _KEPT = 16
 """Sphered blocks that are kept in memory: those of all pairs of five folds, and more."""
+
+Run = Callable[["CrossFitter", Sequence[tuple[str, "Fit"]]], Iterable[tuple[str, bytes]]]
+"""What runs fits, each with its key: it yields what `CrossFitter.fitted` returns, in any order."""
 
 Source = tuple[int, str]
 """A block's number and the kind of base learner trained on it."""
@@ -199,8 +202,8 @@ class CrossFitter:
         them. Every row is predicted all the same.
     seed : int
     store : Store
-    jobs : int
-        Base learners fitted at the same time; the result does not depend on it.
+    jobs : int or Run
+        Base learners fitted at the same time, or what runs them elsewhere; the result does not depend on it.
     finished : callable
         Called with the number of base learners just finished.
     views : sequence of View
@@ -218,7 +221,7 @@ class CrossFitter:
         learn: Mapping[tuple[int, ...], Labels] | None = None,
         seed: int = 0,
         store: Store | None = None,
-        jobs: int = 1,
+        jobs: int | Run = 1,
         finished: Callable[[int], None] | None = None,
         views: Sequence[View] = (),
         dropout: bool = False,
@@ -232,7 +235,7 @@ class CrossFitter:
         self.store = MemoryStore() if store is None else store
         self.jobs = jobs
         self.finished = finished or (lambda _: None)
-        self._learn = dict(learn or {})
+        self.learn = dict(learn or {})
         self._everything = np.ones(targets.shape, dtype=bool)
         self._orders: dict[tuple[int, tuple[int, ...]], NDArray[np.int32]] = {}
         self._ordering = threading.RLock()
@@ -254,18 +257,9 @@ class CrossFitter:
         self, fold: NDArray[np.int16], learn: Mapping[tuple[int, ...], Labels] | None = None
     ) -> "CrossFitter":
         """Return the same in some folds, learning from all labels unless it is given from which."""
-        return CrossFitter(
-            self.blocks,
-            self.targets,
-            fold,
-            learn=learn,
-            seed=self.seed,
-            store=self.store,
-            jobs=self.jobs,
-            finished=self.finished,
-            views=self.views,
-            dropout=self.dropout,
-        )
+        names = ("seed", "store", "jobs", "finished", "views", "dropout")
+        same: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return CrossFitter(self.blocks, self.targets, fold, learn=learn, **same)
 
     def log_odds(self, fits: Sequence[Fit]) -> list[Floats]:
         """Return each fit's log-odds of the rows it was fitted without, in their order.
@@ -306,18 +300,16 @@ class CrossFitter:
         contents = {key: content for key in keys if (content := self.store.get(key)) is not None}
         if contents:
             self.finished(len(contents))
-        tasks = [self._task(key, fit) for key, fit in zip(keys, fits, strict=True) if key not in contents]
-        # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
-        backend = "loky" if any(fit.kind in (*OF_NETWORKS, CELLS) for fit in fits) else "threading"
-        run = Parallel(self.jobs, backend=backend, return_as="generator_unordered")
-        for key, content in run(tasks):
+        left = [(key, fit) for key, fit in zip(keys, fits, strict=True) if key not in contents]
+        run = self.jobs if callable(self.jobs) else partial(_run_here, self.jobs)
+        for key, content in run(self, left):
             self.store.put(key, content)
             contents[key] = content
             self.finished(1)
         return [contents[key] for key in keys]
 
     def _key(self, fit: Fit) -> str:
-        learn = self._learn.get(fit.without)
+        learn = self.learn.get(fit.without)
         seen = [] if learn is None else [learn.tobytes()]
         for view in self.views if self.dropout else self._views(fit):
             marks = view.missing.get(self.blocks[fit.block].name)
@@ -328,23 +320,27 @@ class CrossFitter:
             ]
         return key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
 
-    def _task(self, key: str, fit: Fit) -> Any:
+    def fitted(self, key: str, fit: Fit) -> tuple[str, bytes]:
+        """Return the key, and a fit's log-odds of rows that it leaves out or, without any, the learner."""
+        function, given, _ = self.task(key, fit)
+        made: tuple[str, bytes] = function(*given)
+        return made
+
+    def task(self, key: str, fit: Fit) -> Any:
+        """Return what joblib is given for a fit."""
         if fit.location is not None:
             return delayed(self._of_location)(key, fit)
-        learn = self._learn.get(fit.without)
+        learn = self.learn.get(fit.without)
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
-        held_out = np.isin(self.fold, fit.without)
-        table = self._block(fit.block, fit.without).table
-        name = self.blocks[fit.block].name
-        marks = [view.missing.get(name) for view in self._views(fit)]  # None: the same in the view
-        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, marks)
+        block, held_out = self._block(fit.block, fit.without), np.isin(self.fold, fit.without)
+        marks = [view.missing.get(block.name) for view in self._views(fit)]  # None: the same in the view
+        return delayed(_of_all_locations)(key, fit, block.table, labels, held_out, self.seed, marks)
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
         selected, block = self._selected(fit), self._block(fit.block, fit.without)
-        table = block.table
         rows = np.flatnonzero(self._learned(fit.without)[:, fit.location] & ~held_out)
-        seen, truth = table[np.ix_(rows, selected)], self.targets[rows, fit.location]
+        seen, truth = block.table[np.ix_(rows, selected)], self.targets[rows, fit.location]
         hyperparameters = fit.hyperparameters
         if self.dropout and isinstance(hyperparameters, Hyperparameters):
             seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
@@ -354,7 +350,7 @@ class CrossFitter:
         learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed, **shared)
         if not fit.without:
             return key, learner.to_bytes()
-        rest = table[np.ix_(np.flatnonzero(held_out), selected)]
+        rest = block.table[np.ix_(np.flatnonzero(held_out), selected)]
         return key, self._predicted(learner, fit, rest, selected).tobytes()
 
     def _predicted(self, learner: BaseLearner, fit: Fit, rest: Table, selected: NDArray[np.int64]) -> Floats:
@@ -386,7 +382,7 @@ class CrossFitter:
         }
 
     def _learned(self, without: tuple[int, ...]) -> Labels:
-        return self._learn.get(without, self._everything)
+        return self.learn.get(without, self._everything)
 
     def _selected(self, fit: Fit) -> NDArray[np.int64]:
         if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
@@ -415,6 +411,14 @@ class CrossFitter:
         inside = ~np.isin(self.fold, without)
         pairs = zip(self.targets.T, self._learned(without).T, strict=True)
         return np.stack([class_weights(y, inside & some) for y, some in pairs])
+
+
+def _run_here(jobs: int, fitter: CrossFitter, fits: Sequence[tuple[str, Fit]]) -> Iterable[tuple[str, bytes]]:
+    """Run fits on this machine."""
+    # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
+    backend = "loky" if any(fit.kind in (*OF_NETWORKS, CELLS) for _, fit in fits) else "threading"
+    run = Parallel(jobs, backend=backend, return_as="generator_unordered")
+    yield from run(fitter.task(key, fit) for key, fit in fits)
 
 
 def _of_all_locations(

@@ -23,6 +23,7 @@ from models.cross_fitting import (
     CrossFitter,
     FittedLearner,
     Labels,
+    Run,
     Source,
     Store,
     View,
@@ -43,6 +44,7 @@ from models.tuning import Tuning, choose
 
 Floats = NDArray[np.float64]
 Filters = Mapping[str, Labels]
+Tables = list[NDArray[np.float32]]
 
 STACK = "stack"
 TOP_TWO = "top two"
@@ -123,39 +125,34 @@ class StackModel:
     def contributions(self, X: pd.DataFrame, location: str, name: str = STACK) -> pd.DataFrame:
         """Split a location's log-odds into contributions: the `contributors` and, last, ``bias``.
 
-        A row sums to the meta-learner's log-odds of that location. ValueError if it has no model, or a column
-        is missing.
+        A row sums to the meta-learner's log-odds. ValueError without a model, or if a column is missing.
         """
         if location not in self.locations:
             raise ValueError(f"unknown location '{location}'; known: {', '.join(self.locations)}")
         parts = self._contributions(self._tables(X), name, [self.locations.index(location)])[0]
         return pd.DataFrame(parts, index=X.index, columns=[*self.contributors, BIAS])
 
-    def mean_shares(
-        self, X: pd.DataFrame, name: str = STACK, finished: Callable[[int], None] = lambda _: None
-    ) -> pd.DataFrame:
-        """Return each contributor's mean absolute contribution to each location, as a share of their sum.
-
-        The table is the `contributors` x the meta-learner's locations; its columns sum to 1. `finished` is
-        called with the number of rows just explained.
-        """
-        return self.effects(X, name, finished)[0]
-
     def effects(
-        self, X: pd.DataFrame, name: str = STACK, finished: Callable[[int], None] = lambda _: None
+        self,
+        X: pd.DataFrame,
+        finished: Callable[[int], None] = lambda _: None,
+        run: Callable[[Sequence[tuple[Tables, Floats]]], Iterator[Floats]] | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the `mean_shares`, and in a table of the same form which way every contributor works.
+        """Return what every contributor does to each location in the stack: how much, and which way.
 
-        That is the correlation over rows between the rank of a column's value and its contribution: 1 where
-        more of it speaks for the location, NaN where that never changes or there is no column.
+        Both tables are `contributors` x locations: mean absolute contributions, as shares of their sum; and
+        the correlation over rows between the rank of a column's value and its contribution, 1 where more of
+        it speaks for the location, NaN where that never changes or there is no column. `finished` gets the
+        number of rows just explained; `run` does `terms` of blocks elsewhere.
         """
-        names, ranks, columns = self.contributors, self._ranks(X), self._named(name)
+        names, columns = self.contributors, self._named()
+        order = X.reindex(columns=names).rank()
+        ranks = (order - order.mean()).fillna(0).to_numpy(np.float64)  # 0 where a value is missing
         sums = np.zeros((4, len(columns), len(names)))
-        for rows, whole in self.explained(X, name):
-            for position, parts in enumerate(one[:, :-1] for one in whole.values()):
-                terms = (np.abs(parts), parts, parts**2, ranks[rows] * parts)
-                sums[:, position] += [term.sum(axis=0) for term in terms]
-            finished(rows.stop - rows.start)
+        blocks = [(tables, ranks[rows]) for rows, tables in self.in_blocks(X)]
+        for block, terms in zip(blocks, map(self.terms, blocks) if run is None else run(blocks), strict=True):
+            sums += terms
+            finished(len(block[1]))
         totals, mean, square, cross = sums
         shares = totals / np.maximum(totals.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         spread = np.sqrt(np.maximum(square - mean**2 / len(X), 0) * (ranks**2).sum(axis=0))
@@ -163,24 +160,28 @@ class StackModel:
         way = np.where(still, np.nan, cross / np.where(still, 1, spread))
         return pd.DataFrame(shares.T, names, columns), pd.DataFrame(way.T, names, columns)
 
-    def explained(self, X: pd.DataFrame, name: str = STACK) -> Iterator[tuple[slice, dict[str, Floats]]]:
-        """Yield some rows after the other, with the `contributions` of all locations, by location."""
-        tables, columns = self._tables(X), self._named(name)
-        wanted = list(self.meta_learners[name].meta.locations)
+    def terms(self, block: tuple[Tables, Floats]) -> Floats:
+        """Return the sums over a block's rows that `effects` adds up, shape (4, locations, contributors)."""
+        tables, ranks = block
+        each = (parts[:, :-1] for parts in self.split(tables).values())
+        return np.stack([[one.sum(axis=0) for one in (np.abs(p), p, p**2, ranks * p)] for p in each], axis=1)
+
+    def in_blocks(self, X: pd.DataFrame) -> Iterator[tuple[slice, Tables]]:
+        """Yield some rows after the other, with the tables that base learners see of them."""
+        tables = self._tables(X)
         for start in range(0, len(X), _EXPLAINED):
             rows = slice(start, min(start + _EXPLAINED, len(X)))
-            parts = self._contributions([table[rows] for table in tables], name, wanted)
-            yield rows, dict(zip(columns, parts, strict=True))
+            yield rows, [table[rows] for table in tables]
 
-    def _named(self, name: str) -> list[str]:
-        return [self.locations[k] for k in self.meta_learners[name].meta.locations]
+    def split(self, tables: Tables) -> dict[str, Floats]:
+        """Return the `contributions` of all locations, by location, to rows that `in_blocks` yielded."""
+        parts = self._contributions(tables, STACK, self.meta_learners[STACK].meta.locations)
+        return dict(zip(self._named(), parts, strict=True))
 
-    def _ranks(self, X: pd.DataFrame) -> Floats:
-        """Return the ranks of all contributors' values around their mean, 0 where a value is missing."""
-        ranks = X.reindex(columns=self.contributors).rank()
-        return (ranks - ranks.mean()).fillna(0).to_numpy(np.float64)
+    def _named(self) -> list[str]:
+        return [self.locations[k] for k in self.meta_learners[STACK].meta.locations]
 
-    def _contributions(self, tables: list[NDArray[np.float32]], name: str, wanted: list[int]) -> list[Floats]:
+    def _contributions(self, tables: Tables, name: str, wanted: Sequence[int]) -> list[Floats]:
         """Return contributions and bias, shape (rows, contributors + 1), of each wanted location."""
         fitted = self.meta_learners[name]
         linear = [fitted.linear[fitted.meta.locations.index(position)] for position in wanted]
@@ -219,7 +220,7 @@ class StackModel:
             start += len(names)
         return [slices[_share_of(source)] for source in self.sources]
 
-    def _tables(self, X: pd.DataFrame) -> list[NDArray[np.float32]]:
+    def _tables(self, X: pd.DataFrame) -> Tables:
         if not X.columns.equals(self.index):
             missing = self.index.difference(X.columns, sort=False)
             if len(missing):
@@ -249,8 +250,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     tuning : Tuning
         How hyperparameters are chosen; unless given, the defaults are used.
     seed : int
-    jobs : int
-        Base learners fitted at the same time; the result does not depend on it.
+    jobs : int or Run
+        Base learners fitted at the same time, or what runs them elsewhere; the result does not depend on it.
     rule : str
         How thresholds are chosen, one of `models.thresholds.RULES` or ``nested``.
     top_two : tuple of str
@@ -282,7 +283,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self,
         tuning: Tuning | None = None,
         seed: int = 0,
-        jobs: int = 1,
+        jobs: int | Run = 1,
         rule: str = "half_f1",
         top_two: tuple[str, str] = ("Nucleoplasm", "Cytosol"),
         kinds: tuple[Kind, ...] = KINDS,

@@ -29,6 +29,10 @@ def extract(options: ExtractOptions) -> None:
     Example: python run.py extract --images demo/data/images --work demo/work
     """
     say(f"Looking at the pictures in {options.images}")  # at once: loading what measures takes seconds
+    from pipeline.core.agreement import own_machine_code
+
+    if options.shard is not None:
+        own_machine_code()  # before what measures is loaded: other parts run on other machines
     from pipeline.data.quality_flags import OF_PLATE
     from pipeline.stages.extract import Extract, measure_shard
 

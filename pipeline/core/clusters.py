@@ -2,19 +2,23 @@
 
 Tasks are what processes of one machine get, too: functions that are imported by name, and what they are
 called with. They run in the folder that the command was started in, which all machines must see under the
-same path.
+same path, and by what `pipeline.core.agreement` says.
 """
 
 import os
+import platform
+import threading
+import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pipeline.core.agreement import ROOT, Agreement
 from pipeline.core.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -28,13 +32,13 @@ ONE_THREAD = dict.fromkeys(
 )
 """What a process of one thread per library starts with."""
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The project, which workers must find."""
-
 FORMS = "local:4, tcp://HOST:8786 or slurm:QUEUE.toml"
 
 WAIT = 60
-"""Seconds within which a running scheduler must answer, and have a worker."""
+"""Seconds within which a running scheduler must answer, or be back, and have a worker."""
+
+_ONE = threading.Lock()
+"""Held by the task that a process is at: a worker of several threads has one folder all the same."""
 
 _CLIENT: ContextVar["Client | None"] = ContextVar("client", default=None)
 
@@ -89,7 +93,9 @@ def _client(where: str, distributed: Any) -> Iterator["Client"]:
         raise PipelineError(f"--cluster {where}: no cluster; give {FORMS}")
     try:
         with distributed.Client(cluster or where, timeout=WAIT) as client:
-            _check(client, where)
+            if kind != "slurm":  # jobs may wait for hours in the queue, and come as there is work
+                _wait(client, where)
+            check(client, where)
             yield client
     except OSError as error:
         raise PipelineError(f"--cluster {where}: no scheduler answers there; start one") from error
@@ -102,14 +108,20 @@ def _local(number: int, distributed: Any) -> Any:
     """Start so many processes on this machine."""
     import dask
 
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}):
-        return distributed.LocalCluster(
-            n_workers=number,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-        )
+    try:
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}):
+            return distributed.LocalCluster(
+                n_workers=number,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+            )
+    except (OSError, RuntimeError) as error:  # a container without /dev/shm, or with a full one
+        raise PipelineError(
+            f"--cluster local:{number}: no shared memory for processes ({error}); give --jobs 1, "
+            "or start workers with --no-nanny"
+        ) from error
 
 
 def _slurm(path: Path) -> Any:
@@ -150,26 +162,60 @@ def queue_settings(path: Path) -> tuple[int, dict[str, Any]]:
     return workers, queue
 
 
-def _check(client: "Client", where: str) -> None:
-    """Refuse a cluster without a worker, or with one that does not find this project."""
+def _wait(client: "Client", where: str) -> None:
     try:
         client.wait_for_workers(1, timeout=WAIT)
     except TimeoutError as error:
         raise PipelineError(
             f"--cluster {where}: no worker within {WAIT} s; start one: dask worker {where}"
         ) from error
+
+
+def check(client: "Client", where: str) -> None:
+    """Refuse a cluster with a worker that does not find this project, or cannot give the bits of this run.
+
+    Raises
+    ------
+    PipelineError
+        Naming the worker, and why.
+    """
     try:
-        client.run(import_module, __name__)
+        found = client.run(told, Agreement.here())
     except ImportError as error:
-        raise PipelineError(
-            f"--cluster {where}: workers do not find the project ({error}); start them with PYTHONPATH={ROOT}"
-        ) from error
+        raise PipelineError(f"--cluster {where}: {_not_found(error)}") from error
+    refused = [f"worker {address} on {why}" for address, why in sorted(found.items()) if why]
+    if refused:
+        raise PipelineError(f"--cluster {where}: {refused[0]}")
 
 
-def at(folder: str, function: Callable[[Any], Any], task: Any) -> Any:
-    """Do a task in a folder: relative paths mean there what they mean here."""
-    os.chdir(folder)
-    return function(task)
+def _not_found(error: ImportError) -> str:
+    return f"workers do not find the project ({error}); start them with PYTHONPATH={ROOT}"
+
+
+def told(agreement: Agreement) -> str:
+    """Take the terms of a run; say which machine cannot, and why, or nothing."""
+    why = agreement.adopt()
+    return f"{platform.node()} {why}" if why else ""
+
+
+def at(folder: str, agreement: Agreement, packed: bytes) -> Any:
+    """Do a task in a folder, on the terms of its run: relative paths mean there what they mean here.
+
+    The task is unpacked only then, as that imports what the terms are about.
+
+    Raises
+    ------
+    PipelineError
+        If this machine cannot give the bits of the run.
+    """
+    import cloudpickle  # as Dask itself
+
+    with _ONE:
+        if why := told(agreement):
+            raise PipelineError(f"a worker on {why}")
+        os.chdir(folder)
+        function, task = cloudpickle.loads(packed)
+        return function(task)
 
 
 @dataclass(frozen=True)
@@ -186,7 +232,12 @@ class ClusterWorkers:
     shared = True
 
     def __init__(self, client: "Client") -> None:
-        self._client = client
+        self._client, self._folder = client, str(Path.cwd())
+
+    @property
+    def number(self) -> int:
+        """How many workers there are now, at least 1: they may come with the work."""
+        return max(1, len(self._client.nthreads()))  # type: ignore[no-untyped-call]
 
     def map(
         self,
@@ -196,53 +247,74 @@ class ClusterWorkers:
     ) -> Iterator[tuple[Task, Result]]:
         """Run `function` over `tasks` wherever there is room; a task whose worker dies is tried elsewhere.
 
+        Where the scheduler is started again under its address, what was not finished is asked of the new one.
+
         Raises
         ------
         PipelineError
-            If a task has killed several workers, and nothing is known to do about it.
+            If a task has killed several workers, and nothing is known to do about it, if the scheduler does
+            not come back, or a worker cannot give the bits of this run.
         """
         from distributed import KilledWorker, as_completed
 
-        here = str(Path.cwd())
-        waiting = {self._submit(here, function, task): task for task in tasks}
+        waiting = {self._submit(function, task): task for task in tasks}
         finished: Any = as_completed(waiting)  # type: ignore[no-untyped-call]
         suspects: list[Task] = []
         try:
             for future in finished:
                 task = waiting.pop(future)
                 try:
-                    result = future.result()
+                    yield task, self._result(future)
+                    continue
+                except CancelledError:
+                    self._wait_for_scheduler()
+                    parts: Sequence[Task] = [task]
                 except KilledWorker as error:
                     if losses is None:
                         message = f"a task killed {error.last_worker}; give workers more memory"
                         raise PipelineError(message) from error
                     parts = losses.divide(task)
-                    for part in parts:
-                        waiting[again := self._submit(here, function, part)] = part
-                        finished.add(again)
                     suspects += [] if parts else [task]
-                    continue
-                yield task, result
+                for part in parts:
+                    waiting[again := self._submit(function, part)] = part
+                    finished.add(again)
         finally:
-            self._client.cancel(list(waiting))  # type: ignore[no-untyped-call]
+            with suppress(CancelledError):
+                self._client.cancel(list(waiting))  # type: ignore[no-untyped-call]
         if losses is not None:
-            yield from self._alone(here, function, suspects, losses)
+            yield from self._alone(function, suspects, losses)
 
     def _alone(
-        self,
-        folder: str,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
-        losses: Losses[Task, Result],
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], losses: Losses[Task, Result]
     ) -> Iterator[tuple[Task, Result]]:
         """Do one task at a time: it may have waited at a worker that another one killed."""
         from distributed import KilledWorker
 
         for task in tasks:
             try:
-                yield task, self._submit(folder, function, task).result()
+                yield task, self._result(self._submit(function, task))
             except KilledWorker:
                 yield task, losses.give_up(task)
 
-    def _submit(self, folder: str, function: Callable[[Task], Result], task: Task) -> Any:
-        return self._client.submit(at, folder, function, task, pure=False)
+    def _submit(self, function: Callable[[Task], Result], task: Task) -> Any:
+        import cloudpickle
+
+        packed = cloudpickle.dumps((function, task))
+        return self._client.submit(at, self._folder, Agreement.here(), packed, pure=False)
+
+    @staticmethod
+    def _result(future: Any) -> Any:
+        try:
+            return future.result()
+        except ImportError as error:
+            raise PipelineError(_not_found(error)) from error
+
+    def _wait_for_scheduler(self) -> None:
+        """Wait until the client has found a scheduler again that was gone; it gives up after `WAIT`."""
+        while self._client.status == "connecting":
+            time.sleep(0.1)
+        if self._client.status != "running":
+            raise PipelineError(
+                f"the scheduler is gone, and was not back within {WAIT} s; start it, and run again: "
+                "finished work is kept"
+            )

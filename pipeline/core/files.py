@@ -5,8 +5,12 @@ import hashlib
 import itertools
 import json
 import os
+import platform
+import re
 import shutil
 import stat
+import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +27,16 @@ MAX_BYTES = "HPA_MAX_BYTES"
 
 MAX_PIXELS = "HPA_MAX_PIXELS"
 """Environment variable: the pixels that a plane may have; 17 million unless set (2 GB of memory)."""
+
+
+_TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-(\d+)\.tmp$")
+"""Machine, process and its begin, as `temporary_of` names them."""
+
+_ABANDONED = 24 * 3600.0
+"""Seconds without a change after which a temporary file of another machine is nobody's."""
+
+_SLACK = 60.0
+"""Seconds by which the begin of a process may seem to move: it is told from the clock, which may be set."""
 
 
 class UnreadableError(ValueError):
@@ -200,8 +214,29 @@ def sync(path: Path) -> None:
 
 
 def temporary_of(path: Path) -> Path:
-    """Name what is written in place of a file or folder until it is complete."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Name what is written in place of a file or folder until it is complete, by who writes it."""
+    process = os.getpid()
+    return path.with_name(f".{path.name}.{machine()}-{process}-{_started(process)}.tmp")
+
+
+@functools.cache
+def machine() -> str:
+    """Return what tells this machine, or container, from others that may see the same disk.
+
+    Names repeat (a thousand containers called "worker"); a boot of a kernel and a space of process numbers do
+    not.
+    """
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    kernel = boot.read_text() if boot.is_file() else uuid.getnode()
+    return text_digest([platform.node(), kernel, space.is_symlink() and str(space.readlink())])[:8]
+
+
+@functools.lru_cache(4)
+def _started(process: int) -> int:
+    """Return when a process began, in seconds: its number may be given to another one later."""
+    import psutil
+
+    return round(psutil.Process(process).create_time())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -289,28 +324,45 @@ def as_arrow(block: "pd.DataFrame") -> "pa.Table":
 
 
 def remove_leftovers(found: Iterable[Path]) -> None:
-    """Remove what `replacing` and `temporary_of` named for runs that were killed."""
+    """Remove what `replacing` and `temporary_of` named for runs that were killed.
+
+    Nobody knows here whether a process of another machine runs: what one wrote is removed once it has not
+    changed for `_ABANDONED` seconds, by the clock of the disk (those of machines differ).
+    """
     for path in list(found):
-        process = path.name.split(".")[-2]
-        if not process.isdigit() or _is_written(path, int(process)):
-            continue  # not ours, or still written
+        named = _TEMPORARY.search(path.name)
+        if named is None:
+            continue  # not ours
+        owner, process, started = named.groups()
+        ours = owner == machine()
+        if _runs(int(process), int(started)) if ours else not _abandoned(path):
+            continue
         if path.is_dir():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
-def _is_written(path: Path, process: int) -> bool:
-    """Return whether the process that a temporary file names runs and is older than the file.
+def _abandoned(path: Path) -> bool:
+    """Return whether nothing in a file or folder was written for long, by the clock that stamps it."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            now = os.fstat(probe.fileno()).st_mtime
+        return all(now - one.stat().st_mtime > _ABANDONED for one in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return False  # it has been finished
+
+
+def _runs(process: int, started: int) -> bool:
+    """Return whether the process runs that a temporary file names.
 
     A killed process whose parent never asks for its exit status stays listed as a zombie (in many
-    containers, for ever), and its number may be given to another one.
+    containers, for ever).
     """
     import psutil
 
     try:
         found = psutil.Process(process)
-        is_older = found.create_time() <= path.stat().st_mtime + 1
-        return is_older and found.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, FileNotFoundError):
+        return abs(found.create_time() - started) < _SLACK and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False

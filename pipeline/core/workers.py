@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -10,10 +11,11 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from pipeline.core.agreement import PRECISION
 from pipeline.core.clusters import ONE_THREAD, ClusterWorkers, Losses, client_in_use
 from pipeline.core.errors import PipelineError
 from pipeline.core.stopping import keyboard_held
@@ -156,17 +158,53 @@ one_thread = _Counted()
 """Context in which libraries use one thread each: more could change the last bits of sums."""
 
 
-def autocast(device: str) -> AbstractContextManager[object]:
-    """Return a context of the fastest precision of a device; weights stay float32.
+Precision = Literal["bfloat16", "float32"]
+
+
+def precision(device: str) -> Precision:
+    """Return what networks multiply on a device: bfloat16 where it is native, unless `PRECISION` says else.
 
     CUDA devices and processors with AVX-512 BF16 or AMX multiply bfloat16 in half the time of single
     precision. Others imitate it, six (forwards) to twenty times (training) more slowly.
+
+    Raises
+    ------
+    PipelineError
+        If the variable says what is no precision, or bfloat16 where that is not native.
     """
     import torch
 
+    asked = os.environ.get(PRECISION, "")
     kind = torch.device(device).type
     native = kind == "cuda" or (kind == "cpu" and multiplies_bfloat16(torch.cpu.get_capabilities()))
-    return torch.autocast(kind, torch.bfloat16) if native else nullcontext()
+    if asked not in ("", "bfloat16", "float32"):
+        raise PipelineError(f"{PRECISION}={asked}: no precision; give float32 or bfloat16")
+    if asked == "bfloat16" and not native:
+        raise PipelineError(
+            f"{platform.node()}: its processor does not multiply bfloat16, as this run does; leave it out, "
+            f"or give everything {PRECISION}=float32"
+        )
+    return "bfloat16" if native and asked != "float32" else "float32"
+
+
+@contextmanager
+def precision_kept(here: Precision | None) -> Iterator[None]:
+    """Hold every process that works for the block, wherever it is, to a precision, unless it is None."""
+    before = os.environ.get(PRECISION)
+    os.environ.update({} if here is None else {PRECISION: here})
+    try:
+        yield
+    finally:
+        os.environ.pop(PRECISION, None)
+        os.environ.update({} if before is None else {PRECISION: before})
+
+
+def autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context of the `precision` of a device; weights stay float32."""
+    import torch
+
+    native = precision(device) == "bfloat16"
+    return torch.autocast(torch.device(device).type, torch.bfloat16) if native else nullcontext()
 
 
 def multiplies_bfloat16(capabilities: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.weights import SHIPPED, WeightsCard, check_digest, load_state, read_state
+from pipeline.core.workers import Precision
 from pipeline.networks.architectures import build_network, forward
 from pipeline.networks.onnx import Forward, onnx_digest, open_onnx
 from pipeline.networks.preprocessing import Embedder, Planes, Preprocessing
@@ -59,6 +60,8 @@ class CnnCard(WeightsCard):
         Ids of the pictures that it was trained on.
     best_epoch : int, optional
         Epoch that the weights are of, where a validation chose it.
+    precision : str, optional
+        What the training multiplied.
     deciding : Deciding, optional
         How it names locations by itself; None where it was not made for that.
     """
@@ -67,6 +70,7 @@ class CnnCard(WeightsCard):
     outputs: tuple[str, ...] = ()
     trained_on: TrainedOn = UNKNOWN
     best_epoch: int | None = None
+    precision: Precision | None = None
     deciding: Deciding | None = None
 
     def embedder(self, name: str, path: Path) -> Embedder:

@@ -1,17 +1,20 @@
 """Training CNNs to predict a protein's locations: one without each fold, and one on all pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.clusters import client_in_use
 from pipeline.core.files import text_digest
-from pipeline.core.stage import Progress
+from pipeline.core.stage import Progress, SilentProgress
 from pipeline.core.training_loop import Schedule, TrainingLoop
 from pipeline.core.weights import read_card, save_state, write_card
-from pipeline.core.workers import autocast, torch_threads
+from pipeline.core.workers import autocast, map_chunks, precision, precision_kept, torch_threads
 from pipeline.networks.architectures import CnnHyperparameters, Loss, build_network, forward
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.preprocessing import Preprocessing
@@ -89,6 +92,31 @@ def fit_network(run: TrainingRun, left_out: int | None, progress: Progress) -> t
     return path, card
 
 
+def fit_networks(
+    run: TrainingRun, left_out: Sequence[int | None], progress: Progress
+) -> list[tuple[Path, CnnCard]]:
+    """Train several networks, see `fit_network`: one after the other or, with a cluster, each on a worker.
+
+    A worker that dies costs the epoch that it was at: another one goes on at the checkpoint.
+    """
+    if client_in_use() is not None:
+        pixels: Any = run.pixels  # on disk, where workers read them
+        pixels.flush()
+        train = partial(_fit_there, replace(run, pixels=np.empty(0, np.uint8)), Path(pixels.filename))
+        with (
+            progress.track("Training networks", len(left_out)) as advance,
+            precision_kept(precision(run.device)),
+        ):
+            for _ in map_chunks(train, left_out, run.jobs):
+                advance(1)
+    return [fit_network(run, one, progress) for one in left_out]
+
+
+def _fit_there(run: TrainingRun, pixels: Path, left_out: int | None) -> None:
+    """Train a network on a worker; what it leaves in the folder is what counts."""
+    fit_network(replace(run, pixels=np.load(pixels, mmap_mode="r")), left_out, SilentProgress())
+
+
 def _train(run: TrainingRun, left_out: int | None, path: Path, progress: Progress) -> CnnCard:
     """Train one network and write its weights; return what its card says."""
     rows, validation = split(run.fold, left_out)
@@ -107,6 +135,7 @@ def _train(run: TrainingRun, left_out: int | None, path: Path, progress: Progres
         command="train-cnn",
         steps=training.best_step if chosen else training.step,
         scores={"log_loss": training.best} if chosen else {},
+        precision=precision(run.device),
         preprocessing=run.preprocessing,
         outputs=run.locations,
         trained_on=seen,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from models.bundle import Model
+from models.cross_fitting import Table
+from models.stacking import StackModel
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.stages.cell_scores import said_of_cells
+from pipeline.stages.cluster_models import over_blocks
 from pipeline.stages.comparisons import OutOfFold
 from pipeline.stages.explain import Part, most_alike, parts_of
 from pipeline.stages.importances import Cause
@@ -47,13 +51,22 @@ class Reason:
         return float(expit(self.log_odds))
 
 
+Reasons = dict[str, dict[str, Reason]]
+
+
 def reasons(
-    model: Model, table: pd.DataFrame, asked: Mapping[str, Sequence[str]], finished: Callable[[int], None]
-) -> dict[str, dict[str, Reason]]:
+    folder: Path,
+    model: Model,
+    table: pd.DataFrame,
+    asked: Mapping[str, Sequence[str]],
+    finished: Callable[[int], None],
+) -> Reasons:
     """Explain pictures by the model that was trained on all of them.
 
     Parameters
     ----------
+    folder : Path
+        Where the model lies.
     table : DataFrame
         The model's columns; has all pictures that are asked for.
     asked : mapping
@@ -62,15 +75,25 @@ def reasons(
         Told how many pictures were just explained.
     """
     rows = table.loc[list(asked)]
-    names = tuple(model.stack.contributors)
-    made: dict[str, dict[str, Reason]] = {}
-    for some, parts in model.stack.explained(rows):
-        for position, one in enumerate(rows.index[some]):
-            made[one] = {}
-            for location in asked[one]:
-                made[one][location] = _reason(location, names, parts[location][position])
-        finished(some.stop - some.start)
+    blocks = [
+        (tables, {one: asked[one] for one in rows.index[some]})
+        for some, tables in model.stack.in_blocks(rows)
+    ]
+    made: Reasons = {}
+    for some in over_blocks(folder, model.stack, _reasons)(blocks):
+        made |= some
+        finished(len(some))
     return made
+
+
+def _reasons(stack: StackModel, block: tuple[list[Table], dict[str, Sequence[str]]]) -> Reasons:
+    """Explain the pictures of one block."""
+    tables, asked = block
+    names, parts = tuple(stack.contributors), stack.split(tables)
+    return {
+        one: {location: _reason(location, names, parts[location][position]) for location in locations}
+        for position, (one, locations) in enumerate(asked.items())
+    }
 
 
 def _reason(location: str, names: tuple[str, ...], contributions: NDArray[np.float64]) -> Reason:

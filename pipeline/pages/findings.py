@@ -120,7 +120,7 @@ def find(
     table = model_table(work, model, work.model, explaining.embeddings, explaining.outputs)
     asked = {one.id: one.concerned for one in listed if one.id in table.index}
     with progress.track("Explaining answers", len(asked)) as advance:
-        reasons = evidence.reasons(model, table, asked, advance)
+        reasons = evidence.reasons(work.model, model, table, asked, advance)
     suspected = verdicts.suspects(predicted)
     flags = read_flags(work) if work.quality.is_file() else {}
     problems = read_problems(work.problems)

@@ -12,6 +12,9 @@ from pipeline.core.stage import Options, Shown, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.stages.status import STAGES, moved
 
+WHERE = ("jobs", "cluster")
+"""Options that say where work runs: what is made does not depend on them."""
+
 SHOWN = ("extract", "normalise", "train-cnn", "embed", "train", "evaluate")
 """Stages that a training consists of."""
 
@@ -57,7 +60,7 @@ def command_of(name: str, options: Options) -> str:
     for field, about in type(options).model_fields.items():
         value = getattr(options, field)
         shown = next((one for one in about.metadata if isinstance(one, Shown)), Shown())
-        if shown.hidden or value == about.get_default(call_default_factory=True) or field == "jobs":
+        if shown.hidden or value == about.get_default(call_default_factory=True) or field in WHERE:
             continue
         flag = "" if shown.argument else shown.flag or f"--{field.replace('_', '-')}"
         for one in _values(value):

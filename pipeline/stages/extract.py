@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pandas as pd
 from pydantic import Field
 
@@ -17,7 +16,7 @@ from pipeline.core.files import text_digest
 from pipeline.core.names import counted, unknown
 from pipeline.core.remote import placed
 from pipeline.core.stage import Progress, Record, Stage, Summary, read_made
-from pipeline.core.workers import share_out, workers
+from pipeline.core.workers import precision, precision_kept, share_out, workers
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.flat_fields import remove_illumination, with_flat_fields
@@ -49,16 +48,13 @@ from pipeline.stages.measuring import (
     fitted_segmenter,
     hash_parts,
     mask_key,
-    measure_chunk,
     refused_masks,
     row_key,
     segmentation_parts,
     segmenter_of,
 )
 from pipeline.stages.options import ExtractOptions
-
-_SIDE = 96
-"""Side in pixels of the picture that loops are compiled with."""
+from pipeline.stages.warming import warm_machine, warmed
 
 
 class ExtractSummary(Summary):
@@ -226,7 +222,7 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             progress.note(f"{work.masks}: {some}: made again")
         chunks = _missing(plan, work, origins, options.jobs)
         count = sum(len(chunk.samples) for chunk in chunks)
-        passing = _measure(chunks, count, options.jobs, progress) if chunks else []
+        passing = _measure(plan, chunks, count, options.jobs, progress) if chunks else []
         origins = plan.masks(work) if chunks else origins
         _write_tables(plan, work, origins, passing, progress)
         return _summary(plan, work, origins, count)
@@ -240,8 +236,10 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
     plan = replace(plan, samples=own)
     chunks = _missing(plan, work, plan.masks(work), options.jobs)
     count = sum(len(chunk.samples) for chunk in chunks)
+    if chunks and options.cluster is None:
+        warm_machine(plan.families)  # other parts may be measured on this machine at the same time
     with on_cluster(options.cluster):
-        for problem in _measure(chunks, count, options.jobs, progress) if chunks else ():
+        for problem in _measure(plan, chunks, count, options.jobs, progress) if chunks else ():
             progress.note(f"{problem.sample}: {problem.file}: {problem.reason}; {problem.remedy}")
     return count
 
@@ -249,22 +247,6 @@ def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> in
 def is_of(images: Path, record: Record) -> bool:
     """Say whether a record of `extract` is of this folder of pictures."""
     return placed(images) == record.options["images"]
-
-
-def warm_up(family: str) -> None:
-    """Measure two made-up cells by one family, so that its loops are compiled and on disk.
-
-    Numba compiles at the first call: processes that began with a picture each would all compile everything.
-    """
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(1, 2**16, (len(features.CHANNELS), _SIDE, _SIDE), dtype=np.uint16)
-    cells, nuclei = np.zeros((2, _SIDE, _SIDE), np.int32)
-    for label, left in enumerate((8, 48), start=1):
-        cells[8:88, left : left + 40] = label
-        nuclei[30:60, left + 10 : left + 30] = label
-    measured = features.measure(pixels, cells, nuclei, families=[family])
-    features.aggregate(measured, touches_border=features.touches_border(cells))
-    features.measure_field(pixels, families=[family])
 
 
 def _versions(options: ExtractOptions) -> dict[str, int]:
@@ -277,17 +259,14 @@ def _versions(options: ExtractOptions) -> dict[str, int]:
     return {family: known[family] for family in asked}
 
 
-def _measure(chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> list[Problem]:
+def _measure(plan: _Plan, chunks: list[Chunk], count: int, jobs: int, progress: Progress) -> list[Problem]:
     """Measure chunks in processes, which first share out what has to be compiled; return passing troubles."""
     passing: list[Problem] = []
     families = tuple(dict.fromkeys(family for chunk in chunks for family in chunk.families))
-    with workers(min(jobs, len(chunks))) as pool:
-        if pool.shared:
-            with progress.track("Loading or compiling feature loops", len(families)) as advance:
-                for _ in pool.map(warm_up, families):
-                    advance(1)
+    with workers(min(jobs, len(chunks))) as pool, precision_kept(plan.extraction.precision):
+        measure = warmed(pool, families, progress)
         with progress.track("Segmenting and measuring pictures", count) as advance:
-            for chunk, problems in pool.map(measure_chunk, chunks, Losses(Chunk.divided, Chunk.given_up)):
+            for chunk, problems in pool.map(measure, chunks, Losses(Chunk.divided, Chunk.given_up)):
                 passing += problems
                 advance(len(chunk.samples))
     return passing
@@ -333,6 +312,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
         flat_field=options.flat_field,
         channels=tuple(name for name in CHANNELS if any(name in one.channels for one in samples)),
         layout=layout,
+        precision=precision(options.device or "cpu") if segmenter and segmenter.uses_torch else None,
     )
     others = ""
     if given is not None and options.trained is not None and options.trained_masks is None:
@@ -340,8 +320,7 @@ def _plan(options: ExtractOptions, progress: Progress) -> _Plan:
     told = "; ".join(filter(None, [told, others, uneven]))
     refused = refused_masks(pictures, work)
     samples = [sample for sample in samples if sample.id not in {problem.sample for problem in refused}]
-    keyed = sizes.keyed(pictures)
-    keyed = keyed if given is None else given.keyed(keyed)
+    keyed = sizes.keyed(pictures) if given is None else given.keyed(sizes.keyed(pictures))
     return _Plan(samples, problems + refused, segmenter, given, extraction, sizes, told, keyed)
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 import features
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
+from pipeline.core.workers import Precision
 from pipeline.data.dataset_options import Scale
 from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.segmentation import Segmenter, make_segmenter
@@ -37,6 +38,8 @@ class Extraction(BaseModel):
         Those that pictures show; columns of the others are empty.
     layout : Layout
         What the user said of the files.
+    precision : str or None
+        What networks that found cells multiplied in the last run; None where there were none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +53,7 @@ class Extraction(BaseModel):
     flat_field: bool = False
     channels: tuple[str, ...] = CHANNELS
     layout: Layout = Layout()
+    precision: Precision | None = None
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""

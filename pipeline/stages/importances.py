@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from models.bundle import Model
+from models.stacking import StackModel
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_table
 from pipeline.core.names import unknown
@@ -19,6 +20,7 @@ from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.data.plates import as_trained
 from pipeline.data.tables import unsaid
 from pipeline.networks.leak_guard import read_given
+from pipeline.stages.cluster_models import over_blocks
 from pipeline.stages.column_meanings import BY, in_words, key_of, leading
 from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.trained_models import open_model
@@ -71,7 +73,8 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         some = ids[np.unique(np.linspace(0, len(ids) - 1, min(options.pictures, len(ids))).astype(int))]
         table = model_table(work, model, work.model, options.embeddings, options.outputs).reindex(some)
         with progress.track("Explaining pictures", len(table)) as advance:
-            shares, directions = model.stack.effects(table, finished=advance)
+            run = over_blocks(work.model, model.stack, StackModel.terms)
+            shares, directions = model.stack.effects(table, finished=advance, run=run)
         write_table(work.importances, shares.rename_axis("column").reset_index())
         write_table(work.directions, directions.rename_axis("column").reset_index())
         return ImportancesSummary(columns=len(shares), locations=shares.shape[1], pictures=len(table))

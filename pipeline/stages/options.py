@@ -209,7 +209,7 @@ class EmbedOptions(PictureOptions, ClusterUse):
     jobs: Jobs = PROCESSORS
 
 
-class TrainOptions(DatasetOptions):
+class TrainOptions(DatasetOptions, ClusterUse):
     """Options of `train`; what the choices mean is said in `models`."""
 
     boosters: Annotated[tuple[Literal["lightgbm", "xgboost", "linear"], ...], Shown(panel=TUNING)] = Field(
@@ -260,9 +260,9 @@ class TrainOptions(DatasetOptions):
     def settings(self) -> dict[str, object]:
         """Everything that changes the model and is not a path."""
         paths = {"work", "labels", "groups", "embeddings", "outputs", "genes", "jobs", "name", "overwrite"}
-        absent = (name for name in ("start", "fast", "cells") if not getattr(self, name))
-        unsaid = {"select_agreement", "select_reliability", *absent}
-        return self.model_dump(exclude=paths | unsaid | set(LocationOptions.model_fields))
+        paths |= LocationOptions.model_fields.keys() | ClusterUse.model_fields.keys()
+        unsaid = {name for name in ("start", "fast", "cells") if not getattr(self, name)}
+        return self.model_dump(exclude=paths | unsaid | {"select_agreement", "select_reliability"})
 
 
 class EvaluateOptions(CellTruthOptions, AgainstOptions):
@@ -401,7 +401,7 @@ class StatusOptions(Options):
     work: Work
 
 
-class TrainCnnOptions(CnnHyperparameters, PictureOptions, FoldOptions):
+class TrainCnnOptions(CnnHyperparameters, PictureOptions, FoldOptions, ClusterUse):
     """Options of `train-cnn`; labels, groups, folds and seed as for `train`."""
 
     images: Images

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pipeline.core.stage import Options
 from pipeline.data.dataset_options import Training, Work
+from pipeline.stages.cluster_options import ClusterUse
 
 
-class ReportOptions(Options):
+class ReportOptions(ClusterUse):
     """What `report` shows, and where it is written."""
 
     work: Work

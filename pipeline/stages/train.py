@@ -45,6 +45,7 @@ from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.networks.shipped import WEIGHTS, shipped_card
 from pipeline.stages.cell_scores import out_of_fold_cells
 from pipeline.stages.channel_views import channel_scores, channel_views
+from pipeline.stages.cluster_fits import fitting
 from pipeline.stages.embed import Embed
 from pipeline.stages.fast_training import check_fast, cost_of_speed
 from pipeline.stages.options import EmbedOptions, TrainOptions
@@ -252,7 +253,7 @@ def _fit(
     stack = StackedLocations(
         tuning=_tuning(options, data, work, progress.note),
         seed=options.seed,
-        jobs=options.jobs,
+        jobs=fitting(options.jobs, work.learners / "tables"),
         rule=options.rule,
         top_two=TOP_TWO,
         kinds=options.boosters,

@@ -25,7 +25,7 @@ from pipeline.networks.architectures import CnnHyperparameters, architecture
 from pipeline.networks.inference import block_name, embed_pictures
 from pipeline.networks.leak_guard import UNALIGNED, TableCard, write_embeddings
 from pipeline.networks.preprocessing import Embedder, Preprocessing
-from pipeline.networks.training import VERSION, TrainingRun, fit_network
+from pipeline.networks.training import VERSION, TrainingRun, fit_networks
 from pipeline.networks.training_pictures import DROPPED, stored_pictures
 from pipeline.stages.options import TrainCnnOptions, TrainOptions
 
@@ -97,9 +97,9 @@ class TrainCnn(Stage[TrainCnnOptions, TrainCnnSummary]):
         """Train a network without each fold, and one on everything; each predicts what it did not see."""
         data = _read(options, progress)
         run = _training_run(options, data, progress)
-        fitted = [fit_network(run, fold, progress) for fold in range(data.folds)]
+        fitted = fit_networks(run, range(data.folds), progress)
         epochs = max(1, round(float(np.median([card.best_epoch for _, card in fitted]))))
-        everything = fit_network(run.shortened(epochs), None, progress)
+        everything = fit_networks(run.shortened(epochs), [None], progress)[0]
         networks = [card.embedder(block_name(options.name), path) for path, card in (*fitted, everything)]
         _write_tables(options, data, networks, progress)
         return TrainCnnSummary(

@@ -73,7 +73,7 @@ def test_a_binary_model_sees_its_own_learners_only_and_the_stack_all(stack: Stac
 
 
 def test_mean_shares_are_those_of_the_contributions(stack: StackedLocations, joined: pd.DataFrame) -> None:
-    shares = stack.model_.mean_shares(joined)
+    shares = stack.model_.effects(joined)[0]
     parts = stack.model_.contributions(joined, "Cytosol").drop(columns="bias").abs().mean()
     assert np.allclose(shares["Cytosol"], parts / parts.sum())
     assert np.allclose(shares.sum(), 1)

@@ -42,7 +42,7 @@ def test_learners_of_all_locations_contribute_as_one_pseudo_column_each(
         assert list(parts.columns) == [*PSEUDO, "bias"]
         assert np.abs(parts.sum(axis=1) - np.log(probability / (1 - probability))).max() < 1e-9
         assert np.ptp(parts["bias"]) < 1e-12
-    shares = model.mean_shares(X)
+    shares = model.effects(X)[0]
     assert list(shares.index) == PSEUDO
     assert np.allclose(shares.sum(), 1)
 

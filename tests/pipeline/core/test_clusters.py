@@ -10,10 +10,20 @@ import pytest
 
 from pipeline.core.clusters import ClusterWorkers, Losses, client_in_use, on_cluster, queue_settings
 from pipeline.core.errors import PipelineError
-from pipeline.core.stage import SilentProgress
+from pipeline.core.stage import SilentProgress, execute
+from pipeline.pages.report import Report
 from pipeline.stages.extract import measure_shard
-from pipeline.stages.options import ExtractOptions
-from tests.pipeline.workfolder import FAMILIES, extract, simulate, tables
+from pipeline.stages.options import ExtractOptions, TrainOptions
+from pipeline.stages.report_options import ReportOptions
+from pipeline.stages.train import Train
+from tests.pipeline.workfolder import (
+    FAMILIES,
+    extract,
+    make_workfolder,
+    simulate,
+    tables,
+    write_embedding,
+)
 
 distributed = pytest.importorskip("distributed", reason="pip install -r requirements_cluster.txt")
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,6 +72,25 @@ def test_a_running_scheduler_gives_the_bytes_of_one_process(scheduler, pictures,
     assert summary.measured == 5
     assert tables(Path("two")) == expected
     assert client_in_use() is None
+
+
+def test_models_and_their_report_from_a_cluster_are_those_of_one_process(scheduler, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    for name, cluster in (("one_process", None), ("two_workers", scheduler)):
+        work = make_workfolder(Path(name))
+        write_embedding(Path(name) / "net.csv")
+        asked = {"embeddings": (Path(name) / "net.csv",), "channel_dropout": True, "accept_leak": True}
+        asked |= {"boosters": ("lightgbm", "linear"), "trials": 1, "folds": 3, "jobs": 1, "cluster": cluster}
+        labels = Path(name) / "labels.csv"
+        execute(Train(), TrainOptions(work=work.root, labels=labels, **asked), SilentProgress())
+        assert not work.learners.exists()
+        given = ReportOptions(work=work.root, pictures=70, cluster=cluster)
+        execute(Report(), given, SilentProgress())
+        files = (work.folds, work.out_of_fold, work.base_log_odds, work.model / "manifest.json")
+        files += (work.importances, work.directions, work.report)
+        made[name] = {file.name: file.read_bytes().replace(name.encode(), b"") for file in files}
+    assert made["two_workers"] == made["one_process"]
 
 
 def test_a_task_that_kills_workers_is_divided_and_its_part_given_up(monkeypatch):

@@ -8,7 +8,22 @@ import time
 import psutil
 import pytest
 
-from pipeline.core.files import MAX_BYTES, UnreadableError, check_readable, remove_leftovers, replacing
+from pipeline.core.files import (
+    MAX_BYTES,
+    UnreadableError,
+    check_readable,
+    machine,
+    remove_leftovers,
+    replacing,
+    temporary_of,
+)
+
+
+def left_by(path, process, began=None, host=None):
+    """Return the temporary file of `path` that a process of this machine, or of another one, has begun."""
+    if began is None:
+        began = psutil.Process(process).create_time()
+    return path.with_name(f".{path.name}.{host or machine()}-{process}-{round(began)}.tmp")
 
 
 def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
@@ -16,13 +31,14 @@ def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
     gone.wait()
     folder = tmp_path / "parts"
     folder.mkdir()
-    stale = folder / f".a.parquet.{gone.pid}.tmp"
-    running = folder / f".b.parquet.{os.getpid()}.tmp"
+    stale = left_by(folder / "a.parquet", gone.pid, time.time())
+    running = temporary_of(folder / "b.parquet")
+    assert running == left_by(folder / "b.parquet", os.getpid())
     finished = folder / "c.parquet"
     foreign = folder / ".notes.tmp"
     for path in (stale, running, finished, foreign):
         path.write_bytes(b"x")
-    half = folder / f".model.{gone.pid}.tmp" / "learners"
+    half = left_by(folder / "model", gone.pid, time.time()) / "learners"
     half.mkdir(parents=True)
     remove_leftovers(tmp_path.rglob(".*.tmp"))
     assert sorted(folder.iterdir()) == sorted([running, finished, foreign])
@@ -30,7 +46,7 @@ def test_only_temporary_files_of_processes_that_are_gone_are_removed(tmp_path):
 
 def test_temporary_files_of_a_process_that_nobody_asked_for_its_exit_are_removed(tmp_path):
     zombie = subprocess.Popen([sys.executable, "-c", "pass"])  # listed until `wait`
-    path = tmp_path / f".a.parquet.{zombie.pid}.tmp"
+    path = left_by(tmp_path / "a.parquet", zombie.pid)
     path.write_bytes(b"x")
     try:
         while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
@@ -42,11 +58,37 @@ def test_temporary_files_of_a_process_that_nobody_asked_for_its_exit_are_removed
 
 
 def test_temporary_files_whose_process_number_was_given_to_another_are_removed(tmp_path):
-    path = tmp_path / f".a.parquet.{os.getpid()}.tmp"
+    path = left_by(tmp_path / "a.parquet", os.getpid(), psutil.Process().create_time() - 3600)
     path.write_bytes(b"x")
-    os.utime(path, (0, psutil.Process().create_time() - 60))
     remove_leftovers(tmp_path.rglob(".*.tmp"))
     assert not path.exists()
+
+
+def test_what_another_machine_writes_is_left_alone_until_it_is_abandoned_by_the_clock_of_the_disk(tmp_path):
+    written = left_by(tmp_path / "a.parquet", 99_999_999, 0, host="0123abcd")
+    model = left_by(tmp_path / "model", 99_999_999, 0, host="0123abcd")
+    model.mkdir()
+    part, day = model / "part", 24 * 3600
+    for path in (written, part):
+        path.write_bytes(b"x")
+    now = part.stat().st_mtime
+    os.utime(model, (now - 2 * day, now - 2 * day))  # what lies in it is new
+    os.utime(written, (now - day / 2, now - day / 2))
+    remove_leftovers([written, model])
+    assert part.exists()
+    assert written.exists()
+    for path in (written, part, model):
+        os.utime(path, (now - 2 * day, now - 2 * day))
+    remove_leftovers([written, model])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clock_that_is_behind_on_the_disk_costs_no_file_that_is_written(tmp_path):
+    path = temporary_of(tmp_path / "a.parquet")
+    path.write_bytes(b"x")
+    os.utime(path, (0, 0))
+    remove_leftovers([path])
+    assert path.exists()
 
 
 def write_half(path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError, Problem, read_problems, write_problems
-from pipeline.core.files import read_signed, write_signed
+from pipeline.core.files import machine, read_signed, write_signed
 from pipeline.core.stage import (
     Options,
     SilentProgress,
@@ -235,7 +235,7 @@ def test_what_a_killed_run_left_is_gone_after_the_next_one(options):
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
     gone.wait()
     options.work.mkdir()
-    left = options.work / f".count.txt.{gone.pid}.tmp"
+    left = options.work / f".count.txt.{machine()}-{gone.pid}-0.tmp"
     left.touch()
     run(options)
     assert not left.exists()
@@ -245,7 +245,7 @@ def test_what_a_killed_run_left_beside_an_output_elsewhere_is_gone_too(options, 
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
     gone.wait()
     monkeypatch.setattr(Count, "outputs", lambda _stage, options: (options.table.with_name("count.txt"),))
-    names = [f".count.txt.{gone.pid}.tmp", f".other.txt.{gone.pid}.tmp"]
+    names = [f".{name}.txt.{machine()}-{gone.pid}-0.tmp" for name in ("count", "other")]
     for name in names:
         (tmp_path / name).touch()
     run(options)

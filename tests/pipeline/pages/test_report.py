@@ -151,7 +151,9 @@ def test_parts_of_a_reason_and_where_it_starts_sum_to_its_log_odds(work: Workspa
     model = load_model(work.model)
     table = pd.read_parquet(work.features).set_index("Id")[model.columns]
     told: list[int] = []
-    found = evidence.reasons(model, table, {"p007": ["Nucleoli"], "p003": ["Cytosol"]}, told.append)
+    found = evidence.reasons(
+        work.model, model, table, {"p007": ["Nucleoli"], "p003": ["Cytosol"]}, told.append
+    )
     for one, location in (("p007", "Nucleoli"), ("p003", "Cytosol")):
         reason = found[one][location]
         parts = sum(part.contribution for part in reason.parts)

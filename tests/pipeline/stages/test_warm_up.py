@@ -9,7 +9,7 @@ from numba.core.dispatcher import Dispatcher
 
 import features
 from pipeline.simulation.field import simulate_picture
-from pipeline.stages.extract import warm_up
+from pipeline.stages.warming import warm_up
 
 
 def signatures():
