@@ -8,8 +8,8 @@ other locations' towards 0 and five times as hard.
 What is shrunk is not calibrated. Where positives allow, a location's log-odds are therefore scaled
 and shifted (Platt scaling) on its out-of-fold log-odds, which leaves them linear in the base learners'.
 
-Where few groups say how learners should be weighed, their plain mean can be as good. Every prediction is a
-weighted mean of both, with the shares that out-of-fold log-losses give them (see `fitted_share`).
+Where few groups say how learners should be weighed, their plain mean can be as good. There every prediction
+is a weighted mean of both, with the shares that out-of-fold log-losses give them (see `fitted_share`).
 
 Penalties count independent rows. Rows of one group (pictures of one protein, of one sample) are not: with
 groups of several rows each, penalties are that many times as large.
@@ -47,6 +47,9 @@ UNSEEN = 0.5
 
 _SCALE_PENALTY = 5.0
 """Penalty in independent rows that shrinks the scale of the calibration towards 1."""
+
+FEW = 2000
+"""Independent rows below which the plain mean of base learners has a share in what is predicted."""
 
 _STEPS = 60
 _TOLERANCE = 1e-9
@@ -228,7 +231,8 @@ def _fit_calibrated(
         rest = fold != number
         inside[~rest] = _apply(meta, _fit_linear(meta, base[rest], targets[rest]), base[~rest])
     plain = base[:, meta.locations, :].mean(axis=2)
-    share = fitted_share(inside, plain, known, meta.group_size)
+    few = len(fold) < FEW * meta.group_size
+    share = fitted_share(inside, plain, known, meta.group_size) if few else 1.0
     linear = _fit_linear(meta, base, targets)
     for position, y in enumerate(known.T):
         if y.sum() >= CALIBRATED * meta.group_size:

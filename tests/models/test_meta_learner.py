@@ -131,3 +131,16 @@ def test_what_thresholds_are_chosen_on_is_out_of_fold() -> None:
     assert part.inside.shape == (300, 2)
     assert part.probability.shape == (100, 2)
     assert not np.isnan(part.inside).any()
+
+
+def test_many_rows_need_no_plain_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, targets, fold = overconfident(400, -1.0)
+    base /= 3
+    mixed = fit_meta_learner(META, base, targets, fold, "half_f1").linear
+    monkeypatch.setattr(meta_learner, "FEW", 400)
+    alone = fit_meta_learner(META, base, targets, fold, "half_f1").linear
+    assert mixed[0].bias != alone[0].bias
+    monkeypatch.setattr(meta_learner, "fitted_share", lambda *_: 1.0)
+    monkeypatch.setattr(meta_learner, "FEW", 401)
+    fitted = fit_meta_learner(META, base, targets, fold, "half_f1").linear
+    assert np.array_equal(fitted[0].weights, alone[0].weights)
