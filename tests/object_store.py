@@ -51,7 +51,7 @@ class Bucket:
             if path.is_file():
                 self.put(f"{key}/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
-    def keys(self) -> dict[str, bytes]:
+    def objects(self) -> dict[str, bytes]:
         """Return all objects by their keys."""
         listed = self.s3.list_objects_v2(Bucket=self.name).get("Contents", ())
         return {

@@ -13,10 +13,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.core import TyperCommand
 
-from pipeline.commands.console import printing
+from pipeline.commands.console import RichProgress, printing
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import unknown
 from pipeline.core.stage import AnyOptions, Shown
+from pipeline.core.working_copies import working_copies
 
 _BOUNDS = (("ge", "min"), ("le", "max"))
 _SEVERAL = (tuple, Mapping)
@@ -51,8 +52,9 @@ def command(
     def decorate(run: Callable[[AnyOptions], None]) -> Callable[..., None]:
         def called(**given: object) -> None:
             asked = {name: bool(given.pop(name)) for name in _PRINTED}
-            with printing(run.__name__.strip("_").replace("_", "-"), lasting=lasting, **asked):
-                run(options_of(model, given))
+            name = run.__name__.strip("_").replace("_", "-")
+            with printing(name, lasting=lasting, **asked), working_copies(given, RichProgress()) as here:
+                run(options_of(model, here))
 
         fields = {name: field for name, field in model.model_fields.items() if not _shown(field).hidden}
         parameters = [_parameter(name, field) for name, field in fields.items()]

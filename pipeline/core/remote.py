@@ -11,8 +11,9 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -60,8 +61,23 @@ def placed(path: Path) -> str:
     return address(path) if is_remote(path) else os.path.abspath(path)  # noqa: PTH100 - resolves no links
 
 
+_SHOWN_AS: ContextVar[Mapping[str, str]] = ContextVar("shown_as")
+
+
+@contextmanager
+def shown_as(addresses: Mapping[str, str]) -> Iterator[None]:
+    """Show paths of this machine as the addresses that they stand for, in the block."""
+    token = _SHOWN_AS.set(addresses)
+    try:
+        yield
+    finally:
+        _SHOWN_AS.reset(token)
+
+
 def shown(text: str) -> str:
-    """Return a text in which addresses are as people write them: with two slashes."""
+    """Return a text in which addresses are as people write them: with two slashes, in place of copies."""
+    for path, meant in _SHOWN_AS.get({}).items():
+        text = text.replace(path, meant)
     return _WRITTEN.sub(r"\1://", text)
 
 
@@ -73,9 +89,7 @@ def look_at(folder: Path) -> None:
     PipelineError
         If there are none, or the store does not let one look.
     """
-    if len(folder.parts) < 2:
-        raise PipelineError(f"{address(folder)}: names no bucket; give {address(folder)}BUCKET/FOLDER")
-    with _told(folder):
+    with told(folder):
         found = objects_below(folder)
     if not found:
         raise PipelineError(f"{folder}: no such bucket, or no files below this address; check it")
@@ -102,6 +116,8 @@ def _steps(name: str) -> list[tuple[str, bool]]:
 
 def objects_below(folder: Path) -> dict[str, Object]:
     """Return the files below an address by their names there, those that a path can name."""
+    if len(folder.parts) < 2:
+        raise PipelineError(f"{address(folder)}: names no bucket; give {address(folder)}BUCKET/FOLDER")
     files = _store(folder).files
     root = files._strip_protocol(address(folder)).rstrip("/") + "/"
     found = {
@@ -168,7 +184,7 @@ def _put(path: Path, one: Object, copy: Path) -> None:
         os.utime(kept)  # the last use
     except FileNotFoundError:
         fetch(path, copy)
-        if copy.stat().st_size != one.size or _looked_up(path) != one:
+        if copy.stat().st_size != one.size or looked_up(path) != one:
             raise OSError(errno.EIO, "changed while it was read") from None
         kept.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another process was as fast
@@ -199,14 +215,14 @@ def fetch(path: Path, copy: Path) -> None:
 
 def send(file: Path, path: Path) -> Object:
     """Write a file to an address, where it appears whole or not at all; return it as it is there."""
-    with _told(path):
+    with told(path):
         _store(path).files.put_file(str(file), address(path))
-        return _looked_up(path)
+        return looked_up(path)
 
 
 def remove(path: Path) -> None:
     """Remove what lies at an address, if it is there."""
-    with _told(path), suppress(FileNotFoundError):
+    with told(path), suppress(FileNotFoundError):
         _store(path).files.rm_file(address(path))
 
 
@@ -219,13 +235,16 @@ def _objects(path: Path) -> dict[str, Object]:
     with _as_os_errors():
         if any(part.lower().endswith(".zarr") for part in path.parts) and (found := objects_below(path)):
             return found
-        return {"": _looked_up(path)}
+        return {"": looked_up(path)}
 
 
-def _looked_up(path: Path) -> Object:
-    """Ask the store what lies at an address."""
+def looked_up(path: Path) -> Object:
+    """Ask the store what lies at an address, one file."""
     with _as_os_errors():
-        return _object(_store(path).files.info(address(path)))
+        about = _store(path).files.info(address(path))
+    if about["type"] == "directory":
+        raise FileNotFoundError(errno.ENOENT, "is a folder", address(path))
+    return _object(about)
 
 
 def _object(about: dict[str, Any]) -> Object:
@@ -275,7 +294,7 @@ def _line(error: BaseException) -> str:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """Say in one line what is wrong with an address."""
     try:
         with _as_os_errors():

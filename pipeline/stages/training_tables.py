@@ -102,9 +102,10 @@ def _thresholds(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
 
 
 def _settings(stack: StackedLocations, data: Dataset, options: TrainOptions) -> dict[str, Any]:
-    """Return all options, and the hyperparameters that were chosen by them."""
+    """Return all options but where and how fast it ran, and the hyperparameters that were chosen by them."""
     chosen = list(_chosen(stack.choices_, data))
-    return {"options": options.model_dump(mode="json"), "hyperparameters": chosen}
+    asked = options.model_dump(mode="json", exclude={"work", "jobs", "cluster", "overwrite"})
+    return {"options": asked, "hyperparameters": chosen}
 
 
 def _chosen(choices: list[Choice], data: Dataset) -> Iterator[dict[str, Any]]:

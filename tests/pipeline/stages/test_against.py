@@ -169,6 +169,7 @@ def test_tables_to_look_at_are_those_of_the_model(folder, name):
     assert table["fold"].tolist() == pd.read_parquet(work.folds)["fold"].tolist()
     settings = json.loads(work.settings.read_bytes())
     assert settings["options"]["rule"] == ("nested" if work.name else "half_f1")
+    assert not settings["options"].keys() & {"work", "jobs", "overwrite"}, "the same, wherever it is trained"
     assert settings["options"]["labels"] == str(folder / "labels.csv")
     chosen = settings["hyperparameters"]
     assert {one["base_learner"] for one in chosen} == {"linear"}
