@@ -1,16 +1,21 @@
 """Work on a Dask cluster gives the bytes of one machine, and loses nothing to a worker that dies."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.core.clusters import ClusterWorkers, Losses, client_in_use, on_cluster, queue_settings
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
+from pipeline.networks.architectures import CnnHyperparameters
+from pipeline.networks.preprocessing import Preprocessing
+from pipeline.networks.training import TrainingRun, fit_networks
 from pipeline.pages.report import Report
 from pipeline.stages.extract import measure_shard
 from pipeline.stages.options import ExtractOptions, TrainOptions
@@ -91,6 +96,94 @@ def test_models_and_their_report_from_a_cluster_are_those_of_one_process(schedul
         files += (work.importances, work.directions, work.report)
         made[name] = {file.name: file.read_bytes().replace(name.encode(), b"") for file in files}
     assert made["two_workers"] == made["one_process"]
+
+
+def test_networks_that_workers_train_are_those_of_one_process(scheduler, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 32, 32), dtype=np.uint8)
+    asked = CnnHyperparameters(network="compact", side=32, crop=32, epochs=2, batch=3)
+    cards = {}
+    for cluster in (None, scheduler):
+        folder = tmp_path / str(bool(cluster))
+        folder.mkdir()
+        stored = np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.uint8, pixels.shape)
+        stored[:] = pixels
+        run = TrainingRun(
+            pixels=stored,
+            preprocessing=Preprocessing(side=32, scale="picture"),
+            targets=pixels[:, :2, 0, 0] > 127,
+            locations=("a", "b"),
+            fingerprints={f"p{number}": str(number) for number in range(9)},
+            fold=np.arange(9, dtype=np.int16) % 3,
+            hyperparameters=asked,
+            folder=folder,
+            device="cpu",
+            jobs=1,
+        )
+        with on_cluster(cluster):
+            cards[cluster] = [card for _, card in fit_networks(run, [0, 1, None], SilentProgress())]
+    assert cards[None] == cards[scheduler]
+    assert len({card.sha256 for card in cards[None]}) == 3
+
+
+def begin_scheduler(port, folder):
+    """Start a scheduler at a port, and a worker for it."""
+    words = {
+        "dask_scheduler": ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
+        "dask_worker": [f"tcp://127.0.0.1:{port}", "--nthreads", "1", "--no-dashboard", "--no-nanny"],
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{name}", *arguments],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for name, arguments in words.items()
+    ]
+
+
+def killed(running):
+    for one in running:
+        one.kill()
+        one.wait(20)
+
+
+def test_what_a_scheduler_that_died_had_to_do_is_asked_of_the_one_that_takes_its_place(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = begin_scheduler(port, tmp_path)
+    try:
+        with on_cluster(f"tcp://127.0.0.1:{port}"):
+            made = []
+            for task, result in ClusterWorkers(client_in_use()).map(abs, [-1, -2, -3]):
+                made.append((task, result))
+                if len(made) == 1:
+                    killed(running)
+                    running = begin_scheduler(port, tmp_path)
+    finally:
+        killed(running)
+    assert sorted(made) == [(-3, 3), (-2, 2), (-1, 1)]
+
+
+BLIND = """
+import contextlib, sys
+import pipeline.core.stage as stage
+stage.alone = lambda *_: contextlib.nullcontext()  # a disk on which locks of other machines are not seen
+from pipeline.stages.extract import Extract, ExtractOptions
+options = {"segmenter": "watershed", "families": sys.argv[3], "jobs": 1}
+options |= {"images": sys.argv[1], "work": sys.argv[2]}
+stage.execute(Extract(), ExtractOptions(**options), stage.SilentProgress())
+"""
+
+
+def test_two_commands_that_see_no_lock_of_each_other_make_the_tables_of_one(pictures, expected):
+    work = pictures.parent / "both"
+    words = [sys.executable, "-c", BLIND, str(pictures / "images"), str(work), ",".join(FAMILIES)]
+    running = [subprocess.Popen(words, cwd=ROOT) for _ in range(2)]
+    assert [one.wait(120) for one in running] == [0, 0]
+    assert tables(work) == expected
 
 
 def test_a_task_that_kills_workers_is_divided_and_its_part_given_up(monkeypatch):
