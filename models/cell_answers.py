@@ -1,15 +1,25 @@
 """What each cell of a picture shows, consistent with what is answered of the picture.
 
-A cell's log-odds are those of its picture, raised or lowered by how far the network of single cells puts it
-from the mean of the picture's cells. A cell is said to show a location where the picture is, and its
-probability reaches what the picture's had to; the best cell always.
+Labels are of pictures, and yet say how many cells show a location. Cells of pictures without it do not
+show it; those of pictures with it are a mixture of cells that do and of cells that do not. The two are told
+apart by the log-odds of the network of single cells: the density of those that show the location is taken to
+be that of the others times an exponential of the log-odds (an exponential tilt), and the share of cells that
+show it is estimated with it. So a location of all cells is given to all cells of its pictures, and one that
+dividing cells show to these.
+
+Source: Qin (1999), Empirical likelihood ratio based confidence intervals for mixture proportions, Annals of
+Statistics 27 (mixtures of a known and a tilted density); Elkan & Noto (2008), Learning classifiers from only
+positive and unlabeled data, KDD.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.optimize import minimize
+from scipy.special import expit, logit, logsumexp
 
 from models.base_learners.cell_network import CellNetwork
 from models.hyperparameters import CELLS
@@ -18,10 +28,14 @@ from models.stacking import StackModel
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 
-STRENGTH = 0.75
-"""How much of a cell's distance from the mean counts: 0.5 ranks cells best, 1 has the best F1."""
+_MOST = 4000
+"""Cells, at most, of either kind of pictures that a location's numbers are estimated from."""
 
-_BEYOND = 1e-9
+_WEAK = 1e-3
+"""Weight of the penalty that keeps estimates finite."""
+
+_STARTS = ((0.0, 3.0), (0.0, 0.0), (0.0, -2.0))
+"""Logarithm of the slope, and log-odds of the share, that the estimation starts from."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,79 @@ class CellAnswers:
     share: Floats
 
 
+@dataclass(frozen=True)
+class ShownByCells:
+    """How cells that show a location differ from others, arrays of shape (locations,).
+
+    Attributes
+    ----------
+    share : ndarray
+        Of the cells of a picture with the location, those that show it.
+    slope, offset : ndarray
+        The log of how much more frequent log-odds z are among them than among cells of pictures without the
+        location is ``slope * z + offset``.
+    """
+
+    share: Floats
+    slope: Floats
+    offset: Floats
+
+    @classmethod
+    def fit(cls, log_odds: Floats, labels: Labels) -> Self:
+        """Estimate from cells.
+
+        Parameters
+        ----------
+        log_odds : ndarray, shape (cells, locations)
+            By networks that saw nothing of the cells' pictures.
+        labels : ndarray of bool, shape (cells, locations)
+            Of the cells' pictures. Where all or none have a location, all cells are taken to show it.
+        """
+        found = [_estimated(z[y], z[~y]) for z, y in zip(log_odds.T, labels.T, strict=True)]
+        return cls(*np.array(found, np.float64).reshape(-1, 3).T)
+
+    def given(self, log_odds: Floats) -> Floats:
+        """Return the probability that cells show a location, given that their picture does; same shape."""
+        return np.asarray(expit(logit(self.share) + self.slope * log_odds + self.offset))
+
+    def as_card(self, locations: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return the numbers of every location, for a model's card."""
+        rows = zip(self.share.tolist(), self.slope.tolist(), self.offset.tolist(), strict=True)
+        titles = ("share", "slope", "offset")
+        return {name: dict(zip(titles, row, strict=True)) for name, row in zip(locations, rows, strict=True)}
+
+    @classmethod
+    def of_card(cls, card: Mapping[str, Mapping[str, Any]], locations: Sequence[str]) -> Self:
+        """Read what `as_card` returned."""
+        return cls(
+            *(np.array([card[name][one] for name in locations]) for one in ("share", "slope", "offset"))
+        )
+
+
+def _estimated(with_it: Floats, without: Floats) -> tuple[float, float, float]:
+    """Return share, slope and offset by maximum likelihood, given the log-odds of cells of both pictures."""
+    if not len(with_it) or not len(without):
+        return 1 - 1e-9, 0.0, 0.0
+    some, others = (np.sort(z)[:: -(-len(z) // _MOST)] for z in (with_it, without))
+    odds = np.log(len(some) / len(others))
+
+    def offset(slope: float) -> float:  # the tilted density has to sum to 1
+        return float(np.log(len(others)) - logsumexp(slope * others))
+
+    def loss(at: Floats) -> float:
+        slope, share = np.exp(at[0]), expit(at[1])
+        ratios = (
+            odds + np.logaddexp(np.log1p(-share), np.log(share) + slope * z + offset(slope))
+            for z in (some, others)
+        )
+        told, untold = (np.logaddexp(0, sign * one).mean() for sign, one in zip((-1, 1), ratios, strict=True))
+        return float(told + untold / np.exp(odds) + _WEAK * (at @ at))
+
+    best = min((minimize(loss, start, method="Nelder-Mead") for start in _STARTS), key=lambda one: one.fun)
+    slope = float(np.exp(best.x[0]))
+    return float(expit(best.x[1])), slope, offset(slope)
+
+
 def cell_network(stack: StackModel) -> CellNetwork | None:
     """Return what a model knows of single cells; None where it was not trained on them."""
     kinds = [kind for _, kind in stack.sources]
@@ -51,21 +138,18 @@ def cell_network(stack: StackModel) -> CellNetwork | None:
     return None
 
 
-def answers_of_cells(
-    log_odds: Floats, share: Floats, probability: Floats, chosen: Labels, needed: Floats
-) -> CellAnswers:
-    """Answer the cells of one picture.
+def answers_of_cells(given: Floats, share: Floats, probability: Floats, chosen: Labels) -> CellAnswers:
+    """Answer the cells of one picture: those that show it rather than not, and the best one always.
 
     Parameters
     ----------
-    log_odds, share : ndarray, shape (cells, locations)
-        By the network of single cells: `CellNetwork.of_cells`, mean over its networks, and its shares.
-    probability, chosen, needed : ndarray, shape (locations,)
-        The picture's probabilities, what is answered of it, and the probabilities from which that is.
+    given, share : ndarray, shape (cells, locations)
+        The probability that cells show a location if their picture does, and the cells' shares in what the
+        network of single cells says of the picture.
+    probability, chosen : ndarray, shape (locations,)
+        The picture's probabilities, and what is answered of it.
     """
-    if not len(log_odds):
-        return CellAnswers(log_odds, log_odds.astype(bool), share)
-    whole = logit(np.clip(probability, _BEYOND, 1 - _BEYOND))
-    of_cells = expit(whole + STRENGTH * (log_odds - log_odds.mean(axis=0)))
-    shown = chosen & ((of_cells >= needed) | (log_odds == log_odds.max(axis=0)))
-    return CellAnswers(of_cells, shown, share)
+    if not len(given):
+        return CellAnswers(given, given.astype(bool), share)
+    shown = chosen & ((given >= 0.5) | (given == given.max(axis=0)))
+    return CellAnswers(given * probability, shown, share)

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from models.base_learners import LEARNERS, BaseLearner
 from models.base_learners.trees import bin_values
 from models.feature_selection import class_weights, columns_by_separation
-from models.hyperparameters import CELLS, LARGE, OF_NETWORKS, TREES, AnyHyperparameters, Hyperparameters
+from models.hyperparameters import CELLS, MANY, OF_NETWORKS, TREES, AnyHyperparameters, Hyperparameters
 from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
@@ -94,7 +94,7 @@ class Block:
     @cached_property
     def bins(self) -> Table | None:
         """The `bin_values` that trees share; None where rows are so few that every fit finds its own."""
-        return bin_values(self.table) if len(self.table) >= LARGE else None
+        return bin_values(self.table) if len(self.table) >= MANY else None
 
     @classmethod
     def of(

@@ -28,11 +28,11 @@ JOINT_KINDS = (*OF_NETWORKS, START, CELLS)
 FEWEST_COLUMNS = 16
 """Columns that a tree sees at least, so that in a narrow block it does not miss the one that matters."""
 LARGE = 2000
-"""Rows from which a table supports larger trees, of a location that is `COMMON`."""
-COMMON = 300
-"""Positives from which a location supports larger trees."""
+"""Rows from which a table supports larger trees."""
 MANY = 20_000
-"""Rows from which networks of a label powerset make enough steps with large batches."""
+"""Rows from which networks take large batches, and trees share bins and stay small: time counts."""
+COMMON = 300
+"""Positives from which a location of so many rows gets more than the trees of a small table."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,7 @@ def small_batch(rows: int) -> int:
 def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
     """Return hyperparameters that already work without tuning, for so many rows and positives of a location.
 
-    XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer, and fewer
-    trees, which learn faster.
+    XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer.
     """
     if kind == "label_powerset":
         return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
@@ -135,11 +134,15 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
         )
     if kind == "linear":
         return Hyperparameters(l2=10.0)
-    if rows < LARGE or positives < COMMON:
+    if rows < LARGE or (rows >= MANY and positives < COMMON):
         return Hyperparameters()
+    if rows < MANY and kind == "lightgbm":
+        return Hyperparameters(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
+    if rows < MANY:
+        return Hyperparameters(columns=192, column_share=0.4, trees=250, leaves=24, min_rows=20, l2=5.0)
     if kind == "lightgbm":
         return Hyperparameters(columns=256, trees=250, leaves=8, min_rows=20, l2=5.0)
-    return Hyperparameters(trees=150, leaves=8, learning_rate=0.13, min_rows=20, l2=5.0)
+    return Hyperparameters(columns=128, trees=150, leaves=8, learning_rate=0.13, min_rows=20, l2=5.0)
 
 
 def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
@@ -151,10 +154,11 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
             columns=trial.suggest_categorical("columns", [64, 128, 192, 384]),
             l2=trial.suggest_float("l2", 2.0, 100.0, log=True),
         )
-    large = rows >= LARGE and positives >= COMMON
-    wide = large and kind == "lightgbm"
+    large = rows >= LARGE and (rows < MANY or positives >= COMMON)
+    narrow = [64, 128, 256] if rows >= MANY else [64, 192, 512]
+    wider = [256, 512, 1024] if kind == "lightgbm" else narrow
     return Hyperparameters(
-        columns=trial.suggest_categorical("columns", [256, 512, 1024] if wide else [64, 192, 512]),
+        columns=trial.suggest_categorical("columns", wider if large else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),
         leaves=trial.suggest_int("leaves", 4 if large else 2, 48 if large else 12, log=True),
         learning_rate=trial.suggest_float("learning_rate", 0.03, 0.15, log=True),

@@ -40,11 +40,13 @@ def demo(options: DemoOptions) -> None:
     name, score = next(iter(summary.scores.totals.items()))
     say(f"Out of fold, {name} is {score.value:.3f} ({score.low:.3f} to {score.high:.3f}).")
     say("Next, look at it:")
-    images = options.folder / "data" / "images"
+    images, new = options.folder / "data" / "images", options.folder / "new"
+    cells = f"predict --images {new / 'images'} --samples {new / 'samples.csv'} --model {work / 'model'}"
     for words in (
         f"evaluate --work {work}",
         f"importances '{trained[0]}' --work {work}",
         f"overlay --images {images} --work {work} --sheet {options.folder / 'overlay.png'}",
+        f"{cells} --per cell --output {options.folder / 'cells.csv'}",
         f"explore --work {work}",
         f"status --work {work}",
     ):

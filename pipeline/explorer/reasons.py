@@ -14,7 +14,6 @@ from models.bags import bags_of, cell_columns
 from models.bundle import Model
 from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
-from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.made_tables import names_in
 from pipeline.core.names import unknown
@@ -23,7 +22,7 @@ from pipeline.data.cell_tables import read_cells
 from pipeline.data.plates import normalisation_of
 from pipeline.explorer.picture_index import Sources
 from pipeline.networks.leak_guard import read_given
-from pipeline.stages.answered_cells import answer_cells
+from pipeline.stages.answered_cells import answer_cells, shown_of
 from pipeline.stages.explain import Explanation, explained
 from pipeline.stages.importances import model_table
 from pipeline.stages.trained_models import open_model
@@ -92,8 +91,7 @@ class Reasons:
             else:
                 cells = rows_of(self._work.cells, sample, ["Id", "label", *columns])
             picture = said.probability[names].to_numpy()[0], said.chosen[names].to_numpy(bool)[0]
-            needed = np.asarray(self._model.stack.meta_learners[STACK].thresholds, np.float64)
-            found = answer_cells(network, cells[columns].to_numpy(np.float32), (*picture, needed))
+            found = answer_cells(network, shown_of(self._model), cells[columns].to_numpy(np.float32), picture)
             return pd.DataFrame(found.probability, pd.Index(cells["label"]), names)
 
     def load(self) -> None:

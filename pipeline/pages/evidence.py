@@ -132,9 +132,7 @@ def out_of_fold(
     }
 
 
-def cells_of(
-    work: Workspace, model: Model, predicted: OutOfFold, ids: Iterable[str]
-) -> dict[str, pd.DataFrame]:
+def cells_of(work: Workspace, predicted: OutOfFold, ids: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Return what the cells of pictures show, by networks that never saw them: label, locations.
 
     None of a training without single cells.
@@ -144,7 +142,7 @@ def cells_of(
     names = np.array(predicted.truth.columns)
     return {
         one: pd.DataFrame({"label": labels, "locations": ["; ".join(names[row]) for row in said.chosen]})
-        for one, labels, _, said in said_of_cells(work, model, predicted, ids)
+        for one, labels, _, said in said_of_cells(work, predicted, ids)
     }
 
 

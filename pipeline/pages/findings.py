@@ -135,7 +135,7 @@ def find(
         reasons=reasons,
         unseen=evidence.out_of_fold(work, predicted, asked),
         alike=_alike(errors, reasons, table, predicted),
-        cells=evidence.cells_of(work, model, predicted, [one.id for one in errors]),
+        cells=evidence.cells_of(work, predicted, [one.id for one in errors]),
         labels=_labels(predicted),
         failing=verdicts.reasons_to_fail(predicted, scores.locations),
         thresholds=dict(zip(model.locations, map(float, _thresholds(model)), strict=True)),

@@ -254,7 +254,7 @@ class TrainedModel:
         if measured is None or found is None:
             return ()
         with one_thread:
-            return self._singles.says(measured, found, prediction, needed(self._model, self._level))
+            return self._singles.says(measured, found, prediction)
 
     def _explained(
         self, table: pd.DataFrame, measured: Measured | None, found: Segmentation | None, location: str

@@ -1,7 +1,5 @@
 """What a loaded model makes of the single cells of a picture that was measured in memory."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
@@ -12,7 +10,7 @@ from models.hyperparameters import CELLS
 from models.stacking import Prediction
 from pipeline.data.masks import Segmentation
 from pipeline.serving.answers import CellSays
-from pipeline.stages.answered_cells import answer_cells
+from pipeline.stages.answered_cells import answer_cells, shown_of
 from pipeline.stages.explain import Explanation
 from pipeline.stages.measuring import Measured
 from pipeline.stages.speaking_cells import centre_of, speaking_cells
@@ -45,17 +43,15 @@ class SingleCells:
         row = bags_of(values.set_axis(["picture"] * len(values)), self._columns, pd.Index(["picture"]))
         return dict(zip(row.columns, row.to_numpy(np.float32)[0], strict=True))
 
-    def says(
-        self, measured: Measured, found: Segmentation, prediction: Prediction, needed: Mapping[str, float]
-    ) -> tuple[CellSays, ...]:
+    def says(self, measured: Measured, found: Segmentation, prediction: Prediction) -> tuple[CellSays, ...]:
         """Say what every cell shows, given what is answered of the picture."""
         if self._network is None or not found.count:
             return ()
         values, names = self.values(measured), list(self._model.locations)
         probability = prediction.probability[names].to_numpy(np.float64)[0]
         chosen = prediction.chosen[names].to_numpy(bool)[0]
-        limits = np.array([needed[name] for name in names])
-        answers = answer_cells(self._network, values.to_numpy(np.float32), (probability, chosen, limits))
+        numbers = values.to_numpy(np.float32)
+        answers = answer_cells(self._network, shown_of(self._model), numbers, (probability, chosen))
         rows = zip(values.index, answers.probability, answers.chosen, strict=True)
         return tuple(
             CellSays(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.bags import cell_columns
 from models.base_learners.cell_network import CellNetwork
 from models.bundle import Model
-from models.cell_answers import CellAnswers, answers_of_cells, cell_network
+from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells, cell_network
 from models.hyperparameters import CELLS
 from models.stacking import Prediction
 from pipeline.core.errors import PipelineError
@@ -32,6 +32,9 @@ COLUMNS = ["Id", "label", "locations", "probabilities", "status"]
 
 UNTRAINED = "was trained without --cells, and knows nothing of single cells; train it again with --cells"
 
+SINGLE_CELLS = "single_cells"
+"""Where a model's card says how cells that show a location differ from others."""
+
 HPA2021, HPA2021_FORMAT = "hpa2021", "kaggle2021"
 """List of the classes of the competition of 2021, and the name of its format."""
 
@@ -49,15 +52,22 @@ def beside(output: Path, what: str) -> Path:
     return output.with_name(f"{output.stem}_{what}.csv")
 
 
+def shown_of(model: Model) -> ShownByCells:
+    """Return how the cells that show a location differ from others, of a model that learned from cells."""
+    return ShownByCells.of_card(model.card[SINGLE_CELLS], model.locations)
+
+
 def answer_cells(
     network: CellNetwork,
+    shown: ShownByCells,
     cells: NDArray[np.float32],
-    picture: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]],
+    picture: tuple[NDArray[np.float64], NDArray[np.bool_]],
 ) -> CellAnswers:
-    """Answer the cells of one picture, shape (cells, columns), given `answers_of_cells`' last three."""
+    """Answer the cells of one picture, shape (cells, columns), given `answers_of_cells`' last two."""
     of_cells = network.of_cells(cells)
-    share = network.shares(of_cells) if len(cells) else of_cells.mean(axis=0)
-    return answers_of_cells(of_cells.mean(axis=0), share, *picture)
+    log_odds = of_cells.mean(axis=0)
+    share = network.shares(of_cells) if len(cells) else log_odds
+    return answers_of_cells(shown.given(log_odds), share, *picture)
 
 
 def cell_table(
@@ -65,7 +75,6 @@ def cell_table(
     folder: Path,
     work: Workspace,
     prediction: Prediction,
-    needed: Mapping[str, float],
     status: "pd.Series[str]",
     progress: Progress,
 ) -> pd.DataFrame:
@@ -75,8 +84,6 @@ def cell_table(
     ----------
     prediction : Prediction
         Of the pictures; what is chosen is what is answered of them.
-    needed : mapping of str to float
-        Probability from which a location is named.
     status : Series of str
         Of every picture, by Id; cells have that of their picture.
 
@@ -90,7 +97,7 @@ def cell_table(
     known = prediction.probability.index
     probability, chosen = (one[names].to_numpy() for one in (prediction.probability, prediction.chosen))
     positions = {str(name): number for number, name in enumerate(known)}
-    limits, parts = np.array([needed[name] for name in names]), []
+    shown, parts = shown_of(model), []
     with progress.track("Answering cells", len(known)) as advance:
         for key, own in cells.groupby(level=0, sort=False):
             advance(1)
@@ -99,7 +106,7 @@ def cell_table(
                 continue
             row = positions[one]
             numbers = own.drop(columns="label").to_numpy(np.float32)
-            found = answer_cells(network, numbers, (probability[row], chosen[row].astype(bool), limits))
+            found = answer_cells(network, shown, numbers, (probability[row], chosen[row].astype(bool)))
             parts.append(_rows(one, own["label"].to_numpy(), found, names, status[one]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS, *names])
 

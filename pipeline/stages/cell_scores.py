@@ -12,11 +12,9 @@ from sklearn.metrics import average_precision_score
 
 from models.bags import cell_columns
 from models.base_learners.cell_network import CellNetwork
-from models.bundle import Model
-from models.cell_answers import CellAnswers, answers_of_cells
+from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells
 from models.hyperparameters import CELLS, NetworkHyperparameters, defaults
 from models.metrics import count, interval, resampled_counts
-from models.stacking import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, read_made
 from pipeline.core.workspace import Workspace
@@ -66,29 +64,39 @@ class CellScores(BaseModel):
 
 def out_of_fold_cells(
     data: Dataset, work: Workspace, options: TrainOptions, progress: Progress
-) -> pd.DataFrame:
-    """Return log-odds of all cells of the labelled pictures, by networks that saw nothing of their fold.
+) -> tuple[pd.DataFrame, ShownByCells]:
+    """Answer the cells of the labelled pictures by what saw nothing of their fold.
 
-    Columns: Id, label and the trained locations.
+    Returns
+    -------
+    DataFrame
+        Id, label and, for every trained location, the probability that the cell shows it if its picture does.
+    ShownByCells
+        Estimated from all cells, for the model.
     """
     bags, truth = data.blocks[CELLS], data.targets[data.trained].to_numpy(bool)
     columns, hyperparameters = cell_columns(list(bags.columns)), defaults(CELLS, len(bags))
     if not isinstance(hyperparameters, NetworkHyperparameters):
         raise TypeError("hyperparameters of trees for a network of cells")
-    cells, parts = read_cells(work, columns, options.normalisation), []
+    cells = read_cells(work, columns, options.normalisation)
+    of = data.targets.index.get_indexer(cells.index)
+    cells, of = cells[of >= 0], of[of >= 0]
+    fold, labels, log_odds = data.fold[of], truth[of], np.empty((len(of), truth.shape[1]))
     with progress.track("Answering cells out of fold", data.folds) as advance:
-        for fold in range(data.folds):
-            rest = data.fold != fold
-            learner = CellNetwork.fit(
-                bags.to_numpy(np.float32)[rest], truth[rest], hyperparameters, options.seed
-            )
-            own = cells[cells.index.isin(data.targets.index[~rest])]
-            log_odds = learner.of_cells(own[columns].to_numpy(np.float32)).mean(axis=0)
-            table = pd.DataFrame(log_odds, own.index, data.trained)
-            table.insert(0, "label", own["label"])
-            parts.append(table)
+        for number in range(data.folds):
+            rest = data.fold != number
+            some = bags.to_numpy(np.float32)[rest]
+            learner = CellNetwork.fit(some, truth[rest], hyperparameters, options.seed)
+            own = cells.loc[fold == number, columns].to_numpy(np.float32)
+            log_odds[fold == number] = learner.of_cells(own).mean(axis=0)
             advance(1)
-    return pd.concat(parts).sort_index(kind="stable").reset_index()
+    given = np.empty(log_odds.shape)
+    for number in range(data.folds):
+        own = fold == number
+        given[own] = ShownByCells.fit(log_odds[~own], labels[~own]).given(log_odds[own])
+    table = pd.DataFrame(given, cells.index, data.trained)
+    table.insert(0, "label", cells["label"])
+    return table.sort_index(kind="stable").reset_index(), ShownByCells.fit(log_odds, labels)
 
 
 def score_cells(
@@ -105,15 +113,15 @@ def score_cells(
         raise PipelineError("--per cell: needs --truth, a csv table Id,label,Target of what cells show")
     if not work.cells_out_of_fold.is_file():
         raise PipelineError(f"{work.model}: was trained without --cells; train it again with --cells")
-    model, names = open_model(work.model), list(stack.truth.columns)
-    known = _read_truth(options.truth, of_card(model.card), names)
+    names = list(stack.truth.columns)
+    known = _read_truth(options.truth, of_card(open_model(work.model).card), names)
     masks = options.truth_masks or options.truth.parent / "truth"
     pictures = [one for one in stack.truth.index if one in known]
     if not pictures:
         raise PipelineError(f"{options.truth}: says nothing of the cells of {work.root}; give their ids")
     rows = []
     with progress.track("Comparing cells", len(pictures)) as advance:
-        for one, labels, picture, said in said_of_cells(work, model, stack, pictures):
+        for one, labels, picture, said in said_of_cells(work, stack, pictures):
             same = _same(work, one, masks, labels, list(known[one]))
             rows += list(_rows(known[one], said.probability, said.chosen, picture, same, str(one)))
             advance(1)
@@ -121,16 +129,15 @@ def score_cells(
 
 
 def said_of_cells(
-    work: Workspace, model: Model, stack: OutOfFold, pictures: Iterable[str]
+    work: Workspace, stack: OutOfFold, pictures: Iterable[str]
 ) -> Iterator[tuple[str, NDArray[np.int64], tuple[Floats, Labels], CellAnswers]]:
     """Yield each picture, the labels of its cells, and the out-of-fold answers of both."""
     answers = read_made(work.cells_out_of_fold).set_index("Id")
-    needed = model.stack.meta_learners[STACK].thresholds
     for one in pictures:
         picture = stack.probability.loc[one].to_numpy(np.float64), stack.chosen.loc[one].to_numpy(bool)
         own = answers.loc[answers.index == one]
-        log_odds = own[list(stack.truth.columns)].to_numpy(np.float64)
-        yield one, own["label"].to_numpy(), picture, answers_of_cells(log_odds, log_odds, *picture, needed)
+        given = own[list(stack.truth.columns)].to_numpy(np.float64)
+        yield one, own["label"].to_numpy(), picture, answers_of_cells(given, given, *picture)
 
 
 def _read_truth(path: Path, locations: LocationList, names: list[str]) -> dict[str, dict[int, Labels]]:

@@ -85,9 +85,8 @@ def demo(options: DemoOptions, progress: Progress) -> DemoSummary:
 
 
 def _training(known: Path, work: Workspace, embedding: Path) -> TrainOptions:
-    return TrainOptions(
-        work=work.root, labels=known / "labels.csv", embeddings=(embedding,), folds=FOLDS, trials=TRIALS
-    )
+    given = {"work": work.root, "labels": known / "labels.csv", "embeddings": (embedding,)}
+    return TrainOptions.model_validate(given | {"folds": FOLDS, "trials": TRIALS, "cells": True})
 
 
 def _prediction(new: Path, work: Workspace, output: Path) -> PredictOptions:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.cell_answers import STRENGTH
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
 from models.risk import Realised, held_out, realised
 from models.stacking import STACK, TOP_TWO
@@ -136,7 +135,6 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         files = {"out-of-fold predictions": work.out_of_fold, "model": card}
         if options.truth is not None:
             files["what cells show"] = options.truth
-            asked["how cells are answered"] = str(STRENGTH)
         if options.against is not None:
             files["out-of-fold predictions of the other training"] = _other(options).out_of_fold
             asked |= option_inputs(options, "against")

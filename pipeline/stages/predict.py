@@ -50,7 +50,7 @@ from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.heads import NEITHER, answered_by, check_head
 from pipeline.stages.options import PredictOptions
-from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, needed, why_unnamed
+from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import (
     extract_options,
     not_a_card,
@@ -195,9 +195,11 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         ]
         write_answers(options, answers, prediction.probability, of_card(model.card).indices)
         if is_per_cell(options):
-            answered, limits = Prediction(prediction.probability, chosen), needed(model, level)
-            where = options.model, Workspace(options.work)
-            cells = cell_table(model, *where, answered, limits, answers["status"], progress)
+            answered, where = (
+                Prediction(prediction.probability, chosen),
+                (options.model, Workspace(options.work)),
+            )
+            cells = cell_table(model, *where, answered, answers["status"], progress)
             write_cells(options, cells, model, answers.index, where[1])
         return summarised(answers, problems)
 

@@ -43,6 +43,7 @@ from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.networks.shipped import WEIGHTS, shipped_card
+from pipeline.stages.answered_cells import SINGLE_CELLS
 from pipeline.stages.cell_scores import out_of_fold_cells
 from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.cluster_fits import fitting
@@ -192,7 +193,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
         write_tables(stack, data, options, work)
         work.cells_out_of_fold.unlink(missing_ok=True)
         if options.cells:
-            write_table(work.cells_out_of_fold, out_of_fold_cells(data, work, options, progress))
+            table, shown = out_of_fold_cells(data, work, options, progress)
+            write_table(work.cells_out_of_fold, table)
+            card[SINGLE_CELLS] = shown.as_card(data.trained)
         _write_selection(stack, data, work)
         _save(stack, work, card, unlikeness)
         if work.tuning.is_file():

@@ -7,7 +7,7 @@ import pytest
 from models.bags import PLACES, bag_columns, bags_of, cell_columns, chosen_cells, kept_columns, unpacked
 from models.base_learners import LEARNERS
 from models.base_learners.cell_network import CellNetwork, most_telling
-from models.cell_answers import STRENGTH, answers_of_cells, cell_network
+from models.cell_answers import ShownByCells, answers_of_cells, cell_network
 from models.hyperparameters import CELLS, NetworkHyperparameters
 from models.stacking import StackedLocations
 
@@ -122,23 +122,39 @@ def test_a_picture_without_cells_has_the_mean(learned):
 
 
 def test_cells_agree_with_their_picture():
-    log_odds = np.array([[2.0, 0.0], [-1.0, 3.0], [1.9, -4.0]])
-    found = answers_of_cells(
-        log_odds, np.full((3, 2), 1 / 3), np.array([0.8, 0.9]), np.array([True, False]), np.array([0.5, 0.5])
-    )
+    given = np.array([[0.9, 0.6], [0.2, 0.9], [0.5, 0.1]])
+    found = answers_of_cells(given, np.full((3, 2), 1 / 3), np.array([0.8, 0.9]), np.array([True, False]))
     assert found.chosen[:, 0].tolist() == [True, False, True]
     assert not found.chosen[:, 1].any()
-    whole = np.log([0.8 / 0.2, 0.9 / 0.1])
-    of_cells = np.log(found.probability / (1 - found.probability))
-    np.testing.assert_allclose(of_cells.mean(axis=0), whole)
-    np.testing.assert_allclose(of_cells[0] - of_cells[1], STRENGTH * (log_odds[0] - log_odds[1]))
+    np.testing.assert_allclose(found.probability, given * [0.8, 0.9])
 
 
 def test_the_best_cell_shows_what_is_answered_however_improbable():
     found = answers_of_cells(
-        np.array([[0.0], [1.0]]), np.full((2, 1), 0.5), np.array([0.1]), np.array([True]), np.array([0.5])
+        np.array([[0.1], [0.2]]), np.full((2, 1), 0.5), np.array([0.1]), np.array([True])
     )
     assert found.chosen[:, 0].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("share", [0.15, 0.6, 1.0])
+def test_the_share_of_cells_that_show_a_location_is_found_without_labels_of_cells(share):
+    rng = np.random.default_rng(5)
+    with_it = np.arange(6000) < 2400  # cells of pictures with the location
+    shows = with_it & (rng.random(6000) < share)
+    log_odds = rng.normal(np.where(shows, 1.0, -3.0), 1.5)
+    found = ShownByCells.fit(log_odds[:, None], with_it[:, None])
+    assert found.share[0] == pytest.approx(share, abs=0.04)
+    assert found.slope[0] == pytest.approx(4 / 1.5**2, rel=0.15)  # of two normal densities
+    given = found.given(log_odds[with_it, None])[:, 0]
+    assert given.mean() == pytest.approx(share, abs=0.04)
+    assert (given >= 0.5).mean() == pytest.approx(shows[with_it].mean(), abs=0.05)
+    card = found.as_card(["Rare"])
+    np.testing.assert_array_equal(ShownByCells.of_card(card, ["Rare"]).given(log_odds), found.given(log_odds))
+
+
+def test_cells_all_show_what_all_pictures_have():
+    found = ShownByCells.fit(np.zeros((5, 1)), np.ones((5, 1), bool))
+    assert (found.given(np.array([[-30.0], [30.0]])) > 0.99).all()
 
 
 def test_a_stack_learns_from_cells_beside_features():

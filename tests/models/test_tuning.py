@@ -5,7 +5,17 @@ import optuna
 import pytest
 
 from models.cross_fitting import Block, CrossFitter, MemoryStore
-from models.hyperparameters import COMMON, KINDS, LARGE, OF_NETWORKS, TREES, Hyperparameters, Kind, defaults
+from models.hyperparameters import (
+    COMMON,
+    KINDS,
+    LARGE,
+    MANY,
+    OF_NETWORKS,
+    TREES,
+    Hyperparameters,
+    Kind,
+    defaults,
+)
 from models.tuning import (
     Candidate,
     Metric,
@@ -36,7 +46,7 @@ def losses(drawn: Hyperparameters) -> Rounds:
     return lambda _, __: np.array([drawn.learning_rate, -drawn.learning_rate, 1.0])
 
 
-@pytest.mark.parametrize(("rows", "positives"), [(100, COMMON), (LARGE, COMMON - 1), (LARGE, COMMON)])
+@pytest.mark.parametrize(("rows", "positives"), [(100, 0), (LARGE, 0), (MANY, 0), (MANY, COMMON)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_defaults_come_first_and_are_within_the_space(kind: Kind, rows: int, positives: int) -> None:
     candidates = tune(losses, study(kind, rows, positives=positives, trials=3))
@@ -45,11 +55,12 @@ def test_the_defaults_come_first_and_are_within_the_space(kind: Kind, rows: int,
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_trees_grow_larger_where_rows_and_positives_are_many(kind: Kind) -> None:
-    small, large = defaults(kind, LARGE - 1, COMMON), defaults(kind, LARGE, COMMON)
-    assert defaults(kind, LARGE, COMMON - 1) == small
-    assert large.leaves > small.leaves
-    assert large.trees > small.trees
+def test_trees_are_larger_in_large_tables_and_small_again_where_time_counts(kind: Kind) -> None:
+    small, large, many = (defaults(kind, rows, COMMON) for rows in (LARGE - 1, LARGE, MANY))
+    assert defaults(kind, MANY, COMMON - 1) == small
+    assert small.leaves < many.leaves < large.leaves
+    assert small.trees < many.trees <= large.trees
+    assert many.columns < large.columns
 
 
 def test_candidates_do_not_depend_on_how_earlier_ones_did() -> None:

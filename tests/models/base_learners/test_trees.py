@@ -10,7 +10,7 @@ from models.base_learners import LEARNERS
 from models.base_learners.trees import BINS, bin_values
 from models.cross_fitting import Block, Choice, CrossFitter, FittedLearner
 from models.feature_selection import centred_ranks, class_weights, columns_by_separation
-from models.hyperparameters import KINDS, LARGE, TREES, Hyperparameters, Kind
+from models.hyperparameters import KINDS, MANY, TREES, Hyperparameters, Kind
 
 Table = NDArray[np.float32]
 SMALL = Hyperparameters(columns=12, trees=25, column_share=1.0)
@@ -84,8 +84,8 @@ def test_a_column_without_values_has_bins_without_values() -> None:
 
 
 @pytest.mark.parametrize("kind", TREES)
-@pytest.mark.parametrize("rows", [LARGE - 1, LARGE])
-def test_fits_of_a_large_table_share_its_bins(kind: Kind, rows: int) -> None:
+@pytest.mark.parametrize("rows", [MANY - 1, MANY])
+def test_fits_of_a_table_of_many_rows_share_its_bins(kind: Kind, rows: int) -> None:
     rng = np.random.default_rng(1)
     X = rng.normal(size=(rows, 6)).astype(np.float32)
     X[rng.random(X.shape) < 0.2] = np.nan
@@ -97,7 +97,7 @@ def test_fits_of_a_large_table_share_its_bins(kind: Kind, rows: int) -> None:
     if kind == "lightgbm":  # splits in the middle between values, and around 0
         starts = np.vstack([(starts[1:] + starts[:-1]) / 2, np.zeros(6)])
     off = np.abs(thresholds[:, None] - starts.ravel()).min(axis=1)
-    assert (off.max() < 1e-6) == (rows == LARGE)
+    assert (off.max() < 1e-6) == (rows == MANY)
     assert roc_auc_score(y, log_odds(learner, X)) > 0.75
 
 
