@@ -186,6 +186,19 @@ def with_the_scheduler_killed(
     return {"after": round(moment, 1), "first": first, "status": status, "digest": digest(work)}
 
 
+def empty_tasks(number: int = 300) -> dict:
+    """Return what a task costs beside its work: milliseconds, by tasks that do nothing."""
+    sys.path.insert(0, str(ROOT))
+    from pipeline.core.clusters import ClusterWorkers, client_in_use, on_cluster
+
+    with on_cluster("local:1"):
+        pool = ClusterWorkers(client_in_use())
+        list(pool.map(abs, [0]))
+        began = time.perf_counter()
+        list(pool.map(abs, range(number)))
+        return {"milliseconds": round(1000 * (time.perf_counter() - began) / number, 2)}
+
+
 def simulated(folder: Path, pictures: int) -> dict:
     """Simulate pictures."""
     words = ["simulate", str(folder), "--pictures", str(pictures), "--size", "256", "--quiet"]
@@ -225,6 +238,8 @@ def main() -> None:
     print(f"{given.pictures} pictures: {'the same bytes' if same else 'OTHER BYTES'} by {', '.join(found)}")
     print(f"two workers to one: {rate['local:2'] / rate['local:1']:.2f}")
     print(f"two processes to one: {rate['jobs 2'] / rate['jobs 1']:.2f}")
+    empty = steps.once("empty tasks", empty_tasks)["milliseconds"]
+    print(f"a task that does nothing takes {empty} ms; it measures 16 pictures at most")
     print(f"the engine's share of a picture: {1 - rate['local:1'] / rate['jobs 1']:.1%}")
 
     few, given.families = given.work / "few" / "images", "intensity"

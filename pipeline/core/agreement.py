@@ -76,6 +76,7 @@ class Agreement:
         return ""
 
 
+@cache
 def instructions() -> str:
     """Return the vector instructions that numpy uses here; the variable NPY_DISABLE_CPU_FEATURES counts."""
     import numpy as np
@@ -96,7 +97,7 @@ def own_machine_code() -> None:
 
     They lie in the user's cache, by the machine's name, unless the variable NUMBA_CACHE_DIR says where.
     """
-    folder = Path("~/.cache/hpa/numba").expanduser() / platform.node()
+    folder = Path("~/.cache/protein-locations-numba").expanduser() / platform.node()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
