@@ -135,10 +135,14 @@ def lay_out(like: Path, root: Path, pictures: int) -> None:
         parts = Parts(folder)
         keys = dict(parts.index().keys())
         each = dict(list(parts.read(keys, parts.located(keys)).groupby("Id", sort=False)))
+        copies = Parts(work.parts / folder.relative_to(known.parts))
+        chunks: dict[tuple[int, ...], pd.DataFrame] = {}
         for block in blocks_of(range(pictures), LARGEST_CHUNK):
-            some = [(each.get(own[number % len(own)]), ids[number]) for number in block]
-            made = [one.assign(Id=name) for one, name in some if one is not None]
-            Parts(work.parts / folder.relative_to(known.parts)).write(pd.concat(made, ignore_index=True))
+            some = tuple(number % len(own) for number in block)
+            if some not in chunks:
+                rows = [each[own[one]].assign(Id=place) for place, one in enumerate(some) if own[one] in each]
+                chunks[some] = pd.concat(rows, ignore_index=True)
+            copies.write(chunks[some].assign(Id=np.array(ids[block[0] : block[-1] + 1])[chunks[some]["Id"]]))
 
 
 def writing(given: argparse.Namespace, root: Path) -> None:
@@ -153,12 +157,8 @@ def writing(given: argparse.Namespace, root: Path) -> None:
         for what, measured in found.items():
             measured[pictures] = alone(what, here)
             report(what, measured)
-        tables = [path for path in (here / "work").rglob("*.parquet") if "parts" not in path.parts]
-        sizes = [
-            sum(path.stat().st_size for path in some) / pictures / 1000
-            for some in ((here / "work" / "parts").rglob("*"), tables)
-        ]
-        print(f"disk, {pictures:,} pictures: {sizes[0]:.0f} kB of parts and {sizes[1]:.0f} kB of tables each")
+        size = sum(path.stat().st_size for path in (here / "work" / "parts").rglob("*"))
+        print(f"parts of {pictures:,} pictures: {size / pictures / 1000:.0f} kB each on the disk", flush=True)
 
 
 def main() -> None:

@@ -70,11 +70,11 @@ def test_what_learns_from_cells_and_what_shows_them_read_the_same(both):
     for read in (
         lambda work: read_made(work.cells),
         lambda work: read_cells(work, columns),
-        lambda work: training_bags(work, ids),
+        lambda work: training_bags(work, ids, None),
         lambda work: rows_of(work.cells, ids[4], ["Id", "label", *columns]),
     ):
         pd.testing.assert_frame_equal(read(several), read(one))
-    assert training_bags(several, ids).shape[1] % PLACES == 0
+    assert training_bags(several, ids, None).shape[1] % PLACES == 0
     assert set(file_inputs({"cells": several.cells})) == {"cells"}
 
 
