@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.peer_learners import PEERS, Task
 from models.base_learners.logistic import fit_calibration
-from models.cross_fitting import Block, key_of
+from models.cross_fitting import key_of
 from models.feature_selection import class_weights, columns_by_separation
 from models.meta_learner import OuterFold, decide_folds, mean_group_size
 from models.metrics import count, interval, resampled_counts
@@ -84,14 +84,14 @@ def of_stack(data: Dataset, store: Store) -> Answers:
 
 def tasks(data: Dataset, columns: int, seconds: float, python: Path | None) -> Iterator[tuple[int, Task]]:
     """Yield every fold's number and task."""
-    block = Block.of("all", pd.concat(list(data.blocks.values()), axis=1))
+    whole = pd.concat(list(data.blocks.values()), axis=1).to_numpy(np.float32)
     labels = data.targets[data.trained].to_numpy()
-    for number in range(data.folds):
-        rest = data.fold != number
-        order = columns_by_separation(block.ranks, np.stack([class_weights(y, rest) for y in labels.T]))
+    outside = [data.fold != number for number in range(data.folds)]
+    weights = [np.stack([class_weights(y, rest) for y in labels.T]) for rest in outside]
+    orders = columns_by_separation(whole, weights)
+    for number, (rest, order) in enumerate(zip(outside, orders, strict=True)):
         # The first of each location, then the second of each, until there are enough.
-        seen = np.sort(pd.unique(order.T.ravel())[:columns])
-        table = block.table[:, seen]
+        table = whole[:, np.sort(pd.unique(order.T.ravel())[:columns])]
         yield number, Task(table[rest], labels[rest], table[~rest], 0, seconds, python)
 
 

@@ -8,6 +8,9 @@ other locations' towards 0 and five times as hard.
 What is shrunk is not calibrated. Where positives allow, a location's log-odds are therefore scaled
 and shifted (Platt scaling) on its out-of-fold log-odds, which leaves them linear in the base learners'.
 
+Where few groups say how learners should be weighed, their plain mean can be as good. There every prediction
+is a weighted mean of both, with the shares that out-of-fold log-losses give them (see `fitted_share`).
+
 Penalties count independent rows. Rows of one group (pictures of one protein, of one sample) are not: with
 groups of several rows each, penalties are that many times as large.
 
@@ -44,6 +47,9 @@ UNSEEN = 0.5
 
 _SCALE_PENALTY = 5.0
 """Penalty in independent rows that shrinks the scale of the calibration towards 1."""
+
+FEW = 2000
+"""Independent rows below which the plain mean of base learners has a share in what is predicted."""
 
 _STEPS = 60
 _TOLERANCE = 1e-9
@@ -219,19 +225,41 @@ def _inputs(meta: MetaLearner, base: Floats) -> Floats:
 def _fit_calibrated(
     meta: MetaLearner, base: Floats, targets: Labels, fold: Folds
 ) -> tuple[list[Linear], Floats]:
-    """Fit and calibrate linear models; return them and the rows' out-of-fold probabilities."""
-    inside = np.empty((len(fold), len(meta.locations)))
+    """Fit, calibrate and mix linear models; return them and the rows' out-of-fold probabilities."""
+    inside, known = np.empty((len(fold), len(meta.locations))), targets[:, meta.locations]
     for number in np.unique(fold):
         rest = fold != number
         inside[~rest] = _apply(meta, _fit_linear(meta, base[rest], targets[rest]), base[~rest])
+    plain = base[:, meta.locations, :].mean(axis=2)
+    few = len(fold) < FEW * meta.group_size
+    share = fitted_share(inside, plain, known, meta.group_size) if few else 1.0
     linear = _fit_linear(meta, base, targets)
-    for position, y in enumerate(targets[:, meta.locations].T):
+    for position, y in enumerate(known.T):
         if y.sum() >= CALIBRATED * meta.group_size:
             pull = np.full(1, _SCALE_PENALTY * meta.group_size)
             change = fit_logistic(inside[:, [position]], y, np.ones(1), pull)
             inside[:, position] = change(inside[:, [position]])
             linear[position] = linear[position].then(change)
-    return linear, expit(inside)
+        linear[position] = _mixed(linear[position], position, base.shape[2], share)
+    return linear, expit(share * inside + (1 - share) * plain)
+
+
+def fitted_share(fitted: Floats, plain: Floats, known: Labels, group_size: float) -> float:
+    """Return the share of a prediction that fitted weights have; the plain mean has the rest.
+
+    Both say what out-of-fold log-odds, shape (rows, locations), cost: log-losses are summed over independent
+    rows, and averaged over locations, since those of one row are no independent evidence. Shares are the
+    posterior probabilities of the two.
+    """
+    losses = [(np.logaddexp(0, some) - known * some).sum() for some in (fitted, plain)]
+    return float(expit((losses[1] - losses[0]) / (group_size * known.shape[1])))
+
+
+def _mixed(function: Linear, position: int, sources: int, share: float) -> Linear:
+    """Mix a location's function with the plain mean of the location's own log-odds."""
+    weights = share * function.weights
+    weights[position * sources : (position + 1) * sources] += (1 - share) / sources
+    return Linear(share * function.bias, weights)
 
 
 def _fit_linear(meta: MetaLearner, base: Floats, targets: Labels) -> list[Linear]:
