@@ -43,7 +43,7 @@ EVERY = 60.0
 """Seconds after which finished pieces are sent."""
 
 _THREADS = 8
-_NOT_SENT = {"thumbnails"}
+_NOT_SENT = ("thumbnails/", "learners/tables/")
 
 
 @contextmanager
@@ -194,8 +194,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _is_sent(name: str) -> bool:
-    parts = name.split("/")
-    return parts[0] not in _NOT_SENT and not any(part.startswith(".") for part in parts)
+    return not name.startswith(_NOT_SENT) and not any(part.startswith(".") for part in name.split("/"))
 
 
 def _state(path: Path) -> list[int]:

@@ -58,6 +58,8 @@ def test_what_changed_is_sent_and_its_record_last(bucket, work, monkeypatch):
     (work.root / ".lock").write_bytes(b"")
     (work.root / "thumbnails").mkdir()
     (work.root / "thumbnails/a.webp").write_bytes(b"small")
+    (work.root / "learners/tables").mkdir(parents=True)
+    (work.root / "learners/tables/a.npy").write_bytes(b"for workers of this machine")
     seen, send = [], module.send
 
     def watched(file, path):
