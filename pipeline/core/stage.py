@@ -410,7 +410,7 @@ def file_inputs(files: Mapping[str, Path]) -> dict[str, str]:
         If one is not there, or not as the stage left it that made it.
     """
     for path in files.values():
-        if not path.exists():
+        if not (path.is_file() or (path.suffix == ".parquet" and path.is_dir())):  # not a pipe, either
             raise PipelineError(f"{path}: no such file; check the path")
         check_intact(path)
     return {name: content_digest(path) for name, path in files.items()}
