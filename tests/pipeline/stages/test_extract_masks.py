@@ -14,8 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.workspace import Workspace
 from pipeline.segmentation.label_images import match
 from pipeline.segmentation.watershed import WatershedSegmenter
-from pipeline.stages import extract as stage
-from pipeline.stages import measuring
+from pipeline.stages import measuring, warming
 from pipeline.stages.measuring import family_parts, measure_chunk
 from pipeline.stages.status import status
 from tests.pipeline.workfolder import FAMILIES, simulate, tables
@@ -79,7 +78,7 @@ def test_a_switched_segmenter_that_was_interrupted_leaves_no_label_image_behind(
         return measured[-1]
 
     with monkeypatch.context() as patched:
-        patched.setattr(stage, "measure_chunk", interrupted)
+        patched.setattr(warming, "measure_chunk", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(pictures, tmp_path, families=FAMILIES[:1], segmenter="cellpose")
     run(pictures, tmp_path)
