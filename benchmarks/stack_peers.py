@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.peer_learners import PEERS, Task
 from models.base_learners.logistic import fit_calibration
-from models.cross_fitting import key_of
 from models.feature_selection import class_weights, columns_by_separation
+from models.learner_store import key_of
 from models.meta_learner import OuterFold, decide_folds, mean_group_size
 from models.metrics import count, interval, resampled_counts
 from models.stacking import STACK, StackedLocations

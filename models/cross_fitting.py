@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from models.base_learners import LEARNERS, BaseLearner
 from models.base_learners.trees import bin_values
 from models.feature_selection import class_weights, columns_by_separation
 from models.hyperparameters import CELLS, MANY, OF_NETWORKS, TREES, AnyHyperparameters, Hyperparameters
+from models.learner_store import MemoryStore, Store, key_of
 from models.normalisation import Sphering
 
 Floats = NDArray[np.float64]
@@ -38,42 +39,6 @@ Run = Callable[["CrossFitter", Sequence[tuple[str, "Fit"]]], Iterable[tuple[str,
 
 Source = tuple[int, str]
 """A block's number and the kind of base learner trained on it."""
-
-
-class Store(Protocol):
-    """Keeps results by key, so that an interrupted training continues where it was."""
-
-    def get(self, key: str) -> bytes | None:
-        """Return what was put under `key`, or None."""
-        ...
-
-    def put(self, key: str, content: bytes) -> None:
-        """Keep `content` under `key`."""
-        ...
-
-
-class MemoryStore:
-    """A store that lasts as long as the process."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
-
-    def get(self, key: str) -> bytes | None:
-        """Return what was put under `key`, or None."""
-        return self._kept.get(key)
-
-    def put(self, key: str, content: bytes) -> None:
-        """Keep `content` under `key`."""
-        self._kept[key] = content
-
-
-def key_of(*parts: object) -> str:
-    """Return a key for a `Store`: the same for equal bytes, numbers and texts."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -121,6 +86,11 @@ class Fit:
     location: int | None
     hyperparameters: AnyHyperparameters
     without: tuple[int, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether its result is the learner: one of all rows, or of cells, which are answered later."""
+        return not self.without or (self.kind == CELLS and len(self.without) == 1)
 
 
 @dataclass(frozen=True)
@@ -273,29 +243,35 @@ class CrossFitter:
 
         Shape (1 + views, rows) or (1 + views, rows, locations); 1 where more folds are left out.
         """
-        values = [np.frombuffer(content, dtype=np.float64) for content in self._all(fits)]
-        locations = self.targets.shape[1]
-        return [
-            value.reshape(1 + len(self._views(fit)), -1, *([locations] if fit.location is None else []))
-            for fit, value in zip(fits, values, strict=True)
-        ]
+        return [self._read(fit, content) for fit, content in zip(fits, self._all(fits), strict=True)]
+
+    def _read(self, fit: Fit, content: bytes) -> Floats:
+        if fit.kept:
+            rest = self._block(fit.block, fit.without).table[np.isin(self.fold, fit.without)]
+            return _of_views(LEARNERS[fit.kind].from_bytes(content), rest, self._marks(fit))
+        of_all = self.targets.shape[1:] if fit.location is None else ()
+        values = np.frombuffer(content, dtype=np.float64)
+        return values.reshape(1 + len(self._views(fit)), -1, *of_all)
 
     def _views(self, fit: Fit) -> tuple[View, ...]:
         return self.views if len(fit.without) == 1 else ()
+
+    def learners(self, fits: Sequence[Fit]) -> list[BaseLearner]:
+        """Return the learners of fits that keep them."""
+        return [LEARNERS[f.kind].from_bytes(made) for f, made in zip(fits, self._all(fits), strict=True)]
 
     def final_learners(self, choices: Sequence[Choice]) -> list[FittedLearner]:
         """Fit the base learners of the final model on all rows."""
         everywhere, learners = tuple(range(self.targets.shape[1])), []
         for choice in choices:
             fits, source = choice.fits(choice.final), self.sources.index(choice.source)
-            for fit, content in zip(fits, self._all(fits), strict=True):
+            for fit, learner in zip(fits, self.learners(fits), strict=True):
                 locations = everywhere if fit.location is None else (fit.location,)
-                learner = LEARNERS[fit.kind].from_bytes(content)
                 learners.append(FittedLearner(source, locations, learner, self._selected(fit)))
         return sorted(learners, key=lambda learner: (learner.source, learner.locations))
 
     def _all(self, fits: Sequence[Fit]) -> list[bytes]:
-        """Return each fit's log-odds of the rows it leaves out or, where it leaves none out, the learner."""
+        """Return each fit's log-odds of the rows that it leaves out or, where it is kept, the learner."""
         keys = [self._key(fit) for fit in fits]
         contents = {key: content for key in keys if (content := self.store.get(key)) is not None}
         if contents:
@@ -318,10 +294,10 @@ class CrossFitter:
                 b"" if marks is None else marks.tobytes(),
                 str(self.dropout).encode(),
             ]
-        return key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), *seen)
+        return key_of(self.digest, self.blocks[fit.block].digest, asdict(fit), fit.kept, *seen)
 
     def fitted(self, key: str, fit: Fit) -> tuple[str, bytes]:
-        """Return the key, and a fit's log-odds of rows that it leaves out or, without any, the learner."""
+        """Return the key, and a fit's log-odds of the rows that it leaves out or, where kept, the learner."""
         function, given, _ = self.task(key, fit)
         made: tuple[str, bytes] = function(*given)
         return made
@@ -332,9 +308,12 @@ class CrossFitter:
             return delayed(self._of_location)(key, fit)
         learn = self.learn.get(fit.without)
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
-        block, held_out = self._block(fit.block, fit.without), np.isin(self.fold, fit.without)
-        marks = [view.missing.get(block.name) for view in self._views(fit)]  # None: the same in the view
-        return delayed(_of_all_locations)(key, fit, block.table, labels, held_out, self.seed, marks)
+        table, held_out = self._block(fit.block, fit.without).table, np.isin(self.fold, fit.without)
+        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, self._marks(fit))
+
+    def _marks(self, fit: Fit) -> list[Labels | None]:
+        """Return which columns every view lacks; None where it lacks none of the fit's block."""
+        return [view.missing.get(self.blocks[fit.block].name) for view in self._views(fit)]
 
     def _of_location(self, key: str, fit: Fit) -> tuple[str, bytes]:
         held_out = np.isin(self.fold, fit.without)
@@ -433,15 +412,17 @@ def _of_all_locations(
     """Fit a learner of all locations, in a process of its own: torch has one random state per process."""
     with threadpool_limits(1):
         learner = LEARNERS[fit.kind].fit(table[~held_out], labels[~held_out], fit.hyperparameters, seed)
-        if not fit.without:
-            return key, learner.to_bytes()
-        rest = table[held_out]
-        plain = learner.log_odds(rest)
-        views = [
-            plain if some is None else learner.log_odds(np.where(some, np.float32(np.nan), rest))
-            for some in marks
-        ]
-        return key, np.stack([plain, *views]).tobytes()
+        return key, learner.to_bytes() if fit.kept else _of_views(learner, table[held_out], marks).tobytes()
+
+
+def _of_views(learner: BaseLearner, rest: Table, marks: Sequence[Labels | None]) -> Floats:
+    """Return log-odds of rows and of their views, without the columns that are marked."""
+    plain = learner.log_odds(rest)
+    views = [
+        plain if some is None else learner.log_odds(np.where(some, np.float32(np.nan), rest))
+        for some in marks
+    ]
+    return np.stack([plain, *views])
 
 
 def crossed(positive: NDArray[np.bool_], fold: NDArray[np.int16]) -> bool:

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from models.base_learners import BaseLearner
 from models.cross_fitting import Choice, CrossFitter, Fit, Floats, Labels
 from models.hyperparameters import JOINT_KINDS, AnyHyperparameters
 
@@ -84,6 +85,12 @@ def _fill_singles(
     for fit, found in zip(fits, fitter.log_odds_of_views(fits), strict=True):
         for table, log_odds in zip(tables, found, strict=False):
             table[_cell(fitter, fit.without[0], fit)] = log_odds
+
+
+def learners_by_fold(fitter: CrossFitter, choices: Sequence[Choice], kind: str) -> list[BaseLearner]:
+    """Return the learners of a kind that is kept, by the fold that each has not seen."""
+    asked = [(fold, one) for one in choices if one.source[1] == kind for fold in sorted(one.per_fold)]
+    return fitter.learners([fit for fold, one in asked for fit in one.fits(one.per_fold[fold], (fold,))])
 
 
 def _cell(fitter: CrossFitter, fold: int, fit: Fit) -> tuple[Labels, int | slice]:

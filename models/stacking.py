@@ -17,19 +17,10 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from models.cross_fitting import (
-    Block,
-    Choice,
-    CrossFitter,
-    FittedLearner,
-    Labels,
-    Run,
-    Source,
-    Store,
-    View,
-)
+from models.cross_fitting import Block, Choice, CrossFitter, FittedLearner, Labels, Run, Source, View
 from models.hyperparameters import CELLS, JOINT_KINDS, KINDS, OF_NETWORKS, START, Kind
 from models.label_noise import deleted, masks
+from models.learner_store import Store
 from models.meta_learner import (
     FittedMetaLearner,
     MetaLearner,
@@ -38,7 +29,7 @@ from models.meta_learner import (
     mean_group_size,
     nested_predictions,
 )
-from models.nested import Nested, fits_needed, nested_log_odds
+from models.nested import Nested, fits_needed, learners_by_fold, nested_log_odds
 from models.normalisation import Sphering
 from models.tuning import Tuning, choose
 
@@ -275,6 +266,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         rows, by its name.
     nested_ : Nested
         The base learners' log-odds behind the predictions.
+    cell_learners_ : list of BaseLearner
+        Those of single cells, by the fold that they saw nothing of; empty without cells.
     deleted_ : dict
         Name of a filter to the labels, rows x locations, that it kept from the base learners.
     """
@@ -408,6 +401,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
         known = fitter.targets, fitter.fold
         fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}
+        self.cell_learners_ = learners_by_fold(fitter, self.choices_, CELLS)
         columns = {block.name: block.columns for block in fitter.blocks}
         learners = fitter.final_learners(self.choices_)
         sources, spherings = tuple(fitter.sources), fitter.spherings()

@@ -1,6 +1,6 @@
 """Scores per cell: out-of-fold answers against what is known of each, beside the picture's answer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import average_precision_score
 
 from models.bags import cell_columns
+from models.base_learners import BaseLearner
 from models.base_learners.cell_network import CellNetwork
 from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells
-from models.hyperparameters import CELLS, NetworkHyperparameters, defaults
+from models.hyperparameters import CELLS
 from models.metrics import count, interval, resampled_counts
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, read_made
@@ -63,9 +64,9 @@ class CellScores(BaseModel):
 
 
 def out_of_fold_cells(
-    data: Dataset, work: Workspace, options: TrainOptions, progress: Progress
+    learners: Sequence[BaseLearner], data: Dataset, work: Workspace, options: TrainOptions
 ) -> tuple[pd.DataFrame, ShownByCells]:
-    """Answer the cells of the labelled pictures by what saw nothing of their fold.
+    """Answer the cells of the labelled pictures by the learner, one per fold, that saw nothing of theirs.
 
     Returns
     -------
@@ -74,22 +75,16 @@ def out_of_fold_cells(
     ShownByCells
         Estimated from all cells, for the model.
     """
-    bags, truth = data.blocks[CELLS], data.targets[data.trained].to_numpy(bool)
-    columns, hyperparameters = cell_columns(list(bags.columns)), defaults(CELLS, len(bags))
-    if not isinstance(hyperparameters, NetworkHyperparameters):
-        raise TypeError("hyperparameters of trees for a network of cells")
+    columns, truth = cell_columns(list(data.blocks[CELLS].columns)), data.targets[data.trained].to_numpy(bool)
     cells = read_cells(work, columns, options.normalisation)
     of = data.targets.index.get_indexer(cells.index)
     cells, of = cells[of >= 0], of[of >= 0]
     fold, labels, log_odds = data.fold[of], truth[of], np.empty((len(of), truth.shape[1]))
-    with progress.track("Answering cells out of fold", data.folds) as advance:
-        for number in range(data.folds):
-            rest = data.fold != number
-            some = bags.to_numpy(np.float32)[rest]
-            learner = CellNetwork.fit(some, truth[rest], hyperparameters, options.seed)
-            own = cells.loc[fold == number, columns].to_numpy(np.float32)
-            log_odds[fold == number] = learner.of_cells(own).mean(axis=0)
-            advance(1)
+    for number, learner in enumerate(learners):
+        if not isinstance(learner, CellNetwork):
+            raise TypeError("not a learner of cells")
+        own = cells.loc[fold == number, columns].to_numpy(np.float32)
+        log_odds[fold == number] = learner.of_cells(own).mean(axis=0)
     given = np.empty(log_odds.shape)
     for number in range(data.folds):
         own = fold == number

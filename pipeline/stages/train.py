@@ -193,7 +193,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
         write_tables(stack, data, options, work)
         work.cells_out_of_fold.unlink(missing_ok=True)
         if options.cells:
-            table, shown = out_of_fold_cells(data, work, options, progress)
+            table, shown = out_of_fold_cells(stack.cell_learners_, data, work, options)
             write_table(work.cells_out_of_fold, table)
             card[SINGLE_CELLS] = shown.as_card(data.trained)
         _write_selection(stack, data, work)

@@ -9,6 +9,7 @@ from models.base_learners import LEARNERS
 from models.base_learners.cell_network import CellNetwork, most_telling
 from models.cell_answers import ShownByCells, answers_of_cells, cell_network
 from models.hyperparameters import CELLS, NetworkHyperparameters
+from models.learner_store import MemoryStore
 from models.stacking import StackedLocations
 
 COLUMNS = ["a", "b", "c"]
@@ -173,3 +174,36 @@ def test_a_stack_learns_from_cells_beside_features():
     log_odds = stack.model_.meta_learners["stack"].log_odds(stack.model_.base_log_odds(table))
     np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 0], atol=1e-6)
     assert stack.out_of_fold_["stack"].probability[known[:, 1], 1].mean() > 0.6
+
+
+class Counted(MemoryStore):
+    """Knows how many base learners were fitted."""
+
+    def __init__(self):
+        super().__init__()
+        self.put_keys = []
+
+    def put(self, key, content):
+        self.put_keys.append(key)
+        super().put(key, content)
+
+
+def test_cells_are_answered_out_of_fold_by_learners_that_the_stack_has_fitted():
+    cells, ids, known, _ = pictures(90)
+    bags = bags_of(cells, COLUMNS, ids)
+    targets = pd.DataFrame(known, ids, ["One", "Two"])
+    fold = (np.arange(90) % 3).astype(np.int16)
+    store = Counted()
+    stack = StackedLocations().fit({CELLS: bags}, targets, fold, store=store)
+    assert len(store.put_keys) == 3 + 3 + 1  # pairs of folds, folds, everything
+    for number, learner in enumerate(stack.cell_learners_):
+        own = fold == number
+        np.testing.assert_array_equal(
+            learner.log_odds(bags[own].to_numpy(np.float32)), stack.nested_.outer[own, :, 0]
+        )
+    keep = np.ones(known.shape, bool)
+    keep[fold > 0, 0] = np.arange((fold > 0).sum()) % 2 == 0
+    filtered = StackedLocations().fit({CELLS: bags}, targets, fold, keep={"experts": keep})
+    first = [one.cell_learners_[0].log_odds(bags.to_numpy(np.float32)) for one in (stack, filtered)]
+    assert np.abs(first[0] - first[1]).max() > 0.01
+    np.testing.assert_array_equal(first[1][fold == 0], filtered.nested_.outer[fold == 0, :, 0])

@@ -7,7 +7,8 @@ import optuna
 import pandas as pd
 import pytest
 
-from models.cross_fitting import MemoryStore, crossed
+from models.cross_fitting import crossed
+from models.learner_store import MemoryStore
 from models.metrics import all_positive_macro_f1, count
 from models.stacking import STACK, TOP_TWO, StackedLocations
 from models.tuning import Tuning

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.bundle import load_model, save_model
-from models.cross_fitting import MemoryStore
+from models.learner_store import MemoryStore
 from models.metrics import count
 from models.stacking import STACK, StackedLocations
 from tests.models.tables import LOCATIONS, Tables, make_predictions, make_tables

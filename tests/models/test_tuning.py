@@ -4,7 +4,7 @@ import numpy as np
 import optuna
 import pytest
 
-from models.cross_fitting import Block, CrossFitter, MemoryStore
+from models.cross_fitting import Block, CrossFitter
 from models.hyperparameters import (
     COMMON,
     KINDS,
@@ -16,6 +16,7 @@ from models.hyperparameters import (
     Kind,
     defaults,
 )
+from models.learner_store import MemoryStore
 from models.tuning import (
     Candidate,
     Metric,
