@@ -32,6 +32,13 @@ ONE_THREAD = dict.fromkeys(
 )
 """What a process of one thread per library starts with."""
 
+QUIET: dict[str, Any] = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
+"""Dask looks at itself a hundred times a second, at the cost of what is measured; here nobody reads it."""
+
 FORMS = "local:4, tcp://HOST:8786 or slurm:QUEUE.toml"
 
 WAIT = 60
@@ -109,7 +116,7 @@ def _local(number: int, distributed: Any) -> Any:
     import dask
 
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}):
+        with dask.config.set(QUIET | {"distributed.nanny.pre-spawn-environ": ONE_THREAD}):
             return distributed.LocalCluster(
                 n_workers=number,
                 threads_per_worker=1,
@@ -156,7 +163,8 @@ def queue_settings(path: Path) -> tuple[int, dict[str, Any]]:
             f"{path}: no settings of a queue ({error}); write workers = 10 and, under [queue], what "
             "dask_jobqueue.SLURMCluster takes"
         ) from error
-    lines = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
+    quiet = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": one for key, one in QUIET.items()}
+    lines = [f"export {name}={value}" for name, value in (ONE_THREAD | quiet).items()]
     lines.append(f"export PYTHONPATH={ROOT}")
     queue["job_script_prologue"] = [*lines, *queue.get("job_script_prologue", ())]
     return workers, queue

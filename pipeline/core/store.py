@@ -172,11 +172,12 @@ def _is_listed(text: str) -> bool:
 
 def _pack(rows: pd.DataFrame) -> pa.Table:
     """Put the float32 columns of a table into one list column."""
-    names = [name for name, dtype in rows.dtypes.items() if dtype == np.float32]
-    table = pa.Table.from_pandas(rows.drop(columns=names), preserve_index=False)
+    wide = (rows.dtypes == np.float32).to_numpy()
+    names = rows.columns[wide].tolist()
+    table = pa.Table.from_pandas(rows.loc[:, ~wide], preserve_index=False)
     if not names:
         return table
-    values = pa.array(rows[names].to_numpy().ravel(), pa.float32())
+    values = pa.array(rows.loc[:, wide].to_numpy().ravel(), pa.float32())
     table = table.append_column("values", pa.FixedSizeListArray.from_arrays(values, len(names)))
     return table.replace_schema_metadata({"names": json.dumps(names)})
 

@@ -1,7 +1,7 @@
 """Segment and measure one chunk of samples: what a worker process of `extract` does."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
@@ -397,25 +397,26 @@ def _counts(row: Measured) -> dict[str, np.float32]:
 
 
 def _write_family(work: Workspace, family: str, rows: list[Measured]) -> None:
-    cells = pd.concat([_cells_of(row, family) for row in rows], ignore_index=True)
-    if len(cells):
-        family_parts(work, "cells", family).write(cells)
+    """Write a family's numbers; columns of channels that were not recorded are there, and empty."""
     counts = set(features.picture_columns(()))
     names = [name for name in features.picture_columns([family]) if name not in counts]
-    numbers = [row.keyed | _picture_of(row, family, names) for row in rows]
-    family_parts(work, "pictures", family).write(pd.DataFrame(numbers))
+    pictures = [[row.picture[family].get(name, np.nan) for name in names] for row in rows]
+    keyed = pd.DataFrame([row.keyed for row in rows])
+    family_parts(work, "pictures", family).write(_beside(keyed, np.array(pictures, np.float32), names))
+    lengths = [len(row.cells[family]) for row in rows]
+    if any(lengths):
+        index = pd.Index(features.cell_columns([family]))
+        numbers = [_of_columns(row.cells[family], index) for row in rows]
+        cells = keyed.loc[np.repeat(np.arange(len(rows)), lengths)].reset_index(drop=True)
+        cells["label"] = np.concatenate([row.cells[family].index for row in rows])
+        cells["touches_border"] = np.concatenate([row.touches_border for row in rows])
+        family_parts(work, "cells", family).write(_beside(cells, np.concatenate(numbers), list(index)))
 
 
-def _cells_of(row: Measured, family: str) -> pd.DataFrame:
-    """Return a sample's cells; columns of channels that were not recorded are there, and empty."""
-    named = row.cells[family].reindex(columns=features.cell_columns([family]))
-    cells = named.reset_index(names="label")
-    cells.insert(0, "Id", row.keyed["Id"])
-    cells.insert(1, "key", row.keyed["key"])
-    cells.insert(3, "touches_border", row.touches_border)
-    return cells
+def _of_columns(table: pd.DataFrame, columns: pd.Index) -> NDArray[np.float32]:
+    own = table if table.columns.equals(columns) else table.reindex(columns=columns)
+    return own.to_numpy(np.float32)
 
 
-def _picture_of(row: Measured, family: str, names: list[str]) -> dict[str, np.float32]:
-    """Return a sample's numbers by column; those of channels that were not recorded are empty."""
-    return {name: np.float32(row.picture[family].get(name, np.nan)) for name in names}
+def _beside(rows: pd.DataFrame, numbers: NDArray[np.float32], names: Sequence[str]) -> pd.DataFrame:
+    return pd.concat([rows, pd.DataFrame(numbers, columns=names)], axis=1)
