@@ -3,8 +3,15 @@
 import numpy as np
 
 from features.cells import Region
-from features.jit import Floats, Floats32, Ints, Mask, kernel
-from features.kernels.components import components, elongation, euler_number, mean_spacing, object_sums
+from features.jit import Floats, Floats32, Mask, kernel
+from features.kernels.components import (
+    components,
+    elongation,
+    euler_number,
+    local_maxima,
+    mean_spacing,
+    object_sums,
+)
 from features.kernels.distance import distances_to
 from features.kernels.sums import centre_of_mass, in_order
 from features.planes import band, brightest_position, smoothed
@@ -163,30 +170,6 @@ def bright_objects(pixels: Floats32, mask: Mask, thresholds: Floats, totals: Flo
         if inside > area and total > amount:
             numbers[7] = (amount / area) / ((total - amount) / (inside - area))
     return out
-
-
-@kernel
-def local_maxima(plane: Floats32, mask: Mask, threshold: float) -> Ints:
-    """List pixels above a threshold and above all eight neighbours, which lie in the mask, shape (n, 2)."""
-    height, width = plane.shape
-    found = np.empty((height * width // 4 + 1, 2), np.int64)
-    count = 0
-    for row in range(1, height - 1):
-        for column in range(1, width - 1):
-            value = plane[row, column]
-            if not mask[row, column] or value <= threshold:
-                continue
-            highest = True
-            for near_row in range(row - 1, row + 2):
-                for near_column in range(column - 1, column + 2):
-                    if near_row == row and near_column == column:
-                        continue
-                    inside = mask[near_row, near_column]
-                    highest = highest and inside and plane[near_row, near_column] < value
-            if highest:
-                found[count] = row, column
-                count += 1
-    return found[:count]
 
 
 @kernel
