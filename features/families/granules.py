@@ -32,7 +32,8 @@ HIGH, CLEAR = 5.0, 3.0
 """How many times the noise dots and clumps, and rings and rods, have to be high."""
 
 STRONG = 0.4
-LEAST = 1e-9
+LEAST = 1e-6
+"""Noise below this is rounding: intensities lie in [0, 1]."""
 
 OUTPUTS = {
     "protein_dot_count": Output("number of dots of the protein"),

@@ -48,8 +48,14 @@ def test_a_family_asked_alone_gives_what_it_gives_with_all_others(family):
     pd.testing.assert_frame_equal(alone, together[alone.columns], check_exact=True)
 
 
-MAY_LACK = {"spacing", "rod_length", "longest_rod", "rod_straightness", "ring_diameter"}
-"""Outputs about things that a healthy cell need not have: two nucleolus-like bodies, a rod, a ring."""
+MAY_LACK = {"spacing", "rod_length", "longest_rod", "rod_straightness", "ring_diameter"} | {
+    f"protein_{what}"
+    for what in (
+        *("dot_contrast", "dot_width", "dot_variation", "dot_from_nucleus", "dot_nuclear_share"),
+        *("dot_from_border", "clump_width", "clump_from_nucleus", "ring_radius", "rod_length"),
+    )
+}
+"""Outputs about what a healthy cell need not have: two nucleoli, a rod, a ring, a dot, a clump."""
 
 
 def test_a_healthy_cell_has_almost_no_undefined_value():

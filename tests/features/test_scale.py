@@ -20,6 +20,7 @@ TOLERANCES = {
     "filaments": 0.1,
     "filters": 0.03,
     "granularity": 0.06,
+    "granules": 0.1,
     "haralick": 0.03,
     "intensity": 0.03,
     "lbp": 0.07,
