@@ -7,7 +7,7 @@ from features.jit import Floats, Floats32, Ints, kernel
 from features.kernels.components import local_maxima
 from features.kernels.crops import at
 from features.planes import smoothed
-from features.registry import LENGTH, SCALED, Output, feature
+from features.registry import LENGTH, NONE, SCALED, Output, feature
 
 DIRECTIONS = 16
 TURNS = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
@@ -35,54 +35,41 @@ STRONG = 0.4
 LEAST = 1e-6
 """Noise below this is rounding: intensities lie in [0, 1]."""
 
+WORDS = {
+    "protein_dot_count": "number of dots of the protein",
+    "protein_dot_share": "share of the protein's local maxima that are dots",
+    "protein_dot_contrast": "mean height of the protein's dots over its mean intensity",
+    "protein_dot_highest_contrast": "height of the protein's highest dot over its mean intensity",
+    "protein_dot_strength": "height of the protein's highest dot over the noise",
+    "protein_dot_width": "mean width of the protein's dots (share of their height lost within 1.5 px)",
+    "protein_dot_variation": "coefficient of variation of the height of the protein's dots",
+    "protein_dot_from_nucleus": "mean distance of the protein's dots to the nucleus",
+    "protein_dot_nuclear_share": "share of the protein's dots that lie in the nucleus",
+    "protein_dot_from_border": "mean distance of the protein's dots to the cell border",
+    "protein_dot_strong_count": "number of the protein's dots at least 0.4 times as high as the highest",
+    "protein_clump_count": "number of clumps of the protein",
+    "protein_clump_contrast": "height of the protein's highest clump over its mean intensity",
+    "protein_clump_strength": "height of the protein's highest clump over the noise",
+    "protein_clump_width": "width of the protein's highest clump (share of its height lost within 3 px)",
+    "protein_clump_from_nucleus": "distance of the protein's highest clump to the nucleus",
+    "protein_ring_count": "number of rings of the protein",
+    "protein_ring_contrast": "height of the protein's clearest ring over its mean intensity",
+    "protein_ring_strength": "height of the protein's clearest ring over the noise",
+    "protein_ring_radius": "radius of the protein's clearest ring",
+    "protein_ring_dominance": "contrast of the protein's clearest ring over 1 + the number of rings",
+    "protein_rod_count": "number of the protein's local maxima that lie on rods",
+    "protein_rod_share": "share of the protein's local maxima that lie on rods",
+    "protein_rod_contrast": "height of the protein's clearest rod over its mean intensity",
+    "protein_rod_strength": "height of the protein's clearest rod over the noise",
+    "protein_rod_length": "length of the protein's clearest rod",
+    "protein_rod_dominance": "contrast of the protein's clearest rod over 1 + the number of maxima on rods",
+}
+
 OUTPUTS = {
-    "protein_dot_count": Output("number of dots of the protein"),
-    "protein_dot_share": Output("share of the protein's local maxima that are dots"),
-    "protein_dot_contrast": Output(
-        "mean height of the protein's dots over its mean intensity", invariances=SCALED
-    ),
-    "protein_dot_highest_contrast": Output(
-        "height of the protein's highest dot over its mean intensity", invariances=SCALED
-    ),
-    "protein_dot_strength": Output("height of the protein's highest dot over the noise"),
-    "protein_dot_width": Output(
-        "mean width of the protein's dots (share of their height lost within 1.5 px)"
-    ),
-    "protein_dot_variation": Output("coefficient of variation of the height of the protein's dots"),
-    "protein_dot_from_nucleus": Output("mean distance of the protein's dots to the nucleus", LENGTH),
-    "protein_dot_nuclear_share": Output("share of the protein's dots that lie in the nucleus"),
-    "protein_dot_from_border": Output("mean distance of the protein's dots to the cell border", LENGTH),
-    "protein_dot_strong_count": Output(
-        "number of the protein's dots at least 0.4 times as high as the highest"
-    ),
-    "protein_clump_count": Output("number of clumps of the protein"),
-    "protein_clump_contrast": Output(
-        "height of the protein's highest clump over its mean intensity", invariances=SCALED
-    ),
-    "protein_clump_strength": Output("height of the protein's highest clump over the noise"),
-    "protein_clump_width": Output(
-        "width of the protein's highest clump (share of its height lost within 3 px)"
-    ),
-    "protein_clump_from_nucleus": Output("distance of the protein's highest clump to the nucleus", LENGTH),
-    "protein_ring_count": Output("number of rings of the protein"),
-    "protein_ring_contrast": Output(
-        "height of the protein's clearest ring over its mean intensity", invariances=SCALED
-    ),
-    "protein_ring_strength": Output("height of the protein's clearest ring over the noise"),
-    "protein_ring_radius": Output("radius of the protein's clearest ring", LENGTH),
-    "protein_ring_dominance": Output(
-        "contrast of the protein's clearest ring over 1 + the number of rings", invariances=SCALED
-    ),
-    "protein_rod_count": Output("number of the protein's local maxima that lie on rods"),
-    "protein_rod_share": Output("share of the protein's local maxima that lie on rods"),
-    "protein_rod_contrast": Output(
-        "height of the protein's clearest rod over its mean intensity", invariances=SCALED
-    ),
-    "protein_rod_strength": Output("height of the protein's clearest rod over the noise"),
-    "protein_rod_length": Output("length of the protein's clearest rod", LENGTH),
-    "protein_rod_dominance": Output(
-        "contrast of the protein's clearest rod over 1 + the number of maxima on rods", invariances=SCALED
-    ),
+    name: Output(
+        words, LENGTH if name.endswith(("_border", "from_nucleus", "_radius", "_length")) else NONE, SCALED
+    )
+    for name, words in WORDS.items()
 }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scenes import Scene
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
 
 SHAPE = (96, 128)
 DOWN, RIGHT = np.indices(SHAPE).astype(float)
@@ -141,3 +141,29 @@ def test_turning_mirroring_and_dimming_change_nothing(change):
     assert not before.isna().any(axis=None)
     after = scene.changed(change).measured(families=("granules",))
     np.testing.assert_allclose(after, before, rtol=2e-4)
+
+
+def test_with_a_known_pixel_size_larger_pictures_of_the_same_have_the_same_numbers():
+    cells = np.zeros(SHAPE, np.int32)
+    cells[2:-2, 2:-2] = 1
+    structures = spots(DOTS) + ring((40, 80), 4) + line((60, 50), (72, 66)) + spots([(24, 100)], sigma=4)
+    plane = 0.2 + structures + 0.01 * gaussian_filter(np.random.default_rng(2).normal(size=SHAPE), 1.5)
+    found = []
+    for factor in (1, 2):
+        planes = np.array([zoom(plane, factor, order=1, mode="nearest", grid_mode=True)] * 4, np.float32)
+        labels = cells.repeat(factor, axis=0).repeat(factor, axis=1)
+        scene = Scene(planes, labels, np.zeros_like(labels))
+        found.append(scene.measured(families=("granules",), pixel_size_um=0.32 / factor).iloc[0])
+    same = ["dot_count", "dot_strong_count", "clump_count", "ring_count", "ring_radius"]
+    for name in same:
+        assert found[0][f"cell__granules__protein_{name}"] == found[1][f"cell__granules__protein_{name}"]
+    for name in (
+        "dot_contrast",
+        "clump_contrast",
+        "ring_contrast",
+        "rod_contrast",
+        "rod_length",
+        "dot_width",
+    ):
+        one, other = (row[f"cell__granules__protein_{name}"] for row in found)
+        assert other == pytest.approx(one, rel=0.12)

@@ -20,7 +20,6 @@ TOLERANCES = {
     "filaments": 0.1,
     "filters": 0.03,
     "granularity": 0.06,
-    "granules": 0.1,
     "haralick": 0.03,
     "intensity": 0.03,
     "lbp": 0.07,
@@ -82,7 +81,7 @@ def tables():
 
 
 @pytest.mark.parametrize("factor", [1.0, 4 / 3])
-@pytest.mark.parametrize("family", sorted(family_versions()))
+@pytest.mark.parametrize("family", sorted(set(family_versions()) - {"granules"}))  # here are none
 def test_with_a_known_pixel_size_a_family_stays_within_its_tolerance(tables, family, factor):
     columns = [column for column in tables[2.0] if parse(column).family == family]
     one, other = tables[2.0][columns], tables[factor][columns]
