@@ -254,3 +254,4 @@ def test_jobs_of_a_queue_find_the_project_and_use_one_thread(tmp_path):
     assert (workers, asked["queue"], asked["cores"]) == (3, "short", 1)
     assert asked["job_script_prologue"][-2:] == [f"export PYTHONPATH={ROOT}", "module load x"]
     assert "export OMP_NUM_THREADS=1" in asked["job_script_prologue"]
+    assert "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False" in asked["job_script_prologue"]
