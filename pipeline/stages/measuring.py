@@ -1,7 +1,7 @@
 """Segment and measure one chunk of samples: what a worker process of `extract` does."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
@@ -418,5 +418,6 @@ def _of_columns(table: pd.DataFrame, columns: pd.Index) -> NDArray[np.float32]:
     return own.to_numpy(np.float32)
 
 
-def _beside(rows: pd.DataFrame, numbers: NDArray[np.float32], names: Sequence[str]) -> pd.DataFrame:
-    return pd.concat([rows, pd.DataFrame(numbers, columns=names)], axis=1)
+def _beside(rows: pd.DataFrame, numbers: NDArray[np.float32], names: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame(numbers, columns=pd.Index(names))
+    return pd.DataFrame(pd.concat([rows, table], axis=1))
