@@ -182,15 +182,21 @@ def _wait(client: "Client", where: str) -> None:
 def check(client: "Client", where: str) -> None:
     """Refuse a cluster with a worker that does not find this project, or cannot give the bits of this run.
 
+    A worker that is gone before it answers is none: tasks ask those that come later (`at`).
+
     Raises
     ------
     PipelineError
         Naming the worker, and why.
     """
-    try:
-        found = client.run(told, Agreement.here())
-    except ImportError as error:
-        raise PipelineError(f"--cluster {where}: {_not_found(error)}") from error
+    found: dict[str, Any] = client.run(told, Agreement.here(), on_error="return")
+    for address, answer in sorted(found.items()):
+        if isinstance(answer, ImportError):
+            raise PipelineError(f"--cluster {where}: {_not_found(answer)}") from answer
+        if isinstance(answer, OSError):
+            found[address] = ""  # gone
+        elif isinstance(answer, BaseException):
+            raise answer
     refused = [f"worker {address} on {why}" for address, why in sorted(found.items()) if why]
     if refused:
         raise PipelineError(f"--cluster {where}: {refused[0]}")

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,13 +49,31 @@ def test_a_machine_that_would_give_other_bits_does_nothing_and_is_named(other, t
 
 def test_a_cluster_with_such_a_worker_is_refused_by_its_address():
     class Client:
-        def run(self, function, agreed):
+        def run(self, function, agreed, on_error):
+            assert on_error == "return"
             return {"tcp://10.0.0.7:1": "", "tcp://10.0.0.8:1": function(replace(agreed, program="0"))}
 
     with pytest.raises(
         PipelineError, match=r"--cluster tcp://a:1: worker tcp://10.0.0.8:1 on .* another version"
     ):
         check(Client(), "tcp://a:1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        (OSError("closed"), None),  # it was killed while it was asked
+        (ImportError("no module named pipeline"), "workers do not find the project"),
+        (ValueError("else"), "else"),
+    ],
+)
+def test_a_worker_that_is_gone_before_it_answers_is_none(answer, refused):
+    client = SimpleNamespace(run=lambda *_, **__: {"tcp://10.0.0.7:1": "", "tcp://10.0.0.8:1": answer})
+    if refused is None:
+        check(client, "tcp://a:1")
+    else:
+        with pytest.raises((PipelineError, ValueError), match=refused):
+            check(client, "tcp://a:1")
 
 
 def test_machine_code_of_another_machine_lies_apart(monkeypatch, tmp_path):
