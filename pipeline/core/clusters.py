@@ -112,23 +112,29 @@ def _client(where: str, distributed: Any) -> Iterator["Client"]:
 
 
 def _local(number: int, distributed: Any) -> Any:
-    """Start so many processes on this machine."""
-    import dask
-
+    """Start so many processes on this machine; again, where one of them is killed while it starts."""
+    with suppress(OSError, RuntimeError):
+        return _processes(number, distributed)
     try:
-        with dask.config.set(QUIET | {"distributed.nanny.pre-spawn-environ": ONE_THREAD}):
-            return distributed.LocalCluster(
-                n_workers=number,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-            )
+        return _processes(number, distributed)
     except (OSError, RuntimeError) as error:  # a container without /dev/shm, or with a full one
         raise PipelineError(
             f"--cluster local:{number}: no shared memory for processes ({error}); give --jobs 1, "
             "or start workers with --no-nanny"
         ) from error
+
+
+def _processes(number: int, distributed: Any) -> Any:
+    import dask
+
+    with dask.config.set(QUIET | {"distributed.nanny.pre-spawn-environ": ONE_THREAD}):
+        return distributed.LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        )
 
 
 def _slurm(path: Path) -> Any:

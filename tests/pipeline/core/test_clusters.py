@@ -255,3 +255,24 @@ def test_jobs_of_a_queue_find_the_project_and_use_one_thread(tmp_path):
     assert asked["job_script_prologue"][-2:] == [f"export PYTHONPATH={ROOT}", "module load x"]
     assert "export OMP_NUM_THREADS=1" in asked["job_script_prologue"]
     assert "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False" in asked["job_script_prologue"]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_processes_are_started_again_where_one_was_killed_meanwhile(monkeypatch, failures):
+    started = []
+
+    def local_cluster(**given):
+        started.append(given["n_workers"])
+        if len(started) <= failures:
+            raise RuntimeError("Nanny failed to start.")
+        return distributed.Client
+
+    monkeypatch.setattr(distributed, "LocalCluster", local_cluster)
+    monkeypatch.setattr(distributed, "Client", None)
+    if failures > 1:
+        with pytest.raises(PipelineError, match="no shared memory for processes"), on_cluster("local:3"):
+            pass
+    else:
+        with pytest.raises(TypeError), on_cluster("local:3"):  # here the client would begin
+            pass
+    assert started == [3, 3]
