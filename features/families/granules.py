@@ -36,8 +36,8 @@ WITHIN, BEYOND, EDGE = 0.65, 1.45, 0.15
 UNEVEN = 2
 """In so many directions a disc may be darker, and its surroundings brighter."""
 
-HIGH, CLEAR = 5.0, 3.0
-"""How many times the noise dots and clumps, and rings, rods and discs, have to be high."""
+TIMES = {"dot": 5.0, "clump": 5.0, "ring": 3.0, "rod": 3.0, "disc": 3.0}
+"""How many times the noise they have to be high."""
 
 BY_NUCLEUS, BY_BORDER = 2.0, 3.0
 """So near, in pixels, to the border of the nucleus or of the cell nothing counts as inside a part."""
@@ -90,8 +90,8 @@ OUTPUTS = {
     )
     for name, words in WORDS.items()
 }
-NUCLEAR_SHARE = "protein_dot_nuclear_share"
-OF_PARTS = {name: output for name, output in OUTPUTS.items() if name != NUCLEAR_SHARE}
+IN_CYTOPLASM = {name: output for name, output in OUTPUTS.items() if name != "protein_dot_nuclear_share"}
+IN_NUCLEUS = {name: output for name, output in IN_CYTOPLASM.items() if not name.endswith("from_nucleus")}
 
 
 @feature(
@@ -123,71 +123,80 @@ def granules(region: Region) -> Floats:
     operators and support vector classification" (here the lowest point of the line counts, so that rows of
     dots are none), and Kimme, Ballard and Sklansky 1975, "Finding circles by an array of accumulators".
     """
-    return _described(region, region.mask)
+    return _described(region, region.mask, OUTPUTS)
 
 
 @feature(
     family="granules",
     resampled=True,
     per="shape",
-    regions=("nucleus", "cytoplasm"),
+    regions=("cytoplasm",),
     channels=("protein",),
-    outputs=OF_PARTS,
+    outputs=IN_CYTOPLASM,
 )
-def granules_inside(region: Region) -> Floats:
-    """Describe the `granules` of the nucleus, or of the cytoplasm, alone, shape (34,).
+def granules_of_cytoplasm(region: Region) -> Floats:
+    """Describe the `granules` of the cytoplasm by themselves, shape (34,).
 
-    Units: as of `granules`. Only what lies more than 2 px from the border of the nucleus and, in the
-    cytoplasm, 3 px from that of the cell counts, and mean intensity and noise are those there: a bright
-    nucleus, an envelope or a membrane hides no dot of the cytoplasm. NaN as there, and where nothing lies so
-    deep.
+    Units: as of `granules`. Only what lies more than 2 px from the nucleus and 3 px from the border of the
+    cell counts, and mean intensity and noise are those there: a bright nucleus, an envelope or a membrane
+    hides no dot of the cytoplasm. NaN as there, and where nothing lies so deep.
 
     Source: as of `granules`.
     """
-    cell = region.cell
-    if region.count == 0:
-        return np.full(len(OF_PARTS), np.nan)
-    if region.name == "nucleus":
-        inner = cell.depth_in_nucleus > BY_NUCLEUS
-    else:
-        inner = region.mask & (cell.from_nucleus > BY_NUCLEUS) & (cell.depth > BY_BORDER)
-    return np.delete(_described(region, inner), list(OUTPUTS).index(NUCLEAR_SHARE))
+    away, depth = region.cell.from_nucleus, region.cell.depth
+    return _described(region, region.mask & (away > BY_NUCLEUS) & (depth > BY_BORDER), IN_CYTOPLASM)
 
 
-def _described(region: Region, inner: Mask) -> Floats:
-    """Describe what lies in some of a region's pixels."""
-    cell = region.cell
-    protein = cell.channels.index("protein")
-    fine, coarse = (cell.once(smoothed, sigma)[protein] for sigma in (1, 4))
+@feature(
+    family="granules",
+    resampled=True,
+    per="shape",
+    regions=("nucleus",),
+    channels=("protein",),
+    outputs=IN_NUCLEUS,
+)
+def granules_of_nucleus(region: Region) -> Floats:
+    """Describe the `granules` of the nucleus by themselves, shape (31,).
+
+    Units: as of `granules`. Only what lies more than 2 px from its border counts, and mean intensity and
+    noise are those there. NaN as there, and where nothing lies so deep.
+
+    Source: as of `granules`.
+    """
+    return _described(region, region.mask & (region.cell.depth_in_nucleus > BY_NUCLEUS), IN_NUCLEUS)
+
+
+def _described(region: Region, inner: Mask, outputs: dict[str, Output]) -> Floats:
+    """Describe what lies in some of a region's pixels; the outputs are some of `OUTPUTS`."""
+    cell, protein = region.cell, region.cell.channels.index("protein")
     there = inner[tuple(region.positions)]
-    positions = region.positions[:, there]
-    values = region.values[protein, there]
-    mean = in_order(values) / len(values) if len(values) else 0.0
-    noise = float(np.median(np.abs(at(fine, positions) - at(coarse, positions)))) if len(values) else 0.0
+    positions, values = region.positions[:, there], region.values[protein, there]
+    if len(values) == 0:
+        return np.full(len(outputs), np.nan)
+    fine, coarse = (cell.once(smoothed, sigma)[protein] for sigma in (1, 4))
+    mean = in_order(values) / len(values)
+    noise = float(np.median(np.abs(at(fine, positions) - at(coarse, positions))))
     if noise <= LEAST or mean <= 0:
-        return np.full(len(OUTPUTS), np.nan)
-    found = {
-        kind: (points[inside], numbers[inside])
-        for kind, (points, numbers) in cell.once(_candidates).items()
-        for inside in (inner[tuple(points.T)],)
-    }
-    maxima, scale = len(found["dot"][0]), np.array([mean, noise])
-    high = {
-        kind: (points[clear], numbers[clear])
-        for kind, (points, numbers) in found.items()
-        for clear in (numbers[:, 0] > (HIGH if kind in ("dot", "clump") else CLEAR) * noise,)
-    }
+        return np.full(len(outputs), np.nan)
+    inside = {k: _where(some, inner[tuple(some[0].T)]) for k, some in cell.once(_candidates).items()}
+    maxima, scale = len(inside["dot"][0]), np.array([mean, noise])
+    high = {k: _where(some, some[1][:, 0] > TIMES[k] * noise) for k, some in inside.items()}
     rods = high["rod"][1]
-    return np.concatenate(
-        [
-            _of_dots(region, *high["dot"], maxima, scale),
-            _of_clumps(region, *high["clump"], scale),
-            _clearest(high["ring"][1], scale),
-            _clearest(rods[rods[:, 1] > 0], scale, maxima),
-            _clearest(high["disc"][1], scale),
-            _of_discs(region, *high["disc"]),
-        ]
-    )
+    numbers = [
+        _of_dots(region, *high["dot"], maxima, scale),
+        _of_clumps(region, *high["clump"], scale),
+        _clearest(high["ring"][1], scale),
+        _clearest(rods[rods[:, 1] > 0], scale, maxima),
+        _clearest(high["disc"][1], scale),
+        _of_discs(region, *high["disc"]),
+    ]
+    return np.concatenate(numbers)[[name in outputs for name in OUTPUTS]]
+
+
+def _where(candidates: tuple[Ints, Floats], chosen: Mask) -> tuple[Ints, Floats]:
+    """Return some of the points, and their numbers."""
+    points, numbers = candidates
+    return points[chosen], numbers[chosen]
 
 
 def _candidates(cell: Cell) -> dict[str, tuple[Ints, Floats]]:
