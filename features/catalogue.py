@@ -27,7 +27,7 @@ FAMILY_WORDS = {
     "edges": "edges",
     "filaments": "filaments",
     "filters": "texture by scale (filter energies)",
-    "granules": "dots, clumps, rings and rods",
+    "granules": "dots, clumps, rings, rods and discs",
     "granularity": "grain size (granularity)",
     "haralick": "texture (Haralick)",
     "intensity": "intensity",

@@ -1,11 +1,12 @@
-"""Granules: dots, clumps, rings and rods of the protein that stand out from all that surrounds them."""
+"""Granules: dots, clumps, rings, rods and discs of the protein that stand out from all around them."""
 
 import numpy as np
 
-from features.cells import Region
-from features.jit import Floats, Floats32, Ints, kernel
+from features.cells import Cell, Region
+from features.jit import Floats, Floats32, Ints, Mask, kernel
 from features.kernels.components import local_maxima
 from features.kernels.crops import at
+from features.kernels.sums import in_order
 from features.planes import smoothed
 from features.registry import LENGTH, NONE, SCALED, Output, feature
 
@@ -28,8 +29,18 @@ GAPS = 1
 HALF_ROD, LONGEST_HALF, FLANK = 4, 16, 3.0
 """A rod is bright for so many pixels either way, ends before so many, and is dark so far beside its axis."""
 
-HIGH, CLEAR = 5.0, 3.0
-"""How many times the noise dots and clumps, and rings and rods, have to be high."""
+DISC_RADII = np.array([3.0, 4.0, 5.0, 6.0, 7.5])
+WITHIN, BEYOND, EDGE = 0.65, 1.45, 0.15
+"""Radii of discs in pixels; in units of these, where it and what is around are measured, half its edge."""
+
+UNEVEN = 2
+"""In so many directions a disc may be darker, and its surroundings brighter."""
+
+TIMES = {"dot": 5.0, "clump": 5.0, "ring": 3.0, "rod": 3.0, "disc": 3.0}
+"""How many times the noise they have to be high."""
+
+BY_NUCLEUS, BY_BORDER = 2.0, 3.0
+"""So near, in pixels, to the border of the nucleus or of the cell nothing counts as inside a part."""
 
 STRONG = 0.4
 LEAST = 1e-6
@@ -63,6 +74,14 @@ WORDS = {
     "protein_rod_strength": "height of the protein's clearest rod over the noise",
     "protein_rod_length": "length of the protein's clearest rod",
     "protein_rod_dominance": "contrast of the protein's clearest rod over 1 + the number of maxima on rods",
+    "protein_disc_count": "number of discs of the protein",
+    "protein_disc_contrast": "height of the protein's clearest disc over its mean intensity",
+    "protein_disc_strength": "height of the protein's clearest disc over the noise",
+    "protein_disc_radius": "radius of the protein's clearest disc",
+    "protein_disc_dominance": "contrast of the protein's clearest disc over 1 + the number of discs",
+    "protein_disc_variation": "standard deviation within the protein's clearest disc over its mean height",
+    "protein_disc_edge": "share of the height of the protein's clearest disc that is lost at its edge",
+    "protein_disc_from_nucleus": "distance of the protein's clearest disc to the nucleus",
 }
 
 OUTPUTS = {
@@ -71,50 +90,128 @@ OUTPUTS = {
     )
     for name, words in WORDS.items()
 }
+IN_CYTOPLASM = {name: output for name, output in OUTPUTS.items() if name != "protein_dot_nuclear_share"}
+IN_NUCLEUS = {name: output for name, output in IN_CYTOPLASM.items() if not name.endswith("from_nucleus")}
 
 
 @feature(
-    family="granules", resampled=True, per="shape", regions=("cell",), channels=("protein",), outputs=OUTPUTS
+    family="granules",
+    resampled=True,
+    per="shape",
+    regions=("cell",),
+    channels=("protein",),
+    outputs=OUTPUTS,
+    version=2,
 )
 def granules(region: Region) -> Floats:
-    """Describe what of the protein stands out from all that surrounds it, shape (27,).
+    """Describe what of the protein stands out from all that surrounds it, shape (35,).
 
     Units: lengths are in µm where the pixel size is known, else px; the rest has none. The protein is
     smoothed by 1 px (for clumps, 2 px); its noise is the median absolute difference from itself smoothed by
     4 px. A dot is a local maximum higher than all of a circle of 3 px around it, a clump than all of one of
     8 px, by 5 times the noise: of membranes and fibres no point is, as they go on. A ring, of 2 to 6 px
     radius, lies around a local minimum, and is brighter in 15 of 16 directions than that and than the mean
-    3 px outside; a rod is brighter along 4 px either way than 3 px beside it, and ends within 16 px; both by
-    3 times the noise. NaN: distances to the nucleus and the share in it without one; widths, distances,
-    radius and length without a dot, clump, ring or rod; everything in a flat cell.
+    3 px outside; a rod is brighter along 4 px either way than 3 px beside it, and ends within 16 px. A disc,
+    of 3 to 7.5 px radius, lies around a local maximum of the protein smoothed by 4 px; smoothed by 2 px, it
+    is brighter at 0.65 of its radius than at 1.45 of it (the third lowest of 16 directions against the third
+    highest). Its edge lies from 0.85 to 1.15 of the radius, and its variation is that within 0.85 of it.
+    Rings, rods and discs are so by 3 times the noise. NaN: distances to the nucleus and the share in it
+    without one; whatever describes a dot, clump, ring, rod or disc without one, but for contrast,
+    strength and dominance, which are 0; everything in a flat cell.
 
     Source: this project, after Ricci and Perfetti 2007, "Retinal blood vessel segmentation using line
     operators and support vector classification" (here the lowest point of the line counts, so that rows of
     dots are none), and Kimme, Ballard and Sklansky 1975, "Finding circles by an array of accumulators".
     """
-    cell = region.cell
-    protein = cell.channels.index("protein")
-    fine, middle, coarse = (cell.once(smoothed, sigma)[protein] for sigma in (1, 2, 4))
-    noise = float(np.median(np.abs(at(fine, region.positions) - at(coarse, region.positions))))
-    mean = float(region.totals[protein]) / region.count
+    return _described(region, region.mask, OUTPUTS)
+
+
+@feature(
+    family="granules",
+    resampled=True,
+    per="shape",
+    regions=("cytoplasm",),
+    channels=("protein",),
+    outputs=IN_CYTOPLASM,
+)
+def granules_of_cytoplasm(region: Region) -> Floats:
+    """Describe the `granules` of the cytoplasm by themselves, shape (34,).
+
+    Units: as of `granules`. Only what lies more than 2 px from the nucleus and 3 px from the border of the
+    cell counts, and mean intensity and noise are those there: a bright nucleus, an envelope or a membrane
+    hides no dot of the cytoplasm. NaN as there, and where nothing lies so deep.
+
+    Source: as of `granules`.
+    """
+    away, depth = region.cell.from_nucleus, region.cell.depth
+    return _described(region, region.mask & (away > BY_NUCLEUS) & (depth > BY_BORDER), IN_CYTOPLASM)
+
+
+@feature(
+    family="granules",
+    resampled=True,
+    per="shape",
+    regions=("nucleus",),
+    channels=("protein",),
+    outputs=IN_NUCLEUS,
+)
+def granules_of_nucleus(region: Region) -> Floats:
+    """Describe the `granules` of the nucleus by themselves, shape (31,).
+
+    Units: as of `granules`. Only what lies more than 2 px from its border counts, and mean intensity and
+    noise are those there. NaN as there, and where nothing lies so deep.
+
+    Source: as of `granules`.
+    """
+    return _described(region, region.mask & (region.cell.depth_in_nucleus > BY_NUCLEUS), IN_NUCLEUS)
+
+
+def _described(region: Region, inner: Mask, outputs: dict[str, Output]) -> Floats:
+    """Describe what lies in some of a region's pixels; the outputs are some of `OUTPUTS`."""
+    cell, protein = region.cell, region.cell.channels.index("protein")
+    there = inner[tuple(region.positions)]
+    positions, values = region.positions[:, there], region.values[protein, there]
+    if len(values) == 0:
+        return np.full(len(outputs), np.nan)
+    fine, coarse = (cell.once(smoothed, sigma)[protein] for sigma in (1, 4))
+    mean = in_order(values) / len(values)
+    noise = float(np.median(np.abs(at(fine, positions) - at(coarse, positions))))
     if noise <= LEAST or mean <= 0:
-        return np.full(len(OUTPUTS), np.nan)
-    tops, heaps = local_maxima(fine, region.mask, LEAST), local_maxima(middle, region.mask, LEAST)
-    dots, clumps = standing_out(fine, tops, *DOT), standing_out(middle, heaps, *CLUMP)
-    rings = encircling(fine, local_maxima(-fine, region.mask, -np.inf))
-    rods = elongated(fine, tops)
-    is_dot, is_clump = dots[:, 0] > HIGH * noise, clumps[:, 0] > HIGH * noise
-    is_ring = rings[:, 0] > CLEAR * noise
-    is_rod = (rods[:, 0] > CLEAR * noise) & (rods[:, 1] > 0)
-    scale = np.array([mean, noise])
-    return np.concatenate(
-        [
-            _of_dots(region, tops[is_dot], dots[is_dot], len(tops), scale),
-            _of_clumps(region, heaps[is_clump], clumps[is_clump], scale),
-            _clearest(rings[is_ring], scale),
-            _clearest(rods[is_rod], scale, len(tops)),
-        ]
-    )
+        return np.full(len(outputs), np.nan)
+    inside = {k: _where(some, inner[tuple(some[0].T)]) for k, some in cell.once(_candidates).items()}
+    maxima, scale = len(inside["dot"][0]), np.array([mean, noise])
+    high = {k: _where(some, some[1][:, 0] > TIMES[k] * noise) for k, some in inside.items()}
+    rods = high["rod"][1]
+    numbers = [
+        _of_dots(region, *high["dot"], maxima, scale),
+        _of_clumps(region, *high["clump"], scale),
+        _clearest(high["ring"][1], scale),
+        _clearest(rods[rods[:, 1] > 0], scale, maxima),
+        _clearest(high["disc"][1], scale),
+        _of_discs(region, *high["disc"]),
+    ]
+    return np.concatenate(numbers)[[name in outputs for name in OUTPUTS]]
+
+
+def _where(candidates: tuple[Ints, Floats], chosen: Mask) -> tuple[Ints, Floats]:
+    """Return some of the points, and their numbers."""
+    points, numbers = candidates
+    return points[chosen], numbers[chosen]
+
+
+def _candidates(cell: Cell) -> dict[str, tuple[Ints, Floats]]:
+    """Return all points of a cell that may be dots, clumps, rings, rods or discs, and their numbers."""
+    protein, mask = cell.channels.index("protein"), cell.whole.mask
+    fine, middle, coarse = (cell.once(smoothed, sigma)[protein] for sigma in (1, 2, 4))
+    tops, heaps = local_maxima(fine, mask, LEAST), local_maxima(middle, mask, LEAST)
+    pits, bulges = local_maxima(-fine, mask, -np.inf), local_maxima(coarse, mask, LEAST)
+    return {
+        "dot": (tops, standing_out(fine, tops, *DOT)),
+        "clump": (heaps, standing_out(middle, heaps, *CLUMP)),
+        "ring": (pits, encircling(fine, pits)),
+        "rod": (tops, elongated(fine, tops)),
+        "disc": (bulges, filling(fine, middle, bulges)),
+    }
 
 
 def _of_dots(region: Region, points: Ints, dots: Floats, maxima: int, scale: Floats) -> Floats:
@@ -152,8 +249,17 @@ def _of_clumps(region: Region, points: Ints, clumps: Floats, scale: Floats) -> F
     )
 
 
+def _of_discs(region: Region, points: Ints, discs: Floats) -> Floats:
+    """Return variation and edge of the clearest disc, and its distance to the nucleus."""
+    if len(discs) == 0:
+        return np.full(3, np.nan)
+    top = int(discs[:, 0].argmax())
+    away = region.cell.from_nucleus[tuple(points[top])]
+    return np.array([*discs[top, 2:], away if away < np.inf else np.nan])
+
+
 def _clearest(found: Floats, scale: Floats, maxima: int | None = None) -> Floats:
-    """Return number (and its share), contrast, strength, size and dominance of the clearest ring or rod."""
+    """Return number (and its share), contrast, strength, size and dominance of the clearest one."""
     count = len(found)
     shares = [] if maxima is None else [count / maxima if maxima else np.nan]
     if count == 0:
@@ -262,3 +368,45 @@ def extent(plane: Floats32, row: int, column: int, along: Floats, floor: float) 
             return 0.0
         length += reach
     return length
+
+
+@kernel
+def filling(fine: Floats32, middle: Floats32, points: Ints) -> Floats:
+    """Return height, radius, variation and edge of the clearest disc at each point, shape (points, 4)."""
+    out, around = np.zeros((len(points), 4)), np.empty(DIRECTIONS)
+    for index in range(len(points)):
+        row, column = points[index]
+        outside = 0.0
+        for radius in DISC_RADII:
+            circle(middle, row, column, WITHIN * radius, around)
+            lowest = np.sort(around)[UNEVEN]
+            circle(middle, row, column, BEYOND * radius, around)
+            height = lowest - np.sort(around)[DIRECTIONS - 1 - UNEVEN]
+            if height > out[index, 0]:
+                out[index, 0], out[index, 1], outside = height, radius, around.mean()
+        if out[index, 0] > 0.0:
+            radius = out[index, 1]
+            mean, deviation = spread_within(fine, row, column, (1.0 - EDGE) * radius)
+            circle(fine, row, column, (1.0 - EDGE) * radius, around)
+            before = around.mean()
+            circle(fine, row, column, (1.0 + EDGE) * radius, around)
+            known = mean > outside
+            out[index, 2] = deviation / (mean - outside) if known else np.nan
+            out[index, 3] = (before - around.mean()) / (mean - outside) if known else np.nan
+    return out
+
+
+@kernel
+def spread_within(plane: Floats32, row: int, column: int, radius: float) -> tuple[float, float]:
+    """Return mean and standard deviation of the pixels within a radius; those outside the plane are 0."""
+    total, square, count = 0.0, 0.0, 0
+    reach = int(radius)
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            if down * down + right * right <= radius * radius:
+                value = value_at(plane, row + down, column + right)
+                total += value
+                square += value * value
+                count += 1
+    mean = total / count
+    return mean, np.sqrt(max(square / count - mean * mean, 0.0))

@@ -19,7 +19,7 @@ def measured(structures, pixel_size_um=None, nucleus=None):
     row = Scene(np.array([plane] * 4, np.float32), cells, nuclei).measured(
         families=("granules",), pixel_size_um=pixel_size_um
     )
-    return lambda name: row.iloc[0][f"cell__granules__protein_{name}"]
+    return lambda name, of="cell": row.iloc[0][f"{of}__granules__protein_{name}"]
 
 
 def spots(centres, sigma=1.2, height=0.5):
@@ -107,6 +107,46 @@ def test_a_rod_is_found_with_its_length_and_a_fibre_is_endless():
     assert np.isnan(fibre("rod_length"))
 
 
+def test_a_disc_is_found_with_its_radius_and_told_from_a_heap_of_dots():
+    away = np.hypot(DOWN - 48, RIGHT - 60)
+    nucleus = np.hypot(DOWN - 48, RIGHT - 30) < 10
+    disc = measured(0.5 / (1 + np.exp(np.clip(2 * (away - 5), -30, 30))), nucleus=nucleus)
+    assert disc("disc_count") == 1
+    assert disc("disc_radius") == pytest.approx(5, abs=1)
+    assert disc("disc_from_nucleus") == pytest.approx(20, abs=2)
+    assert disc("disc_contrast") == pytest.approx(2 * disc("disc_dominance"))
+    blurred = measured(spots([(48, 60)], sigma=5), nucleus=nucleus)
+    assert blurred("disc_edge") < 0.8 * disc("disc_edge")
+    turns = np.arange(5) * 2 * np.pi / 5
+    heap = measured(spots(list(zip(48 + 4 * np.sin(turns), 60 + 4 * np.cos(turns), strict=True)), sigma=0.8))
+    assert heap("disc_variation") > 1.5 * disc("disc_variation")
+
+
+def test_what_lies_in_the_nucleus_hides_nothing_of_the_cytoplasm():
+    nucleus = np.hypot(DOWN - 48, RIGHT - 40) < 14
+    inside, outside = [(45, 37), (52, 44)], [(20, 80), (70, 90), (75, 100)]
+    found = measured(spots(outside, height=0.1) + spots(inside) + 0.3 * nucleus, nucleus=nucleus)
+    assert found("dot_count", "cytoplasm") == 3
+    assert found("dot_strong_count", "cytoplasm") == 3 > found("dot_strong_count") - 1
+    assert found("dot_count", "nucleus") == found("dot_strong_count", "nucleus") == 2
+    assert found("dot_from_nucleus") < found("dot_from_nucleus", "cytoplasm")
+
+
+def test_envelope_and_membrane_belong_to_neither_part():
+    nucleus = np.hypot(DOWN - 48, RIGHT - 40) < 14
+    beside = [(48 + row, 40 + column) for row, column in ((13, 0), (0, 15), (-14, 0))] + [(4, 60), (50, 123)]
+    found = measured(spots(beside), nucleus=nucleus)
+    assert found("dot_count") == 5
+    assert found("dot_count", "nucleus") == found("dot_count", "cytoplasm") == 0
+
+
+def test_without_a_nucleus_the_cytoplasm_is_the_cell_and_the_nucleus_has_no_numbers():
+    found = measured(spots(DOTS))
+    assert found("dot_count", "cytoplasm") == 5
+    assert np.isnan(found("dot_count", "nucleus"))
+    assert np.isnan(found("dot_from_nucleus", "cytoplasm"))
+
+
 def test_noise_alone_has_nothing_that_is_high():
     found = measured(np.zeros(SHAPE))
     assert found("dot_strength") < 10
@@ -138,7 +178,7 @@ def test_turning_mirroring_and_dimming_change_nothing(change):
     plane = 0.2 + structures + 0.01 * gaussian_filter(rng.normal(size=SHAPE), 0.7)
     scene = Scene(np.array([plane] * 4, np.float32), cells, nuclei)
     before = scene.measured(families=("granules",))
-    assert not before.isna().any(axis=None)
+    assert not before.filter(regex="^(cell|cytoplasm)").isna().any(axis=None)
     after = scene.changed(change).measured(families=("granules",))
     np.testing.assert_allclose(after, before, rtol=2e-4)
 
