@@ -3,6 +3,7 @@
     python benchmarks/stack_on_published_cnns.py                     # seven networks' hard labels
     python benchmarks/stack_on_published_cnns.py --rows hpa_v18      # in antibody groups
     python benchmarks/stack_on_published_cnns.py --labels L.csv --tables a.parquet b.csv ...
+    python benchmarks/stack_on_published_cnns.py --rows hpa_v18 --groups 1000 --tables-to DIR   # a sample
 
 Tables are those that `python run.py train --outputs` takes: Id, and a column per location of
 probabilities or of 0 and 1, or label sets. Pictures that all networks predicted are scored. Every number
@@ -83,6 +84,22 @@ def read_tables(labels: Path, tables: list[Path]) -> Outputs:
     names = [name.split("__")[1] for name in found.columns[:: len(LOCATIONS)]]
     values = found.loc[ids].to_numpy().reshape(len(ids), len(names), len(LOCATIONS))
     return Outputs(pd.Series(ids), names, values, truth.loc[ids].to_numpy())
+
+
+def write_sample(outputs: Outputs, groups: pd.Series, number: int, seed: int, folder: Path) -> None:
+    """Write labels, groups and one table per network, for the pictures of so many groups drawn at random."""
+    drawn = np.random.default_rng(seed).permutation(groups.unique())[:number]
+    rows = np.flatnonzero(groups.isin(drawn))
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = outputs.ids.iloc[rows].to_numpy()
+    sets = [" ".join(map(str, np.flatnonzero(row))) for row in outputs.truth[rows]]
+    pd.DataFrame({"Id": ids, "Target": sets}).to_csv(folder / "labels.csv", index=False)
+    pd.DataFrame({"Id": ids, "group": groups.iloc[rows]}).to_csv(folder / "groups.csv", index=False)
+    for position, name in enumerate(outputs.networks):
+        table = pd.DataFrame(outputs.probability[rows, position], columns=list(LOCATIONS))
+        table.insert(0, "Id", ids)
+        table.to_csv(folder / f"{name}.csv", index=False)
+    print(f"{len(rows)} pictures of {len(drawn)} groups: {folder}")
 
 
 def stack(
@@ -169,6 +186,8 @@ def main() -> None:
         "--store", type=Path, help="folder that keeps finished base learners, to go on after a stop"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tables-to", type=Path, metavar="DIR", help="write a sample's tables, and stop")
+    parser.add_argument("--groups", type=int, default=1000, help="groups of that sample")
     given = parser.parse_args()
     if bool(given.tables) != bool(given.labels):
         parser.error("--labels and --tables belong together")
@@ -182,6 +201,9 @@ def main() -> None:
         parser.error(str(error))
     grouped = given.rows == "hpa_v18" and not given.tables
     groups = outputs.ids.str.split("_").str[0] if grouped else outputs.ids
+    if given.tables_to:
+        write_sample(outputs, groups, given.groups, given.seed, given.tables_to)
+        return
     fold = stratified_group_folds(outputs.truth, groups, FOLDS, seed=given.seed)
     chosen = stack(outputs, groups, fold, given.store)
     report(outputs, rivals(outputs, fold), chosen, groups)

@@ -82,10 +82,12 @@ def of_stack(data: Dataset, store: Store) -> Answers:
     return Answers(stack.out_of_fold_[STACK].probability, seconds)
 
 
-def tasks(data: Dataset, columns: int, seconds: float, python: Path | None) -> Iterator[tuple[int, Task]]:
-    """Yield every fold's number and task."""
+def tasks(
+    data: Dataset, asked: list[int], columns: int, seconds: float, python: Path | None
+) -> Iterator[tuple[int, Task]]:
+    """Yield every fold's number and task; columns are chosen for the locations that peers learn."""
     whole = pd.concat(list(data.blocks.values()), axis=1).to_numpy(np.float32)
-    labels = data.targets[data.trained].to_numpy()
+    labels = data.targets[data.trained].to_numpy()[:, asked]
     outside = [data.fold != number for number in range(data.folds)]
     weights = [np.stack([class_weights(y, rest) for y in labels.T]) for rest in outside]
     orders = columns_by_separation(whole, weights)
@@ -95,10 +97,10 @@ def tasks(data: Dataset, columns: int, seconds: float, python: Path | None) -> I
         yield number, Task(table[rest], labels[rest], table[~rest], 0, seconds, python)
 
 
-def of_peer(name: str, data: Dataset, given: argparse.Namespace, store: Store) -> Answers:
-    """Predict every fold by a peer."""
-    probability, seconds = np.empty((len(data.fold), len(data.trained))), 0.0
-    for number, task in tasks(data, given.columns, given.limit, given.autogluon_python):
+def of_peer(name: str, data: Dataset, asked: list[int], given: argparse.Namespace, store: Store) -> Answers:
+    """Predict the asked locations of every fold by a peer."""
+    probability, seconds = np.empty((len(data.fold), len(asked))), 0.0
+    for number, task in tasks(data, asked, given.columns, given.limit, given.autogluon_python):
         parts = (task.known.tobytes(), task.asked.tobytes(), task.labels.tobytes(), task.seconds)
         key, started = key_of("peer", name, number, *parts), processor_seconds()
         if (content := store.get(key)) is None:
@@ -109,6 +111,12 @@ def of_peer(name: str, data: Dataset, given: argparse.Namespace, store: Store) -
         probability[data.fold == number] = values[:-1].reshape(len(task.asked), -1)
         seconds += float(values[-1])
     return Answers(probability, seconds)
+
+
+def every(targets: pd.DataFrame, step: int) -> list[int]:
+    """Return the positions of every `step`-th location, from the rarest to the most frequent."""
+    order = np.argsort(targets.to_numpy().sum(axis=0), kind="stable")
+    return sorted(int(position) for position in order[::step])
 
 
 def decided(probability: Floats, truth: Labels, fold: NDArray[np.int16]) -> Labels:
@@ -134,9 +142,9 @@ def log_loss(probability: Floats, truth: Labels, fold: NDArray[np.int16], doubt:
     return float(((np.logaddexp(0, calibrated) - truth * calibrated).mean(axis=0) / entropy).mean())
 
 
-def report(data: Dataset, answers: dict[str, Answers]) -> None:
-    """Print the stack beside its peers, and beside the means of both."""
-    truth, fold, groups = data.targets[data.trained].to_numpy(), data.fold, data.groups
+def report(data: Dataset, asked: list[int], answers: dict[str, Answers]) -> None:
+    """Print the stack beside its peers, and beside the means of both, for the asked locations."""
+    truth, fold, groups = data.targets[data.trained].to_numpy()[:, asked], data.fold, data.groups
     choose = partial(decided, truth=truth, fold=fold)
     loss = partial(
         log_loss, truth=truth, fold=fold, doubt=DOUBT * mean_group_size(groups.to_numpy(dtype=str))
@@ -145,7 +153,8 @@ def report(data: Dataset, answers: dict[str, Answers]) -> None:
     values = {name: resampled_counts(truth, some, groups).macro_f1() for name, some in chosen.items()}
     scores = {name: float(count(truth, some).macro_f1()) for name, some in chosen.items()}
     print(
-        f"{len(truth)} pictures, {groups.nunique()} groups, {len(data.trained)} locations, {data.folds} folds"
+        f"{len(truth)} pictures, {groups.nunique()} groups, {data.folds} folds, "
+        f"{len(asked)} of {len(data.trained)} locations: {', '.join(data.trained[k] for k in asked)}"
     )
     for name, one in answers.items():
         low, high = interval(values[name], scores[name])
@@ -192,6 +201,9 @@ def main() -> None:
     parser.add_argument("--start", choices=[SHIPPED], help="as of train")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="peers learn every N-th location, by frequency"
+    )
     parser.add_argument("--columns", type=int, default=512, help="columns that peers see")
     parser.add_argument(
         "--limit", type=float, default=300, help="seconds of a fold, where a peer knows limits"
@@ -201,20 +213,22 @@ def main() -> None:
         "--kept", type=Path, required=True, help="folder of finished fits, to go on after a stop"
     )
     given = parser.parse_args()
-    asked = {name: getattr(given, name) for name in ("work", "labels", "groups", "start", "folds")}
+    same = {name: getattr(given, name) for name in ("work", "labels", "groups", "start", "folds")}
     tables = {"embeddings": tuple(given.embeddings), "outputs": tuple(given.outputs)}
-    options = TrainOptions.model_validate(asked | tables | {"trials": 0})
+    options = TrainOptions.model_validate(same | tables | {"trials": 0})
     store = Store(given.kept)
     try:
         data = read_dataset(options, print)
         with threadpool_limits(1):
-            answers = {STACK: of_stack(data, store)}
+            asked = every(data.targets[data.trained], given.every)
+            stack = of_stack(data, store)
+            answers = {STACK: Answers(stack.probability[:, asked], stack.seconds)}
             for name in available(given.peers, given.autogluon_python):
-                answers[name] = of_peer(name, data, given, store)
+                answers[name] = of_peer(name, data, asked, given, store)
                 print(f"{name}: done", file=sys.stderr, flush=True)
     except PipelineError as error:
         parser.error(str(error))
-    report(data, answers)
+    report(data, asked, answers)
 
 
 if __name__ == "__main__":
