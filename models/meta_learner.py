@@ -9,8 +9,7 @@ What is shrunk is not calibrated. Where positives allow, a location's log-odds a
 and shifted (Platt scaling) on its out-of-fold log-odds, which leaves them linear in the base learners'.
 
 Where few groups say how learners should be weighed, their plain mean can be as good. There every prediction
-is a weighted mean of both, with the shares that out-of-fold log-losses give them (see `fitted_share`); of a
-location with too few positives to be calibrated the plain mean has half at least.
+is a weighted mean of both, with the shares that out-of-fold log-losses give them (see `fitted_share`).
 
 Penalties count independent rows. Rows of one group (pictures of one protein, of one sample) are not: with
 groups of several rows each, penalties are that many times as large.
@@ -51,9 +50,6 @@ _SCALE_PENALTY = 5.0
 
 FEW = 2000
 """Independent rows below which the plain mean of base learners has a share in what is predicted."""
-
-MOST_OF_RARE = 0.5
-"""The largest share that fitted weights have there of a location that is too rare to be calibrated."""
 
 _STEPS = 60
 _TOLERANCE = 1e-9
@@ -235,19 +231,16 @@ def _fit_calibrated(
         rest = fold != number
         inside[~rest] = _apply(meta, _fit_linear(meta, base[rest], targets[rest]), base[~rest])
     plain = base[:, meta.locations, :].mean(axis=2)
-    common = known.sum(axis=0) >= CALIBRATED * meta.group_size
-    share = np.ones(len(common))
-    if len(fold) < FEW * meta.group_size:
-        found = fitted_share(inside, plain, known, meta.group_size)
-        share = np.where(common, found, min(found, MOST_OF_RARE))
+    few = len(fold) < FEW * meta.group_size
+    share = fitted_share(inside, plain, known, meta.group_size) if few else 1.0
     linear = _fit_linear(meta, base, targets)
     for position, y in enumerate(known.T):
-        if common[position]:
+        if y.sum() >= CALIBRATED * meta.group_size:
             pull = np.full(1, _SCALE_PENALTY * meta.group_size)
             change = fit_logistic(inside[:, [position]], y, np.ones(1), pull)
             inside[:, position] = change(inside[:, [position]])
             linear[position] = linear[position].then(change)
-        linear[position] = _mixed(linear[position], position, base.shape[2], share[position])
+        linear[position] = _mixed(linear[position], position, base.shape[2], share)
     return linear, expit(share * inside + (1 - share) * plain)
 
 

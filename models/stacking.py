@@ -44,7 +44,7 @@ BIAS = "bias"
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
-VERSION = 7
+VERSION = 6
 """Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"

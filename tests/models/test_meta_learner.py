@@ -58,9 +58,8 @@ def test_the_meta_learner_stays_linear_when_it_is_calibrated(monkeypatch: pytest
     fitted = fit_meta_learner(META, base, targets, fold, "half_f1")
     by_hand = np.column_stack([one.bias + base.reshape(600, -1) @ one.weights for one in fitted.linear])
     np.testing.assert_allclose(fitted.log_odds(base), by_hand)
-    monkeypatch.setattr(meta_learner, "fitted_share", lambda *_: 1.0)
-    monkeypatch.setattr(meta_learner, "MOST_OF_RARE", 1.0)
     monkeypatch.setattr(meta_learner, "CALIBRATED", 10_000)
+    monkeypatch.setattr(meta_learner, "fitted_share", lambda *_: 1.0)
     without = fit_meta_learner(META, base, targets, fold, "half_f1").linear[0].weights
     monkeypatch.setattr(meta_learner, "CALIBRATED", CALIBRATED)
     stretch = fit_meta_learner(META, base, targets, fold, "half_f1").linear[0].weights / without
@@ -88,20 +87,6 @@ def test_few_groups_get_the_plain_mean_where_it_is_the_better_one() -> None:
     several = replace(META, group_size=mean_group_size(group))
     plain = fit_meta_learner(several, base, truth, fold, "f1").log_odds(base)
     assert np.corrcoef(plain.ravel(), base.mean(axis=2).ravel())[0, 1] > 0.98
-
-
-def test_a_rare_location_keeps_half_of_the_plain_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    base, targets, fold = overconfident(400, -1.0)
-    targets[:, 0] &= targets[:, 0].cumsum() <= CALIBRATED - 1
-    assert targets.sum(axis=0)[1] >= CALIBRATED
-    monkeypatch.setattr(meta_learner, "fitted_share", lambda *_: 1.0)
-    shared = fit_meta_learner(META, base, targets, fold, "half_f1").linear
-    monkeypatch.setattr(meta_learner, "MOST_OF_RARE", 1.0)
-    alone = fit_meta_learner(META, base, targets, fold, "half_f1").linear
-    sources = base.shape[2]
-    half = 0.5 * alone[0].weights + np.repeat([0.5 / sources, 0.0], sources)
-    np.testing.assert_allclose(shared[0].weights, half)
-    np.testing.assert_allclose(shared[1].weights, alone[1].weights)
 
 
 def test_mixing_leaves_what_is_returned_out_of_fold_in_step_with_the_functions(
