@@ -43,7 +43,7 @@ def test_peers_are_scored_beside_the_stack_and_kept(monkeypatch, capsys, words):
     text = capsys.readouterr().out
     assert "catboost: left out; it is not installed: pip install no_such_package" in text
     assert "autogluon: left out; give --autogluon-python" in text
-    assert f"{PICTURES} pictures, 30 groups, 3 locations, 3 folds" in text
+    assert f"{PICTURES} pictures, 30 groups, 3 folds, 3 of 3 locations" in text
     scores = dict(re.findall(r"^(\w+) +macro-F1 (\d\.\d+)", text, re.MULTILINE))
     assert list(scores) == ["stack", "extra_trees"]
     assert min(map(float, scores.values())) > 0.6

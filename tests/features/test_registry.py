@@ -53,9 +53,10 @@ MAY_LACK = {"spacing", "rod_length", "longest_rod", "rod_straightness", "ring_di
     for what in (
         *("dot_contrast", "dot_width", "dot_variation", "dot_from_nucleus", "dot_nuclear_share"),
         *("dot_from_border", "clump_width", "clump_from_nucleus", "ring_radius", "rod_length"),
+        *("disc_radius", "disc_variation", "disc_edge", "disc_from_nucleus"),
     )
 }
-"""Outputs about what a healthy cell need not have: two nucleoli, a rod, a ring, a dot, a clump."""
+"""Outputs about what a healthy cell need not have: two nucleoli, a rod, a ring, a dot, a clump, a disc."""
 
 
 def test_a_healthy_cell_has_almost_no_undefined_value():
