@@ -143,8 +143,8 @@ def granules_of_cytoplasm(region: Region) -> Floats:
 
     Source: as of `granules`.
     """
-    away, depth = region.cell.from_nucleus, region.cell.depth
-    return _described(region, region.mask & (away > BY_NUCLEUS) & (depth > BY_BORDER), IN_CYTOPLASM)
+    inner = (region.cell.from_nucleus > BY_NUCLEUS) & (region.cell.depth > BY_BORDER)
+    return _described(region, inner, IN_CYTOPLASM)
 
 
 @feature(
@@ -163,7 +163,7 @@ def granules_of_nucleus(region: Region) -> Floats:
 
     Source: as of `granules`.
     """
-    return _described(region, region.mask & (region.cell.depth_in_nucleus > BY_NUCLEUS), IN_NUCLEUS)
+    return _described(region, region.cell.depth_in_nucleus > BY_NUCLEUS, IN_NUCLEUS)
 
 
 def _described(region: Region, inner: Mask, outputs: dict[str, Output]) -> Floats:
@@ -242,20 +242,23 @@ def _of_clumps(region: Region, points: Ints, clumps: Floats, scale: Floats) -> F
     """Return number, contrast, strength and width of the highest clump, and its distance to the nucleus."""
     if len(clumps) == 0:
         return np.array([0, 0, 0, np.nan, np.nan])
-    top = int(clumps[:, 0].argmax())
-    away = region.cell.from_nucleus[tuple(points[top])]
-    return np.array(
-        [len(clumps), *(clumps[top, 0] / scale), clumps[top, 1], away if away < np.inf else np.nan]
-    )
+    (height, width), away = _highest(region, points, clumps)
+    return np.array([len(clumps), *(height / scale), width, away])
 
 
 def _of_discs(region: Region, points: Ints, discs: Floats) -> Floats:
     """Return variation and edge of the clearest disc, and its distance to the nucleus."""
     if len(discs) == 0:
         return np.full(3, np.nan)
-    top = int(discs[:, 0].argmax())
-    away = region.cell.from_nucleus[tuple(points[top])]
-    return np.array([*discs[top, 2:], away if away < np.inf else np.nan])
+    top, away = _highest(region, points, discs)
+    return np.array([*top[2:], away])
+
+
+def _highest(region: Region, points: Ints, numbers: Floats) -> tuple[Floats, float]:
+    """Return the numbers of the highest point, and its distance to the nucleus, NaN without one."""
+    top = int(numbers[:, 0].argmax())
+    away = float(region.cell.from_nucleus[tuple(points[top])])
+    return numbers[top], away if away < np.inf else np.nan
 
 
 def _clearest(found: Floats, scale: Floats, maxima: int | None = None) -> Floats:
