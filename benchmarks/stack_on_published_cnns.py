@@ -3,7 +3,7 @@
     python benchmarks/stack_on_published_cnns.py                     # seven networks' hard labels
     python benchmarks/stack_on_published_cnns.py --rows hpa_v18      # in antibody groups
     python benchmarks/stack_on_published_cnns.py --labels L.csv --tables a.parquet b.csv ...
-    python benchmarks/stack_on_published_cnns.py --rows hpa_v18 --groups 1000 --tables-to DIR   # a sample
+    python benchmarks/stack_on_published_cnns.py --rows hpa_v18 --sample 1000 --tables-to DIR
 
 Tables are those that `python run.py train --outputs` takes: Id, and a column per location of
 probabilities or of 0 and 1, or label sets. Pictures that all networks predicted are scored. Every number
@@ -187,7 +187,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tables-to", type=Path, metavar="DIR", help="write a sample's tables, and stop")
-    parser.add_argument("--groups", type=int, default=1000, help="groups of that sample")
+    parser.add_argument("--sample", type=int, default=1000, help="groups of that sample")
     given = parser.parse_args()
     if bool(given.tables) != bool(given.labels):
         parser.error("--labels and --tables belong together")
@@ -202,7 +202,7 @@ def main() -> None:
     grouped = given.rows == "hpa_v18" and not given.tables
     groups = outputs.ids.str.split("_").str[0] if grouped else outputs.ids
     if given.tables_to:
-        write_sample(outputs, groups, given.groups, given.seed, given.tables_to)
+        write_sample(outputs, groups, given.sample, given.seed, given.tables_to)
         return
     fold = stratified_group_folds(outputs.truth, groups, FOLDS, seed=given.seed)
     chosen = stack(outputs, groups, fold, given.store)

@@ -83,11 +83,11 @@ def of_stack(data: Dataset, store: Store) -> Answers:
 
 
 def tasks(
-    data: Dataset, asked: list[int], columns: int, seconds: float, python: Path | None
+    data: Dataset, asked: list[str], columns: int, seconds: float, python: Path | None
 ) -> Iterator[tuple[int, Task]]:
     """Yield every fold's number and task; columns are chosen for the locations that peers learn."""
     whole = pd.concat(list(data.blocks.values()), axis=1).to_numpy(np.float32)
-    labels = data.targets[data.trained].to_numpy()[:, asked]
+    labels = data.targets[asked].to_numpy()
     outside = [data.fold != number for number in range(data.folds)]
     weights = [np.stack([class_weights(y, rest) for y in labels.T]) for rest in outside]
     orders = columns_by_separation(whole, weights)
@@ -97,7 +97,7 @@ def tasks(
         yield number, Task(table[rest], labels[rest], table[~rest], 0, seconds, python)
 
 
-def of_peer(name: str, data: Dataset, asked: list[int], given: argparse.Namespace, store: Store) -> Answers:
+def of_peer(name: str, data: Dataset, asked: list[str], given: argparse.Namespace, store: Store) -> Answers:
     """Predict the asked locations of every fold by a peer."""
     probability, seconds = np.empty((len(data.fold), len(asked))), 0.0
     for number, task in tasks(data, asked, given.columns, given.limit, given.autogluon_python):
@@ -113,10 +113,10 @@ def of_peer(name: str, data: Dataset, asked: list[int], given: argparse.Namespac
     return Answers(probability, seconds)
 
 
-def every(targets: pd.DataFrame, step: int) -> list[int]:
-    """Return the positions of every `step`-th location, from the rarest to the most frequent."""
-    order = np.argsort(targets.to_numpy().sum(axis=0), kind="stable")
-    return sorted(int(position) for position in order[::step])
+def every(targets: pd.DataFrame, step: int) -> list[str]:
+    """Return every `step`-th location, counted from the rarest to the most frequent, in the table's order."""
+    chosen = targets.sum().sort_values(kind="stable").index[::step]
+    return [name for name in targets if name in chosen]
 
 
 def decided(probability: Floats, truth: Labels, fold: NDArray[np.int16]) -> Labels:
@@ -142,9 +142,9 @@ def log_loss(probability: Floats, truth: Labels, fold: NDArray[np.int16], doubt:
     return float(((np.logaddexp(0, calibrated) - truth * calibrated).mean(axis=0) / entropy).mean())
 
 
-def report(data: Dataset, asked: list[int], answers: dict[str, Answers]) -> None:
+def report(data: Dataset, asked: list[str], answers: dict[str, Answers]) -> None:
     """Print the stack beside its peers, and beside the means of both, for the asked locations."""
-    truth, fold, groups = data.targets[data.trained].to_numpy()[:, asked], data.fold, data.groups
+    truth, fold, groups = data.targets[asked].to_numpy(), data.fold, data.groups
     choose = partial(decided, truth=truth, fold=fold)
     loss = partial(
         log_loss, truth=truth, fold=fold, doubt=DOUBT * mean_group_size(groups.to_numpy(dtype=str))
@@ -154,7 +154,7 @@ def report(data: Dataset, asked: list[int], answers: dict[str, Answers]) -> None
     scores = {name: float(count(truth, some).macro_f1()) for name, some in chosen.items()}
     print(
         f"{len(truth)} pictures, {groups.nunique()} groups, {data.folds} folds, "
-        f"{len(asked)} of {len(data.trained)} locations: {', '.join(data.trained[k] for k in asked)}"
+        f"{len(asked)} of {len(data.trained)} locations: {', '.join(asked)}"
     )
     for name, one in answers.items():
         low, high = interval(values[name], scores[name])
@@ -222,7 +222,7 @@ def main() -> None:
         with threadpool_limits(1):
             asked = every(data.targets[data.trained], given.every)
             stack = of_stack(data, store)
-            answers = {STACK: Answers(stack.probability[:, asked], stack.seconds)}
+            answers = {STACK: Answers(stack.probability[:, np.isin(data.trained, asked)], stack.seconds)}
             for name in available(given.peers, given.autogluon_python):
                 answers[name] = of_peer(name, data, asked, given, store)
                 print(f"{name}: done", file=sys.stderr, flush=True)

@@ -57,6 +57,19 @@ def test_it_beats_tables_of_probabilities_with_thresholds_of_their_own(monkeypat
     assert f"stack over {max(alone, key=alone.__getitem__)}: +" in text
 
 
+def test_a_sample_is_written_as_the_tables_that_are_read(monkeypatch, capsys, tables, tmp_path):
+    run(monkeypatch, [*tables, "--sample", "50", "--tables-to", str(tmp_path / "sample")])
+    assert "50 pictures of 50 groups" in capsys.readouterr().out
+    folder = tmp_path / "sample"
+    networks = [folder / f"{name}.csv" for name in ("bold", "shy")]
+    sample = benchmark.read_tables(folder / "labels.csv", networks)
+    whole = benchmark.read_tables(tmp_path / "labels.csv", [tmp_path / path.name for path in networks])
+    rows = pd.Index(whole.ids).get_indexer(sample.ids)
+    np.testing.assert_array_equal(sample.truth, whole.truth[rows])
+    np.testing.assert_allclose(sample.probability, whole.probability[rows], rtol=1e-6)
+    assert pd.read_csv(folder / "groups.csv")["Id"].tolist() == list(sample.ids)
+
+
 def test_what_cannot_be_scored_is_refused_in_one_line(monkeypatch, capsys, tables, tmp_path):
     (tmp_path / "labels.csv").write_text("Id,Target\nq000,3\n")
     for words, message in (

@@ -69,6 +69,21 @@ def test_every_fold_is_predicted_without_its_rows(monkeypatch, words):
         assert not np.isin(task.asked[:, 0], task.known[:, 0]).any()
 
 
+def test_peers_learn_every_so_many_locations_from_the_rarest_on(monkeypatch, capsys, words):
+    widths = []
+
+    def peer(task: peer_learners.Task) -> np.ndarray:
+        widths.append(task.labels.shape[1])
+        return np.full((len(task.asked), task.labels.shape[1]), 0.5)
+
+    monkeypatch.setitem(peer_learners.PEERS, "extra_trees", ("sklearn", peer))
+    run(monkeypatch, [*words, "--peers", "extra_trees", "--every", "2"])
+    assert widths == [2] * 3
+    assert "2 of 3 locations" in capsys.readouterr().out
+    counts = pd.DataFrame({"b": [1, 1, 1], "a": [1, 0, 0], "c": [1, 1, 0]})
+    assert stack_peers.every(counts, 2) == ["b", "a"]
+
+
 def test_missing_values_are_imputed_by_what_is_learned_from():
     known = np.array([[1, np.nan], [3, np.nan]], np.float32)
     task = peer_learners.Task(known, np.ones((2, 1), bool), np.array([[np.nan, 5]], np.float32), 0, 1.0)
