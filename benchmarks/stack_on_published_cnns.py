@@ -111,7 +111,9 @@ def stack(
     table = pd.DataFrame(scaled(outputs.probability).reshape(len(fold), -1), outputs.ids, columns)
     truth = pd.DataFrame(outputs.truth, outputs.ids, list(LOCATIONS))
     trained = StackedLocations(jobs=os.cpu_count() or 1, of_networks=(OUTPUTS,), always=True)
-    with RichProgress().track("Base learners", trained.fits_needed([OUTPUTS], len(LOCATIONS), FOLDS)) as done:
+    with RichProgress().track(
+        "Base learners", trained.fits_needed({OUTPUTS: table}, len(LOCATIONS), FOLDS)
+    ) as done:
         trained.fit(
             {OUTPUTS: table},
             truth,

@@ -68,7 +68,7 @@ def processor_seconds() -> float:
 def of_stack(data: Dataset, store: Store) -> Answers:
     """Train the stack as `train` does, nested cross-fitting and all, or go on with it."""
     joint = {name: tuple(one for one in data.blocks if one == name) for name in (OUTPUTS, SHIPPED)}
-    stack = StackedLocations(of_networks=joint[OUTPUTS], starts=joint[SHIPPED], rule=RULE)
+    stack = StackedLocations(of_networks=joint[OUTPUTS], starts=joint[SHIPPED], alone=data.alone, rule=RULE)
     targets, groups = data.targets[data.trained], data.groups.to_numpy(dtype=str)
     shapes = [[name, *table.shape] for name, table in data.blocks.items()]
     key, started = (

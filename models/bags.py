@@ -5,7 +5,7 @@ of its second, and so on; NaN where there are no more. Of pictures with more cel
 their labels, so that they do not depend on chance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +18,7 @@ PLACES = 24
 """Cells of a picture that are learned from, and that a picture's answer is pooled over, at most."""
 
 KEPT = 400
-"""Columns of cells that learners choose from, at most."""
+"""Columns of cells that learners choose from, at most, beside those that are seen alone."""
 
 ALIKE = 0.9
 """Correlation from which one of two columns says what the other does."""
@@ -26,12 +26,13 @@ ALIKE = 0.9
 _ROWS = 6000
 
 
-def kept_columns(cells: pd.DataFrame) -> list[str]:
+def kept_columns(cells: pd.DataFrame, alone: Collection[str] = ()) -> list[str]:
     """Choose columns of cells without looking at labels, index ``Id``: what pictures differ in, each once.
 
     Columns are ordered by the share of their variance that lies between pictures; those that are `ALIKE` one
-    before them are left out.
+    before them are left out. Columns that are seen `alone` are all kept, however rare what they find is.
     """
+    own, cells = [name for name in cells if name in alone], cells[[n for n in cells if n not in alone]]
     some = cells.iloc[:: -(-len(cells) // _ROWS)]
     whole = some.columns[some.notna().mean() > 0.5]
     ranks = some[whole].rank(pct=True).fillna(0.5)
@@ -49,7 +50,7 @@ def kept_columns(cells: pd.DataFrame) -> list[str]:
             kept.append(position)
         if len(kept) == KEPT:
             break
-    return sorted(names[position] for position in kept)
+    return sorted([*own, *(names[position] for position in kept)])
 
 
 def bag_columns(columns: Sequence[str]) -> list[str]:
@@ -89,7 +90,8 @@ def unpacked(bags: Table) -> tuple[Table, NDArray[np.bool_]]:
 
 def scale_of(cells: Table) -> tuple[Table, Table]:
     """Return median and spread of every column of cells, shape (cells, columns)."""
-    low, middle, high = np.nan_to_num(np.nanpercentile(cells, (16, 50, 84), axis=0))
+    known = np.where(np.isfinite(cells).any(axis=0), cells, 0)
+    low, middle, high = np.nan_to_num(np.nanpercentile(known, (16, 50, 84), axis=0))
     spread = np.where(high > low, (high - low) / 2, 1)
     return middle.astype(np.float32), spread.astype(np.float32)
 

@@ -28,9 +28,9 @@ from models.normalisation import Sphering
 from models.stacking import Prediction, StackModel
 from models.unlikeness import Unlikeness
 
-FORMAT = 5
-_READ = (4, FORMAT)
-"""Formats that are read; 4 knows no sphering."""
+FORMAT = 6
+_READ = (4, 5, FORMAT)
+"""Formats that are read; 4 knows no sphering, 5 no learners of one family of columns."""
 
 _MANIFEST, _UNLIKENESS = "manifest.json", "unlikeness.npz"
 _SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors", "cells": "safetensors"}

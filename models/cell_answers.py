@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit, logsumexp
 
-from models.base_learners.cell_network import CellNetwork
-from models.hyperparameters import CELLS
+from models.base_learners.cell_network import CellNetwork, together
+from models.hyperparameters import OF_CELLS
 from models.stacking import StackModel
 
 Floats = NDArray[np.float64]
@@ -131,11 +131,8 @@ def _estimated(with_it: Floats, without: Floats) -> tuple[float, float, float]:
 
 def cell_network(stack: StackModel) -> CellNetwork | None:
     """Return what a model knows of single cells; None where it was not trained on them."""
-    kinds = [kind for _, kind in stack.sources]
-    for fitted in stack.learners:
-        if kinds[fitted.source] == CELLS and isinstance(fitted.learner, CellNetwork):
-            return fitted.learner
-    return None
+    found = [one.learner for one in stack.learners if stack.sources[one.source][1] in OF_CELLS]
+    return together(found) if found else None
 
 
 def answers_of_cells(given: Floats, share: Floats, probability: Floats, chosen: Labels) -> CellAnswers:

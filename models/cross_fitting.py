@@ -24,7 +24,16 @@ from threadpoolctl import threadpool_limits
 from models.base_learners import LEARNERS, BaseLearner
 from models.base_learners.trees import bin_values
 from models.feature_selection import class_weights, columns_by_separation
-from models.hyperparameters import CELLS, MANY, OF_NETWORKS, TREES, AnyHyperparameters, Hyperparameters
+from models.hyperparameters import (
+    CELLS_FAMILY,
+    FAMILY,
+    MANY,
+    OF_CELLS,
+    OF_NETWORKS,
+    TREES,
+    AnyHyperparameters,
+    Hyperparameters,
+)
 from models.learner_store import MemoryStore, Store, key_of
 from models.normalisation import Sphering
 
@@ -46,7 +55,8 @@ class Block:
     """Columns that base learners of some kinds see together: features, an embedding, or networks' outputs.
 
     The table has shape (rows, columns). Where there are `reference` rows, of shape (rows,), every fit spheres
-    it by those that it learns from.
+    it by those that it learns from. `alone` marks columns that learners of their own see; those of single
+    cells, shape (columns of a cell,), in a block of bags.
     """
 
     name: str
@@ -55,6 +65,7 @@ class Block:
     digest: str
     kinds: tuple[str, ...]
     reference: Labels | None = None
+    alone: Labels | None = None
 
     @cached_property
     def bins(self) -> Table | None:
@@ -63,7 +74,12 @@ class Block:
 
     @classmethod
     def of(
-        cls, name: str, table: pd.DataFrame, kinds: Sequence[str] = (), reference: Labels | None = None
+        cls,
+        name: str,
+        table: pd.DataFrame,
+        kinds: Sequence[str] = (),
+        reference: Labels | None = None,
+        alone: Labels | None = None,
     ) -> "Block":
         """Make a block of a table's columns; one whose rows lie together in memory is not copied."""
         values = np.ascontiguousarray(table.to_numpy(dtype=np.float32))
@@ -71,7 +87,9 @@ class Block:
         digest.update(values.data)
         if reference is not None:
             digest.update(reference.tobytes())
-        return cls(name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference)
+        if alone is not None:
+            digest.update(alone.tobytes())
+        return cls(name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference, alone)
 
 
 @dataclass(frozen=True)
@@ -90,7 +108,7 @@ class Fit:
     @property
     def kept(self) -> bool:
         """Whether its result is the learner: one of all rows, or of cells, which are answered later."""
-        return not self.without or (self.kind == CELLS and len(self.without) == 1)
+        return not self.without or (self.kind in OF_CELLS and len(self.without) == 1)
 
 
 @dataclass(frozen=True)
@@ -309,7 +327,10 @@ class CrossFitter:
         learn = self.learn.get(fit.without)
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
         table, held_out = self._block(fit.block, fit.without).table, np.isin(self.fold, fit.without)
-        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, self._marks(fit))
+        alone, own = self.blocks[fit.block].alone, {}
+        if fit.kind in OF_CELLS and alone is not None:
+            own = {"among": alone if fit.kind == CELLS_FAMILY else ~alone}
+        return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, self._marks(fit), own)
 
     def _marks(self, fit: Fit) -> list[Labels | None]:
         """Return which columns every view lacks; None where it lacks none of the fit's block."""
@@ -325,7 +346,8 @@ class CrossFitter:
             seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
             truth = np.tile(truth, 1 + len(self.views))
             hyperparameters = hyperparameters.for_copies(1 + len(self.views))
-        shared = {"bins": block.bins[:, selected]} if fit.kind in TREES and block.bins is not None else {}
+        bins = block.bins if fit.kind in (*TREES, FAMILY) else None
+        shared = {} if bins is None else {"bins": bins[:, selected]}
         learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed, **shared)
         if not fit.without:
             return key, learner.to_bytes()
@@ -366,8 +388,10 @@ class CrossFitter:
     def _selected(self, fit: Fit) -> NDArray[np.int64]:
         if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
             return np.arange(len(self.blocks[fit.block].columns))
-        order = self._order(fit.block, fit.without)
-        return np.sort(order[fit.location, : fit.hyperparameters.columns]).astype(np.int64)
+        order, alone = self._order(fit.block, fit.without)[fit.location], self.blocks[fit.block].alone
+        if fit.kind == FAMILY and alone is not None:
+            order = order[alone[order]]
+        return np.sort(order[: fit.hyperparameters.columns]).astype(np.int64)
 
     def _order(self, block: int, without: tuple[int, ...]) -> NDArray[np.int32]:
         """Return columns by separation for every location, found once per block and folds left out.
@@ -395,7 +419,7 @@ class CrossFitter:
 def _run_here(jobs: int, fitter: CrossFitter, fits: Sequence[tuple[str, Fit]]) -> Iterable[tuple[str, bytes]]:
     """Run fits on this machine."""
     # Trees grow in threads: both libraries leave Python's lock while they work, and tables are shared.
-    backend = "loky" if any(fit.kind in (*OF_NETWORKS, CELLS) for _, fit in fits) else "threading"
+    backend = "loky" if any(fit.kind in (*OF_NETWORKS, *OF_CELLS) for _, fit in fits) else "threading"
     run = Parallel(jobs, backend=backend, return_as="generator_unordered")
     yield from run(fitter.task(key, fit) for key, fit in fits)
 
@@ -408,10 +432,13 @@ def _of_all_locations(
     held_out: Labels,
     seed: int,
     marks: Sequence[Labels | None],
+    own: Mapping[str, Labels],
 ) -> tuple[str, bytes]:
     """Fit a learner of all locations, in a process of its own: torch has one random state per process."""
     with threadpool_limits(1):
-        learner = LEARNERS[fit.kind].fit(table[~held_out], labels[~held_out], fit.hyperparameters, seed)
+        learner = LEARNERS[fit.kind].fit(
+            table[~held_out], labels[~held_out], fit.hyperparameters, seed, **own
+        )
         return key, learner.to_bytes() if fit.kept else _of_views(learner, table[held_out], marks).tobytes()
 
 

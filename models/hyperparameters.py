@@ -13,6 +13,9 @@ KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
 TREES: tuple[Kind, ...] = ("lightgbm", "xgboost")
 """Those whose fits may share bins of columns (see `models.base_learners.trees.bin_values`)."""
 
+FAMILY = "family"
+"""What is as the trees of LightGBM, and sees nothing but the columns that a block has `alone`."""
+
 OF_NETWORKS = ("label_powerset", "pooled_trees")
 """Those that learn all locations at once, on other networks' predictions."""
 
@@ -22,7 +25,12 @@ START = "start"
 CELLS = "cells"
 """What learns from cells all locations at once (see `models.base_learners.cell_network`)."""
 
-JOINT_KINDS = (*OF_NETWORKS, START, CELLS)
+CELLS_FAMILY = "cells_family"
+"""What learns from cells, too, and sees nothing but the columns of cells that a block has `alone`."""
+
+OF_CELLS = (CELLS, CELLS_FAMILY)
+
+JOINT_KINDS = (*OF_NETWORKS, START, *OF_CELLS)
 """Those that know all locations at once."""
 
 FEWEST_COLUMNS = 16
@@ -123,7 +131,7 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
     """
     if kind == "label_powerset":
         return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
-    if kind == CELLS:
+    if kind in OF_CELLS:
         return NetworkHyperparameters(
             networks=3, hidden=64, epochs=40, batch=32 if rows < LARGE else 64,
             dropout=0.3, input_dropout=0.1, learning_rate=4e-3, weight_decay=0.05,
@@ -134,6 +142,8 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
         )
     if kind == "linear":
         return Hyperparameters(l2=10.0)
+    if kind == FAMILY:
+        kind = "lightgbm"
     if rows < LARGE or (rows >= MANY and positives < COMMON):
         return Hyperparameters()
     if rows < MANY and kind == "lightgbm":
@@ -156,7 +166,7 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
         )
     large = rows >= LARGE and (rows < MANY or positives >= COMMON)
     narrow = [64, 128, 256] if rows >= MANY else [64, 192, 512]
-    wider = [256, 512, 1024] if kind == "lightgbm" else narrow
+    wider = [256, 512, 1024] if kind in ("lightgbm", FAMILY) else narrow
     return Hyperparameters(
         columns=trial.suggest_categorical("columns", wider if large else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),

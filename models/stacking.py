@@ -17,8 +17,20 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
+from models.bags import cell_columns
+from models.base_learners.cell_network import together
 from models.cross_fitting import Block, Choice, CrossFitter, FittedLearner, Labels, Run, Source, View
-from models.hyperparameters import CELLS, JOINT_KINDS, KINDS, OF_NETWORKS, START, Kind
+from models.hyperparameters import (
+    CELLS,
+    CELLS_FAMILY,
+    FAMILY,
+    JOINT_KINDS,
+    KINDS,
+    OF_CELLS,
+    OF_NETWORKS,
+    START,
+    Kind,
+)
 from models.label_noise import deleted, masks
 from models.learner_store import Store
 from models.meta_learner import (
@@ -44,7 +56,7 @@ BIAS = "bias"
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
-VERSION = 6
+VERSION = 7
 """Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"
@@ -254,6 +266,9 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         network (see `models.base_learners.votes`). The learners of all locations are trained on them.
     starts : tuple of str
         Blocks that hold a network's log-odds, one column per location of Y, which the meta-learner starts at.
+    alone : tuple of str
+        Columns, of pictures and of cells, that base learners of their own see: LightGBM's trees, where it is
+        one of the kinds, and networks of single cells.
     always : bool
         Whether every row gets its most probable location, however improbable.
 
@@ -266,7 +281,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         rows, by its name.
     nested_ : Nested
         The base learners' log-odds behind the predictions.
-    cell_learners_ : list of BaseLearner
+    cell_learners_ : list of CellNetwork
         Those of single cells, by the fold that they saw nothing of; empty without cells.
     deleted_ : dict
         Name of a filter to the labels, rows x locations, that it kept from the base learners.
@@ -282,6 +297,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         kinds: tuple[Kind, ...] = KINDS,
         of_networks: tuple[str, ...] = (),
         starts: tuple[str, ...] = (),
+        alone: tuple[str, ...] = (),
         always: bool = False,
     ) -> None:
         self.tuning = tuning
@@ -292,6 +308,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.kinds = kinds
         self.of_networks = of_networks
         self.starts = starts
+        self.alone = alone
         self.always = always
 
     def fit(
@@ -346,7 +363,16 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             If there are too few folds, or a location cannot be cross-validated.
         """
         whole = {CELLS, *self._joint}  # not sphered
-        blocks = [Block.of(n, t, self._kinds(n), None if n in whole else reference) for n, t in X.items()]
+        blocks = [
+            Block.of(
+                name,
+                table,
+                self._kinds(name, table.columns),
+                None if name in whole else reference,
+                self._alone(name, table.columns),
+            )
+            for name, table in X.items()
+        ]
         targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
             blocks,
@@ -368,15 +394,27 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
                 self.out_of_fold_[RANDOM_SPLIT] = self._random(fitter.in_folds(random_fold))
         return self
 
-    def fits_needed(self, blocks: Sequence[str], locations: int, folds: int) -> int:
+    def fits_needed(self, blocks: Mapping[str, pd.DataFrame], locations: int, folds: int) -> int:
         """Count the base learners of a training at most, for progress."""
         trials = (self.tuning or Tuning()).trials
-        return fits_needed([self._kinds(name) for name in blocks], locations, folds, trials)
+        kinds = [self._kinds(name, table.columns) for name, table in blocks.items()]
+        return fits_needed(kinds, locations, folds, trials)
 
-    def _kinds(self, block: str) -> tuple[str, ...]:
-        if block in (CELLS, *self.starts):
-            return (CELLS,) if block == CELLS else (START,)
-        return OF_NETWORKS if block in self.of_networks else self.kinds
+    def _kinds(self, block: str, columns: pd.Index) -> tuple[str, ...]:
+        if block in (*self.of_networks, *self.starts):
+            return OF_NETWORKS if block in self.of_networks else (START,)
+        kinds, own = ((CELLS,), CELLS_FAMILY) if block == CELLS else (self.kinds, FAMILY)
+        wanted = block == CELLS or "lightgbm" in kinds
+        return (*kinds, own) if wanted and self._alone(block, columns) is not None else kinds
+
+    def _alone(self, block: str, columns: pd.Index) -> Labels | None:
+        """Mark columns of a block, or of the cells in its bags, that learners of their own see.
+
+        None where these are none, or all.
+        """
+        names = pd.Index(cell_columns(list(columns))) if block == CELLS else columns
+        marks = np.asarray(names.isin(self.alone))
+        return marks if marks.any() and not marks.all() else None
 
     @property
     def _joint(self) -> set[str]:
@@ -401,7 +439,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
         known = fitter.targets, fitter.fold
         fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}
-        self.cell_learners_ = learners_by_fold(fitter, self.choices_, CELLS)
+        by_fold = learners_by_fold(fitter, self.choices_, OF_CELLS)
+        self.cell_learners_ = [together(own) for own in by_fold]
         columns = {block.name: block.columns for block in fitter.blocks}
         learners = fitter.final_learners(self.choices_)
         sources, spherings = tuple(fitter.sources), fitter.spherings()

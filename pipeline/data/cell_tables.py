@@ -1,6 +1,6 @@
 """The table of cells as what a model learns from: the cells of every picture in one row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Normalisation
 from pipeline.data.plates import cells_in_units, normalisation_of
+
+ALONE = ("granules",)
+"""Families of features that learners of their own see alone; they find more of what is rare (decision 93)."""
 
 MEASURED = 5000
 """Cells, about, by which columns are chosen."""
@@ -41,6 +44,11 @@ def read_cells(work: Workspace, columns: Sequence[str], how: Normalisation | Non
     return cells_in_units(read_made(work.cells, ["Id", "label", *columns]).set_index("Id"), work, how)
 
 
+def seen_alone(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns, of pictures or of cells, that are of the families `ALONE`."""
+    return tuple(name for name in columns if features.parse(name).family in ALONE)
+
+
 def training_bags(work: Workspace, pictures: pd.Index, how: Normalisation | None) -> pd.DataFrame:
     """Return the bags of pictures, of columns that are chosen by their cells.
 
@@ -52,7 +60,7 @@ def training_bags(work: Workspace, pictures: pd.Index, how: Normalisation | None
     some = cells_in_units(_some_cells(work), work, how)
     if some.empty:
         raise PipelineError(f"{work.cells}: holds no cells; leave --cells away")
-    columns = kept_columns(some)
+    columns = kept_columns(some, seen_alone(some.columns))
     return bags_of(read_cells(work, columns, how), columns, pictures)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.bags import cell_columns
 from models.cross_fitting import crossed
 from models.folds import positive_groups, stratified_group_folds
 from models.hyperparameters import CELLS
@@ -17,7 +18,7 @@ from pipeline.core.made_tables import names_in, read_made_numbers
 from pipeline.core.names import counted
 from pipeline.core.stage import check_intact
 from pipeline.core.workspace import Workspace
-from pipeline.data.cell_tables import training_bags
+from pipeline.data.cell_tables import seen_alone, training_bags
 from pipeline.data.dataset_options import DatasetOptions
 from pipeline.data.groups import read_groups
 from pipeline.data.labels import Labels, read_labels
@@ -94,6 +95,13 @@ class Dataset:
     def trained(self) -> list[str]:
         """Locations that get a model."""
         return [name for name in self.targets.columns if name not in self.left_out]
+
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """Columns, of pictures and of cells, that learners of their own see; see `seen_alone`."""
+        of_pictures = self.blocks[FEATURES].columns.tolist() if FEATURES in self.blocks else []
+        of_cells = cell_columns(self.blocks[CELLS].columns.tolist()) if CELLS in self.blocks else []
+        return seen_alone([*of_pictures, *of_cells])
 
     @property
     def folds(self) -> int:

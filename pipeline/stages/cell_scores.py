@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import average_precision_score
 
 from models.bags import cell_columns
-from models.base_learners import BaseLearner
 from models.base_learners.cell_network import CellNetwork
 from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells
 from models.hyperparameters import CELLS
@@ -64,7 +63,7 @@ class CellScores(BaseModel):
 
 
 def out_of_fold_cells(
-    learners: Sequence[BaseLearner], data: Dataset, work: Workspace, options: TrainOptions
+    learners: Sequence[CellNetwork], data: Dataset, work: Workspace, options: TrainOptions
 ) -> tuple[pd.DataFrame, ShownByCells]:
     """Answer the cells of the labelled pictures by the learner, one per fold, that saw nothing of theirs.
 
@@ -81,8 +80,6 @@ def out_of_fold_cells(
     cells, of = cells[of >= 0], of[of >= 0]
     fold, labels, log_odds = data.fold[of], truth[of], np.empty((len(of), truth.shape[1]))
     for number, learner in enumerate(learners):
-        if not isinstance(learner, CellNetwork):
-            raise TypeError("not a learner of cells")
         own = cells.loc[fold == number, columns].to_numpy(np.float32)
         log_odds[fold == number] = learner.of_cells(own).mean(axis=0)
     given = np.empty(log_odds.shape)

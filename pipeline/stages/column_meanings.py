@@ -12,7 +12,7 @@ from features import describe
 from features.catalogue import CHANNEL_WORDS, FAMILY_WORDS, REGION_WORDS
 from features.naming import parse
 from models.hyperparameters import CELLS as BAGS
-from models.hyperparameters import START
+from models.hyperparameters import CELLS_FAMILY, START
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,8 @@ NETWORK = "network (all channels)"
 _NO_CHANNEL = "no channel"
 
 SINGLE_CELLS = f"cnn__{BAGS}__{BAGS}"
-"""What the learner of single cells contributes as."""
+GRANULES_OF_CELLS = f"cnn__{BAGS}__{CELLS_FAMILY}"
+"""What the learners of single cells contribute as."""
 
 NOT_MEASURED = "not measured by this version; extract again"
 
@@ -105,8 +106,9 @@ def in_words(column: str) -> str:
     region, _, network = column.partition("__")
     if region == "cnn" and "__" not in network:
         return f"the embedding of the network {network}, all its numbers"
-    if column == SINGLE_CELLS:
-        return "what a network says that looks at single cells, pooled over the picture's cells"
+    if column in (SINGLE_CELLS, GRANULES_OF_CELLS):
+        what = "single cells" if column == SINGLE_CELLS else "granules of single cells alone"
+        return f"what a network says that looks at {what}, pooled over the picture's cells"
     if column.endswith(f"__{START}"):
         return f"what the network {network.removesuffix(f'__{START}')} says of it"
     try:

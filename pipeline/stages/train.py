@@ -262,11 +262,12 @@ def _fit(
         kinds=options.boosters,
         of_networks=(OUTPUTS,) if options.outputs else (),
         starts=() if options.start is None else (options.start,),
+        alone=data.alone,
         always=options.always == "yes",
     )
     keep = read_filters(options, targets, progress.note)
     runs = 1 + bool(keep or options.select_confident) + options.random_split
-    total = runs * stack.fits_needed(list(data.blocks), len(data.trained), data.folds)
+    total = runs * stack.fits_needed(data.blocks, len(data.trained), data.folds)
     done = 0
 
     def finished(units: int) -> None:
