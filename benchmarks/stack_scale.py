@@ -26,7 +26,8 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.cross_fitting import Block, Choice, CrossFitter
+from models.blocks import Block
+from models.cross_fitting import Choice, CrossFitter
 from models.hyperparameters import KINDS, Hyperparameters, defaults
 from models.tuning import strata
 from pipeline.core.workspace import Workspace

@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import stack_scale
 
-from models.cross_fitting import Block, Choice, CrossFitter
+from models.blocks import Block
+from models.cross_fitting import Choice, CrossFitter
 from models.hyperparameters import KINDS, defaults
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.store import Parts

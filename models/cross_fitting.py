@@ -6,28 +6,24 @@ predicts fold i; the fits without one fold train the final meta-learner, which i
 all rows. Pairs are shared: the fit without i and j serves outer fold i and outer fold j.
 """
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.base_learners import LEARNERS, BaseLearner
-from models.base_learners.trees import bin_values
+from models.blocks import Block, View
 from models.feature_selection import class_weights, columns_by_separation
 from models.hyperparameters import (
     CELLS_FAMILY,
     FAMILY,
-    MANY,
     OF_CELLS,
     OF_NETWORKS,
     TREES,
@@ -48,48 +44,6 @@ Run = Callable[["CrossFitter", Sequence[tuple[str, "Fit"]]], Iterable[tuple[str,
 
 Source = tuple[int, str]
 """A block's number and the kind of base learner trained on it."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Columns that base learners of some kinds see together: features, an embedding, or networks' outputs.
-
-    The table has shape (rows, columns). Where there are `reference` rows, of shape (rows,), every fit spheres
-    it by those that it learns from. `alone` marks columns that learners of their own see; those of single
-    cells, shape (columns of a cell,), in a block of bags.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    table: Table
-    digest: str
-    kinds: tuple[str, ...]
-    reference: Labels | None = None
-    alone: Labels | None = None
-
-    @cached_property
-    def bins(self) -> Table | None:
-        """The `bin_values` that trees share; None where rows are so few that every fit finds its own."""
-        return bin_values(self.table) if len(self.table) >= MANY else None
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        table: pd.DataFrame,
-        kinds: Sequence[str] = (),
-        reference: Labels | None = None,
-        alone: Labels | None = None,
-    ) -> "Block":
-        """Make a block of a table's columns; one whose rows lie together in memory is not copied."""
-        values = np.ascontiguousarray(table.to_numpy(dtype=np.float32))
-        digest = hashlib.sha256(json.dumps([name, *table.columns]).encode())
-        digest.update(values.data)
-        if reference is not None:
-            digest.update(reference.tobytes())
-        if alone is not None:
-            digest.update(alone.tobytes())
-        return cls(name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference, alone)
 
 
 @dataclass(frozen=True)
@@ -161,19 +115,6 @@ class FittedLearner:
         spread[0][:, self.selected] = parts[:, :-1]
         spread[0][:, -1] = parts[:, -1]
         return spread
-
-
-@dataclass(frozen=True)
-class View:
-    """The same rows as if some columns were missing; `missing` marks these, by block, shape (columns,)."""
-
-    name: str
-    missing: Mapping[str, Labels]
-
-    def of(self, block: Block, table: Table, selected: NDArray[np.int64]) -> Table:
-        """Return the view of rows of a block's selected columns."""
-        marks = self.missing.get(block.name)
-        return table if marks is None else np.where(marks[selected], np.float32(np.nan), table)
 
 
 class CrossFitter:

@@ -17,18 +17,13 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from models.bags import cell_columns
 from models.base_learners.cell_network import together
-from models.cross_fitting import Block, Choice, CrossFitter, FittedLearner, Labels, Run, Source, View
+from models.blocks import Roles, View
+from models.cross_fitting import Choice, CrossFitter, FittedLearner, Labels, Run, Source
 from models.hyperparameters import (
-    CELLS,
-    CELLS_FAMILY,
-    FAMILY,
     JOINT_KINDS,
     KINDS,
     OF_CELLS,
-    OF_NETWORKS,
-    START,
     Kind,
 )
 from models.label_noise import deleted, masks
@@ -56,7 +51,7 @@ BIAS = "bias"
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
-VERSION = 7
+VERSION = 8
 """Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"
@@ -362,20 +357,9 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         ValueError
             If there are too few folds, or a location cannot be cross-validated.
         """
-        whole = {CELLS, *self._joint}  # not sphered
-        blocks = [
-            Block.of(
-                name,
-                table,
-                self._kinds(name, table.columns),
-                None if name in whole else reference,
-                self._alone(name, table.columns),
-            )
-            for name, table in X.items()
-        ]
         targets = Y.to_numpy(dtype=bool)
         fitter = CrossFitter(
-            blocks,
+            self._roles.blocks(X, reference),
             targets,
             fold,
             seed=self.seed,
@@ -396,29 +380,12 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
 
     def fits_needed(self, blocks: Mapping[str, pd.DataFrame], locations: int, folds: int) -> int:
         """Count the base learners of a training at most, for progress."""
-        trials = (self.tuning or Tuning()).trials
-        kinds = [self._kinds(name, table.columns) for name, table in blocks.items()]
-        return fits_needed(kinds, locations, folds, trials)
-
-    def _kinds(self, block: str, columns: pd.Index) -> tuple[str, ...]:
-        if block in (*self.of_networks, *self.starts):
-            return OF_NETWORKS if block in self.of_networks else (START,)
-        kinds, own = ((CELLS,), CELLS_FAMILY) if block == CELLS else (self.kinds, FAMILY)
-        wanted = block == CELLS or "lightgbm" in kinds
-        return (*kinds, own) if wanted and self._alone(block, columns) is not None else kinds
-
-    def _alone(self, block: str, columns: pd.Index) -> Labels | None:
-        """Mark columns of a block, or of the cells in its bags, that learners of their own see.
-
-        None where these are none, or all.
-        """
-        names = pd.Index(cell_columns(list(columns))) if block == CELLS else columns
-        marks = np.asarray(names.isin(self.alone))
-        return marks if marks.any() and not marks.all() else None
+        kinds = (self._roles.kinds_on(name, table.columns) for name, table in blocks.items())
+        return fits_needed(kinds, locations, folds, (self.tuning or Tuning()).trials)
 
     @property
-    def _joint(self) -> set[str]:
-        return {*self.of_networks, *self.starts}
+    def _roles(self) -> Roles:
+        return Roles(self.kinds, self.of_networks, self.starts, self.alone)
 
     def _fit(
         self, fitter: CrossFitter, names: list[str], keep: Filters, size: float, *, confident: bool
@@ -439,8 +406,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
         known = fitter.targets, fitter.fold
         fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}
-        by_fold = learners_by_fold(fitter, self.choices_, OF_CELLS)
-        self.cell_learners_ = [together(own) for own in by_fold]
+        self.cell_learners_ = [together(own) for own in learners_by_fold(fitter, self.choices_, OF_CELLS)]
         columns = {block.name: block.columns for block in fitter.blocks}
         learners = fitter.final_learners(self.choices_)
         sources, spherings = tuple(fitter.sources), fitter.spherings()
@@ -472,7 +438,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         uneven = [name for name, table in X.items() if not table.index.equals(Y.index)]
         if uneven:
             raise ValueError(f"rows of block '{uneven[0]}' are not those of the targets")
-        joint = [name for name in X if name in self._joint]
+        joint = [name for name in X if name in self._roles.joint]
         known = range(Y.shape[1]) if joint else fitter.crossed
         uniform = Y.all() | ~Y.any()
         lacking = [str(name) for k, name in enumerate(Y.columns) if k not in known or uniform.iloc[k]]

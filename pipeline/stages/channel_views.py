@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 import features
-from models.cross_fitting import View
+from models.blocks import View
 from models.hyperparameters import CELLS
 from models.metrics import count
 from models.stacking import STACK, StackedLocations

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from models.cross_fitting import Block, CrossFitter, Fit, Run, View
+from models.blocks import Block, View
+from models.cross_fitting import CrossFitter, Fit, Run
 from pipeline.core.clusters import ClusterWorkers, Losses, client_in_use
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, text_digest, write_text

@@ -12,8 +12,8 @@ import optuna
 import pandas as pd
 from sqlalchemy import URL
 
+from models.blocks import View
 from models.bundle import save_model
-from models.cross_fitting import View
 from models.hyperparameters import CELLS
 from models.label_noise import MINIMUM_FOLDS as CONFIDENT_FOLDS
 from models.stacking import VERSION, StackedLocations

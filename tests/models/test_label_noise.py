@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from models.cross_fitting import Block, CrossFitter
+from models.blocks import Block
+from models.cross_fitting import CrossFitter
 from models.label_noise import deleted, masks, subsets, suspected_errors
 from models.stacking import STACK, WITHOUT_SELECTION, StackedLocations
 from tests.models.tables import Tables, make_tables

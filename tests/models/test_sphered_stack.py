@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.blocks import Block
 from models.bundle import load_model, save_model
-from models.cross_fitting import Block, CrossFitter, Fit
+from models.cross_fitting import CrossFitter, Fit
 from models.hyperparameters import Hyperparameters
 from models.stacking import StackedLocations
 from tests.models.tables import Tables

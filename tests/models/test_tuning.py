@@ -4,7 +4,8 @@ import numpy as np
 import optuna
 import pytest
 
-from models.cross_fitting import Block, CrossFitter
+from models.blocks import Block
+from models.cross_fitting import CrossFitter
 from models.hyperparameters import (
     COMMON,
     KINDS,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from models.cross_fitting import View
+from models.blocks import View
 from models.stacking import STACK, StackedLocations
 from tests.models.tables import LOCATIONS, Tables, make_tables
 

@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from models.base_learners import LEARNERS
 from models.base_learners.trees import BINS, bin_values
-from models.cross_fitting import Block, Choice, CrossFitter, FittedLearner
+from models.blocks import Block
+from models.cross_fitting import Choice, CrossFitter, FittedLearner
 from models.feature_selection import centred_ranks, class_weights, columns_by_separation
 from models.hyperparameters import KINDS, MANY, TREES, Hyperparameters, Kind
 

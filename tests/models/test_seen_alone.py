@@ -1,0 +1,106 @@
+"""Columns that base learners of their own see: trees of pictures, and networks of single cells."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.bags import bags_of, kept_columns
+from models.base_learners.cell_network import CellNetwork, together
+from models.base_learners.label_powerset import pack_networks
+from models.cell_answers import cell_network
+from models.hyperparameters import CELLS, CELLS_FAMILY, FAMILY, NetworkHyperparameters
+from models.stacking import STACK, StackedLocations
+
+QUICK = NetworkHyperparameters(
+    networks=1, hidden=16, epochs=10, batch=32, dropout=0.0, input_dropout=0.0, learning_rate=1e-2
+)
+OWN = ("f3", "f4", "f20", "b")
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Make 60 pictures of four cells: ids, a table of columns a, b and c, and labels that a and b tell."""
+    rng = np.random.default_rng(0)
+    ids = pd.Index([f"p{number:03}" for number in range(60)], name="Id")
+    known = rng.random((60, 3)) < [0.4, 0.5, 0.3]
+    values = rng.normal(size=(240, 3)) + 3 * known.repeat(4, axis=0) * [1, 1, 0]
+    return ids, pd.DataFrame(values, ids.repeat(4), ["a", "b", "c"]), known
+
+
+def test_trees_of_their_own_see_nothing_else(tables):
+    stack = StackedLocations(alone=OWN).fit(tables.X, tables.Y, tables.fold)
+    trees = ("lightgbm", "xgboost", "linear")
+    assert [kind for _, kind in stack.model_.sources] == [*trees, FAMILY, *trees]
+    names = stack.model_.blocks["features"]
+    own = [one for one in stack.model_.learners if one.source == 3]
+    assert len(own) == 3
+    assert {names[k] for one in own for k in one.selected} == {"f3", "f4", "f20"}
+    table = pd.concat(tables.X.values(), axis=1)
+    parts = stack.model_.contributions(table, "Cytosol")
+    log_odds = stack.model_.meta_learners[STACK].log_odds(stack.model_.base_log_odds(table))
+    np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("alone", [(), tuple(f"f{number}" for number in range(24))])
+def test_none_or_all_columns_alone_are_no_learner_more(tables, alone):
+    stack = StackedLocations(kinds=("lightgbm",), alone=alone)
+    assert stack.fits_needed(tables.X, 3, 3) == StackedLocations(kinds=("lightgbm",)).fits_needed(
+        tables.X, 3, 3
+    )
+
+
+def test_trees_of_their_own_need_trees(tables):
+    linear = StackedLocations(kinds=("linear",), alone=OWN)
+    assert linear.fits_needed(tables.X, 3, 3) == StackedLocations(kinds=("linear",)).fits_needed(
+        tables.X, 3, 3
+    )
+
+
+def test_networks_of_cells_share_columns_out(cells):
+    ids, table, known = cells
+    bags = bags_of(table, ["a", "b", "c"], ids)
+    fold = (np.arange(60) % 3).astype(np.int16)
+    targets = pd.DataFrame(known, ids, ["One", "Two", "Three"])
+    stack = StackedLocations(alone=OWN).fit({CELLS: bags}, targets, fold)
+    assert stack.model_.sources == ((0, CELLS), (0, CELLS_FAMILY))
+    networks = cell_network(stack.model_)
+    assert networks is not None
+    assert [one["seen"].tolist() for one in networks.networks] == [[0, 2]] * 3 + [[1]] * 3
+    parts = stack.model_.contributions(bags, "Two")
+    assert {"cnn__cells__cells", "cnn__cells__cells_family"} < set(parts)
+    log_odds = stack.model_.meta_learners[STACK].log_odds(stack.model_.base_log_odds(bags))
+    np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 1], atol=1e-6)
+    own = fold == 0
+    both = stack.nested_.outer[own].mean(axis=2)  # learners that saw nothing of the fold, together
+    np.testing.assert_allclose(
+        stack.cell_learners_[0].log_odds(bags[own].to_numpy(np.float32)), both, atol=1e-9
+    )
+
+
+def test_networks_together_say_the_mean(cells):
+    ids, table, known = cells
+    bags = bags_of(table, ["a", "b", "c"], ids).to_numpy(np.float32)
+    two = [CellNetwork.fit(bags, known, QUICK, 0, among=np.array(m)) for m in ([1, 0, 1], [0, 1, 0])]
+    np.testing.assert_allclose(
+        together(two).log_odds(bags), np.mean([one.log_odds(bags) for one in two], axis=0), atol=1e-9
+    )
+
+
+def test_networks_that_share_their_columns_are_read():
+    """Model format 5 gave the columns once for all networks."""
+    of_all = {"seen": np.array([1], np.int32), "middle": np.zeros(1), "spread": np.ones(1)}
+    network = {"hidden.weight": np.ones((2, 1)), "hidden.bias": np.zeros(2), "output.weight": np.ones((1, 2))}
+    network |= {"output.bias": np.zeros(1), "past.weight": np.ones((1, 1)), "sharpness": np.zeros(1)}
+    network = {name: value.astype(np.float32) for name, value in network.items()}
+    read = CellNetwork.from_bytes(pack_networks(of_all | {"bias": np.zeros(1)}, [network, network]))
+    now = CellNetwork((of_all | network,) * 2, np.zeros(1))
+    numbers = np.array([[7.0, 0.5], [9.0, -0.5]], np.float32)
+    np.testing.assert_array_equal(read.of_cells(numbers), now.of_cells(numbers))
+    assert read.of_cells(numbers).shape == (2, 2, 1)
+
+
+def test_columns_alone_are_kept_however_rare_what_they_find(cells):
+    _, table, _ = cells
+    rare = table.assign(ring=np.where(np.arange(240) == 7, 1.0, np.nan), same=2 * table["a"])
+    assert kept_columns(rare, ["ring", "same"]) == sorted([*kept_columns(table), "ring", "same"])
+    assert "ring" not in kept_columns(rare)
