@@ -12,7 +12,7 @@ Frey (2016), Classifying and segmenting microscopy images with deep multiple ins
 Bioinformatics 32 (pooling functions).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -128,13 +128,6 @@ class CellNetwork:
         arrays, networks = unpack_networks(content)
         bias = arrays.pop("bias")
         return cls(tuple(arrays | dict(one) for one in networks), bias)  # format 5: all networks see the same
-
-
-def together(learners: Iterable[object]) -> CellNetwork:
-    """Return the networks of all those that look at cells, as one: its log-odds are their mean."""
-    found = [one for one in learners if isinstance(one, CellNetwork)]
-    networks = tuple(network for one in found for network in one.networks)
-    return CellNetwork(networks, np.mean([one.bias for one in found], axis=0))
 
 
 def most_telling(cells: Table, labels: Table) -> NDArray[np.int32]:

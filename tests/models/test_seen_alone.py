@@ -1,19 +1,19 @@
 """Columns that base learners of their own see: trees of pictures, and networks of single cells."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from models.bags import bags_of, kept_columns
-from models.base_learners.cell_network import CellNetwork, together
+from models.base_learners.cell_network import CellNetwork
 from models.base_learners.label_powerset import pack_networks
-from models.cell_answers import cell_network
-from models.hyperparameters import CELLS, CELLS_FAMILY, FAMILY, NetworkHyperparameters
+from models.cell_answers import ShownByCells, cell_networks
+from models.hyperparameters import CELLS, CELLS_FAMILY, FAMILY
 from models.stacking import STACK, StackedLocations
 
-QUICK = NetworkHyperparameters(
-    networks=1, hidden=16, epochs=10, batch=32, dropout=0.0, input_dropout=0.0, learning_rate=1e-2
-)
 OWN = ("f3", "f4", "f20", "b")
 
 
@@ -63,27 +63,38 @@ def test_networks_of_cells_share_columns_out(cells):
     targets = pd.DataFrame(known, ids, ["One", "Two", "Three"])
     stack = StackedLocations(alone=OWN).fit({CELLS: bags}, targets, fold)
     assert stack.model_.sources == ((0, CELLS), (0, CELLS_FAMILY))
-    networks = cell_network(stack.model_)
-    assert networks is not None
-    assert [one["seen"].tolist() for one in networks.networks] == [[0, 2]] * 3 + [[1]] * 3
+    networks = cell_networks(stack.model_)
+    assert [[one["seen"].tolist() for one in some.networks] for some in networks] == [[[0, 2]] * 3, [[1]] * 3]
     parts = stack.model_.contributions(bags, "Two")
     assert {"cnn__cells__cells", "cnn__cells__cells_family"} < set(parts)
     log_odds = stack.model_.meta_learners[STACK].log_odds(stack.model_.base_log_odds(bags))
     np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 1], atol=1e-6)
     own = fold == 0
-    both = stack.nested_.outer[own].mean(axis=2)  # learners that saw nothing of the fold, together
-    np.testing.assert_allclose(
-        stack.cell_learners_[0].log_odds(bags[own].to_numpy(np.float32)), both, atol=1e-9
-    )
+    unseen = [one.log_odds(bags[own].to_numpy(np.float32)) for one in stack.cell_learners_[0]]
+    np.testing.assert_array_equal(np.stack(unseen, axis=2), stack.nested_.outer[own])
 
 
-def test_networks_together_say_the_mean(cells):
-    ids, table, known = cells
-    bags = bags_of(table, ["a", "b", "c"], ids).to_numpy(np.float32)
-    two = [CellNetwork.fit(bags, known, QUICK, 0, among=np.array(m)) for m in ([1, 0, 1], [0, 1, 0])]
-    np.testing.assert_allclose(
-        together(two).log_odds(bags), np.mean([one.log_odds(bags) for one in two], axis=0), atol=1e-9
-    )
+def test_each_network_counts_as_much_as_it_tells():
+    """One of two networks tells which cells show the location, the other says nothing."""
+    rng = np.random.default_rng(3)
+    with_it = np.arange(4000) < 2000
+    shows = with_it & (rng.random(4000) < 0.4)
+    telling = rng.normal(np.where(shows, 2.0, -2.0), 1.0)
+    log_odds = np.stack([telling, rng.normal(size=4000)], axis=1)[:, None]
+    both = ShownByCells.fit(log_odds, with_it[:, None])
+    assert both.slope.shape == (1, 2)
+    assert both.slope[0, 1] < 0.1
+    alone = ShownByCells.fit(log_odds[:, :, :1], with_it[:, None])
+    assert both.slope[0, 0] == pytest.approx(alone.slope[0, 0], rel=0.05)
+    assert both.share[0] == pytest.approx(alone.share[0], abs=0.02)
+    card = json.loads(json.dumps(both.as_card(["Rare"])))
+    np.testing.assert_array_equal(ShownByCells.of_card(card, ["Rare"]).given(log_odds), both.given(log_odds))
+
+
+def test_a_card_with_one_slope_is_read():
+    """Before model format 6 there was one network, and its slope was a number."""
+    one = ShownByCells.of_card({"Rare": {"share": 0.5, "slope": 2.0, "offset": -1.0}}, ["Rare"])
+    np.testing.assert_allclose(one.given(np.array([[[0.5]], [[3.0]]]))[:, 0], expit([0.0, 5.0]))
 
 
 def test_networks_that_share_their_columns_are_read():

@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features import parse
+from models.bags import cell_columns
+from models.base_learners.cell_network import CellNetwork
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
@@ -21,6 +24,7 @@ from pipeline.stages.overlay import overlay
 from pipeline.stages.predict import Predict
 from pipeline.stages.report_options import ReportOptions
 from pipeline.stages.train import Train
+from pipeline.stages.trained_models import open_model
 from tests.pipeline.workfolder import extract, simulate
 
 NAMES = ["Nucleoplasm", "Cytosol"]
@@ -31,9 +35,9 @@ def trained(tmp_path_factory):
     """Train with --cells on small simulated pictures, and answer them per cell."""
     root = tmp_path_factory.mktemp("cells")
     simulate(root / "data", 24, 3, size=128, locations=NAMES, variation=0.5)
-    extract(root / "data", root / "work", families=("intensity",))
+    extract(root / "data", root / "work", families=("granules", "intensity"))
     settings = {"work": root / "work", "labels": root / "data" / "labels.csv", "folds": 3, "trials": 0}
-    execute(Train(), TrainOptions(**settings, boosters=("linear",), cells=True, jobs=1), SilentProgress())
+    execute(Train(), TrainOptions(**settings, boosters=("lightgbm",), cells=True, jobs=1), SilentProgress())
     predict(root)
     return root
 
@@ -57,6 +61,24 @@ def test_every_cell_has_a_row_and_agrees_with_its_picture(trained):
         assert shown == {name for name in pictures.loc[one, "locations"].split("; ") if name}
         for name in NAMES:
             assert 0 <= own[name].min() <= own[name].max() <= float(pictures.loc[one, name]) + 1e-5
+
+
+def test_granules_are_seen_alone(trained):
+    """By trees of pictures, and by networks of cells; other networks of cells see all but them."""
+    model = open_model(trained / "work" / "model")
+    kinds = [kind for _, kind in model.stack.sources]
+    assert kinds == ["lightgbm", "family", "cells", "cells_family"]
+    columns = model.stack.blocks["features"]
+    trees = {columns[k] for one in model.stack.learners if one.source == 1 for k in one.selected}
+    assert trees
+    assert {parse(name).family for name in trees} == {"granules"}
+    of_cells = cell_columns(model.stack.blocks["cells"])
+    seen = [
+        {parse(of_cells[k]).family for one in network.networks for k in one["seen"]}
+        for fitted in model.stack.learners
+        if isinstance(network := fitted.learner, CellNetwork)
+    ]
+    assert seen == [{"intensity"}, {"granules"}]
 
 
 def test_shares_count_cells(trained):
