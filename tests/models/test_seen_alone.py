@@ -83,9 +83,9 @@ def test_each_network_counts_as_much_as_it_tells():
     log_odds = np.stack([telling, rng.normal(size=4000)], axis=1)[:, None]
     both = ShownByCells.fit(log_odds, with_it[:, None])
     assert both.slope.shape == (1, 2)
-    assert both.slope[0, 1] < 0.1
+    assert both.slope[0, 1] < 0.15 * both.slope[0, 0]
     alone = ShownByCells.fit(log_odds[:, :, :1], with_it[:, None])
-    assert both.slope[0, 0] == pytest.approx(alone.slope[0, 0], rel=0.05)
+    assert both.slope[0, 0] == pytest.approx(alone.slope[0, 0], rel=0.1)
     assert both.share[0] == pytest.approx(alone.share[0], abs=0.02)
     card = json.loads(json.dumps(both.as_card(["Rare"])))
     np.testing.assert_array_equal(ShownByCells.of_card(card, ["Rare"]).given(log_odds), both.given(log_odds))
