@@ -22,6 +22,7 @@ from models.base_learners import LEARNERS, BaseLearner
 from models.blocks import Block, View
 from models.feature_selection import class_weights, columns_by_separation
 from models.hyperparameters import (
+    CELLS,
     CELLS_FAMILY,
     FAMILY,
     OF_CELLS,
@@ -62,7 +63,7 @@ class Fit:
     @property
     def kept(self) -> bool:
         """Whether its result is the learner: one of all rows, or of cells, which are answered later."""
-        return not self.without or (self.kind in OF_CELLS and len(self.without) == 1)
+        return not self.without or (self.kind == CELLS and len(self.without) == 1)
 
 
 @dataclass(frozen=True)

@@ -87,13 +87,10 @@ def _fill_singles(
             table[_cell(fitter, fit.without[0], fit)] = log_odds
 
 
-def learners_by_fold(
-    fitter: CrossFitter, choices: Sequence[Choice], kinds: Sequence[str]
-) -> list[list[BaseLearner]]:
-    """Return the learners of kinds that are kept, by the fold that they have not seen."""
-    asked = [one for one in choices if one.source[1] in kinds]
-    by_fold = ([fit for one in asked for fit in one.fits(one.per_fold[k], (k,))] for k in range(fitter.folds))
-    return [fitter.learners(fits) for fits in by_fold if fits]
+def learners_by_fold(fitter: CrossFitter, choices: Sequence[Choice], kind: str) -> list[BaseLearner]:
+    """Return the learners of a kind that is kept, by the fold that each has not seen."""
+    asked = [(fold, one) for one in choices if one.source[1] == kind for fold in sorted(one.per_fold)]
+    return fitter.learners([fit for fold, one in asked for fit in one.fits(one.per_fold[fold], (fold,))])
 
 
 def _cell(fitter: CrossFitter, fold: int, fit: Fit) -> tuple[Labels, int | slice]:

@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 from models.blocks import Roles, View
 from models.cross_fitting import Choice, CrossFitter, FittedLearner, Labels, Run, Source
 from models.hyperparameters import (
+    CELLS,
     JOINT_KINDS,
     KINDS,
-    OF_CELLS,
     Kind,
 )
 from models.label_noise import deleted, masks
@@ -275,8 +275,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         rows, by its name.
     nested_ : Nested
         The base learners' log-odds behind the predictions.
-    cell_learners_ : list of list of BaseLearner
-        Those of single cells, by the fold that they saw nothing of; empty without cells.
+    cell_learners_ : list of BaseLearner
+        Those that answer single cells, by the fold that they saw nothing of; empty without cells.
     deleted_ : dict
         Name of a filter to the labels, rows x locations, that it kept from the base learners.
     """
@@ -405,7 +405,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
         known = fitter.targets, fitter.fold
         fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}
-        self.cell_learners_ = learners_by_fold(fitter, self.choices_, OF_CELLS)
+        self.cell_learners_ = learners_by_fold(fitter, self.choices_, CELLS)
         columns = {block.name: block.columns for block in fitter.blocks}
         learners = fitter.final_learners(self.choices_)
         sources, spherings = tuple(fitter.sources), fitter.spherings()

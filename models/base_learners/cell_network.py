@@ -45,12 +45,15 @@ SEEN = 240
 class CellNetwork:
     """Trained networks; serialised as safetensors.
 
-    Networks are parameters by name, with `seen`, the positions of the columns that the network sees, of all
-    of a cell, and the `middle` and `spread` that scale them; `bias` are the mean log-odds of pictures by
-    location, which contributions are measured from and pictures without cells get.
+    `seen` are the positions of the columns that networks see, of all of a cell; `middle` and `spread` scale
+    them; networks are parameters by name; `bias` are the mean
+    log-odds of pictures by location, which contributions are measured from and pictures without cells get.
     """
 
-    networks: tuple[Mapping[str, NDArray[Any]], ...]
+    seen: NDArray[np.int32]
+    middle: Table
+    spread: Table
+    networks: tuple[Mapping[str, Table], ...]
     bias: Floats
 
     @classmethod
@@ -74,14 +77,14 @@ class CellNetwork:
         seen = pool[most_telling(cells[kept][:, :, pool], labels[kept])].astype(np.int32)
         cells = cells[:, :, seen]
         middle, spread = scale_of(cells[there])
-        inputs, about = scaled(cells, middle, spread), {"seen": seen, "middle": middle, "spread": spread}
+        inputs = scaled(cells, middle, spread)
         with one_torch_thread(), torch.random.fork_rng(devices=[]):
             for number in range(hyperparameters.networks):
                 torch.manual_seed(seed + number)
                 network = _network(inputs.shape[2], labels, hyperparameters)
                 _train(network, inputs[kept], there[kept], labels[kept], hyperparameters)
-                networks.append(about | {name: v.numpy() for name, v in network.state_dict().items()})
-        bare = cls(tuple(networks), np.zeros(Y.shape[1]))
+                networks.append({name: value.numpy() for name, value in network.state_dict().items()})
+        bare = cls(seen, middle, spread, tuple(networks), np.zeros(Y.shape[1]))
         some = X[kept]
         some = some[:: max(1, -(-len(some) // _EXPLAINED))]
         return replace(bare, bias=bare.log_odds(some).mean(axis=0))
@@ -96,7 +99,8 @@ class CellNetwork:
 
     def of_cells(self, cells: Table) -> Floats:
         """Return log-odds of cells by every network, shape (networks, cells, locations)."""
-        return np.stack([_forward(one, cells) for one in self.networks])
+        inputs = scaled(cells[:, self.seen], self.middle, self.spread)
+        return np.stack([_forward(parameters, inputs) for parameters in self.networks])
 
     def pooled(self, of_cells: Floats) -> Floats:
         """Return the log-odds of the picture that has these cells, given those of `of_cells`."""
@@ -120,14 +124,15 @@ class CellNetwork:
 
     def to_bytes(self) -> bytes:
         """Return all arrays as safetensors."""
-        return pack_networks({"bias": self.bias}, self.networks)
+        arrays = {"seen": self.seen, "middle": self.middle, "spread": self.spread, "bias": self.bias}
+        return pack_networks(arrays, self.networks)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """Read what `to_bytes` wrote."""
         arrays, networks = unpack_networks(content)
-        bias = arrays.pop("bias")
-        return cls(tuple(arrays | dict(one) for one in networks), bias)  # format 5: all networks see the same
+        seen, middle, spread, bias = (arrays[name] for name in ("seen", "middle", "spread", "bias"))
+        return cls(seen, middle, spread, networks, bias)
 
 
 def most_telling(cells: Table, labels: Table) -> NDArray[np.int32]:
@@ -157,9 +162,8 @@ def most_telling(cells: Table, labels: Table) -> NDArray[np.int32]:
     return np.sort(np.argsort(-told, kind="stable")[:SEEN]).astype(np.int32)
 
 
-def _forward(parameters: Mapping[str, NDArray[Any]], cells: Table) -> Floats:
-    """Run one network forward on all columns of cells, without torch."""
-    inputs = scaled(cells[:, parameters["seen"]], parameters["middle"], parameters["spread"])
+def _forward(parameters: Mapping[str, Table], inputs: Table) -> Floats:
+    """Run one network forward, without torch."""
     inner = inputs @ parameters["hidden.weight"].T + parameters["hidden.bias"]
     inner *= 0.5 * (1 + erf(inner / np.sqrt(2, dtype=np.float32)))
     both = inner @ parameters["output.weight"].T + inputs @ parameters["past.weight"].T

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from models.bags import bags_of, cell_columns
 from models.bundle import Model
-from models.cell_answers import cell_networks
+from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
 from pipeline.core.errors import PipelineError
 from pipeline.core.made_tables import names_in
@@ -81,8 +81,8 @@ class Reasons:
         if not self.there:
             return None
         with self._lock:
-            networks = cell_networks(self._model.stack)
-            if not networks:
+            network = cell_network(self._model.stack)
+            if network is None:
                 return None
             names, said = list(self._model.locations), self._model.predict(self._kept_row(sample))
             columns = cell_columns(self._model.stack.blocks[CELLS])
@@ -91,9 +91,7 @@ class Reasons:
             else:
                 cells = rows_of(self._work.cells, sample, ["Id", "label", *columns])
             picture = said.probability[names].to_numpy()[0], said.chosen[names].to_numpy(bool)[0]
-            found = answer_cells(
-                networks, shown_of(self._model), cells[columns].to_numpy(np.float32), picture
-            )
+            found = answer_cells(network, shown_of(self._model), cells[columns].to_numpy(np.float32), picture)
             return pd.DataFrame(found.probability, pd.Index(cells["label"]), names)
 
     def load(self) -> None:

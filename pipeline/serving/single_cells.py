@@ -5,7 +5,7 @@ import pandas as pd
 
 from models.bags import bags_of, cell_columns
 from models.bundle import Model
-from models.cell_answers import cell_networks
+from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
 from models.stacking import Prediction
 from pipeline.data.masks import Segmentation
@@ -20,11 +20,11 @@ class SingleCells:
     """Cells of one model's pictures; falsy where the model was not trained on them."""
 
     def __init__(self, model: Model) -> None:
-        self._model, self._networks = model, cell_networks(model.stack)
+        self._model, self._network = model, cell_network(model.stack)
         self._columns = cell_columns(model.stack.blocks[CELLS]) if CELLS in model.stack.blocks else []
 
     def __bool__(self) -> bool:
-        return bool(self._networks)
+        return self._network is not None
 
     @property
     def columns(self) -> list[str]:
@@ -45,13 +45,13 @@ class SingleCells:
 
     def says(self, measured: Measured, found: Segmentation, prediction: Prediction) -> tuple[CellSays, ...]:
         """Say what every cell shows, given what is answered of the picture."""
-        if not self or not found.count:
+        if self._network is None or not found.count:
             return ()
         values, names = self.values(measured), list(self._model.locations)
         probability = prediction.probability[names].to_numpy(np.float64)[0]
         chosen = prediction.chosen[names].to_numpy(bool)[0]
         numbers = values.to_numpy(np.float32)
-        answers = answer_cells(self._networks, shown_of(self._model), numbers, (probability, chosen))
+        answers = answer_cells(self._network, shown_of(self._model), numbers, (probability, chosen))
         rows = zip(values.index, answers.probability, answers.chosen, strict=True)
         return tuple(
             CellSays(

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.bags import cell_columns
+from models.base_learners.cell_network import CellNetwork
 from models.bundle import Model
-from models.cell_answers import CellAnswers, CellNetworks, ShownByCells, answers_of_cells, cell_networks
+from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells, cell_network
 from models.hyperparameters import CELLS
 from models.stacking import Prediction
 from pipeline.core.errors import PipelineError
@@ -38,10 +39,10 @@ HPA2021, HPA2021_FORMAT = "hpa2021", "kaggle2021"
 """List of the classes of the competition of 2021, and the name of its format."""
 
 
-def networks_of(model: Model, folder: Path) -> CellNetworks:
+def network_of(model: Model, folder: Path) -> CellNetwork:
     """Return what a model knows of single cells, or refuse it."""
-    found = cell_networks(model.stack)
-    if not found:
+    found = cell_network(model.stack)
+    if found is None:
         raise PipelineError(f"{folder}: {UNTRAINED}")
     return found
 
@@ -57,14 +58,16 @@ def shown_of(model: Model) -> ShownByCells:
 
 
 def answer_cells(
-    networks: CellNetworks,
+    network: CellNetwork,
     shown: ShownByCells,
     cells: NDArray[np.float32],
     picture: tuple[NDArray[np.float64], NDArray[np.bool_]],
 ) -> CellAnswers:
     """Answer the cells of one picture, shape (cells, columns), given `answers_of_cells`' last two."""
-    given = shown.given(networks.log_odds(cells))
-    return answers_of_cells(given, networks.shares(cells) if len(cells) else given, *picture)
+    of_cells = network.of_cells(cells)
+    log_odds = of_cells.mean(axis=0)
+    share = network.shares(of_cells) if len(cells) else log_odds
+    return answers_of_cells(shown.given(log_odds), share, *picture)
 
 
 def cell_table(
@@ -89,7 +92,7 @@ def cell_table(
     DataFrame
         `COLUMNS`, and the probability of every location that the network of single cells knows.
     """
-    networks, names = networks_of(model, folder), list(model.locations)
+    network, names = network_of(model, folder), list(model.locations)
     cells = read_cells(work, cell_columns(model.stack.blocks[CELLS]), normalisation_of(model.card))
     known = prediction.probability.index
     probability, chosen = (one[names].to_numpy() for one in (prediction.probability, prediction.chosen))
@@ -103,7 +106,7 @@ def cell_table(
                 continue
             row = positions[one]
             numbers = own.drop(columns="label").to_numpy(np.float32)
-            found = answer_cells(networks, shown, numbers, (probability[row], chosen[row].astype(bool)))
+            found = answer_cells(network, shown, numbers, (probability[row], chosen[row].astype(bool)))
             parts.append(_rows(one, own["label"].to_numpy(), found, names, status[one]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS, *names])
 

@@ -12,7 +12,8 @@ from sklearn.metrics import average_precision_score
 
 from models.bags import cell_columns
 from models.base_learners import BaseLearner
-from models.cell_answers import CellAnswers, CellNetworks, ShownByCells, answers_of_cells
+from models.base_learners.cell_network import CellNetwork
+from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells
 from models.hyperparameters import CELLS
 from models.metrics import count, interval, resampled_counts
 from pipeline.core.errors import PipelineError
@@ -63,7 +64,7 @@ class CellScores(BaseModel):
 
 
 def out_of_fold_cells(
-    learners: Sequence[Iterable[BaseLearner]], data: Dataset, work: Workspace, options: TrainOptions
+    learners: Sequence[BaseLearner], data: Dataset, work: Workspace, options: TrainOptions
 ) -> tuple[pd.DataFrame, ShownByCells]:
     """Answer the cells of the labelled pictures by the learner, one per fold, that saw nothing of theirs.
 
@@ -78,13 +79,13 @@ def out_of_fold_cells(
     cells = read_cells(work, columns, options.normalisation)
     of = data.targets.index.get_indexer(cells.index)
     cells, of = cells[of >= 0], of[of >= 0]
-    fold, labels = data.fold[of], truth[of]
-    networks = [CellNetworks.among(some) for some in learners]
-    log_odds = np.empty((len(of), truth.shape[1], len(networks[0])))
-    for number, own in enumerate(networks):
-        some = cells.loc[fold == number, columns].to_numpy(np.float32)
-        log_odds[fold == number] = own.log_odds(some)
-    given = np.empty(labels.shape)
+    fold, labels, log_odds = data.fold[of], truth[of], np.empty((len(of), truth.shape[1]))
+    for number, learner in enumerate(learners):
+        if not isinstance(learner, CellNetwork):
+            raise TypeError("not a learner of cells")
+        own = cells.loc[fold == number, columns].to_numpy(np.float32)
+        log_odds[fold == number] = learner.of_cells(own).mean(axis=0)
+    given = np.empty(log_odds.shape)
     for number in range(data.folds):
         own = fold == number
         given[own] = ShownByCells.fit(log_odds[~own], labels[~own]).given(log_odds[own])

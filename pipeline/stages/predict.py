@@ -42,7 +42,7 @@ from pipeline.stages.answered_cells import (
     beside,
     cell_table,
     is_per_cell,
-    networks_of,
+    network_of,
     outputs_of,
     write_cells,
 )
@@ -162,7 +162,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         model = open_model(options.model)
         check_head(options, model, progress.note)
         if is_per_cell(options):
-            networks_of(model, options.model)
+            network_of(model, options.model)
         for line in told_unused(options, model.card):
             progress.note(line)
         options = read_as_trained(options, model.card)

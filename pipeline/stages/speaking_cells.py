@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.bags import chosen_cells, unpacked
 from models.bundle import Model
-from models.cell_answers import cell_networks
+from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
 
 SHOWN = 5
@@ -17,7 +17,7 @@ SHOWN = 5
 
 
 class SpeakingCell(BaseModel):
-    """A cell, its share in what the networks of single cells say of the picture, and its centre in pixels."""
+    """A cell, its share in what the network of single cells says of the picture, and its centre in pixels."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,11 +45,12 @@ def speaking_cells(
     cells : ndarray, shape (height, width), or None
         Their label image.
     """
-    networks = cell_networks(model.stack)
-    if not networks or not len(labels):
+    network = cell_network(model.stack)
+    if network is None or not len(labels):
         return []
     bag, there = unpacked(row[list(model.stack.blocks[CELLS])].to_numpy(np.float32))
-    share = networks.shares(bag[0][there[0]])[:, model.locations.index(location)]
+    of_cells = network.of_cells(bag[0][there[0]])
+    share = network.shares(of_cells)[:, model.locations.index(location)]
     taken = labels[chosen_cells(len(labels))]
     best = np.argsort(-share, kind="stable")[:SHOWN]
     return [

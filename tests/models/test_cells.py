@@ -7,7 +7,7 @@ import pytest
 from models.bags import PLACES, bag_columns, bags_of, cell_columns, chosen_cells, kept_columns, unpacked
 from models.base_learners import LEARNERS
 from models.base_learners.cell_network import CellNetwork, most_telling
-from models.cell_answers import ShownByCells, answers_of_cells, cell_networks
+from models.cell_answers import ShownByCells, answers_of_cells, cell_network
 from models.hyperparameters import CELLS, NetworkHyperparameters
 from models.learner_store import MemoryStore
 from models.stacking import StackedLocations
@@ -143,11 +143,10 @@ def test_the_share_of_cells_that_show_a_location_is_found_without_labels_of_cell
     with_it = np.arange(6000) < 2400  # cells of pictures with the location
     shows = with_it & (rng.random(6000) < share)
     log_odds = rng.normal(np.where(shows, 1.0, -3.0), 1.5)
-    log_odds = log_odds[:, None, None]
-    found = ShownByCells.fit(log_odds, with_it[:, None])
+    found = ShownByCells.fit(log_odds[:, None], with_it[:, None])
     assert found.share[0] == pytest.approx(share, abs=0.04)
-    assert found.slope[0, 0] == pytest.approx(4 / 1.5**2, rel=0.15)  # of two normal densities
-    given = found.given(log_odds[with_it])[:, 0]
+    assert found.slope[0] == pytest.approx(4 / 1.5**2, rel=0.15)  # of two normal densities
+    given = found.given(log_odds[with_it, None])[:, 0]
     assert given.mean() == pytest.approx(share, abs=0.04)
     assert (given >= 0.5).mean() == pytest.approx(shows[with_it].mean(), abs=0.05)
     card = found.as_card(["Rare"])
@@ -155,8 +154,8 @@ def test_the_share_of_cells_that_show_a_location_is_found_without_labels_of_cell
 
 
 def test_cells_all_show_what_all_pictures_have():
-    found = ShownByCells.fit(np.zeros((5, 1, 1)), np.ones((5, 1), bool))
-    assert (found.given(np.array([[[-30.0]], [[30.0]]])) > 0.99).all()
+    found = ShownByCells.fit(np.zeros((5, 1)), np.ones((5, 1), bool))
+    assert (found.given(np.array([[-30.0], [30.0]])) > 0.99).all()
 
 
 def test_a_stack_learns_from_cells_beside_features():
@@ -168,7 +167,7 @@ def test_a_stack_learns_from_cells_beside_features():
     fold = (np.arange(90) % 3).astype(np.int16)
     stack = StackedLocations(kinds=("linear",)).fit(blocks, targets, fold)
     assert stack.model_.sources == ((0, "linear"), (1, CELLS))
-    assert [type(one) for one in cell_networks(stack.model_)] == [CellNetwork]
+    assert isinstance(cell_network(stack.model_), CellNetwork)
     table = pd.concat(blocks.values(), axis=1)
     parts = stack.model_.contributions(table, "One")
     assert "cnn__cells__cells" in parts
@@ -197,7 +196,7 @@ def test_cells_are_answered_out_of_fold_by_learners_that_the_stack_has_fitted():
     store = Counted()
     stack = StackedLocations().fit({CELLS: bags}, targets, fold, store=store)
     assert len(store.put_keys) == 3 + 3 + 1  # pairs of folds, folds, everything
-    for number, (learner,) in enumerate(stack.cell_learners_):
+    for number, learner in enumerate(stack.cell_learners_):
         own = fold == number
         np.testing.assert_array_equal(
             learner.log_odds(bags[own].to_numpy(np.float32)), stack.nested_.outer[own, :, 0]
@@ -205,6 +204,6 @@ def test_cells_are_answered_out_of_fold_by_learners_that_the_stack_has_fitted():
     keep = np.ones(known.shape, bool)
     keep[fold > 0, 0] = np.arange((fold > 0).sum()) % 4 > 0
     filtered = StackedLocations().fit({CELLS: bags}, targets, fold, keep={"experts": keep})
-    first = [one.cell_learners_[0][0].log_odds(bags.to_numpy(np.float32)) for one in (stack, filtered)]
+    first = [one.cell_learners_[0].log_odds(bags.to_numpy(np.float32)) for one in (stack, filtered)]
     assert np.abs(first[0] - first[1]).max() > 0.01
     np.testing.assert_array_equal(first[1][fold == 0], filtered.nested_.outer[fold == 0, :, 0])

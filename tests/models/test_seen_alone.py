@@ -1,16 +1,12 @@
 """Columns that base learners of their own see: trees of pictures, and networks of single cells."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import expit
 
 from models.bags import bags_of, kept_columns
 from models.base_learners.cell_network import CellNetwork
-from models.base_learners.label_powerset import pack_networks
-from models.cell_answers import ShownByCells, cell_networks
+from models.cell_answers import cell_network
 from models.hyperparameters import CELLS, CELLS_FAMILY, FAMILY
 from models.stacking import STACK, StackedLocations
 
@@ -63,51 +59,17 @@ def test_networks_of_cells_share_columns_out(cells):
     targets = pd.DataFrame(known, ids, ["One", "Two", "Three"])
     stack = StackedLocations(alone=OWN).fit({CELLS: bags}, targets, fold)
     assert stack.model_.sources == ((0, CELLS), (0, CELLS_FAMILY))
-    networks = cell_networks(stack.model_)
-    assert [[one["seen"].tolist() for one in some.networks] for some in networks] == [[[0, 2]] * 3, [[1]] * 3]
+    both = [one.learner for one in stack.model_.learners]
+    assert all(isinstance(one, CellNetwork) for one in both)
+    assert [one.seen.tolist() for one in both if isinstance(one, CellNetwork)] == [[0, 2], [1]]
+    assert cell_network(stack.model_) is both[0]  # what answers cells
     parts = stack.model_.contributions(bags, "Two")
     assert {"cnn__cells__cells", "cnn__cells__cells_family"} < set(parts)
     log_odds = stack.model_.meta_learners[STACK].log_odds(stack.model_.base_log_odds(bags))
     np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 1], atol=1e-6)
     own = fold == 0
-    unseen = [one.log_odds(bags[own].to_numpy(np.float32)) for one in stack.cell_learners_[0]]
-    np.testing.assert_array_equal(np.stack(unseen, axis=2), stack.nested_.outer[own])
-
-
-def test_each_network_counts_as_much_as_it_tells():
-    """One of two networks tells which cells show the location, the other says nothing."""
-    rng = np.random.default_rng(3)
-    with_it = np.arange(4000) < 2000
-    shows = with_it & (rng.random(4000) < 0.4)
-    telling = rng.normal(np.where(shows, 2.0, -2.0), 1.0)
-    log_odds = np.stack([telling, rng.normal(size=4000)], axis=1)[:, None]
-    both = ShownByCells.fit(log_odds, with_it[:, None])
-    assert both.slope.shape == (1, 2)
-    assert both.slope[0, 1] < 0.15 * both.slope[0, 0]
-    alone = ShownByCells.fit(log_odds[:, :, :1], with_it[:, None])
-    assert both.slope[0, 0] == pytest.approx(alone.slope[0, 0], rel=0.1)
-    assert both.share[0] == pytest.approx(alone.share[0], abs=0.02)
-    card = json.loads(json.dumps(both.as_card(["Rare"])))
-    np.testing.assert_array_equal(ShownByCells.of_card(card, ["Rare"]).given(log_odds), both.given(log_odds))
-
-
-def test_a_card_with_one_slope_is_read():
-    """Before model format 6 there was one network, and its slope was a number."""
-    one = ShownByCells.of_card({"Rare": {"share": 0.5, "slope": 2.0, "offset": -1.0}}, ["Rare"])
-    np.testing.assert_allclose(one.given(np.array([[[0.5]], [[3.0]]]))[:, 0], expit([0.0, 5.0]))
-
-
-def test_networks_that_share_their_columns_are_read():
-    """Model format 5 gave the columns once for all networks."""
-    of_all = {"seen": np.array([1], np.int32), "middle": np.zeros(1), "spread": np.ones(1)}
-    network = {"hidden.weight": np.ones((2, 1)), "hidden.bias": np.zeros(2), "output.weight": np.ones((1, 2))}
-    network |= {"output.bias": np.zeros(1), "past.weight": np.ones((1, 1)), "sharpness": np.zeros(1)}
-    network = {name: value.astype(np.float32) for name, value in network.items()}
-    read = CellNetwork.from_bytes(pack_networks(of_all | {"bias": np.zeros(1)}, [network, network]))
-    now = CellNetwork((of_all | network,) * 2, np.zeros(1))
-    numbers = np.array([[7.0, 0.5], [9.0, -0.5]], np.float32)
-    np.testing.assert_array_equal(read.of_cells(numbers), now.of_cells(numbers))
-    assert read.of_cells(numbers).shape == (2, 2, 1)
+    unseen = stack.cell_learners_[0].log_odds(bags[own].to_numpy(np.float32))
+    np.testing.assert_array_equal(unseen, stack.nested_.outer[own, :, 0])
 
 
 def test_columns_alone_are_kept_however_rare_what_they_find(cells):

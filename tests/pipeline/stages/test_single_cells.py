@@ -74,7 +74,7 @@ def test_granules_are_seen_alone(trained):
     assert {parse(name).family for name in trees} == {"granules"}
     of_cells = cell_columns(model.stack.blocks["cells"])
     seen = [
-        {parse(of_cells[k]).family for one in network.networks for k in one["seen"]}
+        {parse(of_cells[k]).family for k in network.seen}
         for fitted in model.stack.learners
         if isinstance(network := fitted.learner, CellNetwork)
     ]
