@@ -25,6 +25,7 @@ from models.stacking import STACK, StackedLocations
 from pipeline.commands.console import RichProgress
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import seen_alone
 from pipeline.data.dataset import read_features
 from pipeline.data.labels import read_labels
 from pipeline.data.locations import LOCATIONS
@@ -68,7 +69,7 @@ def fitted(
     blocks = {"features": features.loc[Y.index]}
     if log_odds is not None:
         blocks[START] = log_odds.loc[Y.index, [log_odds_column(START, name) for name in names]]
-    stack = StackedLocations(starts=(START,))
+    stack = StackedLocations(starts=(START,), alone=seen_alone(features.columns))
     return stack.fit(blocks, Y[names], fold), Y[names]
 
 
