@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.bags import cell_columns
 from models.base_learners.trees import bin_values
-from models.hyperparameters import CELLS, CELLS_FAMILY, FAMILY, MANY, OF_NETWORKS, START
+from models.hyperparameters import CELLS, CELLS_GRANULES, GRANULES, MANY, OF_NETWORKS, START
 
 Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
@@ -103,8 +103,8 @@ class Roles:
             return OF_NETWORKS if block in self.of_networks else (START,)
         alone = self.marks(block, columns) is not None
         if block == CELLS:
-            return (CELLS, CELLS_FAMILY) if alone else (CELLS,)
-        return (*self.kinds, FAMILY) if alone and "lightgbm" in self.kinds else self.kinds
+            return (CELLS, CELLS_GRANULES) if alone else (CELLS,)
+        return (*self.kinds, GRANULES) if alone and "lightgbm" in self.kinds else self.kinds
 
     def marks(self, block: str, columns: pd.Index) -> Labels | None:
         """Mark columns of a block, or of the cells in its bags, that learners of their own see.

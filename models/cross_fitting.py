@@ -23,8 +23,8 @@ from models.blocks import Block, View
 from models.feature_selection import class_weights, columns_by_separation
 from models.hyperparameters import (
     CELLS,
-    CELLS_FAMILY,
-    FAMILY,
+    CELLS_GRANULES,
+    GRANULES,
     OF_CELLS,
     OF_NETWORKS,
     TREES,
@@ -271,7 +271,7 @@ class CrossFitter:
         table, held_out = self._block(fit.block, fit.without).table, np.isin(self.fold, fit.without)
         alone, own = self.blocks[fit.block].alone, {}
         if fit.kind in OF_CELLS and alone is not None:
-            own = {"among": alone if fit.kind == CELLS_FAMILY else ~alone}
+            own = {"among": alone if fit.kind == CELLS_GRANULES else ~alone}
         return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, self._marks(fit), own)
 
     def _marks(self, fit: Fit) -> list[Labels | None]:
@@ -288,7 +288,7 @@ class CrossFitter:
             seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
             truth = np.tile(truth, 1 + len(self.views))
             hyperparameters = hyperparameters.for_copies(1 + len(self.views))
-        bins = block.bins if fit.kind in (*TREES, FAMILY) else None
+        bins = block.bins if fit.kind in (*TREES, GRANULES) else None
         shared = {} if bins is None else {"bins": bins[:, selected]}
         learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed, **shared)
         if not fit.without:
@@ -331,7 +331,7 @@ class CrossFitter:
         if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
             return np.arange(len(self.blocks[fit.block].columns))
         order, alone = self._order(fit.block, fit.without)[fit.location], self.blocks[fit.block].alone
-        if fit.kind == FAMILY and alone is not None:
+        if fit.kind == GRANULES and alone is not None:
             order = order[alone[order]]
         return np.sort(order[: fit.hyperparameters.columns]).astype(np.int64)
 

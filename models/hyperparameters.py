@@ -13,8 +13,8 @@ KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
 TREES: tuple[Kind, ...] = ("lightgbm", "xgboost")
 """Those whose fits may share bins of columns (see `models.base_learners.trees.bin_values`)."""
 
-FAMILY = "family"
-"""What is as the trees of LightGBM, and sees nothing but the columns that a block has `alone`."""
+GRANULES = "granules"
+"""What is as the trees of LightGBM, and sees nothing but columns that a block has `alone`: granules."""
 
 OF_NETWORKS = ("label_powerset", "pooled_trees")
 """Those that learn all locations at once, on other networks' predictions."""
@@ -25,10 +25,10 @@ START = "start"
 CELLS = "cells"
 """What learns from cells all locations at once (see `models.base_learners.cell_network`)."""
 
-CELLS_FAMILY = "cells_family"
-"""What learns from cells, too, and sees nothing but the columns of cells that a block has `alone`."""
+CELLS_GRANULES = "cells_granules"
+"""What learns from cells, too, and sees nothing but columns of cells that a block has `alone`."""
 
-OF_CELLS = (CELLS, CELLS_FAMILY)
+OF_CELLS = (CELLS, CELLS_GRANULES)
 
 JOINT_KINDS = (*OF_NETWORKS, START, *OF_CELLS)
 """Those that know all locations at once."""
@@ -142,7 +142,7 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
         )
     if kind == "linear":
         return Hyperparameters(l2=10.0)
-    if kind == FAMILY:
+    if kind == GRANULES:
         kind = "lightgbm"
     if rows < LARGE or (rows >= MANY and positives < COMMON):
         return Hyperparameters()
@@ -166,7 +166,7 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
         )
     large = rows >= LARGE and (rows < MANY or positives >= COMMON)
     narrow = [64, 128, 256] if rows >= MANY else [64, 192, 512]
-    wider = [256, 512, 1024] if kind in ("lightgbm", FAMILY) else narrow
+    wider = [256, 512, 1024] if kind in ("lightgbm", GRANULES) else narrow
     return Hyperparameters(
         columns=trial.suggest_categorical("columns", wider if large else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),

@@ -57,6 +57,6 @@ LEARNERS: dict[str, type[BaseLearner]] = {
     "pooled_trees": PooledTrees,
     "start": Start,
     "cells": CellNetwork,
-    "cells_family": CellNetwork,
-    "family": LightGBMTrees,
+    "cells_granules": CellNetwork,
+    "granules": LightGBMTrees,
 }

@@ -12,7 +12,7 @@ from features import describe
 from features.catalogue import CHANNEL_WORDS, FAMILY_WORDS, REGION_WORDS
 from features.naming import parse
 from models.hyperparameters import CELLS as BAGS
-from models.hyperparameters import CELLS_FAMILY, START
+from models.hyperparameters import CELLS_GRANULES, START
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ NETWORK = "network (all channels)"
 _NO_CHANNEL = "no channel"
 
 SINGLE_CELLS = f"cnn__{BAGS}__{BAGS}"
-GRANULES_OF_CELLS = f"cnn__{BAGS}__{CELLS_FAMILY}"
+GRANULES_OF_CELLS = f"cnn__{BAGS}__{CELLS_GRANULES}"
 """What the learners of single cells contribute as."""
 
 NOT_MEASURED = "not measured by this version; extract again"
@@ -66,7 +66,7 @@ class Meaning:
     def title(self) -> str:
         """Say it: "Intensity of protein in the nucleus, typical cell"."""
         if self.region == "cnn" and self.family == BAGS:
-            return "Single cells, by their own network"
+            return "Single cells, by their own networks"
         if self.region == "cnn":
             return f"Network {self.family}"
         what = FAMILY_WORDS.get(self.family, self.family.replace("_", " "))

@@ -7,7 +7,7 @@ import pytest
 from models.bags import bags_of, kept_columns
 from models.base_learners.cell_network import CellNetwork
 from models.cell_answers import cell_network
-from models.hyperparameters import CELLS, CELLS_FAMILY, FAMILY
+from models.hyperparameters import CELLS, CELLS_GRANULES, GRANULES
 from models.stacking import STACK, StackedLocations
 
 OWN = ("f3", "f4", "f20", "b")
@@ -26,7 +26,7 @@ def cells():
 def test_trees_of_their_own_see_nothing_else(tables):
     stack = StackedLocations(alone=OWN).fit(tables.X, tables.Y, tables.fold)
     trees = ("lightgbm", "xgboost", "linear")
-    assert [kind for _, kind in stack.model_.sources] == [*trees, FAMILY, *trees]
+    assert [kind for _, kind in stack.model_.sources] == [*trees, GRANULES, *trees]
     names = stack.model_.blocks["features"]
     own = [one for one in stack.model_.learners if one.source == 3]
     assert len(own) == 3
@@ -58,13 +58,13 @@ def test_networks_of_cells_share_columns_out(cells):
     fold = (np.arange(60) % 3).astype(np.int16)
     targets = pd.DataFrame(known, ids, ["One", "Two", "Three"])
     stack = StackedLocations(alone=OWN).fit({CELLS: bags}, targets, fold)
-    assert stack.model_.sources == ((0, CELLS), (0, CELLS_FAMILY))
+    assert stack.model_.sources == ((0, CELLS), (0, CELLS_GRANULES))
     both = [one.learner for one in stack.model_.learners]
     assert all(isinstance(one, CellNetwork) for one in both)
     assert [one.seen.tolist() for one in both if isinstance(one, CellNetwork)] == [[0, 2], [1]]
     assert cell_network(stack.model_) is both[0]  # what answers cells
     parts = stack.model_.contributions(bags, "Two")
-    assert {"cnn__cells__cells", "cnn__cells__cells_family"} < set(parts)
+    assert {"cnn__cells__cells", "cnn__cells__cells_granules"} < set(parts)
     log_odds = stack.model_.meta_learners[STACK].log_odds(stack.model_.base_log_odds(bags))
     np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 1], atol=1e-6)
     own = fold == 0

@@ -277,7 +277,7 @@ def test_the_commands_print_scores_and_shares_and_draw_them(work: Workspace, tmp
 def test_columns_of_an_older_version_are_named_all_the_same() -> None:
     assert "not measured" not in in_words("cnn__net__e0001")
     assert in_words("cnn__net") == "the embedding of the network net, all its numbers"
-    assert "granules of single cells" in in_words("cnn__cells__cells_family")
+    assert "granules of single cells" in in_words("cnn__cells__cells_granules")
     assert in_words("cell__gone__x__er__mean") == "not measured by this version; extract again"
 
 

@@ -67,7 +67,7 @@ def test_granules_are_seen_alone(trained):
     """By trees of pictures, and by networks of cells; other networks of cells see all but them."""
     model = open_model(trained / "work" / "model")
     kinds = [kind for _, kind in model.stack.sources]
-    assert kinds == ["lightgbm", "family", "cells", "cells_family"]
+    assert kinds == ["lightgbm", "granules", "cells", "cells_granules"]
     columns = model.stack.blocks["features"]
     trees = {columns[k] for one in model.stack.learners if one.source == 1 for k in one.selected}
     assert trees
