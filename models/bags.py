@@ -90,8 +90,9 @@ def unpacked(bags: Table) -> tuple[Table, NDArray[np.bool_]]:
 
 def scale_of(cells: Table) -> tuple[Table, Table]:
     """Return median and spread of every column of cells, shape (cells, columns)."""
-    known = np.where(np.isfinite(cells).any(axis=0), cells, 0)
-    low, middle, high = np.nan_to_num(np.nanpercentile(known, (16, 50, 84), axis=0))
+    if (empty := ~np.isfinite(cells).any(axis=0)).any():
+        cells = np.where(empty, 0, cells)
+    low, middle, high = np.nan_to_num(np.nanpercentile(cells, (16, 50, 84), axis=0))
     spread = np.where(high > low, (high - low) / 2, 1)
     return middle.astype(np.float32), spread.astype(np.float32)
 

@@ -19,12 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from models.blocks import Roles, View
 from models.cross_fitting import Choice, CrossFitter, FittedLearner, Labels, Run, Source
-from models.hyperparameters import (
-    CELLS,
-    JOINT_KINDS,
-    KINDS,
-    Kind,
-)
+from models.hyperparameters import CELLS, JOINT_KINDS, KINDS, Kind
 from models.label_noise import deleted, masks
 from models.learner_store import Store
 from models.meta_learner import (

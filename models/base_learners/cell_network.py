@@ -74,7 +74,8 @@ class CellNetwork:
         cells, there = unpacked(X)
         kept, labels, networks = there.any(axis=1), Y.astype(np.float32), []
         pool = np.arange(cells.shape[2]) if among is None else np.flatnonzero(among)
-        seen = pool[most_telling(cells[kept][:, :, pool], labels[kept])].astype(np.int32)
+        known = cells[np.ix_(np.flatnonzero(kept), np.arange(cells.shape[1]), pool)]
+        seen = pool[most_telling(known, labels[kept])].astype(np.int32)
         cells = cells[:, :, seen]
         middle, spread = scale_of(cells[there])
         inputs = scaled(cells, middle, spread)

@@ -131,7 +131,7 @@ def test_a_reason_names_the_cells_that_speak_for_it(trained):
     assert (made.cells[0].x, made.cells[0].y) == (round(columns.mean(), 1), round(rows.mean(), 1))
     total = made.bias + sum(part.contribution for part in made.parts)
     assert total == pytest.approx(made.log_odds)
-    assert any(part.title == "Single cells, by their own network" for part in made.parts)
+    assert any(part.title == "Single cells, by their own networks" for part in made.parts)
 
 
 def test_cells_are_coloured_by_what_they_show(trained):
