@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
+from pipeline.core.errors import PipelineError
+
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
@@ -118,7 +120,13 @@ def autogluon(task: Task) -> Floats:
         given, answers = Path(folder, "given.npz"), Path(folder, "answers.npy")
         np.savez(given, known=task.known, labels=task.labels, asked=task.asked, seconds=task.seconds)
         script = Path(__file__).with_name("autogluon_peer.py")
-        subprocess.run([str(task.python), str(script), str(given), str(answers)], check=True)
+        command = [str(task.python), str(script), str(given), str(answers)]
+        if subprocess.run(command, check=False).returncode:
+            share = task.seconds / task.labels.shape[1]
+            raise PipelineError(
+                f"autogluon: stopped, see above; with {share:.0f} s a location the time may be too short: "
+                "give more by --limit"
+            )
         return np.asarray(np.load(answers, allow_pickle=False))
 
 
