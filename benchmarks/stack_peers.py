@@ -36,7 +36,7 @@ from models.feature_selection import class_weights, columns_by_separation
 from models.learner_store import key_of
 from models.meta_learner import OuterFold, decide_folds, mean_group_size
 from models.metrics import count, interval, resampled_counts
-from models.stacking import STACK, StackedLocations
+from models.stacking import STACK, VERSION, StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import Store
 from pipeline.data.dataset import Dataset, read_dataset
@@ -72,7 +72,7 @@ def of_stack(data: Dataset, store: Store) -> Answers:
     targets, groups = data.targets[data.trained], data.groups.to_numpy(dtype=str)
     shapes = [[name, *table.shape] for name, table in data.blocks.items()]
     key, started = (
-        key_of("stack", shapes, targets.to_numpy().tobytes(), data.fold.tobytes()),
+        key_of("stack", VERSION, shapes, targets.to_numpy().tobytes(), data.fold.tobytes()),
         processor_seconds(),
     )
     stack.fit(data.blocks, targets, data.fold, groups=groups, store=store)

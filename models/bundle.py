@@ -20,7 +20,10 @@ from lightgbm.basic import LightGBMError
 from safetensors import SafetensorError
 
 from models.base_learners import LEARNERS
+from models.base_learners.cell_network import CellNetwork
+from models.base_learners.label_powerset import LabelPowerset
 from models.base_learners.logistic import Linear
+from models.base_learners.trees import LightGBMTrees
 from models.cross_fitting import FittedLearner
 from models.hyperparameters import JOINT_KINDS
 from models.meta_learner import FittedMetaLearner, MetaLearner
@@ -33,8 +36,8 @@ _READ = (4, 5, FORMAT)
 """Formats that are read; 4 knows no sphering, 5 no learners of one family of columns."""
 
 _MANIFEST, _UNLIKENESS = "manifest.json", "unlikeness.npz"
-_SUFFIX = {"lightgbm": "txt", "label_powerset": "safetensors", "cells": "safetensors"}
-"""Of base learners; the others are JSON."""
+_SUFFIX = {LightGBMTrees: "txt", LabelPowerset: "safetensors", CellNetwork: "safetensors"}
+"""Of base learners, by what they are; the others are JSON."""
 _JUNK = (
     *(ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration, EOFError),
     *(BadZipFile, LightGBMError, SafetensorError),
@@ -181,7 +184,7 @@ def _learner_path(model: StackModel, source: int, locations: tuple[int, ...]) ->
     """Name a learner's file, e.g. ``learners/03_block0_lightgbm.txt``; ``all`` for one of all locations."""
     block, kind = model.sources[source]
     of = "all" if kind in JOINT_KINDS else f"{locations[0]:02}"
-    return f"learners/{of}_block{block}_{kind}.{_SUFFIX.get(kind, 'json')}"
+    return f"learners/{of}_block{block}_{kind}.{_SUFFIX.get(LEARNERS[kind], 'json')}"
 
 
 def _arrays(model: StackModel) -> dict[str, Any]:

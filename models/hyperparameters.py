@@ -16,6 +16,8 @@ TREES: tuple[Kind, ...] = ("lightgbm", "xgboost")
 GRANULES = "granules"
 """What is as the trees of LightGBM, and sees nothing but columns that a block has `alone`: granules."""
 
+OF_LIGHTGBM = ("lightgbm", GRANULES)
+
 OF_NETWORKS = ("label_powerset", "pooled_trees")
 """Those that learn all locations at once, on other networks' predictions."""
 
@@ -142,15 +144,13 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
         )
     if kind == "linear":
         return Hyperparameters(l2=10.0)
-    if kind == GRANULES:
-        kind = "lightgbm"
     if rows < LARGE or (rows >= MANY and positives < COMMON):
         return Hyperparameters()
-    if rows < MANY and kind == "lightgbm":
+    if rows < MANY and kind in OF_LIGHTGBM:
         return Hyperparameters(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
     if rows < MANY:
         return Hyperparameters(columns=192, column_share=0.4, trees=250, leaves=24, min_rows=20, l2=5.0)
-    if kind == "lightgbm":
+    if kind in OF_LIGHTGBM:
         return Hyperparameters(columns=256, trees=250, leaves=8, min_rows=20, l2=5.0)
     return Hyperparameters(columns=128, trees=150, leaves=8, learning_rate=0.13, min_rows=20, l2=5.0)
 
@@ -166,7 +166,7 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
         )
     large = rows >= LARGE and (rows < MANY or positives >= COMMON)
     narrow = [64, 128, 256] if rows >= MANY else [64, 192, 512]
-    wider = [256, 512, 1024] if kind in ("lightgbm", GRANULES) else narrow
+    wider = [256, 512, 1024] if kind in OF_LIGHTGBM else narrow
     return Hyperparameters(
         columns=trial.suggest_categorical("columns", wider if large else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),

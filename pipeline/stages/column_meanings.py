@@ -29,9 +29,11 @@ NETWORK = "network (all channels)"
 
 _NO_CHANNEL = "no channel"
 
-SINGLE_CELLS = f"cnn__{BAGS}__{BAGS}"
-GRANULES_OF_CELLS = f"cnn__{BAGS}__{CELLS_GRANULES}"
-"""What the learners of single cells contribute as."""
+_LOOKED_AT = {
+    f"cnn__{BAGS}__{BAGS}": "single cells",
+    f"cnn__{BAGS}__{CELLS_GRANULES}": "granules of single cells alone",
+}
+"""What the learners of single cells contribute as, and look at."""
 
 NOT_MEASURED = "not measured by this version; extract again"
 
@@ -106,9 +108,8 @@ def in_words(column: str) -> str:
     region, _, network = column.partition("__")
     if region == "cnn" and "__" not in network:
         return f"the embedding of the network {network}, all its numbers"
-    if column in (SINGLE_CELLS, GRANULES_OF_CELLS):
-        what = "single cells" if column == SINGLE_CELLS else "granules of single cells alone"
-        return f"what a network says that looks at {what}, pooled over the picture's cells"
+    if column in _LOOKED_AT:
+        return f"what a network says that looks at {_LOOKED_AT[column]}, pooled over the picture's cells"
     if column.endswith(f"__{START}"):
         return f"what the network {network.removesuffix(f'__{START}')} says of it"
     try:

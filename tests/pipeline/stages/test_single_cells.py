@@ -79,6 +79,9 @@ def test_granules_are_seen_alone(trained):
         if isinstance(network := fitted.learner, CellNetwork)
     ]
     assert seen == [{"intensity"}, {"granules"}]
+    files = {path.name for path in (trained / "work" / "model" / "learners").iterdir()}
+    assert {"00_block0_lightgbm.txt", "00_block0_granules.txt", "all_block1_cells.safetensors"} < files
+    assert "all_block1_cells_granules.safetensors" in files  # each in its library's own format
 
 
 def test_shares_count_cells(trained):
