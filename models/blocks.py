@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.bags import cell_columns
 from models.base_learners.trees import bin_values
-from models.hyperparameters import CELLS, CELLS_GRANULES, GRANULES, MANY, OF_NETWORKS, START
+from models.hyperparameters import CELLS, CELLS_GRANULES, LIKE, MANY, OF_NETWORKS, SEES, START
 
 Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
@@ -23,8 +23,8 @@ class Block:
     """Columns that base learners of some kinds see together: features, an embedding, or networks' outputs.
 
     The table has shape (rows, columns). Where there are `reference` rows, of shape (rows,), every fit spheres
-    it by those that it learns from. `alone` marks columns that learners of their own see; those of single
-    cells, shape (columns of a cell,), in a block of bags.
+    it by those that it learns from. `alone` marks columns that learners of their own see, by what these are;
+    those of single cells, shape (columns of a cell,), in a block of bags.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Block:
     digest: str
     kinds: tuple[str, ...]
     reference: Labels | None = None
-    alone: Labels | None = None
+    alone: Mapping[str, Labels] = field(default_factory=dict)
 
     @cached_property
     def bins(self) -> Table | None:
@@ -47,7 +47,7 @@ class Block:
         table: pd.DataFrame,
         kinds: Sequence[str] = (),
         reference: Labels | None = None,
-        alone: Labels | None = None,
+        alone: Mapping[str, Labels] | None = None,
     ) -> "Block":
         """Make a block of a table's columns; one whose rows lie together in memory is not copied."""
         values = np.ascontiguousarray(table.to_numpy(dtype=np.float32))
@@ -55,9 +55,11 @@ class Block:
         digest.update(values.data)
         if reference is not None:
             digest.update(reference.tobytes())
-        if alone is not None:
-            digest.update(alone.tobytes())
-        return cls(name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference, alone)
+        for what, marks in (alone or {}).items():
+            digest.update(what.encode() + marks.tobytes())
+        return cls(
+            name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference, alone or {}
+        )
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Roles:
     kinds: tuple[str, ...]
     of_networks: tuple[str, ...]
     starts: tuple[str, ...]
-    alone: tuple[str, ...]
+    alone: Mapping[str, tuple[str, ...]]
 
     @property
     def joint(self) -> set[str]:
@@ -101,16 +103,17 @@ class Roles:
         """Return the kinds of learners on a block."""
         if block in self.joint:
             return OF_NETWORKS if block in self.of_networks else (START,)
-        alone = self.marks(block, columns) is not None
+        alone = self.marks(block, columns)
         if block == CELLS:
-            return (CELLS, CELLS_GRANULES) if alone else (CELLS,)
-        return (*self.kinds, GRANULES) if alone and "lightgbm" in self.kinds else self.kinds
+            return (CELLS, CELLS_GRANULES) if SEES[CELLS_GRANULES] in alone else (CELLS,)
+        more = (kind for kind, like in LIKE.items() if SEES[kind] in alone and like in self.kinds)
+        return (*self.kinds, *more)
 
-    def marks(self, block: str, columns: pd.Index) -> Labels | None:
+    def marks(self, block: str, columns: pd.Index) -> dict[str, Labels]:
         """Mark columns of a block, or of the cells in its bags, that learners of their own see.
 
-        None where these are none, or all.
+        By what they are; without those that are none of the columns, or all.
         """
         names = pd.Index(cell_columns(list(columns))) if block == CELLS else columns
-        marks = np.asarray(names.isin(self.alone))
-        return marks if marks.any() and not marks.all() else None
+        marks = {what: np.asarray(names.isin(own)) for what, own in self.alone.items()}
+        return {what: some for what, some in marks.items() if some.any() and not some.all()}

@@ -31,9 +31,9 @@ from models.normalisation import Sphering
 from models.stacking import Prediction, StackModel
 from models.unlikeness import Unlikeness
 
-FORMAT = 6
-_READ = (4, 5, FORMAT)
-"""Formats that are read; 4 knows no sphering, 5 no learners of one family of columns."""
+FORMAT = 7
+_READ = (4, 5, 6, FORMAT)
+"""Formats that are read; 4 knows no sphering, 5 no learners of one family of columns, 6 of no region's."""
 
 _MANIFEST, _UNLIKENESS = "manifest.json", "unlikeness.npz"
 _SUFFIX = {LightGBMTrees: "txt", LabelPowerset: "safetensors", CellNetwork: "safetensors"}

@@ -23,10 +23,10 @@ from models.blocks import Block, View
 from models.feature_selection import class_weights, columns_by_separation
 from models.hyperparameters import (
     CELLS,
-    CELLS_GRANULES,
-    GRANULES,
+    LIKE,
     OF_CELLS,
     OF_NETWORKS,
+    SEES,
     TREES,
     AnyHyperparameters,
     Hyperparameters,
@@ -270,8 +270,8 @@ class CrossFitter:
         labels = self.targets if learn is None else np.where(learn, self.targets, np.nan).astype(np.float32)
         table, held_out = self._block(fit.block, fit.without).table, np.isin(self.fold, fit.without)
         alone, own = self.blocks[fit.block].alone, {}
-        if fit.kind in OF_CELLS and alone is not None:
-            own = {"among": alone if fit.kind == CELLS_GRANULES else ~alone}
+        if fit.kind in OF_CELLS and alone:
+            own = {"among": alone[SEES[fit.kind]] if fit.kind in SEES else ~np.any([*alone.values()], axis=0)}
         return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, self._marks(fit), own)
 
     def _marks(self, fit: Fit) -> list[Labels | None]:
@@ -288,7 +288,7 @@ class CrossFitter:
             seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
             truth = np.tile(truth, 1 + len(self.views))
             hyperparameters = hyperparameters.for_copies(1 + len(self.views))
-        bins = block.bins if fit.kind in (*TREES, GRANULES) else None
+        bins = block.bins if LIKE.get(fit.kind, fit.kind) in TREES else None
         shared = {} if bins is None else {"bins": bins[:, selected]}
         learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed, **shared)
         if not fit.without:
@@ -330,9 +330,9 @@ class CrossFitter:
     def _selected(self, fit: Fit) -> NDArray[np.int64]:
         if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
             return np.arange(len(self.blocks[fit.block].columns))
-        order, alone = self._order(fit.block, fit.without)[fit.location], self.blocks[fit.block].alone
-        if fit.kind == GRANULES and alone is not None:
-            order = order[alone[order]]
+        order = self._order(fit.block, fit.without)[fit.location]
+        if fit.kind in SEES:
+            order = order[self.blocks[fit.block].alone[SEES[fit.kind]][order]]
         return np.sort(order[: fit.hyperparameters.columns]).astype(np.int64)
 
     def _order(self, block: int, without: tuple[int, ...]) -> NDArray[np.int32]:

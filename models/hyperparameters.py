@@ -1,5 +1,6 @@
 """What can be tuned about base learners: one vocabulary for all kinds that see a table of columns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,10 +14,13 @@ KINDS: tuple[Kind, ...] = ("lightgbm", "xgboost", "linear")
 TREES: tuple[Kind, ...] = ("lightgbm", "xgboost")
 """Those whose fits may share bins of columns (see `models.base_learners.trees.bin_values`)."""
 
-GRANULES = "granules"
-"""What is as the trees of LightGBM, and sees nothing but columns that a block has `alone`: granules."""
+GRANULES, IN_CYTOPLASM = "granules", "cytoplasm_granules"
+"""Columns that learners of their own see: all granules, and those of the cytoplasm."""
 
-OF_LIGHTGBM = ("lightgbm", GRANULES)
+LINEAR_IN_CYTOPLASM = "linear_cytoplasm_granules"
+
+LIKE: Mapping[str, Kind] = {GRANULES: "lightgbm", IN_CYTOPLASM: "lightgbm", LINEAR_IN_CYTOPLASM: "linear"}
+"""Kinds that see nothing but columns that a block has `alone`, and what they are otherwise."""
 
 OF_NETWORKS = ("label_powerset", "pooled_trees")
 """Those that learn all locations at once, on other networks' predictions."""
@@ -29,6 +33,14 @@ CELLS = "cells"
 
 CELLS_GRANULES = "cells_granules"
 """What learns from cells, too, and sees nothing but columns of cells that a block has `alone`."""
+
+SEES: Mapping[str, str] = {
+    GRANULES: GRANULES,
+    IN_CYTOPLASM: IN_CYTOPLASM,
+    LINEAR_IN_CYTOPLASM: IN_CYTOPLASM,
+    CELLS_GRANULES: IN_CYTOPLASM,
+}
+"""Which columns such kinds see."""
 
 OF_CELLS = (CELLS, CELLS_GRANULES)
 
@@ -133,6 +145,7 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
     """
     if kind == "label_powerset":
         return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
+    kind = LIKE.get(kind, kind)
     if kind in OF_CELLS:
         return NetworkHyperparameters(
             networks=3, hidden=64, epochs=40, batch=32 if rows < LARGE else 64,
@@ -146,11 +159,11 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
         return Hyperparameters(l2=10.0)
     if rows < LARGE or (rows >= MANY and positives < COMMON):
         return Hyperparameters()
-    if rows < MANY and kind in OF_LIGHTGBM:
+    if rows < MANY and kind == "lightgbm":
         return Hyperparameters(columns=512, trees=250, leaves=24, min_rows=20, l2=5.0)
     if rows < MANY:
         return Hyperparameters(columns=192, column_share=0.4, trees=250, leaves=24, min_rows=20, l2=5.0)
-    if kind in OF_LIGHTGBM:
+    if kind == "lightgbm":
         return Hyperparameters(columns=256, trees=250, leaves=8, min_rows=20, l2=5.0)
     return Hyperparameters(columns=128, trees=150, leaves=8, learning_rate=0.13, min_rows=20, l2=5.0)
 
@@ -159,6 +172,7 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
     """Draw from the search space, given anything with Optuna's ``suggest_*``; `JOINT_KINDS` are not tuned."""
     if kind in JOINT_KINDS:
         return defaults(kind, rows)
+    kind = LIKE.get(kind, kind)
     if kind == "linear":
         return Hyperparameters(
             columns=trial.suggest_categorical("columns", [64, 128, 192, 384]),
@@ -166,7 +180,7 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
         )
     large = rows >= LARGE and (rows < MANY or positives >= COMMON)
     narrow = [64, 128, 256] if rows >= MANY else [64, 192, 512]
-    wider = [256, 512, 1024] if kind in OF_LIGHTGBM else narrow
+    wider = [256, 512, 1024] if kind == "lightgbm" else narrow
     return Hyperparameters(
         columns=trial.suggest_categorical("columns", wider if large else [64, 192, 512]),
         trees=trial.suggest_int("trees", 100 if large else 30, 500 if large else 160, log=True),

@@ -45,7 +45,7 @@ BIAS = "bias"
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
-VERSION = 8
+VERSION = 9
 """Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"
@@ -255,9 +255,9 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         network (see `models.base_learners.votes`). The learners of all locations are trained on them.
     starts : tuple of str
         Blocks that hold a network's log-odds, one column per location of Y, which the meta-learner starts at.
-    alone : tuple of str
-        Columns, of pictures and of cells, that base learners of their own see: LightGBM's trees, where it is
-        one of the kinds, and networks of single cells.
+    alone : mapping of str to tuple of str
+        Columns, of pictures and of cells, that base learners of their own see, by what they are: see
+        `models.hyperparameters.SEES`.
     always : bool
         Whether every row gets its most probable location, however improbable.
 
@@ -286,7 +286,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         kinds: tuple[Kind, ...] = KINDS,
         of_networks: tuple[str, ...] = (),
         starts: tuple[str, ...] = (),
-        alone: tuple[str, ...] = (),
+        alone: Mapping[str, tuple[str, ...]] | None = None,
         always: bool = False,
     ) -> None:
         self.tuning = tuning
@@ -379,7 +379,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
 
     @property
     def _roles(self) -> Roles:
-        return Roles(self.kinds, self.of_networks, self.starts, self.alone)
+        return Roles(self.kinds, self.of_networks, self.starts, self.alone or {})
 
     def _fit(
         self, fitter: CrossFitter, names: list[str], keep: Filters, size: float, *, confident: bool

@@ -59,4 +59,6 @@ LEARNERS: dict[str, type[BaseLearner]] = {
     "cells": CellNetwork,
     "cells_granules": CellNetwork,
     "granules": LightGBMTrees,
+    "cytoplasm_granules": LightGBMTrees,
+    "linear_cytoplasm_granules": RidgeLogistic,
 }

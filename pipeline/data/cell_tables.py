@@ -8,16 +8,13 @@ import pandas as pd
 import features
 from models.bags import bags_of, cell_columns, kept_columns
 from models.bundle import Model
-from models.hyperparameters import CELLS
+from models.hyperparameters import CELLS, GRANULES, IN_CYTOPLASM
 from pipeline.core.errors import PipelineError
 from pipeline.core.made_tables import names_in, row_groups_of, rows_in
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Normalisation
 from pipeline.data.plates import cells_in_units, normalisation_of
-
-ALONE = ("granules",)
-"""Families of features that learners of their own see alone; they find more of what is rare (decision 93)."""
 
 MEASURED = 5000
 """Cells, about, by which columns are chosen."""
@@ -44,9 +41,15 @@ def read_cells(work: Workspace, columns: Sequence[str], how: Normalisation | Non
     return cells_in_units(read_made(work.cells, ["Id", "label", *columns]).set_index("Id"), work, how)
 
 
-def seen_alone(columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns, of pictures or of cells, that are of the families `ALONE`."""
-    return tuple(name for name in columns if features.parse(name).family in ALONE)
+def seen_alone(columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the columns, of pictures or of cells, that learners of their own see, by what they are.
+
+    Granules by themselves find more of what is rare (decision 93), and those of the cytoplasm find it beside
+    whatever else a protein shows (decision 94).
+    """
+    granules = [name for name in columns if features.parse(name).family == "granules"]
+    own = (name for name in granules if features.parse(name).region == "cytoplasm")
+    return {GRANULES: tuple(granules), IN_CYTOPLASM: tuple(own)}
 
 
 def training_bags(work: Workspace, pictures: pd.Index, how: Normalisation | None) -> pd.DataFrame:
@@ -60,7 +63,9 @@ def training_bags(work: Workspace, pictures: pd.Index, how: Normalisation | None
     some = cells_in_units(_some_cells(work), work, how)
     if some.empty:
         raise PipelineError(f"{work.cells}: holds no cells; leave --cells away")
-    columns = kept_columns(some, seen_alone(some.columns))
+    alone = seen_alone(some.columns)
+    unseen = {*alone[GRANULES]} - {*alone[IN_CYTOPLASM]}
+    columns = kept_columns(some.drop(columns=[*unseen]), alone[IN_CYTOPLASM])
     return bags_of(read_cells(work, columns, how), columns, pictures)
 
 

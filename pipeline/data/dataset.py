@@ -97,7 +97,7 @@ class Dataset:
         return [name for name in self.targets.columns if name not in self.left_out]
 
     @property
-    def alone(self) -> tuple[str, ...]:
+    def alone(self) -> dict[str, tuple[str, ...]]:
         """Columns, of pictures and of cells, that learners of their own see; see `seen_alone`."""
         of_pictures = self.blocks[FEATURES].columns.tolist() if FEATURES in self.blocks else []
         of_cells = cell_columns(self.blocks[CELLS].columns.tolist()) if CELLS in self.blocks else []

@@ -7,10 +7,10 @@ import pytest
 from models.bags import bags_of, kept_columns
 from models.base_learners.cell_network import CellNetwork
 from models.cell_answers import cell_network
-from models.hyperparameters import CELLS, CELLS_GRANULES, GRANULES
+from models.hyperparameters import CELLS, CELLS_GRANULES, GRANULES, IN_CYTOPLASM, LINEAR_IN_CYTOPLASM
 from models.stacking import STACK, StackedLocations
 
-OWN = ("f3", "f4", "f20", "b")
+OWN = {GRANULES: ("f3", "f4", "f20", "b"), IN_CYTOPLASM: ("f4", "f20", "b")}
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +26,22 @@ def cells():
 def test_trees_of_their_own_see_nothing_else(tables):
     stack = StackedLocations(alone=OWN).fit(tables.X, tables.Y, tables.fold)
     trees = ("lightgbm", "xgboost", "linear")
-    assert [kind for _, kind in stack.model_.sources] == [*trees, GRANULES, *trees]
+    more = [GRANULES, IN_CYTOPLASM, LINEAR_IN_CYTOPLASM]
+    assert [kind for _, kind in stack.model_.sources] == [*trees, *more, *trees]
     names = stack.model_.blocks["features"]
-    own = [one for one in stack.model_.learners if one.source == 3]
-    assert len(own) == 3
-    assert {names[k] for one in own for k in one.selected} == {"f3", "f4", "f20"}
+    for source, columns in ((3, {"f3", "f4", "f20"}), (4, {"f4", "f20"}), (5, {"f4", "f20"})):
+        own = [one for one in stack.model_.learners if one.source == source]
+        assert len(own) == 3
+        assert {names[k] for one in own for k in one.selected} == columns
+    like = {one.source: type(one.learner) for one in stack.model_.learners}
+    assert (like[3], like[4], like[5]) == (like[0], like[0], like[2])
     table = pd.concat(tables.X.values(), axis=1)
     parts = stack.model_.contributions(table, "Cytosol")
     log_odds = stack.model_.meta_learners[STACK].log_odds(stack.model_.base_log_odds(table))
     np.testing.assert_allclose(parts.sum(axis=1), log_odds[:, 1], atol=1e-5)
 
 
-@pytest.mark.parametrize("alone", [(), tuple(f"f{number}" for number in range(24))])
+@pytest.mark.parametrize("alone", [{}, {GRANULES: (), IN_CYTOPLASM: tuple(f"f{k}" for k in range(24))}])
 def test_none_or_all_columns_alone_are_no_learner_more(tables, alone):
     stack = StackedLocations(kinds=("lightgbm",), alone=alone)
     assert stack.fits_needed(tables.X, 3, 3) == StackedLocations(kinds=("lightgbm",)).fits_needed(
@@ -45,8 +49,17 @@ def test_none_or_all_columns_alone_are_no_learner_more(tables, alone):
     )
 
 
-def test_trees_of_their_own_need_trees(tables):
-    linear = StackedLocations(kinds=("linear",), alone=OWN)
+@pytest.mark.parametrize(
+    ("kinds", "more"),
+    [(("linear",), [LINEAR_IN_CYTOPLASM]), (("lightgbm",), [GRANULES, IN_CYTOPLASM]), (("xgboost",), [])],
+)
+def test_learners_of_their_own_are_of_the_kinds_asked_for(tables, kinds, more):
+    stack = StackedLocations(kinds=kinds, alone=OWN).fit(tables.X, tables.Y, tables.fold)
+    assert [kind for _, kind in stack.model_.sources] == [*kinds, *more, *kinds]
+
+
+def test_learners_of_all_granules_need_trees(tables):
+    linear = StackedLocations(kinds=("linear",), alone={GRANULES: OWN[GRANULES]})
     assert linear.fits_needed(tables.X, 3, 3) == StackedLocations(kinds=("linear",)).fits_needed(
         tables.X, 3, 3
     )

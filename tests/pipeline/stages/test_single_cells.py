@@ -67,11 +67,13 @@ def test_granules_are_seen_alone(trained):
     """By trees of pictures, and by networks of cells; other networks of cells see all but them."""
     model = open_model(trained / "work" / "model")
     kinds = [kind for _, kind in model.stack.sources]
-    assert kinds == ["lightgbm", "granules", "cells", "cells_granules"]
+    assert kinds == ["lightgbm", "granules", "cytoplasm_granules", "cells", "cells_granules"]
     columns = model.stack.blocks["features"]
     trees = {columns[k] for one in model.stack.learners if one.source == 1 for k in one.selected}
     assert trees
     assert {parse(name).family for name in trees} == {"granules"}
+    own = {columns[k] for one in model.stack.learners if one.source == 2 for k in one.selected}
+    assert {(parse(name).family, parse(name).region) for name in own} == {("granules", "cytoplasm")}
     of_cells = cell_columns(model.stack.blocks["cells"])
     seen = [
         {parse(of_cells[k]).family for k in network.seen}
@@ -79,6 +81,7 @@ def test_granules_are_seen_alone(trained):
         if isinstance(network := fitted.learner, CellNetwork)
     ]
     assert seen == [{"intensity"}, {"granules"}]
+    assert {parse(name).region for name in of_cells if parse(name).family == "granules"} == {"cytoplasm"}
     files = {path.name for path in (trained / "work" / "model" / "learners").iterdir()}
     assert {"00_block0_lightgbm.txt", "00_block0_granules.txt", "all_block1_cells.safetensors"} < files
     assert "all_block1_cells_granules.safetensors" in files  # each in its library's own format
