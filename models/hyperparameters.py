@@ -38,7 +38,7 @@ SEES: Mapping[str, str] = {
     GRANULES: GRANULES,
     IN_CYTOPLASM: IN_CYTOPLASM,
     LINEAR_IN_CYTOPLASM: IN_CYTOPLASM,
-    CELLS_GRANULES: IN_CYTOPLASM,
+    CELLS_GRANULES: GRANULES,
 }
 """Which columns such kinds see."""
 

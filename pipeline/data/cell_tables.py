@@ -45,7 +45,7 @@ def seen_alone(columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the columns, of pictures or of cells, that learners of their own see, by what they are.
 
     Granules by themselves find more of what is rare (decision 93), and those of the cytoplasm find it beside
-    whatever else a protein shows (decision 94).
+    whatever else a protein shows (decision 94). Cells without nuclei have no cytoplasm: give no such columns.
     """
     granules = [name for name in columns if features.parse(name).family == "granules"]
     own = (name for name in granules if features.parse(name).region == "cytoplasm")
@@ -63,9 +63,9 @@ def training_bags(work: Workspace, pictures: pd.Index, how: Normalisation | None
     some = cells_in_units(_some_cells(work), work, how)
     if some.empty:
         raise PipelineError(f"{work.cells}: holds no cells; leave --cells away")
-    alone = seen_alone(some.columns)
-    unseen = {*alone[GRANULES]} - {*alone[IN_CYTOPLASM]}
-    columns = kept_columns(some.drop(columns=[*unseen]), alone[IN_CYTOPLASM])
+    alone = seen_alone(some.columns[some.notna().any()])
+    own = alone[IN_CYTOPLASM] or alone[GRANULES]
+    columns = kept_columns(some.drop(columns=[*{*alone[GRANULES]}.difference(own)]), own)
     return bags_of(read_cells(work, columns, how), columns, pictures)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.bags import cell_columns
 from models.cross_fitting import crossed
 from models.folds import positive_groups, stratified_group_folds
-from models.hyperparameters import CELLS
+from models.hyperparameters import CELLS, GRANULES
 from models.stacking import MINIMUM_FOLDS
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.made_tables import names_in, read_made_numbers
@@ -99,7 +99,8 @@ class Dataset:
     @property
     def alone(self) -> dict[str, tuple[str, ...]]:
         """Columns, of pictures and of cells, that learners of their own see; see `seen_alone`."""
-        of_pictures = self.blocks[FEATURES].columns.tolist() if FEATURES in self.blocks else []
+        table = self.blocks.get(FEATURES, pd.DataFrame())
+        of_pictures = [name for name in seen_alone(table.columns)[GRANULES] if table[name].notna().any()]
         of_cells = cell_columns(self.blocks[CELLS].columns.tolist()) if CELLS in self.blocks else []
         return seen_alone([*of_pictures, *of_cells])
 

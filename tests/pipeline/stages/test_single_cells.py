@@ -1,5 +1,7 @@
 """Answers per cell: tables of predict, colours, reasons, and the same in memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,8 @@ from models.base_learners.cell_network import CellNetwork
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
+from pipeline.data import cell_tables
+from pipeline.data.dataset import read_dataset
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
@@ -85,6 +89,29 @@ def test_granules_are_seen_alone(trained):
     files = {path.name for path in (trained / "work" / "model" / "learners").iterdir()}
     assert {"00_block0_lightgbm.txt", "00_block0_granules.txt", "all_block1_cells.safetensors"} < files
     assert "all_block1_cells_granules.safetensors" in files  # each in its library's own format
+
+
+def test_cells_without_nuclei_show_granules_of_whole_cells(trained, monkeypatch):
+    work = Workspace(trained / "work")
+    cells = pd.read_parquet(work.cells).set_index("Id")
+    cells.loc[:, cells.columns.str.startswith("cytoplasm__")] = np.nan
+    some = cells[[name for name in cells if name.count("__") > 1]]
+    monkeypatch.setattr(cell_tables, "_some_cells", lambda _: some)
+    monkeypatch.setattr(cell_tables, "read_cells", lambda _, columns, __: cells[["label", *columns]])
+    bags = cell_tables.training_bags(work, cells.index.unique(), None)
+    kept = [parse(name) for name in cell_columns(list(bags))]
+    assert {one.region for one in kept if one.family == "granules"} == {"cell", "nucleus"}
+
+
+def test_pictures_without_cytoplasm_have_no_learners_of_it(trained):
+    options = TrainOptions(work=trained / "work", labels=trained / "data" / "labels.csv", folds=3)
+    data = read_dataset(options, lambda _: None)
+    table = data.blocks["features"]
+    assert data.alone["cytoplasm_granules"]
+    empty = dict.fromkeys(table.columns[table.columns.str.startswith("cytoplasm__")], np.nan)
+    bare = replace(data, blocks={**data.blocks, "features": table.assign(**empty)}).alone
+    assert bare["granules"]
+    assert bare["cytoplasm_granules"] == ()
 
 
 def test_shares_count_cells(trained):
