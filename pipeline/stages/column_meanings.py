@@ -31,7 +31,7 @@ _NO_CHANNEL = "no channel"
 
 _LOOKED_AT = {
     f"cnn__{BAGS}__{BAGS}": "single cells",
-    f"cnn__{BAGS}__{CELLS_GRANULES}": "granules in the cytoplasm of single cells alone",
+    f"cnn__{BAGS}__{CELLS_GRANULES}": "granules of single cells alone",
 }
 """What the learners of single cells contribute as, and look at."""
 
