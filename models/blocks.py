@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.bags import cell_columns
 from models.base_learners.trees import bin_values
-from models.hyperparameters import CELLS, CELLS_GRANULES, LIKE, MANY, OF_NETWORKS, SEES, START
+from models.hyperparameters import ALONE, CELLS, MANY, OF_NETWORKS, START
 
 Labels = NDArray[np.bool_]
 Table = NDArray[np.float32]
@@ -55,11 +55,9 @@ class Block:
         digest.update(values.data)
         if reference is not None:
             digest.update(reference.tobytes())
-        for what, marks in (alone or {}).items():
+        for what, marks in (alone := alone or {}).items():
             digest.update(what.encode() + marks.tobytes())
-        return cls(
-            name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference, alone or {}
-        )
+        return cls(name, tuple(table.columns), values, digest.hexdigest(), tuple(kinds), reference, alone)
 
 
 @dataclass(frozen=True)
@@ -103,11 +101,8 @@ class Roles:
         """Return the kinds of learners on a block."""
         if block in self.joint:
             return OF_NETWORKS if block in self.of_networks else (START,)
-        alone = self.marks(block, columns)
-        if block == CELLS:
-            return (CELLS, CELLS_GRANULES) if SEES[CELLS_GRANULES] in alone else (CELLS,)
-        more = (kind for kind, like in LIKE.items() if SEES[kind] in alone and like in self.kinds)
-        return (*self.kinds, *more)
+        kinds, marks = (CELLS,) if block == CELLS else self.kinds, self.marks(block, columns)
+        return (*kinds, *(kind for kind, (like, sees) in ALONE.items() if like in kinds and sees in marks))
 
     def marks(self, block: str, columns: pd.Index) -> dict[str, Labels]:
         """Mark columns of a block, or of the cells in its bags, that learners of their own see.

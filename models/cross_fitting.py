@@ -22,14 +22,14 @@ from models.base_learners import LEARNERS, BaseLearner
 from models.blocks import Block, View
 from models.feature_selection import class_weights, columns_by_separation
 from models.hyperparameters import (
+    ALONE,
     CELLS,
-    LIKE,
     OF_CELLS,
     OF_NETWORKS,
-    SEES,
     TREES,
     AnyHyperparameters,
     Hyperparameters,
+    like,
 )
 from models.learner_store import MemoryStore, Store, key_of
 from models.normalisation import Sphering
@@ -271,7 +271,8 @@ class CrossFitter:
         table, held_out = self._block(fit.block, fit.without).table, np.isin(self.fold, fit.without)
         alone, own = self.blocks[fit.block].alone, {}
         if fit.kind in OF_CELLS and alone:
-            own = {"among": alone[SEES[fit.kind]] if fit.kind in SEES else ~np.any([*alone.values()], axis=0)}
+            others = ~np.any([*alone.values()], axis=0)
+            own = {"among": alone[ALONE[fit.kind].sees] if fit.kind in ALONE else others}
         return delayed(_of_all_locations)(key, fit, table, labels, held_out, self.seed, self._marks(fit), own)
 
     def _marks(self, fit: Fit) -> list[Labels | None]:
@@ -288,7 +289,7 @@ class CrossFitter:
             seen = np.concatenate([seen, *(view.of(block, seen, selected) for view in self.views)])
             truth = np.tile(truth, 1 + len(self.views))
             hyperparameters = hyperparameters.for_copies(1 + len(self.views))
-        bins = block.bins if LIKE.get(fit.kind, fit.kind) in TREES else None
+        bins = block.bins if like(fit.kind) in TREES else None
         shared = {} if bins is None else {"bins": bins[:, selected]}
         learner = LEARNERS[fit.kind].fit(seen, truth, hyperparameters, self.seed, **shared)
         if not fit.without:
@@ -331,8 +332,8 @@ class CrossFitter:
         if fit.location is None or not isinstance(fit.hyperparameters, Hyperparameters):
             return np.arange(len(self.blocks[fit.block].columns))
         order = self._order(fit.block, fit.without)[fit.location]
-        if fit.kind in SEES:
-            order = order[self.blocks[fit.block].alone[SEES[fit.kind]][order]]
+        if fit.kind in ALONE:
+            order = order[self.blocks[fit.block].alone[ALONE[fit.kind].sees][order]]
         return np.sort(order[: fit.hyperparameters.columns]).astype(np.int64)
 
     def _order(self, block: int, without: tuple[int, ...]) -> NDArray[np.int32]:

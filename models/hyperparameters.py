@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,8 @@ TREES: tuple[Kind, ...] = ("lightgbm", "xgboost")
 GRANULES, IN_CYTOPLASM = "granules", "cytoplasm_granules"
 """Columns that learners of their own see: all granules, and those of the cytoplasm."""
 
-LINEAR_IN_CYTOPLASM = "linear_cytoplasm_granules"
-
-LIKE: Mapping[str, Kind] = {GRANULES: "lightgbm", IN_CYTOPLASM: "lightgbm", LINEAR_IN_CYTOPLASM: "linear"}
-"""Kinds that see nothing but columns that a block has `alone`, and what they are otherwise."""
+LINEAR_IN_CYTOPLASM, CELLS_GRANULES = "linear_cytoplasm_granules", "cells_granules"
+"""Other kinds that see them: of the linear learner, and of networks of cells; see `ALONE`."""
 
 OF_NETWORKS = ("label_powerset", "pooled_trees")
 """Those that learn all locations at once, on other networks' predictions."""
@@ -31,16 +29,21 @@ START = "start"
 CELLS = "cells"
 """What learns from cells all locations at once (see `models.base_learners.cell_network`)."""
 
-CELLS_GRANULES = "cells_granules"
-"""What learns from cells, too, and sees nothing but columns of cells that a block has `alone`."""
 
-SEES: Mapping[str, str] = {
-    GRANULES: GRANULES,
-    IN_CYTOPLASM: IN_CYTOPLASM,
-    LINEAR_IN_CYTOPLASM: IN_CYTOPLASM,
-    CELLS_GRANULES: GRANULES,
+class Alone(NamedTuple):
+    """A kind that is like another one, and sees nothing but columns that a block has `alone`."""
+
+    like: str
+    sees: str
+
+
+ALONE: Mapping[str, Alone] = {
+    GRANULES: Alone("lightgbm", GRANULES),
+    IN_CYTOPLASM: Alone("lightgbm", IN_CYTOPLASM),
+    LINEAR_IN_CYTOPLASM: Alone("linear", IN_CYTOPLASM),
+    CELLS_GRANULES: Alone(CELLS, GRANULES),
 }
-"""Which columns such kinds see."""
+"""All such kinds, in the order of their log-odds."""
 
 OF_CELLS = (CELLS, CELLS_GRANULES)
 
@@ -133,6 +136,11 @@ class NetworkHyperparameters:
 AnyHyperparameters = Hyperparameters | NetworkHyperparameters
 
 
+def like(kind: str) -> str:
+    """Return the kind that one is like in all but the columns that it sees."""
+    return ALONE[kind].like if kind in ALONE else kind
+
+
 def small_batch(rows: int) -> int:
     """Return a batch of a 48th of the rows, 32 to 128; larger ones make too few steps (see decision 67)."""
     return int(np.clip(rows // 48, 32, 128))
@@ -143,10 +151,10 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
 
     XGBoost builds histograms of all kept columns, whichever a tree may use, so that it gets fewer.
     """
+    kind = like(kind)
     if kind == "label_powerset":
         return NetworkHyperparameters() if rows >= MANY else NetworkHyperparameters(batch=small_batch(rows))
-    kind = LIKE.get(kind, kind)
-    if kind in OF_CELLS:
+    if kind == CELLS:
         return NetworkHyperparameters(
             networks=3, hidden=64, epochs=40, batch=32 if rows < LARGE else 64,
             dropout=0.3, input_dropout=0.1, learning_rate=4e-3, weight_decay=0.05,
@@ -172,7 +180,7 @@ def space(trial: Any, kind: str, rows: int, positives: int = 0) -> AnyHyperparam
     """Draw from the search space, given anything with Optuna's ``suggest_*``; `JOINT_KINDS` are not tuned."""
     if kind in JOINT_KINDS:
         return defaults(kind, rows)
-    kind = LIKE.get(kind, kind)
+    kind = like(kind)
     if kind == "linear":
         return Hyperparameters(
             columns=trial.suggest_categorical("columns", [64, 128, 192, 384]),

@@ -257,7 +257,7 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         Blocks that hold a network's log-odds, one column per location of Y, which the meta-learner starts at.
     alone : mapping of str to tuple of str
         Columns, of pictures and of cells, that base learners of their own see, by what they are: see
-        `models.hyperparameters.SEES`.
+        `models.hyperparameters.ALONE`.
     always : bool
         Whether every row gets its most probable location, however improbable.
 

@@ -13,6 +13,7 @@ from models.base_learners.logistic import RidgeLogistic
 from models.base_learners.pooled_trees import PooledTrees
 from models.base_learners.start import Start
 from models.base_learners.trees import Floats, LightGBMTrees, Table, XGBoostTrees
+from models.hyperparameters import ALONE
 
 
 class BaseLearner(Protocol):
@@ -49,7 +50,7 @@ class BaseLearner(Protocol):
         ...
 
 
-LEARNERS: dict[str, type[BaseLearner]] = {
+_LEARNERS: dict[str, type[BaseLearner]] = {
     "lightgbm": LightGBMTrees,
     "xgboost": XGBoostTrees,
     "linear": RidgeLogistic,
@@ -57,8 +58,7 @@ LEARNERS: dict[str, type[BaseLearner]] = {
     "pooled_trees": PooledTrees,
     "start": Start,
     "cells": CellNetwork,
-    "cells_granules": CellNetwork,
-    "granules": LightGBMTrees,
-    "cytoplasm_granules": LightGBMTrees,
-    "linear_cytoplasm_granules": RidgeLogistic,
 }
+
+LEARNERS = _LEARNERS | {kind: _LEARNERS[alone.like] for kind, alone in ALONE.items()}
+"""What learns, by kind."""

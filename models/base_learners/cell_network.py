@@ -46,8 +46,8 @@ class CellNetwork:
     """Trained networks; serialised as safetensors.
 
     `seen` are the positions of the columns that networks see, of all of a cell; `middle` and `spread` scale
-    them; networks are parameters by name; `bias` are the mean
-    log-odds of pictures by location, which contributions are measured from and pictures without cells get.
+    them; networks are parameters by name; `bias` are the mean log-odds of pictures by location, which
+    contributions are measured from and pictures without cells get.
     """
 
     seen: NDArray[np.int32]
