@@ -3,7 +3,7 @@
 Three kinds of meta-learners share the same base learners. A *binary* one sees one location's
 log-odds only; the *top two* see those of two locations; the *stack* sees those of all. Weights
 on a location's own log-odds are shrunk towards weights pooled over its locations, weights on
-other locations' towards 0 and five times as hard.
+other locations' towards 0: five times as hard, and harder the more sources say the same of them.
 
 What is shrunk is not calibrated. Where positives allow, a location's log-odds are therefore scaled
 and shifted (Platt scaling) on its out-of-fold log-odds, which leaves them linear in the base learners'.
@@ -34,10 +34,11 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 Folds = NDArray[np.int16]
 
-OWN = 50.0
-OTHERS = 250.0
-POOLED = 25.0
+OWN, OTHERS, POOLED = 50.0, 250.0, 25.0
 """Penalties in independent rows (see `fit_logistic`): on own and others' weights, and on the pooled ones."""
+
+SOURCES = 4
+"""Sources above which the penalty on others' weights grows with their number: together they say one thing."""
 
 CALIBRATED = 30
 """Independent positives from which a location is calibrated."""
@@ -51,8 +52,7 @@ _SCALE_PENALTY = 5.0
 FEW = 2000
 """Independent rows below which the plain mean of base learners has a share in what is predicted."""
 
-_STEPS = 60
-_TOLERANCE = 1e-9
+_STEPS, _TOLERANCE = 60, 1e-9
 
 
 @dataclass(frozen=True)
@@ -271,11 +271,11 @@ def _fit_linear(meta: MetaLearner, base: Floats, targets: Labels) -> list[Linear
     weights = np.full(sources, 1 / sources)
     if both.sum() > 1:
         weights = pooled_weights(own[:, both], known[:, both], weights, POOLED * meta.group_size)
-    inputs = _inputs(meta, base)
+    inputs, others = _inputs(meta, base), OTHERS * max(1.0, sources / SOURCES)
     models = []
     for position, y in enumerate(known.T):
         mine = slice(position * sources, (position + 1) * sources)
-        prior, penalty = np.zeros(inputs.shape[1]), np.full(inputs.shape[1], OTHERS)
+        prior, penalty = np.zeros(inputs.shape[1]), np.full(inputs.shape[1], others)
         prior[mine], penalty[mine] = weights, OWN
         if both[position]:
             models.append(fit_logistic(inputs, y, prior, penalty * meta.group_size))

@@ -45,7 +45,7 @@ BIAS = "bias"
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
-VERSION = 9
+VERSION = 10
 """Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"

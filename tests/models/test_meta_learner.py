@@ -9,6 +9,7 @@ from scipy.special import expit
 from models import meta_learner
 from models.meta_learner import (
     CALIBRATED,
+    SOURCES,
     MetaLearner,
     fit_meta_learner,
     fitted_share,
@@ -144,3 +145,18 @@ def test_many_rows_need_no_plain_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meta_learner, "FEW", 401)
     fitted = fit_meta_learner(META, base, targets, fold, "half_f1").linear
     assert np.array_equal(fitted[0].weights, alone[0].weights)
+
+
+def test_more_sources_that_say_the_same_of_other_locations_do_not_say_more() -> None:
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(-1, 1.5, (1200, 2))
+    targets = rng.random((1200, 2)) < expit(log_odds + log_odds[:, ::-1] / 4)
+    fold = (np.arange(1200) % 4).astype(np.int16)
+
+    def others(copies: int) -> float:
+        base = np.repeat(log_odds[:, :, None], copies, axis=2)
+        weights = fit_meta_learner(META, base, targets, fold, "half_f1").linear[0].weights
+        return float(weights[copies:].sum())
+
+    assert others(1) < others(SOURCES)  # so few are shrunk alike
+    np.testing.assert_allclose([others(8), others(16)], others(SOURCES), rtol=0.02)
