@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.folds import stratified_group_folds
-from models.metrics import count, interval, resampled_counts
+from models.metrics import count, interval, interval_of_difference, resampled_counts
 from models.stacking import STACK, StackedLocations
 from pipeline.commands.console import RichProgress
 from pipeline.core.stage import execute
@@ -88,7 +88,7 @@ def told(scored: list[str], answers: dict[str, Truth], truth: Truth) -> None:
     for name in names:
         if name != names[1]:
             gain = float(count(truth, answers[names[1]]).macro_f1() - count(truth, answers[name]).macro_f1())
-            low, high = interval(resampled[names[1]] - resampled[name], gain, lowest=-1)
+            low, high = interval_of_difference(resampled[names[1]] - resampled[name], gain)
             print(f"  gain of the start over {name:20s} {gain:+.3f} ({low:+.3f} to {high:+.3f})")
 
 

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.base_learners.votes import scaled
 from models.folds import stratified_group_folds
 from models.meta_learner import OuterFold, decide_folds
-from models.metrics import Counts, count, interval, resampled_counts
+from models.metrics import Counts, count, interval, interval_of_difference, resampled_counts
 from models.stacking import STACK, StackedLocations
 from models.thresholds import NESTED
 from pipeline.commands.console import RichProgress
@@ -164,7 +164,7 @@ def report(
         print(f"{name:{width}} {some.macro_f1():.4f} ({low:.4f} to {high:.4f})  five rarest {rare:.3f}")
     best = max(alone, key=lambda name: counts[name].macro_f1())
     gain = float(counts["stack"].macro_f1() - counts[best].macro_f1())
-    low, high = interval(spread["stack"].macro_f1() - spread[best].macro_f1(), gain, lowest=-1)
+    low, high = interval_of_difference(spread["stack"].macro_f1() - spread[best].macro_f1(), gain)
     print(f"stack over {best}: {gain:+.4f} ({low:+.4f} to {high:+.4f}), paired bootstrap")
     print(f"  {'F1':30} stack   best")
     _per_location(counts["stack"], counts[best], truth)

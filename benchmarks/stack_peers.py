@@ -35,7 +35,7 @@ from models.base_learners.logistic import fit_calibration
 from models.feature_selection import class_weights, columns_by_separation
 from models.learner_store import key_of
 from models.meta_learner import OuterFold, decide_folds, mean_group_size
-from models.metrics import count, interval, resampled_counts
+from models.metrics import count, interval, interval_of_difference, resampled_counts
 from models.stacking import STACK, VERSION, StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import Store
@@ -162,7 +162,7 @@ def report(data: Dataset, asked: list[str], answers: dict[str, Answers]) -> None
         line += f", log-loss {loss(one.probability):.3f}, {one.seconds:.0f} s"
         if name != STACK:
             gain = scores[STACK] - scores[name]
-            low, high = interval(values[STACK] - values[name], gain, lowest=-1)
+            low, high = interval_of_difference(values[STACK] - values[name], gain)
             both = expit(
                 np.mean(
                     [logit(np.clip(a.probability, 1e-6, 1 - 1e-6)) for a in (one, answers[STACK])], axis=0

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.metrics import count, resampled_counts
+from models.metrics import Counts, count, resampled_counts
 
 Floats = NDArray[np.float64]
 
@@ -54,14 +54,21 @@ def compared(
     """Return how much higher one annotation scores in macro-F1 than another, and bootstrap values of it.
 
     All three tables are pictures x locations in the same order. Locations that occur neither in the
-    truth nor in an annotation are skipped. Pictures are drawn with replacement, the same ones for both.
+    truth nor in either annotation are skipped. Pictures are drawn with replacement, the same ones for both.
     """
     pictures = pd.Series(np.arange(len(truth)))
     known, tables = truth.to_numpy(), (ours.to_numpy(), theirs.to_numpy())
     whole = [count(known, table) for table in tables]
     drawn = [resampled_counts(known, table, pictures, draws=draws, seed=seed) for table in tables]
-    exact, spread = ([counts.macro_f1(skip_undefined=True) for counts in both] for both in (whole, drawn))
-    return float(exact[0] - exact[1]), spread[0] - spread[1]
+    return float(_higher(*whole)), _higher(*drawn)
+
+
+def _higher(one: Counts, other: Counts) -> Floats:
+    """Return how much higher one macro-F1 is than another, over the locations that occur on either side."""
+    occur = [counts.hit + counts.false + counts.missed > 0 for counts in (one, other)]
+    return np.asarray(
+        (one.f1() - other.f1()).sum(axis=-1) / np.maximum((occur[0] | occur[1]).sum(axis=-1), 1)
+    )
 
 
 def _alpha(annotations: Floats) -> float:

@@ -163,8 +163,9 @@ def _check(folder: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a model's manifest; train the model again") from error
     if version not in _READ:
+        known = f"{_READ[0]} to {FORMAT}"
         raise ValueError(
-            f"{folder}: model format {version} is not known (this version reads {FORMAT}); train it again"
+            f"{folder}: model format {version} is not known (this version reads {known}); train it again"
         )
     for name, digest in digests.items():
         file = folder / name

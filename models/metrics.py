@@ -107,21 +107,30 @@ def resampled_counts(
     return Counts(*(np.stack(rows) for rows in zip(*resampled, strict=True)))
 
 
-def interval(
-    values: Floats, estimate: float, *, lowest: float = 0.0, level: float = 0.95
-) -> tuple[float, float]:
-    """Return the bias-corrected percentile interval of an estimate, given its bootstrap values.
+def interval(values: Floats, estimate: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the bias-corrected percentile interval of a score, given its bootstrap values.
 
     Samples of few groups lack some, which makes their scores lower than that of all groups, as that of
     all groups here is lower than that of all there are. Percentiles are therefore moved up by twice what the
-    bootstrap values are too low on average. The interval ends at `lowest` (-1 for a difference) and 1.
+    bootstrap values are too low on average. The interval holds the estimate, and ends at 0 and 1.
 
     Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 10 (bias).
     """
-    tail = (1 - level) / 2
-    ends = np.quantile(values, [tail, 1 - tail]) + 2 * (estimate - values.mean())
-    low, high = np.clip(ends, lowest, 1.0)
-    return float(low), float(high)
+    return _ends(np.clip(values + 2 * (estimate - values.mean()), 0, 1), estimate, level)
+
+
+def interval_of_difference(values: Floats, difference: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval, which holds it, of a paired difference, given its bootstrap values.
+
+    What samples of few groups lack, both sides lack: there is next to no bias to correct. A correction would
+    move an end that is 0, because many samples show no difference, to where it says that there is one.
+    """
+    return _ends(values, difference, level)
+
+
+def _ends(values: Floats, estimate: float, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(min(low, estimate)), float(max(high, estimate))
 
 
 def sum_by(values: Labels, codes: NDArray[np.int64], groups: int) -> Floats:

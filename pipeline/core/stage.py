@@ -126,6 +126,8 @@ class Stage(Protocol[AnyOptions, AnySummary]):
     name: str
     options: type[AnyOptions]
     summary: type[AnySummary]
+    at_once: bool = False
+    """Whether outputs change only at the end of `run`: where it is refused, those of before stay true."""
 
     def inputs(self, options: AnyOptions) -> dict[str, str]:
         """Return fingerprints of all that decides the outputs, by names that the user knows, or refuse it."""
@@ -200,13 +202,18 @@ def execute(stage: Stage[AnyOptions, AnySummary], options: AnyOptions, progress:
         return stage.summary.model_validate(record.summary).again()
     stage.check_replaced(options, record, now)
     with alone(path.parent, stage.name), _told_if_full(folder_of(path)):
-        for name in damaged(path, record):
+        for name in (broken := damaged(path, record)):
             progress.note(f"{name} was damaged or changed since {stage.name} made it: it is made again")
             if (folder_of(path) / name).is_file():
                 (folder_of(path) / name).unlink()
         path.unlink(missing_ok=True)
-        with on_cluster(getattr(options, "cluster", None)):
-            done = stage.run(options, progress)
+        try:
+            with on_cluster(getattr(options, "cluster", None)):
+                done = stage.run(options, progress)
+        except PipelineError:
+            if stage.at_once and record is not None and not broken:
+                write_text(path, record.model_dump_json(indent=1))
+            raise
         # only now: processes of a run that was killed may live a moment longer
         for folder in (getattr(options, "work", None), getattr(options, "out", None)):
             if isinstance(folder, Path):

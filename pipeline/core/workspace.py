@@ -91,7 +91,7 @@ class Workspace:
     settings = _OfModel("settings.json")
     """All options of the training and the hyperparameters that were chosen, to look at."""
     cells_out_of_fold = _OfModel("cells_out_of_fold.parquet")
-    """Out-of-fold log-odds of cells, where single cells were learned from."""
+    """Out-of-fold probabilities of cells, where single cells were learned from."""
     base_log_odds = _OfModel("base_log_odds.npz")
     """Out-of-fold log-odds of base learners (npz), on which `evaluate` fits again for its ablations."""
     selection = _OfModel("selection.csv")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.metrics import count, interval, resampled_counts
+from models.metrics import count, interval_of_difference, resampled_counts
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted
 from pipeline.core.workspace import Workspace
@@ -138,7 +138,7 @@ def _differences(
 
 def _difference(f1: float, other: float, spread: NDArray[np.float64]) -> Difference:
     f1, other = float(f1), float(other)
-    return Difference(f1, other, f1 - other, *interval(spread, f1 - other, lowest=-1))
+    return Difference(f1, other, f1 - other, *interval_of_difference(spread, f1 - other))
 
 
 def _check_shared(

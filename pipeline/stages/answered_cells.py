@@ -63,11 +63,16 @@ def answer_cells(
     cells: NDArray[np.float32],
     picture: tuple[NDArray[np.float64], NDArray[np.bool_]],
 ) -> CellAnswers:
-    """Answer the cells of one picture, shape (cells, columns), given `answers_of_cells`' last two."""
+    """Answer the cells of one picture, shape (cells, columns), given `answers_of_cells`' last two.
+
+    Locations that the picture has beyond those of the network, all its cells have.
+    """
     of_cells = network.of_cells(cells)
     log_odds = of_cells.mean(axis=0)
     share = network.shares(of_cells) if len(cells) else log_odds
-    return answers_of_cells(shown.given(log_odds), share, *picture)
+    beyond = (0, 0), (0, len(picture[0]) - log_odds.shape[1])
+    given = np.pad(shown.given(log_odds), beyond, constant_values=1.0)
+    return answers_of_cells(given, np.pad(share, beyond, constant_values=1 / max(1, len(cells))), *picture)
 
 
 def cell_table(
@@ -90,9 +95,10 @@ def cell_table(
     Returns
     -------
     DataFrame
-        `COLUMNS`, and the probability of every location that the network of single cells knows.
+        `COLUMNS`, and the probability of every location.
     """
-    network, names = network_of(model, folder), list(model.locations)
+    network = network_of(model, folder)
+    names = [*model.locations, *prediction.probability.columns.difference(list(model.locations), sort=False)]
     cells = read_cells(work, cell_columns(model.stack.blocks[CELLS]), normalisation_of(model.card))
     known = prediction.probability.index
     probability, chosen = (one[names].to_numpy() for one in (prediction.probability, prediction.chosen))
@@ -161,7 +167,7 @@ def write_cells(
         table = _kaggle2021(pictures, cells, of_card(model.card), work)
     else:
         table = cells
-    shares = shares_of(cells, list(model.locations))
+    shares = shares_of(cells, list(cells.columns[len(COLUMNS) :]))
     for path, one in ((options.output, table), (beside(options.output, "shares"), shares)):
         with replacing(path) as temporary:
             one.to_csv(temporary, index=False, lineterminator="\n")
@@ -173,8 +179,8 @@ def _kaggle2021(
     """Return what the competition of 2021 takes: ``ID,ImageWidth,ImageHeight,PredictionString``.
 
     The string has, for every cell and class that it shows, the class, its probability and the run-length
-    encoded mask. Locations count as the class that they are merged into there; a cell without one is
-    Negative.
+    encoded mask. Locations count as the class that they are merged into there; a cell without any
+    location is Negative.
     """
     (coding,) = required("pycocotools.mask")
     there, rows = open_list(HPA2021), []
@@ -217,7 +223,9 @@ def _strings(
         for name in filter(None, row["locations"].split("; ")):
             if name in classes:
                 best[classes[name]] = max(best.get(classes[name], 0.0), row[name])
-        if not best and negative is not None:
-            best[negative] = 1 - max((row[name] for name in classes if name in row), default=0.0)
+        if not row["locations"] and negative is not None:
+            known = {name: row[name] for name in classes if name in row}
+            own = [known.pop(name) for name in list(known) if classes[name] == negative]
+            best[negative] = max(own, default=1 - max(known.values(), default=0.0))
         parts += [f"{number} {probability:.6f} {code}" for number, probability in sorted(best.items())]
     return parts

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from models.annotators import agreement, compared, majority_vote, pooled
-from models.metrics import count, interval
+from models.metrics import count, interval_of_difference
 from models.stacking import STACK
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.workspace import Workspace
@@ -113,4 +113,4 @@ def _compare(options: BaselineOptions, vote: pd.DataFrame) -> Comparison:
     names = list(stack.truth.columns)
     truth, ours = stack.truth.loc[ids], stack.chosen.loc[ids]
     value, drawn = compared(truth, ours, vote.loc[ids, names], draws=options.draws, seed=options.seed)
-    return Comparison(len(ids), len(names), Score(value, *interval(drawn, value, lowest=-1)))
+    return Comparison(len(ids), len(names), Score(value, *interval_of_difference(drawn, value)))

@@ -15,16 +15,17 @@ from models.base_learners import BaseLearner
 from models.base_learners.cell_network import CellNetwork
 from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells
 from models.hyperparameters import CELLS
-from models.metrics import count, interval, resampled_counts
+from models.metrics import count, interval, interval_of_difference, resampled_counts
 from pipeline.core.errors import PipelineError
-from pipeline.core.stage import Progress, read_made
+from pipeline.core.files import content_digest
+from pipeline.core.stage import Progress, file_inputs, read_made, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.data.cell_tables import read_cells
 from pipeline.data.dataset import Dataset
 from pipeline.data.labels import parse_target
 from pipeline.data.locations import LocationList, of_card
 from pipeline.data.masks import read_mask
-from pipeline.data.tables import read_table
+from pipeline.data.tables import match, read_table
 from pipeline.stages.comparisons import OutOfFold, Score
 from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.trained_models import open_model
@@ -33,7 +34,7 @@ Labels = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 SAME = 0.5
-"""Intersection over union from which on a cell that was found is the true one."""
+"""Intersection over union above which a cell that was found is the true one, and no other is."""
 
 
 class CellScores(BaseModel):
@@ -110,10 +111,8 @@ def score_cells(
         raise PipelineError(f"{work.model}: was trained without --cells; train it again with --cells")
     names = list(stack.truth.columns)
     known = _read_truth(options.truth, of_card(open_model(work.model).card), names)
-    masks = options.truth_masks or options.truth.parent / "truth"
-    pictures = [one for one in stack.truth.index if one in known]
-    if not pictures:
-        raise PipelineError(f"{options.truth}: says nothing of the cells of {work.root}; give their ids")
+    match(options.truth, known, stack.truth.index, progress.note)
+    masks, pictures = _true_masks(options), [one for one in stack.truth.index if one in known]
     rows = []
     with progress.track("Comparing cells", len(pictures)) as advance:
         for one, labels, picture, said in said_of_cells(work, stack, pictures):
@@ -135,25 +134,58 @@ def said_of_cells(
         yield one, own["label"].to_numpy(), picture, answers_of_cells(given, given, *picture)
 
 
+def inputs_of_cells(options: EvaluateOptions) -> dict[str, str]:
+    """Return the digests of the cells that were found and of the true masks, as inputs of `evaluate`.
+
+    Raises
+    ------
+    PipelineError
+        If cells were measured again since the training, as their numbers may mean other cells.
+    """
+    work, masks = Workspace(options.work, options.name), _true_masks(options)
+    found = file_inputs({"cells": work.cells})
+    record = read_record(Workspace(options.work).record(f"train-{options.name}".removesuffix("-")))
+    if record is not None and record.inputs.get("cells", found["cells"]) != found["cells"]:
+        raise PipelineError(f"{work.cells}: was made again since {work.model} was trained; run train again")
+    return found if masks is None else found | {"true masks": content_digest(masks)}
+
+
+def _true_masks(options: EvaluateOptions) -> Path | None:
+    """Return the folder of the masks that true cells are numbered by; None if those that were found are."""
+    if options.truth_masks is not None and not options.truth_masks.is_dir():
+        raise PipelineError(f"--truth-masks {options.truth_masks}: no such folder; check the path")
+    beside = options.truth.parent / "truth" if options.truth is not None else None
+    return options.truth_masks or (beside if beside is not None and beside.is_dir() else None)
+
+
 def _read_truth(path: Path, locations: LocationList, names: list[str]) -> dict[str, dict[int, Labels]]:
     """Read what cells show: by Id, by label, which of the trained locations."""
     found: dict[str, dict[int, Labels]] = {}
     for sample, label, text in read_table(path, ("Id", "label", "Target")).to_numpy():
+        where = f"{path}: Id '{sample}', label '{label}'"
         try:
             shown = {locations.names[k] for k in parse_target(text, locations).columns} if text else set()
-            found.setdefault(sample, {})[int(label)] = np.array([name in shown for name in names])
+            cells, number = found.setdefault(sample, {}), int(label)
         except ValueError as error:
-            raise PipelineError(f"{path}: Id '{sample}', label '{label}': {error}; correct it") from error
+            raise PipelineError(f"{where}: {error}; correct it") from error
+        row = np.array([name in shown for name in names])
+        if not np.array_equal(cells.setdefault(number, row), row):
+            raise PipelineError(f"{where}: is there twice with other locations; keep one")
     return found
 
 
-def _same(work: Workspace, sample: str, masks: Path, ours: NDArray[Any], theirs: list[int]) -> dict[int, int]:
+def _same(
+    work: Workspace, sample: str, masks: Path | None, ours: NDArray[Any], theirs: list[int]
+) -> dict[int, int]:
     """Return which true cell each cell is, by position: by overlap with true masks, or else by label."""
-    if not masks.is_dir():
+    if masks is None:
         return {position: int(label) for position, label in enumerate(ours) if int(label) in theirs}
-    found, true = read_mask(work.mask(sample)).cells, read_mask(masks / f"{sample}.tif").cells
+    path = masks / f"{sample}.tif"
+    if not path.is_file():
+        raise PipelineError(f"{path}: no such mask; give that of every picture in --truth")
+    found, true = read_mask(work.mask(sample)).cells, read_mask(path).cells
     if found.shape != true.shape:
-        raise PipelineError(f"{masks / sample}.tif: not of the size of {work.mask(sample)}; give its own")
+        raise PipelineError(f"{path}: not of the size of {work.mask(sample)}; give its own")
     sizes = [np.bincount(one.ravel()) for one in (found, true)]
     pairs, common = np.unique(
         found.astype(np.int64) * len(sizes[1]) + true.astype(np.int64), return_counts=True
@@ -162,7 +194,7 @@ def _same(work: Workspace, sample: str, masks: Path, ours: NDArray[Any], theirs:
     return {
         position: int(b)
         for (a, b), number in zip(of_pair, common, strict=True)
-        if a and b and number >= SAME * (sizes[0][a] + sizes[1][b] - number)
+        if a and b and number > SAME * (sizes[0][a] + sizes[1][b] - number)
         for position in np.flatnonzero(ours == a).tolist()
     }
 
@@ -206,7 +238,7 @@ def _scored(
         exact.append(count(truth[:, occur], one[:, occur]))
     values = [float(one.macro_f1()) for one in exact]
     scores = [Score(value, *interval(many, value)) for value, many in zip(values, drawn, strict=True)]
-    low, high = interval(drawn[0] - drawn[1], values[0] - values[1], lowest=-1)
+    low, high = interval_of_difference(drawn[0] - drawn[1], values[0] - values[1])
     precisions = [
         [float(average_precision_score(truth[:, k], table[:, k])) for k in occur]
         for table in (probability, whole)

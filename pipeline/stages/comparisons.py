@@ -13,7 +13,15 @@ from scipy.stats import t
 
 from models.ablation import BaseLogOdds, ablations
 from models.meta_learner import mean_group_size
-from models.metrics import Labels, all_positive_macro_f1, balanced_f1, count, interval, resampled_counts
+from models.metrics import (
+    Labels,
+    all_positive_macro_f1,
+    balanced_f1,
+    count,
+    interval,
+    interval_of_difference,
+    resampled_counts,
+)
 from models.nested import Nested
 from models.stacking import RANDOM_SPLIT, STACK, TOP_TWO, WITHOUT_SELECTION
 from pipeline.core.errors import PipelineError
@@ -190,7 +198,7 @@ def selection(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Selecti
     (one, spread), (other, beside) = (
         _resampled(a.truth.to_numpy(), a.chosen.to_numpy(), a.units, draws, seed) for a in both
     )
-    difference = interval(spread - beside, one - other, lowest=-1)
+    difference = interval_of_difference(spread - beside, one - other)
     return Selection(
         Score(one, *interval(spread, one)),
         Score(other, *interval(beside, other)),
@@ -237,7 +245,7 @@ def ablate(work: Workspace, rule: str, draws: int, seed: int, progress: Progress
             value, spread = _resampled(base.targets, predicted.chosen, units, draws, seed)
             whole = whole or (value, spread)
             low, high = interval(spread, value)
-            worst, most = interval(spread - whole[1], value - whole[0], lowest=-1)
+            worst, most = interval_of_difference(spread - whole[1], value - whole[0])
             rows.append(Ablation(name, value, low, high, value - whole[0], worst, most))
         advance(1)
     return rows

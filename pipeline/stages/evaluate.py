@@ -18,7 +18,7 @@ from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_in
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import of_card
 from pipeline.stages.against import Against, compare, training_of
-from pipeline.stages.cell_scores import CellScores, score_cells
+from pipeline.stages.cell_scores import CellScores, inputs_of_cells, score_cells
 from pipeline.stages.channel_views import is_view
 from pipeline.stages.comparisons import (
     Ablation,
@@ -122,6 +122,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
     name = "evaluate"
     options = EvaluateOptions
     summary = Scores
+    at_once = True
 
     def inputs(self, options: EvaluateOptions) -> dict[str, str]:
         """Return fingerprints of the predictions, the model's card and the options."""
@@ -131,10 +132,12 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
             raise PipelineError(
                 f"{work.root}: no trained model there; run train with --work {work.root} first"
             )
-        asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation", "per", "truth_masks")
+        asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation", "per")
         files = {"out-of-fold predictions": work.out_of_fold, "model": card}
         if options.truth is not None:
             files["what cells show"] = options.truth
+        if options.per == "cell" and work.cells_out_of_fold.is_file():
+            asked |= inputs_of_cells(options)
         if options.against is not None:
             files["out-of-fold predictions of the other training"] = _other(options).out_of_fold
             asked |= option_inputs(options, "against")
@@ -184,7 +187,7 @@ def read_predictions(work: Workspace) -> dict[str, OutOfFold]:
     for name, part in table.groupby("model", observed=True):
         order = list(dict.fromkeys(part["location"]))
         wide = {
-            value: part.set_index(["Id", "location"])[value].unstack()[order]  # noqa: PD010 - keeps the types
+            value: part.set_index(["Id", "location"])[value].unstack()[order].set_axis(order, axis=1)  # noqa: PD010 - keeps the types
             for value in ("truth", "probability", "chosen")
         }
         rows = part.drop_duplicates("Id").set_index("Id").loc[wide["truth"].index]

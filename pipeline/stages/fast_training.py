@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from models.metrics import count, interval, resampled_counts
+from models.metrics import count, interval_of_difference, resampled_counts
 from models.stacking import STACK, StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, read_made
@@ -85,4 +85,4 @@ def _cost(stack: StackedLocations, data: Dataset, root: Path) -> Cost | None:
     groups = pd.Series(data.groups.to_numpy()[rows])
     fast, with_features = (float(count(truth, chosen).macro_f1()) for chosen in both)
     draws = [resampled_counts(truth, chosen, groups).macro_f1() for chosen in both]
-    return Cost(fast, with_features, *interval(draws[1] - draws[0], with_features - fast, lowest=-1))
+    return Cost(fast, with_features, *interval_of_difference(draws[1] - draws[0], with_features - fast))

@@ -15,6 +15,7 @@ from pipeline.data.tables import unmatched
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.shipped import SHIPPED_BLOCK, WEIGHTS, decided, shipped_card, shipped_embedder
+from pipeline.stages.answered_cells import is_per_cell
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.predict import Predict, PredictSummary, answers_of, looked_at, summarised, write_answers
 
@@ -41,6 +42,7 @@ UNUSED = (
     "cell_weights",
     "risk",
     "head",
+    "per",
 )
 """Options that only a model of the user's has a use for."""
 
@@ -98,6 +100,10 @@ def check_options(options: PredictOptions) -> None:
     if asked:
         raise PipelineError(
             f"{asked[0]}: the shipped network has no use for it; give your --model, or leave it"
+        )
+    if is_per_cell(options):
+        raise PipelineError(
+            f"--format {options.format}: the shipped network knows no single cells; give your --model"
         )
     if options.images is None:
         raise PipelineError("--images is missing; give the folder of pictures")

@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from models.metrics import all_positive_macro_f1, balanced_f1, count, interval, per_location, resampled_counts
+from models.metrics import (
+    all_positive_macro_f1,
+    balanced_f1,
+    count,
+    interval,
+    interval_of_difference,
+    per_location,
+    resampled_counts,
+)
 
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], dtype=bool)
 CHOSEN = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]], dtype=bool)
@@ -72,7 +80,25 @@ def test_an_interval_of_values_that_are_too_low_is_moved_up_by_twice_their_bias(
 def test_an_interval_ends_where_scores_and_differences_do() -> None:
     assert interval(np.linspace(0.8, 1, 1001), 0.95) == (pytest.approx(0.905), 1.0)
     assert interval(np.linspace(-0.1, 0.1, 1001), 0.0)[0] == 0.0
-    assert interval(np.linspace(-0.1, 0.1, 1001), 0.0, lowest=-1)[0] == pytest.approx(-0.095)
+    assert interval_of_difference(np.linspace(-0.1, 0.1, 1001), 0.0)[0] == pytest.approx(-0.095)
+
+
+def test_an_interval_of_very_few_groups_holds_its_estimate() -> None:
+    truth = np.eye(12, dtype=bool)  # every location in one group: bootstrap samples lack a third of them
+    drawn = resampled_counts(truth, truth, pd.Series(np.arange(12)), draws=200).macro_f1()
+    assert interval(drawn, 0.9)[0] <= 0.9
+    assert interval_of_difference(drawn, 0.2)[0] == 0.2
+
+
+def test_one_picture_is_no_difference_beyond_chance() -> None:
+    truth = np.zeros((60, 1), dtype=bool)
+    truth[:2] = True
+    one, other = truth.copy(), truth.copy()
+    other[0] = False
+    groups = pd.Series(np.arange(60))
+    drawn = [resampled_counts(truth, side, groups).macro_f1() for side in (one, other)]
+    low, high = interval_of_difference(drawn[0] - drawn[1], 1 - 2 / 3)
+    assert low == 0 < high
 
 
 def test_intervals_of_few_groups_cover() -> None:

@@ -1,6 +1,7 @@
 """Two trainings beside each other, and what a training leaves to look at."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages.against import compare
 from pipeline.stages.comparisons import OutOfFold
-from pipeline.stages.evaluate import Evaluate
+from pipeline.stages.evaluate import Evaluate, read_predictions
 from pipeline.stages.options import EvaluateOptions, TrainOptions
 from pipeline.stages.train import Train
 from tests.pipeline.workfolder import make_workfolder
@@ -145,6 +146,17 @@ def test_the_command_takes_a_work_folder_a_named_training_or_a_model(folder, com
         execute(Evaluate(), EvaluateOptions(**asked, against=work / "model"), SilentProgress())
     with pytest.raises(PipelineError, match=r"no out-of-fold predictions there; give the work folder"):
         execute(Evaluate(), EvaluateOptions(**asked, against=folder), SilentProgress())
+
+
+def test_trainings_of_other_locations_are_compared_on_those_of_both(folder, tmp_path):
+    other = Workspace(tmp_path / "work")
+    shutil.copytree(folder / "work" / "models" / "four", other.root)
+    table = pd.read_parquet(other.out_of_fold)
+    some = table[~table["location"].isin(NAMES[:1])]
+    some.assign(location=some["location"].cat.remove_unused_categories()).to_parquet(other.out_of_fold)
+    made = compare(read_predictions(Workspace(folder / "work")), read_predictions(other), OPTIONS)
+    assert made.left_out == {NAMES[0]: "here"}
+    assert set(made.locations) == set(NAMES[1:])
 
 
 @pytest.mark.parametrize("name", ["", "four"])

@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from models.annotators import compared
 from pipeline.commands.looking import baseline as command
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
@@ -88,6 +89,15 @@ def test_a_trained_model_is_compared_on_the_same_pictures(tmp_path: Path) -> Non
     assert found.comparison is not None
     assert (found.comparison.pictures, found.comparison.locations) == (40, 3)
     assert found.comparison.difference.high <= 0  # nobody beats answers copied from the labels
+
+
+def test_a_side_that_names_less_that_is_wrong_is_not_the_worse_one() -> None:
+    truth = pd.DataFrame({"A": [True, True, False, False], "B": [False, False, True, True], "C": [False] * 4})
+    one = truth.assign(C=[True, False, False, False])
+    other = truth.assign(A=[True, True, True, False], B=[True, False, True, True])
+    difference, _ = compared(truth, one, other, draws=100)
+    assert difference == pytest.approx((1 + 1 - 0.8 - 0.8) / 3)
+    assert compared(truth, other, one, draws=100)[0] == -difference
 
 
 def test_the_command_prints_both_conventions(tmp_path: Path) -> None:

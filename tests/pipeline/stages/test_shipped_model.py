@@ -106,12 +106,19 @@ def test_says_how_it_does_on_real_pictures():
         ("masks_hold", "pieces"),
         ("nuclei_weights", "w.pt"),
         ("cell_weights", "w.pt"),
+        ("per", "cell"),
     ],
 )
 def test_options_that_need_a_model_are_refused(tmp_path: Path, option: str, value: object):
     options = PredictOptions(images=tmp_path, output=tmp_path / "o.csv", **{option: value})
     said = f"--{option.replace('_', '-')}: the shipped network has no use for it"
     with pytest.raises(PipelineError, match=said):
+        check_options(options)
+
+
+def test_single_cells_need_a_model_in_every_format(tmp_path: Path):
+    options = PredictOptions(images=tmp_path, output=tmp_path / "o.csv", format="kaggle2021")
+    with pytest.raises(PipelineError, match="kaggle2021: the shipped network knows no single cells"):
         check_options(options)
 
 

@@ -1,25 +1,31 @@
 """Answers per cell: tables of predict, colours, reasons, and the same in memory."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from features import parse
 from models.bags import cell_columns
 from models.base_learners.cell_network import CellNetwork
+from models.cell_answers import cell_network
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data import cell_tables
 from pipeline.data.dataset import read_dataset
+from pipeline.data.locations import open_list
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import find_samples
 from pipeline.pages.evidence import cells_of
 from pipeline.pages.report import Report
 from pipeline.serving import Predictor
+from pipeline.stages.answered_cells import _strings, answer_cells, shown_of
+from pipeline.stages.cell_scores import _same
 from pipeline.stages.evaluate import Evaluate, read_predictions
 from pipeline.stages.explain import explain
 from pipeline.stages.explain_options import ExplainOptions
@@ -258,3 +264,94 @@ def test_truth_that_is_the_answer_scores_one(trained):
     wrong = EvaluateOptions(**given | {"truth": trained / "other" / "broken.csv"})
     with pytest.raises(PipelineError, match=r"broken.csv: Id '.*', label '\d+'"):
         execute(Evaluate(), wrong, SilentProgress())
+
+
+def scored(trained, truth, **more):
+    """Score cells by rows of Id, label and Target, which lie where no true masks are."""
+    (trained / "some").mkdir(exist_ok=True)
+    truth.to_csv(trained / "some" / "cells.csv", index=False)
+    given = {"work": trained / "work", "draws": 100, "per": "cell", "truth": trained / "some" / "cells.csv"}
+    return execute(Evaluate(), EvaluateOptions(**given | more), SilentProgress()).cells
+
+
+def test_a_cell_that_is_known_twice_otherwise_is_refused(trained):
+    truth = pd.read_csv(trained / "data" / "cells.csv", dtype=str, keep_default_na=False)
+    row = truth.iloc[[0]]
+    assert scored(trained, pd.concat([truth, row])).cells == len(truth)
+    other = row.assign(Target="" if row["Target"].iloc[0] else "0")
+    with pytest.raises(PipelineError, match="is there twice with other locations"):
+        scored(trained, pd.concat([truth, other]))
+    with pytest.raises(PipelineError, match="none of its 24 ids is among"):
+        scored(trained, truth.assign(Id=truth["Id"] + ".png"))
+
+
+def test_true_masks_are_those_that_are_named_and_an_input(trained):
+    truth = pd.read_csv(trained / "data" / "cells.csv", dtype=str, keep_default_na=False)
+    with pytest.raises(PipelineError, match=r"--truth-masks .*nowhere: no such folder"):
+        scored(trained, truth, truth_masks=trained / "nowhere")
+    masks = trained / "masks"
+    shutil.copytree(trained / "data" / "truth", masks, dirs_exist_ok=True)
+    found = scored(trained, truth, truth_masks=masks).found
+    for path in masks.glob("*.tif"):
+        pages = tifffile.imread(path)
+        tifffile.imwrite(path, np.roll(pages, 64, axis=-1))
+    assert scored(trained, truth, truth_masks=masks).found < found / 2
+    next(masks.glob("*.tif")).unlink()
+    with pytest.raises(PipelineError, match="no such mask; give that of every picture"):
+        scored(trained, truth, truth_masks=masks)
+
+
+def test_a_refused_score_leaves_the_record_of_the_one_before(trained):
+    options = EvaluateOptions(work=trained / "work", draws=100)
+    execute(Evaluate(), options, SilentProgress())
+    with pytest.raises(PipelineError, match="needs --truth"):
+        execute(Evaluate(), EvaluateOptions(**options.model_dump() | {"per": "cell"}), SilentProgress())
+    assert not execute(Evaluate(), options, SilentProgress()).fresh
+
+
+def test_cells_that_were_measured_again_are_not_those_that_were_learned_from(trained):
+    work = Workspace(trained / "again")
+    shutil.copytree(trained / "work", work.root)
+    truth = pd.read_csv(trained / "data" / "cells.csv", dtype=str, keep_default_na=False)
+    assert scored(trained, truth, work=work.root).cells == len(truth)
+    extract(trained / "data", work.root, families=("granules",), overwrite=True)
+    with pytest.raises(PipelineError, match="was made again since"):
+        scored(trained, truth, work=work.root)
+
+
+def test_two_halves_of_a_cell_are_not_that_cell(trained):
+    work = Workspace(trained / "halves")
+    halves = np.zeros((8, 8), np.uint16)
+    halves[2:6, 2:4], halves[2:6, 4:6] = 1, 2
+    work.masks.mkdir(parents=True)
+    tifffile.imwrite(work.mask("a"), np.stack([halves, halves]))
+    (trained / "whole").mkdir()
+    tifffile.imwrite(trained / "whole" / "a.tif", np.stack([halves > 0] * 2).astype(np.uint16))
+    assert _same(work, "a", trained / "whole", np.array([1, 2]), [1]) == {}
+
+
+def test_a_location_beyond_those_of_the_network_is_of_all_cells(trained):
+    model = open_model(trained / "work" / "model")
+    network, shown = cell_network(model.stack), shown_of(model)
+    cells = np.zeros((3, len(cell_columns(model.stack.blocks["cells"]))), np.float32)
+    answers = answer_cells(network, shown, cells, (np.array([0.2, 0.3, 0.9]), np.array([True, False, True])))
+    assert answers.chosen[:, 2].all()
+    assert (answers.probability[:, 2] == 0.9).all()
+    np.testing.assert_allclose(answers.share.sum(axis=0), 1)
+
+
+@pytest.mark.parametrize(
+    ("locations", "cell", "said"),
+    [
+        ("", {"Cytosol": 0.3}, ["18 0.700000"]),
+        ("", {"Negative": 0.45, "Cytosol": 0.03}, ["18 0.450000"]),
+        ("Rods & rings", {"Rods & rings": 0.97, "Cytosol": 0.02}, []),
+        ("Cytosol; Rods & rings", {"Rods & rings": 0.97, "Cytosol": 0.6}, ["16 0.600000"]),
+    ],
+)
+def test_only_a_cell_without_any_location_is_negative(locations, cell, said):
+    coding = pytest.importorskip("pycocotools.mask")
+    classes = {"Cytosol": 16} | ({"Negative": 18} if "Negative" in cell else {})
+    row = pd.DataFrame([{"label": 1, "locations": locations, **cell}])
+    parts = _strings(row, np.ones((2, 2), int), classes, open_list("hpa2021"), coding)
+    assert [part.rsplit(" ", 1)[0] for part in parts] == said
