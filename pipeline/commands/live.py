@@ -85,7 +85,7 @@ def watch(options: WatchOptions) -> None:
 
     table = WatchTable(watched)
     with table.shown():
-        count = keep_watching(watched, options.every, options.until, table.tell)
+        count = keep_watching(watched, options.every, options.until, table.tell, table.warn)
     for sample, why in watched.waiting.items():
         say(f"{sample}: not answered: {why}")
     say(f"Written: {options.output} ({count:,} answers more, {len(watched.record.done):,} pictures in all)")

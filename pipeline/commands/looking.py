@@ -122,11 +122,11 @@ def status(options: StatusOptions) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from pipeline.pages.history import history
+    from pipeline.pages.history import recorded_command
     from pipeline.stages.status import status as look
 
     work, found = Workspace(options.work), look(options.work)
-    before = {step.record: step.command for step in history(work)}
+    before = {one.stage: recorded_command(work, one.stage) for one in found}
     steps = _next(work, {one.stage: one.state for one in found}, before)
     made({"stages": found, "next": steps})
     table = Table("stage", "state", Column("why", overflow="fold"), box=None)
@@ -151,7 +151,8 @@ def _next(work: Workspace, states: Mapping[str, str], before: Mapping[str, str])
     """Return the commands that come next: what is stale or missing, else what to look at."""
     own = f"python run.py {{}} --work {work.root}"
     due = [stage for stage, state in states.items() if state != "done"]
-    steps = [before.get(one) or own.format(MISSING.get(one, one)) for one in due]
+    due = [stage for stage in due if before[stage] or stage in MISSING]
+    steps = [before[one] or own.format(MISSING[one]) for one in due]
     if steps:
         return steps[:1] if due[0] in ("extract", "train") else steps
     return (

@@ -32,6 +32,7 @@ class WatchTable:
         self._lags: deque[float] = deque(maxlen=_LAGS)
         self._statuses: Counter[str] = Counter()
         self._drift = ""
+        self._trouble = ""
 
     @property
     def is_live(self) -> bool:
@@ -60,6 +61,12 @@ class WatchTable:
                 say(answer.drift or "the drift is over")
         self._drift = answer.drift
 
+    def warn(self, trouble: str) -> None:
+        """Take why no picture can be answered; print it where there is no table."""
+        self._trouble = f"no picture can be answered yet: {trouble}" if trouble else ""
+        if self._trouble and not self.is_live:
+            say(self._trouble)
+
     def table(self) -> Table:
         """Return the table as it is now."""
         made = Table(title="Last answers", caption=self._caption(), box=None, padding=(0, 2, 0, 0))
@@ -82,7 +89,8 @@ class WatchTable:
             said.append(f"{incomplete:,} incomplete or being written")
         if self._lags:
             said.append(f"lag {median(self._lags):.1f} s, {max(self._lags):.1f} s at most (last {_LAGS})")
-        return escape(" · ".join(said)) + (f"\n[bold red]{escape(self._drift)}[/]" if self._drift else "")
+        warned = [f"\n[bold red]{escape(text)}[/]" for text in (self._drift, self._trouble) if text]
+        return escape(" · ".join(said)) + "".join(warned)
 
 
 def _named(answer: Watched) -> str:

@@ -25,6 +25,14 @@ class PipelineError(Exception):
     """
 
 
+class NoSampleError(PipelineError):
+    """No file of a folder, or row of a table, makes a sample: what is wrong with each is in `problems`."""
+
+    def __init__(self, message: str, problems: "Iterable[Problem]" = ()) -> None:
+        super().__init__(message)
+        self.problems = [*problems]
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """Why one sample, by its id as found, was skipped: the file at fault, what is wrong, what can be done."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.errors import PipelineError
+
 
 class _Below:
     """A path below the root of a work folder."""
@@ -128,6 +130,24 @@ class Workspace:
         """Whether anything was trained on the features."""
         return self.model.is_dir() or self.models.is_dir()
 
+    @property
+    def trainings(self) -> list[str]:
+        """Names of the trainings that have finished; that of the one that was given none is empty."""
+        names = ["", *sorted(path.name for path in self.models.glob("*"))]
+        works = [Workspace(self.root, name) for name in names]
+        return [one.name for one in works if one.out_of_fold.is_file() and one.model.is_dir()]
+
     def record(self, stage: str) -> Path:
         """Name the record of what a stage was made from, for `status` and for skipping finished work."""
         return self.root / "records" / f"{stage}.json"
+
+
+def untrained(work: Workspace) -> PipelineError:
+    """Return what is said where there is no such training: which ones there are, and how it is made."""
+    there = ", ".join(name or "one without --name" for name in work.trainings)
+    remedy = f"run train with --work {work.root}{f' --name {work.name}' if work.name else ''} first"
+    if work.name:
+        what = f"no training called '{work.name}' has finished there; there are: {there or 'none'}"
+        return PipelineError(f"{work.root}: {what}; {f'give one of these, or {remedy}' if there else remedy}")
+    named = f", or give --name; there are: {there}" if there else ""
+    return PipelineError(f"{work.root}: no trained model there; {remedy}{named}")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.errors import NoSampleError, PipelineError, Problem
 from pipeline.core.names import counted, is_safe_id
 from pipeline.core.remote import is_remote, listed, look_at
 from pipeline.core.stopping import within
@@ -32,6 +32,9 @@ SUFFIXES = (
 """File types that are read, in any case; ``.zarr`` is a folder."""
 
 UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
+NOT_TEXT = ("its name is not UTF-8", "rename the file")
+UNNAMEABLE = {UNSAFE[0], NOT_TEXT[0]}
+"""Reasons why files make no sample that only another name removes."""
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _COLOUR = f"(?:{'|'.join(COLOURS.values())})"
 _ENDING = rf"(?:\.ome)?(?:{'|'.join(map(re.escape, SUFFIXES))})"
@@ -135,7 +138,7 @@ def _second(sample: str, channel: str, name: str, other: str) -> Problem:
 
 def _not_text(name: str) -> Problem | None:
     if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
-        return Problem(shown, shown, "its name is not UTF-8", "rename the file")
+        return Problem(shown, shown, *NOT_TEXT)
     return None
 
 
@@ -179,7 +182,7 @@ def _by_pattern(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Pr
         ) from error
     if not found and not problems:
         some = f", such as {others[0]}" if others else ""
-        raise PipelineError(f"{images}: no file matches '{text}'{some}; run inspect to see what is there")
+        raise NoSampleError(f"{images}: no file matches '{text}'{some}; run inspect to see what is there")
     if others:
         reason = f"with {counted(len(others), 'picture')} in all, matches no name that is looked for"
         problems.append(Problem("(no sample)", others[0], reason, "correct files in the layout, or move it"))
@@ -275,7 +278,7 @@ class _Sorting:
                     self._second(one, "", path, of_file[one])
                 self.samples[one] = Found(known.sources | found.sources, known.metadata | found.metadata)
         if self.unknown and not any(found.sources for found in self.samples.values()):
-            raise PipelineError(
+            raise NoSampleError(
                 f"{self.images}: files have the channels {', '.join(sorted(self.unknown))}; say in the "
                 f'layout which is which, such as [channels] nucleus = "{min(self.unknown)}"'
             )

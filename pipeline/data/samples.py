@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.errors import NoSampleError, PipelineError, Problem
 from pipeline.core.files import check_regular, file_digest, text_digest, tree_digest
 from pipeline.core.names import counted, is_safe_id, slug
 from pipeline.core.remote import is_remote
@@ -223,7 +223,7 @@ def list_samples(images: Path, table: Path | None, layout: Layout) -> tuple[list
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         looked = "" if one or meant or table else f"; run inspect --images {images}, which writes a layout"
-        raise PipelineError(f"no usable sample in {where}{first}{meant}{looked}")
+        raise NoSampleError(f"no usable sample in {where}{first}{meant}{looked}", problems)
     ordered = sorted(samples, key=lambda sample: sample.id)
     return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems
 

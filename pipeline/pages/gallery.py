@@ -10,6 +10,7 @@ from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 from pipeline.pages.templating import data_uri
 from pipeline.pages.thumbnails import pictures_of, thumbnail
+from pipeline.stages.coloured_cells import ColouredCells
 
 SIDE, LARGE = 224, 336
 """Largest side of a thumbnail in pixels, and of one with colours and their legend."""
@@ -33,7 +34,7 @@ def draw(
 ) -> Gallery:
     """Draw the pictures that are wanted; those that cannot be read, or are gone, are told.
 
-    Some are drawn once more, with colours for what their cells show: tables as of `colour_cells`, by Id.
+    Some are drawn once more, with colours for what their cells show: tables of label and locations, by Id.
     """
     ids = list(dict.fromkeys(wanted))
     try:
@@ -41,6 +42,7 @@ def draw(
     except PipelineError as error:
         return Gallery({}, {}, str(error), {})
     pictures, missing, coloured = {}, {}, {}
+    shown = ColouredCells(pd.concat(cells, names=["Id"]).reset_index("Id")) if cells else None
     with progress.track("Drawing pictures", len(ids)) as advance:
         for one in ids:
             advance(1)
@@ -50,9 +52,7 @@ def draw(
             try:
                 pictures[one] = data_uri(thumbnail(known[one], work, SIDE), "image/webp")
                 if one in cells:
-                    coloured[one] = data_uri(
-                        thumbnail(known[one], work, LARGE, shown=cells[one]), "image/webp"
-                    )
+                    coloured[one] = data_uri(thumbnail(known[one], work, LARGE, shown=shown), "image/webp")
             except PipelineError as error:
                 missing[one] = str(error)
     return Gallery(pictures, missing, "", coloured)

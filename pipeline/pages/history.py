@@ -46,12 +46,22 @@ def history(work: Workspace) -> list[Step]:
             if not shared and path.stem != own:
                 continue
             options = moved(record.options, work.root)
-            try:
-                command = command_of(stage.name, stage.options.model_validate(options))
-            except ValidationError:
-                command = f"{stage.name}: run with options that this version does not know"
+            command = recorded_command(work, path.stem)
+            command = command or f"{stage.name}: run with options that this version does not know"
             steps.append(Step(stage.name, path.stem, command, options, record.inputs))
     return steps
+
+
+def recorded_command(work: Workspace, name: str) -> str:
+    """Return the command that left a record; empty if there is none, or this version does not know it."""
+    record = read_record(work.record(name))
+    stage = None if record is None else next((one for one in STAGES if one.name == record.stage), None)
+    if record is None or stage is None:
+        return ""
+    try:
+        return command_of(stage.name, stage.options.model_validate(moved(record.options, work.root)))
+    except ValidationError:
+        return ""
 
 
 def command_of(name: str, options: Options) -> str:

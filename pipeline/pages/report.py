@@ -3,10 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest, write_text
 from pipeline.core.stage import Progress, Stage, Summary, execute, file_inputs, option_inputs, read_record
-from pipeline.core.workspace import Workspace
+from pipeline.core.workspace import Workspace, untrained
 from pipeline.pages import gallery
 from pipeline.pages.findings import find
 from pipeline.pages.templating import digest, render
@@ -40,9 +39,7 @@ class Report(Stage[ReportOptions, ReportSummary]):
         """Return fingerprints of the model, its predictions, and of what else the page shows."""
         work = Workspace(options.work, options.name)
         if not work.out_of_fold.is_file() or not (work.model / "card.json").is_file():
-            raise PipelineError(
-                f"{work.root}: no trained model there; run train with --work {work.root} first"
-            )
+            raise untrained(work)
         files = {"model": work.model / "card.json", "out-of-fold predictions": work.out_of_fold}
         beside = {"quality of pictures": work.quality, "problems": work.problems, "features": work.features}
         files |= {name: path for name, path in beside.items() if path.is_file()}

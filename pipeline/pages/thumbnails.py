@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import imagecodecs
 import numpy as np
-import pandas as pd
 
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.workspace import Workspace
@@ -15,7 +14,7 @@ from pipeline.data.flat_fields import even_samples
 from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample
-from pipeline.stages.coloured_cells import colour_cells
+from pipeline.stages.coloured_cells import ColouredCells
 from pipeline.stages.overlay import RGB, composite, draw_outlines, fit
 from pipeline.stages.status import recorded_pictures
 
@@ -48,7 +47,7 @@ def thumbnail(
     *,
     outlines: bool = True,
     channels: Sequence[str] | None = None,
-    shown: pd.DataFrame | None = None,
+    shown: ColouredCells | None = None,
 ) -> bytes:
     """Return a picture as WebP, shrunk to a largest side, with outlines where it was segmented.
 
@@ -63,8 +62,8 @@ def thumbnail(
         Whether to draw cells (white) and nuclei (yellow).
     channels : sequence of str, optional
         Show these alone; microtubules, protein and nucleus unless given.
-    shown : DataFrame, optional
-        What cells show: colours them in place of the outlines, see `colour_cells`.
+    shown : ColouredCells, optional
+        What cells show: colours them in place of the outlines.
 
     Raises
     ------
@@ -82,7 +81,7 @@ def thumbnail(
         if found.cells.shape != picture.shape:
             raise PipelineError(f"{mask}: not of its picture's size; run extract again")
         small = _shrunk(found, drawn)
-        drawn = draw_outlines(drawn, small) if shown is None else colour_cells(drawn, small, shown)
+        drawn = draw_outlines(drawn, small) if shown is None else shown.draw(drawn, small, sample.id)
     return bytes(
         imagecodecs.webp_encode(np.ascontiguousarray(drawn), level=QUALITY, lossless=False, method=6)
     )

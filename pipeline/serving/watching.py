@@ -9,19 +9,21 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.errors import NoSampleError, PipelineError, Problem, SampleError
 from pipeline.core.files import text_digest
+from pipeline.data.discovery import UNNAMEABLE, files_below, is_picture
 from pipeline.data.layouts import Layout
 from pipeline.data.samples import Sample, list_samples
 from pipeline.serving.answers import Answer
 from pipeline.serving.predictor import Predictor
 
-NO_SAMPLE = "no usable sample"
-"""How it is told that a folder holds no picture, which may come."""
-
 _DIGITS = 16
+_PATIENCE = 10
+"""Times `settled`, after which it is told that no file makes a sample: the others may come."""
 
 
 class Watched(Answer):
@@ -30,7 +32,7 @@ class Watched(Answer):
     Attributes
     ----------
     files : str
-        Digest of the names, sizes and times of the picture's files.
+        Digest of the names, sizes and times of the picture's files; of the name alone where that is at fault.
     lag : float
         Seconds from the last change of its files to its answer.
     behind : int
@@ -87,6 +89,17 @@ class Record:
         self.done[answer.id] = answer.files
 
 
+@dataclass(frozen=True)
+class _Due:
+    """What may be answered: digest and last change of its files, what it lacks, how it is answered."""
+
+    id: str
+    files: str
+    changed: float
+    answer: Callable[[], Answer]
+    lacking: tuple[str, ...] = ()
+
+
 class Watch:
     """Looks at a folder again and again, and answers what is new and complete.
 
@@ -126,6 +139,9 @@ class Watch:
             self.stream.add(score if model == predictor.info.digest else None)
         self.waiting: dict[str, str] = {}
         self.behind = 0
+        self.trouble = ""
+        """Why none of the pictures that lie there makes a sample, where that stays so."""
+        self._unusable: float | None = None
 
     @property
     def _expected(self) -> tuple[str, ...]:
@@ -136,54 +152,82 @@ class Watch:
 
     def look(self) -> Iterator[Watched]:
         """Answer the newest of what is complete now and was not answered, in the order in which it came."""
-        ready = sorted(self._ready(), key=lambda one: one[2])
+        ready = sorted(self._ready(), key=lambda one: one.changed)
         self.behind = len(ready)
         if not ready:
             return
         now = ready[-self._queue :]
-        self.waiting |= {one.id: "newer pictures come first" for one, _, _ in ready[: -self._queue]}
+        self.waiting |= {one.id: "newer pictures come first" for one in ready[: -self._queue]}
         with ThreadPoolExecutor(self._jobs) as pool:
-            for (_, files, changed), answer in zip(
-                now, pool.map(self._predictor.answer_sample, [one for one, _, _ in now]), strict=True
-            ):
+            for due, answer in zip(now, pool.map(lambda one: one.answer(), now), strict=True):
                 self.behind -= 1
-                lag, drift = max(0.0, time.time() - changed), self.stream.take(answer)
-                said = dict(answer) | {"drift": drift, "files": files, "lag": lag, "behind": self.behind}
+                lag, drift = max(0.0, time.time() - due.changed), self.stream.take(answer)
+                said = dict(answer) | {"drift": drift, "files": due.files, "lag": lag, "behind": self.behind}
                 made = Watched(**said)
                 self.record.add(made)
                 yield made
 
-    def _ready(self) -> Iterator[tuple[Sample, str, float]]:
-        """Return samples that are complete and no longer written, with the digest and time of their files."""
-        samples, problems = self._listed()
-        self.waiting = {one.sample: one.reason for one in problems}
+    def _ready(self) -> Iterator[_Due]:
+        """Return what is complete, no longer written and not answered."""
         now = time.monotonic()
+        for one in self._found():
+            if self.record.done.get(one.id) == one.files:
+                continue
+            if one.lacking:
+                self.waiting[one.id] = f"lacks {', '.join(one.lacking)}"
+                continue
+            before, since = self._seen.get(one.id, ("", now))
+            if before != one.files:
+                since = now
+            self._seen[one.id] = one.files, since
+            if before == one.files and now - since >= self._settled:
+                yield one
+            else:
+                self.waiting[one.id] = "is being written"
+
+    def _found(self) -> Iterator[_Due]:
+        """Return the samples, and what can be none because of its name, as it is now."""
+        samples, problems = self._listed()
+        refused = {one.sample: one for one in reversed(problems) if one.reason in UNNAMEABLE}
+        self.waiting = {one.sample: one.reason for one in problems if one.sample not in refused}
+        for problem in refused.values():
+            yield self._refused(problem)
         for sample in samples:
             try:
                 files, changed = _state(sample)
             except OSError:  # gone again, or not there yet
                 continue
-            if self.record.done.get(sample.id) == files:
-                continue
-            if lacking := [one for one in self._expected if one not in sample.channels]:
-                self.waiting[sample.id] = f"lacks {', '.join(lacking)}"
-                continue
-            before, since = self._seen.get(sample.id, ("", now))
-            if before != files:
-                since = now
-            self._seen[sample.id] = files, since
-            if before == files and now - since >= self._settled:
-                yield sample, files, changed
-            else:
-                self.waiting[sample.id] = "is being written"
+            lacking = tuple(one for one in self._expected if one not in sample.channels)
+            answer = partial(self._predictor.answer_sample, sample)
+            yield _Due(sample.id, files, changed, answer, lacking)
+
+    def _refused(self, problem: Problem) -> _Due:
+        try:
+            changed = (self._images / problem.file).stat().st_mtime
+        except OSError:
+            changed = time.time()
+        answer = partial(self._predictor.refusal, problem.sample, SampleError(problem))
+        return _Due(problem.sample, text_digest([problem.reason])[:_DIGITS], changed, answer)
 
     def _listed(self) -> tuple[list[Sample], list[Problem]]:
         try:
-            return list_samples(self._images, self._table, self._predictor.layout)
-        except PipelineError as error:
-            if NO_SAMPLE not in str(error):
-                raise
-            return [], []
+            found = list_samples(self._images, self._table, self._predictor.layout)
+        except NoSampleError as error:
+            self._tell_unusable(error)
+            return [], error.problems
+        self._unusable, self.trouble = None, ""
+        return found
+
+    def _tell_unusable(self, error: NoSampleError) -> None:
+        """Say why no file makes a sample: if pictures lie there, none is answered, and that stays so."""
+        answered = any(one.reason in UNNAMEABLE for one in error.problems)
+        if answered or not any(map(is_picture, files_below(self._images))):
+            self._unusable, self.trouble = None, ""
+            return
+        now = time.monotonic()
+        self._unusable = now if self._unusable is None else self._unusable
+        if now - self._unusable >= _PATIENCE * self._settled:
+            self.trouble = self.trouble or str(error)
 
 
 def _state(sample: Sample) -> tuple[str, float]:
@@ -193,14 +237,26 @@ def _state(sample: Sample) -> tuple[str, float]:
     return digest[:_DIGITS], max(one.st_mtime for _, one in found)
 
 
-def keep_watching(watch: Watch, every: float, until: float | None, tell: Callable[[Watched], None]) -> int:
-    """Look at a folder until nothing came for `until` seconds, if ever; return the number of answers."""
-    count, last = 0, time.monotonic()
+def keep_watching(
+    watch: Watch,
+    every: float,
+    until: float | None,
+    tell: Callable[[Watched], None],
+    warn: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Look at a folder until nothing came for `until` seconds, if ever; return the number of answers.
+
+    `tell` gets every answer, `warn` why no picture can be answered, once, and "" when some can again.
+    """
+    count, last, warned = 0, time.monotonic(), ""
     while until is None or time.monotonic() - last < until:
         before = count
         for answer in watch.look():
             tell(answer)
             count, last = count + 1, time.monotonic()
+        if watch.trouble != warned:
+            warned = watch.trouble
+            warn(warned)
         if count == before:
             time.sleep(every)
     return count

@@ -10,7 +10,7 @@ from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval_of_difference
 from models.stacking import STACK
 from pipeline.core.errors import PipelineError, Problem
-from pipeline.core.workspace import Workspace
+from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.labels import read_annotations, read_labels
 from pipeline.data.locations import LocationList, of_card, open_lists
 from pipeline.stages.comparisons import Score
@@ -105,7 +105,7 @@ def _scores(truth: pd.DataFrame, answers: pd.DataFrame) -> dict[str, float]:
 def _compare(options: BaselineOptions, vote: pd.DataFrame) -> Comparison:
     work = Workspace(options.work or Path())
     if not work.out_of_fold.is_file():
-        raise PipelineError(f"{work.root}: no trained model there; run train with --work {work.root} first")
+        raise untrained(work)
     stack = read_predictions(work)[STACK]
     ids = stack.truth.index.intersection(vote.index)
     if ids.empty:

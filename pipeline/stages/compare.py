@@ -15,7 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.names import counted, slug, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, file_inputs, option_inputs, read_made
-from pipeline.core.workspace import Workspace
+from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.layouts import METADATA
 from pipeline.data.table_files import MISSING, load
 from pipeline.data.tables import Note, read_table
@@ -91,7 +91,7 @@ class Compare(Stage[CompareOptions, CompareSummary]):
         work = Workspace(options.work, options.name)
         files = {"predictions": options.predictions or work.out_of_fold}
         if options.predictions is None and not work.out_of_fold.is_file():
-            raise PipelineError(f"{work.root}: no trained model there; run train, or give --predictions")
+            raise PipelineError(f"{untrained(work)}; or give --predictions")
         if work.samples.is_file():
             files["samples"] = work.samples
         asked = set(CompareOptions.model_fields) - {"work", "name", "predictions", "output"}

@@ -15,7 +15,7 @@ from models.stacking import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
-from pipeline.core.workspace import Workspace
+from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.locations import of_card
 from pipeline.stages.against import Against, compare, training_of
 from pipeline.stages.cell_scores import CellScores, inputs_of_cells, score_cells
@@ -129,9 +129,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         work = Workspace(options.work, options.name)
         card = work.model / "card.json"
         if not work.out_of_fold.is_file() or not card.is_file():
-            raise PipelineError(
-                f"{work.root}: no trained model there; run train with --work {work.root} first"
-            )
+            raise untrained(work)
         asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation", "per")
         files = {"out-of-fold predictions": work.out_of_fold, "model": card}
         if options.truth is not None:

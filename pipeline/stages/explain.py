@@ -17,7 +17,7 @@ from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import replacing, write_text
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
-from pipeline.core.workspace import Workspace
+from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.cell_tables import read_cells
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
@@ -135,6 +135,8 @@ def explain(options: ExplainOptions) -> Explanation:
     """
     work = Workspace(options.work, options.name)
     folder = options.model or work.model
+    if options.model is None and not folder.is_dir():
+        raise untrained(work)
     model = open_model(folder)
     table = model_table(work, model, folder, options.embeddings, options.outputs)
     if options.id not in table.index:

@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_table
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made, table_inputs
-from pipeline.core.workspace import Workspace
+from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.cell_tables import with_bags
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import KAGGLE2018, LocationList
@@ -46,7 +46,7 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         work = Workspace(options.work, options.name)
         manifest = work.model / "manifest.json"
         if not manifest.is_file() or not work.folds.is_file():
-            raise PipelineError(f"{manifest}: missing; run train with --work {work.root} first")
+            raise untrained(work)
         features = {"features": work.features} if work.features.is_file() else {}
         return {
             **file_inputs({"model": manifest, **features}),

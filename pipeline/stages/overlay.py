@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
@@ -18,7 +17,7 @@ from pipeline.data.masks import Segmentation, read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.samples import Sample
-from pipeline.stages.coloured_cells import colour_cells, read_shown
+from pipeline.stages.coloured_cells import ColouredCells, letter, read_shown
 from pipeline.stages.options import OverlayOptions
 
 RGB = NDArray[np.uint8]
@@ -78,20 +77,21 @@ def overlay(options: OverlayOptions, progress: Progress) -> list[Path]:
     """
     work = Workspace(options.work)
     shown, samples = read_shown(options), _chosen(options, work)
+    paths, tiles = [], []
     with progress.track("Drawing outlines", len(samples)) as advance:
-        if options.sheet is not None:
-            drawn = []
-            for sample in samples:
-                drawn.append((sample.id, fit(_draw(sample, work, options.er, shown), options.tile)))
-                advance(1)
-            write_png(options.sheet, contact_sheet(drawn, options.columns))
-            return [options.sheet]
-        paths = []
         for sample in samples:
-            paths.append(work.overlays / f"{sample.id}.png")
-            write_png(paths[-1], _draw(sample, work, options.er, shown))
+            drawn = _draw(sample, work, options.er, shown)
+            if options.sheet is not None:
+                tiles.append((sample.id, fit(drawn, options.tile)))
+            else:
+                paths.append(work.overlays / f"{sample.id}.png")
+                write_png(paths[-1], drawn)
             advance(1)
-    return paths
+    if options.sheet is not None:
+        write_png(options.sheet, contact_sheet(tiles, options.columns))
+    if shown is not None and shown.lacking:
+        progress.note(f"{options.answers}: {shown.lacking}")
+    return paths if options.sheet is None else [options.sheet]
 
 
 def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
@@ -114,7 +114,7 @@ def _chosen(options: OverlayOptions, work: Workspace) -> list[Sample]:
     return [known[name] for name in chosen]
 
 
-def _draw(sample: Sample, work: Workspace, er: bool, shown: pd.DataFrame | None) -> RGB:
+def _draw(sample: Sample, work: Workspace, er: bool, shown: ColouredCells | None) -> RGB:
     segmentation = read_mask(work.mask(sample.id))
     try:
         picture = read_picture(sample)
@@ -124,7 +124,7 @@ def _draw(sample: Sample, work: Workspace, er: bool, shown: pd.DataFrame | None)
         raise PipelineError(f"{work.mask(sample.id)}: not of its picture's size; run extract again")
     if shown is None:
         return draw_outlines(composite(picture, er), segmentation)
-    return colour_cells(composite(picture, er), segmentation, shown[shown["Id"] == sample.id])
+    return shown.draw(composite(picture, er), segmentation, sample.id)
 
 
 def contact_sheet(pictures: Sequence[tuple[str, RGB]], columns: int) -> RGB:
@@ -145,9 +145,7 @@ def contact_sheet(pictures: Sequence[tuple[str, RGB]], columns: int) -> RGB:
         top, left = (index // columns) * (height + GAP), (index % columns) * (width + GAP)
         window = sheet[top : top + picture.shape[0], left : left + picture.shape[1]]
         window[:] = picture
-        size = min(0.5, picture.shape[1] / 1000)
-        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(window, name, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+        letter(window, name, (4, 14), min(0.5, picture.shape[1] / 1000), (255, 255, 255))
     return sheet
 
 

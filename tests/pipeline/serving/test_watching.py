@@ -13,6 +13,7 @@ from rich.console import Console
 from models.drift import StreamDrift
 from pipeline.commands.watch_table import WatchTable
 from pipeline.core.errors import PipelineError
+from pipeline.data.layouts import Layout
 from pipeline.data.samples import Sample
 from pipeline.serving import Answer, Predictor
 from pipeline.serving.streams import Stream
@@ -205,3 +206,50 @@ def test_the_command_ends_when_nothing_comes(trained, folder, names, tmp_path, c
 def test_it_ends_after_some_seconds_of_nothing(trained, folder, tmp_path):
     watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
     assert keep_watching(watch, every=0.01, until=0.05, tell=lambda _: None) == 0
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_name_that_can_be_no_id_is_answered_once(trained, folder, names, tmp_path, others):
+    for colour in COLOURS[1:]:
+        shutil.copy(trained.images / f"{names[0]}_{colour}.png", folder / f"feld 04_{colour}.png")
+    for name in names[:others]:
+        put(trained.images, folder, name)
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    answers = [answer for _ in range(2) for answer in watch.look() if answer.id == "feld 04"]
+    assert [answer.status for answer in answers] == ["bad_input"]
+    assert "feld 04_blue.png: the id cannot be a file name; use letters" in answers[0].reason
+    assert (watch.waiting, watch.trouble) == ({}, "")
+    shutil.copy(trained.images / f"{names[0]}_red.png", folder / "feld 04_red.png")
+    assert looked(watch) == []
+    assert looked(Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)) == []
+
+
+@pytest.mark.parametrize("files", [None, "(?P<Id>.+)_(?P<channel>GFP|DAPI)[.]tif"])
+def test_where_no_file_makes_a_sample_it_is_said_once(trained, folder, names, tmp_path, files):
+    layout = Layout(files=files, channels={"protein": "GFP", "nucleus": "DAPI"} if files else {})
+    predictor = Predictor.load(trained.model, layout=layout, warm=False)
+    watch, said = Watch(predictor, folder, tmp_path / "out.jsonl", settled=0), []
+    keep_watching(watch, every=0.01, until=0.1, tell=lambda _: None, warn=said.append)
+    assert said == []
+    shutil.copy(trained.images / f"{names[0]}_green.png", folder / "x_FITC.png")
+    keep_watching(watch, every=0.01, until=0.1, tell=lambda _: None, warn=said.append)
+    assert len(said) == 1
+    assert "run inspect" in said[0]
+    shutil.copy(folder / "x_FITC.png", folder / "a_FITC.png")
+    assert looked(watch) == []
+    assert watch.trouble == said[0]
+    put(trained.images, folder, names[0])
+    assert looked(watch) == ([] if files else [names[0]])
+    assert bool(watch.trouble) == bool(files)
+
+
+def test_why_no_picture_can_be_answered_is_printed(trained, folder, tmp_path, capsys):
+    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl")
+    for terminal in (False, True):
+        page = io.StringIO()
+        table = WatchTable(watch, Console(file=page, force_terminal=terminal, width=120, color_system=None))
+        with table.shown():
+            table.warn("no usable sample")
+            table.warn("" if not terminal else "no usable sample")
+        shown = page.getvalue() if terminal else capsys.readouterr().out
+        assert shown.count("no picture can be answered yet: no usable sample") >= 1

@@ -7,7 +7,9 @@ from pipeline.core.stage import SilentProgress
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import COLOURS
 from pipeline.data.masks import Segmentation, write_mask
-from pipeline.data.pictures import Picture
+from pipeline.data.pictures import Picture, read_picture
+from pipeline.data.samples import find_samples
+from pipeline.stages.coloured_cells import NOTHING, OTHER, PALETTE, UNANSWERED, letter
 from pipeline.stages.overlay import OverlayOptions, composite, contact_sheet, draw_outlines, overlay
 
 
@@ -110,3 +112,53 @@ def test_a_label_image_of_another_size_is_refused(folders):
     write_mask(folders[1].mask("a"), segmentation((61, 80)))
     with pytest.raises(PipelineError, match=r"a\.tif: not of its picture's size"):
         draw(folders, ids=("a",))
+
+
+def answers(tmp_path, rows):
+    path = tmp_path / "cells.csv"
+    path.write_text("Id,label,locations\n" + "".join(f"{row}\n" for row in rows))
+    return {"by": "location", "answers": path}
+
+
+def test_a_set_of_locations_has_one_colour_whichever_pictures_are_drawn(folders, tmp_path):
+    given = answers(tmp_path, ["a,1,Cytosol", "b,1,Mitochondria; Cytosol", "c,1,Mitochondria; Cytosol"])
+    edges = [tuple(read(path)[5, 30]) for path in draw(folders, **given)]
+    assert edges == [PALETTE[1], PALETTE[0]]
+    assert [tuple(read(path)[5, 30]) for path in draw(folders, ids=("a",), **given)] == edges[:1]
+
+
+def test_what_is_beyond_the_colours_is_other_and_no_location_is_grey(folders, tmp_path):
+    often = [f"c,{number},Location {number % len(PALETTE)}" for number in range(2 * len(PALETTE))]
+    given = answers(tmp_path, [*often, "a,1,Cytosol", "b,1,"])
+    edges = [tuple(read(path)[5, 30]) for path in draw(folders, **given)]
+    assert edges == [OTHER[1], NOTHING[1]]
+
+
+def test_cells_without_an_answer_are_outlined_only_and_told(folders, tmp_path):
+    class Notes(SilentProgress):
+        def note(self, text):
+            said.append(text)
+
+    said: list[str] = []
+    both = segmentation()
+    both.cells[45:58, 5:60] = 2
+    write_mask(folders[1].mask("a"), both)
+    options = OverlayOptions(images=folders[0], work=folders[1].root, **answers(tmp_path, ["a,1,Cytosol"]))
+    first, second = [read(path) for path in overlay(options, Notes())]
+    bare = [composite(read_picture(one)) for one in find_samples(folders[0])[0]]
+    assert np.array_equal(second[20, 20:50], bare[1][20, 20:50])
+    assert tuple(second[5, 30]) == UNANSWERED[1]
+    assert not np.array_equal(first[20, 20:50], bare[0][20, 20:50])
+    assert said == [
+        f"{tmp_path}/cells.csv: has no rows of 1 of 2 pictures and 1 cell of the others; drawn as outlines"
+    ]
+
+
+def test_the_rim_of_a_text_is_as_wide_as_the_text():
+    drawn = np.full((40, 400, 3), 128, np.uint8)
+    letter(drawn, "Mitochondria; Cytosol", (6, 25), 0.42, (255, 255, 255))
+    dark, light = (
+        np.nonzero((drawn[..., 0] < 100).any(axis=0))[0],
+        np.nonzero((drawn > 200).any(axis=(0, 2)))[0],
+    )
+    assert abs(int(dark.max()) - int(light.max())) <= 2

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.stage import Options, SilentProgress, Stage, Summary, execute
+from pipeline.core.stage import Options, Record, SilentProgress, Stage, Summary, execute
 from pipeline.core.workspace import Workspace
 from pipeline.stages import status as module
+from pipeline.stages.exchange_options import ExportOptions
+from pipeline.stages.options import TrainOptions
 from pipeline.stages.status import status
 
 
@@ -73,3 +75,25 @@ def test_a_folder_that_moved_is_looked_at_where_it_is(tmp_path, one_stage):
 def test_a_folder_that_does_not_exist_is_one_clear_error(tmp_path):
     with pytest.raises(PipelineError, match="no such folder"):
         status(tmp_path / "absent")
+
+
+def test_what_comes_next_is_the_recorded_command_of_each_training_and_export(
+    tmp_path, monkeypatch, command_line
+):
+    work = Workspace(tmp_path / "work")
+    work.record("").parent.mkdir(parents=True)
+    labels, out = work.root / "labels.csv", work.root / "cells.h5ad"
+    recorded = {
+        "train-m_dup": ("train", TrainOptions(work=work.root, labels=labels, name="m_dup")),
+        "export-cells_h5ad": ("export", ExportOptions(work=work.root, out=out, format="anndata")),
+        "export-old_h5ad": ("export", NumberOptions(work=work.root)),
+    }
+    for name, (stage, options) in recorded.items():
+        record = Record(stage=stage, options=options.model_dump(mode="json"), inputs={})
+        work.record(name).write_text(record.model_dump_json())
+    monkeypatch.setattr(module, "EXPECTED", ())
+    lines = command_line("status", "--work", work.root).output.splitlines()
+    assert [line for line in lines if line.startswith("Next")] == [
+        f"Next: python run.py train --labels {labels} --work {work.root} --name m_dup",
+        f"Next: python run.py export anndata --work {work.root} --out {out}",
+    ]
