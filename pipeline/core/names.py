@@ -6,6 +6,9 @@ from difflib import get_close_matches
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,199}")
 
+SAFE_IDS = "up to 200 letters a-z, digits and _ . + = -, the first a letter, digit or _"
+"""What `is_safe_id` allows, in words."""
+
 SHOWN = 30
 """Known names that a message lists at most."""
 
