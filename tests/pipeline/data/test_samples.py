@@ -119,11 +119,11 @@ def test_a_path_too_long_for_the_system_is_a_problem_of_its_sample(tmp_path, wri
     assert problems[0].reason == "cannot be looked for (File name too long)"
 
 
-def test_a_repeated_id_is_skipped_in_all_its_rows(tmp_path):
+def test_a_repeated_id_is_skipped_in_all_its_rows_and_listed_once(tmp_path):
     rows = ("a,r.png,g.png,b.png,y.png", "a,r2.png,g.png,b.png,y.png", "b,r.png,g.png,b.png,y.png")
     samples, problems = find_samples(tmp_path, write_table(tmp_path / "samples.csv", *rows))
     assert [sample.id for sample in samples] == ["b"]
-    assert [problem.reason for problem in problems] == ["duplicate id"] * 2
+    assert [(problem.sample, problem.reason) for problem in problems] == [("a", "duplicate id")]
 
 
 def test_nothing_usable_is_one_clear_error(tmp_path):
