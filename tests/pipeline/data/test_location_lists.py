@@ -97,7 +97,7 @@ def test_the_list_that_names_are_of_is_found_and_told_but_numbers_are_those_aske
     assert "l.csv is written in subcell; its labels become those of kaggle2018" in said
     mixed = read_labels(labels(tmp_path, "a,Vesicles", "b,3"))
     assert mixed.written is KAGGLE2018
-    assert "label 'Vesicles' is not one of 0-27 of kaggle2018" in mixed.problems[0].reason
+    assert "label 'Vesicles' is no name or index of kaggle2018" in mixed.problems[0].reason
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_all_other_names_may_have_a_row(tmp_path):
         [True, False], [False, False], [True, False],
     ]  # fmt: skip
     mistyped = read_labels(labels(tmp_path, "a,Cytosol", "b,Aggresom"), rest)
-    assert "label 'Aggresom' is not one of 0-1 of own.csv" in mistyped.problems[0].reason
+    assert "label 'Aggresom' is no name or index of own.csv" in mistyped.problems[0].reason
     with pytest.raises(PipelineError, match=r"no label has a counterpart in own\.csv: Aggresome"):
         read_labels(labels(tmp_path, "b,Aggresome"), two, SUBCELL)
 
