@@ -116,6 +116,8 @@ def explain(options: ExplainOptions) -> None:
 
     found = run(options if options.model else _with_tables(options))
     made(found)
+    if found.doubt:
+        say(f"{found.id}: predict gives no answer: {found.doubt}; had it one, this would be its reason:")
     verb = "reaches" if found.probability >= found.threshold else "is below"
     say(
         f"{found.id}, {found.location}: probability {found.probability:.3f}, which {verb} the threshold of "

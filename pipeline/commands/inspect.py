@@ -94,8 +94,11 @@ def _say_samples(found: "Inspection") -> None:
         values = Counter(dict(sample.metadata).get(name, "") for sample in found.samples)
         say(f"{name}: {counted(len(values), 'value')}, such as {', '.join(list(values)[:3])}")
     if found.problems:
-        say(f"{counted(len(found.problems), 'sample')} would be skipped:")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in found.problems])
+        once = {
+            (one.sample, one.reason): one for one in reversed(found.problems)
+        }  # of several files the first
+        say(f"{counted(len(once), 'sample')} would be skipped:")
+        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in reversed(once.values())])
     if found.spare:
         say(f"{counted(len(found.spare), 'file')} of no sample, such as {found.spare[0]}")
 

@@ -15,6 +15,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.stages.options import ExtractOptions, PredictOptions, TrainOptions
 
 if TYPE_CHECKING:
+    from pipeline.stages.extract import ExtractSummary
     from pipeline.stages.train import TrainSummary
 
 
@@ -33,7 +34,6 @@ def extract(options: ExtractOptions) -> None:
 
     if options.shard is not None:
         own_machine_code()  # before what measures is loaded: other parts run on other machines
-    from pipeline.data.quality_flags import OF_PLATE
     from pipeline.stages.extract import Extract, measure_shard
 
     work = Workspace(options.work)
@@ -57,17 +57,31 @@ def extract(options: ExtractOptions) -> None:
     if summary.problems:
         say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
         some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in summary.problems])
+    _print_doubtful(summary, work)
+    following(f"train --labels LABELS --work {options.work}")
+    if summary.problems and options.strict:
+        raise typer.Exit(1)
+
+
+def _print_doubtful(summary: "ExtractSummary", work: Workspace) -> None:
+    """Name the pictures that show nothing to answer, and those to be looked at."""
+    from pipeline.data.quality_flags import OF_PLATE
+
+    if summary.doubtful:
+        verb = "is" if len(summary.doubtful) == 1 else "are"
+        say(
+            f"{counted(len(summary.doubtful), 'picture')} {verb} doubtful, left out by train and without an "
+            f"answer of predict: {work.samples} (doubt)"
+        )
+        some([f"{sample}: {why}" for sample, why in summary.doubtful.items()])
     if summary.flagged:
         say(
-            f"{len(summary.flagged):,} of {pictures} flagged, to be looked at "
+            f"{len(summary.flagged):,} of {counted(summary.pictures, 'picture')} flagged, to be looked at "
             f"(overlay --flagged draws them): {work.quality}"
         )
         some([f"{sample}: {flags}" for sample, flags in summary.flagged.items()])
         if any(OF_PLATE in flags for flags in summary.flagged.values()):
             say(f"  {OF_PLATE}: extract with --flat-field removes it")
-    following(f"train --labels LABELS --work {options.work}")
-    if summary.problems and options.strict:
-        raise typer.Exit(1)
 
 
 @command(TrainOptions)

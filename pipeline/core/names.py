@@ -6,6 +6,9 @@ from difflib import get_close_matches
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,199}")
 
+SAFE_IDS = "up to 200 letters a-z, digits and _ . + = -, the first a letter, digit or _"
+"""What `is_safe_id` allows, in words."""
+
 SHOWN = 30
 """Known names that a message lists at most."""
 
@@ -26,11 +29,19 @@ def printable(text: str) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that someone who typed `name` may have meant, the likeliest first."""
+    """Return the known names that someone who typed `name` may have meant, the likeliest first.
+
+    The only one that it is a whole word of is meant, however long that is.
+    """
     folded: dict[str, str] = {}
     for one in known:
         folded.setdefault(one.casefold(), one)
-    return [folded[match] for match in get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)]
+    having = [one for words, one in folded.items() if name.casefold() in re.findall(r"\w+", words)]
+    return (
+        having
+        if len(having) == 1
+        else [folded[match] for match in get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)]
+    )
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

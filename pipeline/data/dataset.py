@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from pipeline.core.stage import check_intact
 from pipeline.core.workspace import Workspace
 from pipeline.data.cell_tables import seen_alone, training_bags
 from pipeline.data.dataset_options import DatasetOptions
-from pipeline.data.groups import read_groups
+from pipeline.data.groups import read_groups, samples_column
 from pipeline.data.labels import Labels, read_labels
 from pipeline.data.layouts import METADATA
 from pipeline.data.locations import KAGGLE2018, LocationList, open_lists
@@ -127,10 +126,10 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     tables, reference, unplaced = _normalised(tables, options, work, note)
     main = work.features.name if FEATURES in tables else "the tables"
     pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
-    ids, absent = _labelled(options.labels, known, pictures, note)
-    problems = [*known.problems, *unplaced]
+    ids, absent, doubtful = _labelled(options, known, pictures, note)
+    problems = [*known.problems, *unplaced, *doubtful]
     problems += unmatched(absent, main, "no label", f"add it to {options.labels.name}")
-    missing = known.targets.index.difference(ids).difference([one.sample for one in unplaced])
+    missing = known.targets.index.difference(pictures).difference([one.sample for one in unplaced])
     lacks = ("features", "extract its picture") if FEATURES in tables else ("row in any table", "add one")
     problems += unmatched(missing, options.labels.name, f"no {lacks[0]}", f"{lacks[1]}, or remove the label")
     for path in options.embedded:
@@ -196,15 +195,36 @@ def _started(log_odds: pd.DataFrame, network: str, trained: pd.Index) -> pd.Data
     return log_odds[columns]
 
 
-def _labelled(path: Path, known: Labels, pictures: pd.Index, note: Note) -> tuple[pd.Index, pd.Index]:
-    """Return the pictures that have a label of use, and those that have no row in the labels."""
+def _labelled(
+    options: DatasetOptions, known: Labels, pictures: pd.Index, note: Note
+) -> tuple[pd.Index, pd.Index, list[Problem]]:
+    """Return the pictures that are learned from, those that have no row in the labels, and doubtful ones."""
+    path = options.labels
     ids = pictures.intersection(known.targets.index).sort_values()
     listed = known.targets.index.union([one.sample for one in known.problems])
     absent = match(path, listed, pictures, note)
     if ids.empty:
         one = known.problems[0]
         raise PipelineError(f"{path}: no picture has a label of use: '{one.sample}': {one.reason}")
-    return ids, absent
+    learned, doubtful = _without_doubt(Workspace(options.work), ids, note)
+    return learned, absent, doubtful
+
+
+def _without_doubt(work: Workspace, ids: pd.Index, note: Note) -> tuple[pd.Index, list[Problem]]:
+    """Leave out pictures that `extract` has a doubt about, which `predict` gives no answer for; list them."""
+    doubt = samples_column(work, "doubt").reindex(ids).fillna("")
+    found = doubt[doubt != ""]
+    if found.empty:
+        return ids, []
+    number = counted(len(ids), "picture")
+    said = f"{len(found):,} of {number} with a label doubtful, such as {found.index[0]} ({found.iloc[0]})"
+    if len(found) == len(ids):
+        raise PipelineError(f"{work.samples}: {said}; there is none to learn from")
+    note(f"Warning: {said}: left out, as predict gives no answer for such pictures")
+    file = work.samples.name
+    return ids.difference(found.index), [
+        Problem(str(sample), file, *why.partition("; ")[::2]) for sample, why in found.items()
+    ]
 
 
 def uses_features(options: DatasetOptions) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import FileChannel, GivenLayout, Layout, parse_channels, with_given
@@ -78,6 +79,23 @@ Outputs = Annotated[
     tuple[Path, ...],
     Field(description="Another network's predictions the model was trained with; repeatable."),
 ]
+_NO_CSV = {
+    *(".xlsx", ".xls", ".xlsm", ".ods", ".parquet", ".feather", ".json", ".jsonl", ".tsv", ".npz", ".npy"),
+    *(".h5", ".h5ad", ".pkl", ".html", ".pdf", ".png", ".zip", ".gz"),
+}
+
+
+def _as_csv(path: Path) -> Path:
+    """Refuse a name that says that a file is something else than csv."""
+    if path.suffix.lower() in _NO_CSV:
+        raise PipelineError(
+            f"{path}: is written as csv, which {path.suffix} is not; call it {path.with_suffix('.csv').name} "
+            "(spreadsheets open that)"
+        )
+    return path
+
+
+CsvFile = Annotated[Path, AfterValidator(_as_csv)]
 Overwrite = Annotated[bool, Field(description="Replace what the work folder holds of other options.")]
 Training = Annotated[
     str,

@@ -4,10 +4,11 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.core.errors import NoSampleError, PipelineError, Problem
-from pipeline.core.names import counted, is_safe_id
+from pipeline.core.names import SAFE_IDS, counted, is_safe_id, printable
 from pipeline.core.remote import is_remote, listed, look_at
 from pipeline.core.stopping import within
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
@@ -31,10 +32,8 @@ SUFFIXES = (
 )
 """File types that are read, in any case; ``.zarr`` is a folder."""
 
-UNSAFE = ("the id cannot be a file name", "use letters, digits and _ . + = - (no / and no leading dot)")
-NOT_TEXT = ("its name is not UTF-8", "rename the file")
-UNNAMEABLE = {UNSAFE[0], NOT_TEXT[0]}
-"""Reasons why files make no sample that only another name removes."""
+_NOT_TEXT = ("its name is not UTF-8", "rename the file")
+_OWN_IDS = "rename the files, or give Ids of your own in a table as --samples"
 _CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _COLOUR = f"(?:{'|'.join(COLOURS.values())})"
 _ENDING = rf"(?:\.ome)?(?:{'|'.join(map(re.escape, SUFFIXES))})"
@@ -48,6 +47,30 @@ _ROWS = 32
 """Rows of the largest plates, of 1,536 wells."""
 _MANY = re.compile(rf"(?P<Id>.+?){_ENDING}", re.IGNORECASE)
 """A file of many channels: its name is the Id."""
+
+
+def unsafe(sample: str, file: str, remedy: str = _OWN_IDS) -> Problem:
+    """Say that an id cannot be used, which is what files are called that are written."""
+    return Problem(sample, file, f"the Id '{printable(sample)}' cannot be used: Ids are {SAFE_IDS}", remedy)
+
+
+def is_unnameable(problem: Problem) -> bool:
+    """Say whether only another name of its files would make a sample of them."""
+    return problem.reason in (_NOT_TEXT[0], unsafe(problem.sample, problem.file).reason)
+
+
+def unsafe_ids(paths: Iterable[str], files: str | None) -> list[Problem]:
+    """List the ids that cannot be used of those that a layout's `files`, or none, gives, each once."""
+    text = files or _MANY.pattern
+    pattern = re.compile(PRESETS.get(text, text), re.IGNORECASE if files is None or files in PRESETS else 0)
+    found: dict[str, str] = {}
+    for path in paths:
+        match = pattern.fullmatch(path)
+        with suppress(ValueError):  # is told when the layout is used
+            if match is not None:
+                groups = {name: text for name, text in match.groupdict().items() if text is not None}
+                found.setdefault(_described(groups)[0], path)
+    return [unsafe(sample, path) for sample, path in found.items() if not is_safe_id(sample)]
 
 
 def check_folder(images: Path) -> None:
@@ -138,7 +161,7 @@ def _second(sample: str, channel: str, name: str, other: str) -> Problem:
 
 def _not_text(name: str) -> Problem | None:
     if (shown := name.encode("utf-8", "backslashreplace").decode()) != name:
-        return Problem(shown, shown, *NOT_TEXT)
+        return Problem(shown, shown, *_NOT_TEXT)
     return None
 
 
@@ -238,8 +261,7 @@ class _Sorting:
         except ValueError as error:
             self.problems.append(Problem("(no sample)", path, str(error), "correct files in the layout"))
             return
-        unsafe = None if is_safe_id(sample) else Problem(sample, path, *UNSAFE)
-        if problem := _not_text(path) or unsafe:
+        if problem := _not_text(path) or (None if is_safe_id(sample) else unsafe(sample, path)):
             self.problems.append(problem)
             return
         known = self.samples.setdefault(sample, Found(metadata=metadata)).metadata

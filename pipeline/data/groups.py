@@ -69,12 +69,12 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = 
     PipelineError
         If the table cannot be used, or has none of the pictures.
     """
-    table = _samples(work, "group") if path is None else read_column(path, "group")
+    table = samples_column(work, "group") if path is None else read_column(path, "group")
     table = table[table.notna() & ~table.isin(MISSING)]
     if path is not None or ids.isin(table.index).any():
         match(path or work.samples, table.index, ids, note)
     given = table.reindex(ids).to_numpy(dtype=object)
-    cluster = duplicate_groups(_samples(work, "hash").reindex(ids).fillna("").tolist())
+    cluster = duplicate_groups(samples_column(work, "hash").reindex(ids).fillna("").tolist())
     known = ids.isin(table.index)
     shared = dict(zip(cluster[known][::-1], given[known][::-1], strict=True))  # the first one's counts
     groups = [
@@ -86,7 +86,7 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = 
     return Grouping(named, ids[known], int((copied & ~known).sum()))
 
 
-def _samples(work: Workspace, column: str) -> "pd.Series[str]":
+def samples_column(work: Workspace, column: str) -> "pd.Series[str]":
     """Read one column of the samples by Id; no row where there is none."""
     if work.samples.is_file():
         table = read_made(work.samples)

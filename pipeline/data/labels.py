@@ -68,7 +68,9 @@ def parse_target(text: str, locations: LocationList, written: LocationList | Non
         row = spelt.row(word)
         if row is None:
             meant = " or ".join(spelt.near(word))
-            raise ValueError(f"label '{word}' is not one of {spelt.span}" + (f"; {meant}?" if meant else ""))
+            is_name = any(map(str.isalpha, word))
+            wanted = f"is no name or index of {spelt.name}" if is_name else f"is not one of {spelt.span}"
+            raise ValueError(f"label '{word}' {wanted}" + (f"; {meant}?" if meant else ""))
         named = locations.trained_as(row)
         columns |= {locations.columns[name] for name in named or ()}
         lost |= {row.name} if named is None else set()

@@ -30,6 +30,7 @@ OTHERS = "*"
 
 _TAKEN = {
     *("id", "locations", "cells", "status", "reason", "predicted", NONE),
+    *("label", "labels", "probabilities", "group", "fold", "plate"),
     *("stack", "top two", "without selection", "random split"),
 }
 """Names of columns, and of models that are of several locations."""

@@ -128,20 +128,21 @@ def _unpacked(path: Path, column: str, locations: LocationList) -> pd.DataFrame:
 def _by_location(path: Path, locations: LocationList) -> pd.DataFrame:
     """Read numbers in columns of locations, by name or by class index."""
     table = read_numbers(path, unknown=True)
-    tokens = {str(number): name for name, number in locations.indices.items()}
-    if not set(table.columns) <= tokens.keys():
-        tokens = {slug(name): name for name in locations.names}
     found = {slug(name): name for name in table.columns}
+    by_name = {slug(name): name for name in locations.names}
+    by_index = {str(number): name for name, number in locations.indices.items()}
+    tokens = min(by_name, by_index, key=lambda known: len(found.keys() - known.keys()))
     unknown = [name for token, name in found.items() if token not in tokens]
     missing = [name for token, name in tokens.items() if token not in found]
     if len(found) < table.shape[1]:
         raise PipelineError(f"{path}: two columns are of one location ({', '.join(table.columns)}); keep one")
     if unknown:
-        meant = " or ".join(near(unknown[0], locations.names))
-        meant = meant or f"a column {' or '.join(_SETS)} of label sets"
+        alike = near(unknown[0], locations.names) or (missing if len(missing) == 1 else [])
+        meant = " or ".join(alike) or f"a column {' or '.join(_SETS)} of label sets"
+        remedy = f"did you mean {meant}?" if missing else "leave that column out."
         raise PipelineError(
-            f"{path}: '{unknown[0]}' is no location nor a class index; did you mean "
-            f"{meant}? Outputs of locations that {locations.name} lacks can be given as --embeddings"
+            f"{path}: '{unknown[0]}' is no location nor a class index; {remedy} "
+            f"Outputs of locations that {locations.name} lacks can be given as --embeddings"
         )
     if missing:
         raise PipelineError(

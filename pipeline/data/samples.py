@@ -14,7 +14,7 @@ from pipeline.core.remote import is_remote
 from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
-from pipeline.data.discovery import UNSAFE, check_folder, discover, metadata_name
+from pipeline.data.discovery import check_folder, discover, metadata_name, unsafe
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.table_fields import named_plane, pixel_size
 from pipeline.data.table_files import MISSING
@@ -219,7 +219,9 @@ def list_samples(images: Path, table: Path | None, layout: Layout) -> tuple[list
     if not samples:
         one = problems[0] if problems else None
         first = f"; first problem: {one.file}: {one.reason}; {one.remedy}" if one else ""
-        where = table or f"{images} (expected <Id>_red.png, <Id>_green.png, <Id>_blue.png, <Id>_yellow.png)"
+        names = ", ".join(f"<Id>_{colour}.png" for colour in COLOURS.values())
+        is_told = table is not None or layout.files is not None or layout.file_channels
+        where = table or (f"{images}" if is_told else f"{images} (expected {names})")
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
         looked = "" if one or meant or table else f"; run inspect --images {images}, which writes a layout"
@@ -286,7 +288,7 @@ def _from_folder(images: Path, layout: Layout) -> tuple[list[Sample], list[Probl
     for sample_id, found in discovered.items():
         if not is_safe_id(sample_id):
             file = next(iter(found.sources.values())).path.name
-            problems.append(Problem(sample_id, file, *UNSAFE))
+            problems.append(unsafe(sample_id, file))
             continue
         known = tuple(sorted(found.metadata.items()))
         for protein in layout.proteins or ("",):
@@ -328,6 +330,9 @@ def _from_table(images: Path, path: Path, layout: Layout) -> tuple[list[Sample],
     for row in table[~repeated].to_dict("records"):
         texts = {str(key): str(value) for key, value in row.items()}
         kept = tuple((name, texts[column]) for column, name in further.items())
+        if not is_safe_id(texts["Id"]):
+            problems.append(unsafe(texts["Id"], path.name, "give it another Id"))
+            continue
         try:
             for protein, of_channel in columns.items():
                 named = {**layout.channels, **({"protein": layout.proteins[protein]} if protein else {})}
@@ -392,9 +397,6 @@ def _from_row(
     images: Path, row: Mapping[str, str], columns: Mapping[str, str], named: Mapping[str, FileChannel]
 ) -> Sample:
     """Make a sample of a row; a channel without a column, or with an empty field, was not recorded."""
-    sample_id = row["Id"]
-    if not is_safe_id(sample_id):
-        raise ValueError("; ".join(UNSAFE))
     scene, time = row.get("scene", ""), row.get("time", "")
     if time not in MISSING and not time.isdecimal():
         raise ValueError(f"time '{time}' is no number; count time points from 0")
@@ -415,4 +417,4 @@ def _from_row(
         raise ValueError(f"files of z planes: {numbers}; name as many for each channel")
     size = pixel_size(row.get("pixel_size_um", ""))
     group = row.get("group", "")
-    return Sample(sample_id, tuple(map(sources.get, CHANNELS)), size, None if group in MISSING else group)
+    return Sample(row["Id"], tuple(map(sources.get, CHANNELS)), size, None if group in MISSING else group)

@@ -199,8 +199,8 @@ def _bare(one: object) -> str:
 
 
 def unmatched(ids: Iterable[object], file: str, reason: str, remedy: str) -> list[Problem]:
-    """Return a problem for each of the ids."""
-    return [Problem(str(one), file, reason, remedy) for one in ids]
+    """Return a problem for each of the ids, once."""
+    return [Problem(str(one), file, reason, remedy) for one in dict.fromkeys(ids)]
 
 
 def read_embedding(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.core.errors import NoSampleError, PipelineError, Problem, SampleError
 from pipeline.core.files import text_digest
-from pipeline.data.discovery import UNNAMEABLE, files_below, is_picture
+from pipeline.data.discovery import files_below, is_picture, is_unnameable
 from pipeline.data.layouts import Layout
 from pipeline.data.samples import Sample, list_samples
 from pipeline.serving.answers import Answer
@@ -188,7 +188,7 @@ class Watch:
     def _found(self) -> Iterator[_Due]:
         """Return the samples, and what can be none because of its name, as it is now."""
         samples, problems = self._listed()
-        refused = {one.sample: one for one in reversed(problems) if one.reason in UNNAMEABLE}
+        refused = {one.sample: one for one in reversed(problems) if is_unnameable(one)}
         self.waiting = {one.sample: one.reason for one in problems if one.sample not in refused}
         for problem in refused.values():
             yield self._refused(problem)
@@ -220,7 +220,7 @@ class Watch:
 
     def _tell_unusable(self, error: NoSampleError) -> None:
         """Say why no file makes a sample: if pictures lie there, none is answered, and that stays so."""
-        answered = any(one.reason in UNNAMEABLE for one in error.problems)
+        answered = any(map(is_unnameable, error.problems))
         if answered or not any(map(is_picture, files_below(self._images))):
             self._unusable, self.trouble = None, ""
             return

@@ -20,6 +20,7 @@ from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.cell_tables import read_cells
 from pipeline.data.flat_fields import even_samples
+from pipeline.data.groups import samples_column
 from pipeline.data.locations import of_card
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
@@ -70,7 +71,8 @@ class Explanation(BaseModel):
 
     The log-odds are the sum of `bias` and of all contributions, exactly; `parts` come with the largest first,
     whatever its sign. The location is chosen from `threshold` on. `cells` are those that speak most for it,
-    where the model was trained on single cells.
+    where the model was trained on single cells. `doubt` says why `predict` gives no answer for the picture,
+    whatever its probability; empty where it gives one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,6 +86,7 @@ class Explanation(BaseModel):
     parts: list[Part]
     nearest: list[Alike] = []
     cells: list[SpeakingCell] = []
+    doubt: str = ""
 
 
 def explained(model: Model, row: pd.DataFrame, location: str) -> Explanation:
@@ -147,7 +150,8 @@ def explain(options: ExplainOptions) -> Explanation:
     trained = work if options.model is None else Workspace(folder.parent)
     alike = _nearest(options, made, trained)
     cells = _speaking(model, row, made.location, work, options.id)
-    made = made.model_copy(update={"nearest": alike, "cells": cells})
+    doubt = str(samples_column(work, "doubt").get(options.id, ""))
+    made = made.model_copy(update={"nearest": alike, "cells": cells, "doubt": doubt})
     if options.output is not None:
         write_text(options.output, made.model_dump_json(indent=1))
     if options.plot is not None:

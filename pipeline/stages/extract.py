@@ -76,6 +76,8 @@ class ExtractSummary(Summary):
         How many pictures have given masks, and of what; empty where none are given.
     left_out : dict of str to int
         How many objects of given masks are left out, by why.
+    doubtful : dict of str to str
+        Pictures that `predict` gives no answer for and `train` leaves out, with the reason.
     """
 
     pictures: int
@@ -87,6 +89,7 @@ class ExtractSummary(Summary):
     told: str = ""
     given: str = ""
     left_out: dict[str, int] = Field(default_factory=dict)
+    doubtful: dict[str, str] = Field(default_factory=dict)
 
     def again(self) -> Self:
         """Return the same, nothing measured."""
@@ -424,4 +427,5 @@ def _summary(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], measured
         told=plan.told,
         given="" if plan.given is None else plan.given.told(plan.extraction.segmenter),
         left_out=dict(sorted(left_out.items())),
+        doubtful=samples[samples["doubt"] != ""].set_index("Id")["doubt"].to_dict(),
     )

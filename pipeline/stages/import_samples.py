@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError, Problem, write_problems
 from pipeline.core.files import replacing, text_digest
-from pipeline.core.names import counted, is_safe_id, unknown
+from pipeline.core.names import SAFE_IDS, counted, is_safe_id, unknown
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import CHANNELS, METADATA
@@ -153,7 +153,9 @@ def _placed(row: Mapping[str, str], options: ImportOptions, twice: set[str]) -> 
     if row["Id"] in twice:
         raise ValueError("duplicate id; keep one row per Id, or name other columns as --id")
     if not is_safe_id(row["Id"]):
-        raise ValueError("the id cannot be a file name; use letters, digits and _ . + = -")
+        raise ValueError(
+            f"the Id cannot be used: Ids are {SAFE_IDS}; give it another, or name columns as --id"
+        )
     if not row["protein"]:
         raise ValueError("the list has no picture of the protein; fill it in, or leave out the row")
     root, old = _root(options), options.was.replace("\\", "/").rstrip("/") + "/"

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import UnreadableError, write_text
-from pipeline.core.names import printable
+from pipeline.core.names import counted, printable
 from pipeline.core.stage import Progress
+from pipeline.data.discovery import unsafe_ids
 from pipeline.data.inventory import File, Proposal, kinds, pictures_below, propose, take_stock
 from pipeline.data.layouts import CHANNELS, COLOURS
 from pipeline.data.pictures import find_planes, read_picture
@@ -104,7 +105,7 @@ def inspect(options: InspectOptions, progress: Progress) -> Inspection:
         unreadable=unreadable,
         samples=samples,
         problems=problems,
-        refused=f"{proposal.why} The layout has to say what they show." if proposal else refused,
+        refused=_refused(proposal, files) if proposal else refused,
         spare=_spare(files, samples, problems),
         layout=layout,
         paths=paths,
@@ -125,6 +126,18 @@ def _samples(options: InspectOptions) -> tuple[list[Sample], list[Problem], str]
         except SampleError as error:
             problems.append(error.problem)
     return samples, problems, "" if samples else "Correct what is named below."
+
+
+def _refused(proposal: Proposal, files: Sequence[File]) -> str:
+    """Say why nothing is read without a layout, and which Ids would be refused with the proposed one."""
+    said = f"{proposal.why} The layout has to say what they show."
+    is_whole = proposal.files is None  # of files in folders of the folder, nothing is known then
+    paths = [one.path for one in files if one.scene is not None and not (is_whole and "/" in one.path)]
+    problems = unsafe_ids(paths, proposal.files)
+    if not problems:
+        return said
+    first = f"{problems[0].file}: {problems[0].reason}; {problems[0].remedy}"
+    return f"{said} {counted(len(problems), 'sample')} would be skipped all the same: {first}."
 
 
 def _check_folder(images: Path, files: Sequence[File]) -> None:

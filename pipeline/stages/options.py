@@ -15,6 +15,7 @@ from pipeline.core.stage import Options, Shown
 from pipeline.core.weights import SHIPPED
 from pipeline.data.dataset_options import (
     PROCESSORS,
+    CsvFile,
     DatasetOptions,
     Device,
     FoldOptions,
@@ -285,7 +286,7 @@ class EvaluateOptions(CellTruthOptions, AgainstOptions):
 class PredictOptions(PictureOptions, SegmenterOptions, MaskOptions, PerOptions, HeadOptions, ClusterUse):
     """Options of `predict`."""
 
-    output: Path = Field(description="The csv file to write.")
+    output: CsvFile = Field(description="The csv file to write.")
     model: Annotated[Path, Shown(default="the shipped network")] = Field(
         SHIPPED, description="Folder of a trained model, such as WORK/model."
     )

@@ -20,6 +20,9 @@ def test_an_id_is_safe_where_it_can_be_a_file_name(name, safe):
 def test_what_was_meant_is_found_whatever_the_case():
     assert near("nucleolus", ["Nucleoli", "Cytosol"]) == ["Nucleoli"]
     assert near("zzz", ["Nucleoli"]) == []
+    known = ["Golgi apparatus", "Nuclear bodies", "Nuclear speckles", "Nuclei"]
+    assert near("golgi", known) == ["Golgi apparatus"]
+    assert len(near("nuclear", known)) == 3  # a word of two names
 
 
 def test_an_unknown_name_is_told_with_the_known_and_the_near_ones():

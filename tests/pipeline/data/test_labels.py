@@ -27,7 +27,8 @@ def test_targets_become_a_table_of_locations(tmp_path):
         ("x,-1", "'-1'"),
         ("x,0 two", "'two'"),
         ("x,1.5", "'1.5'"),
-        ("x,cytosoll", "'cytosoll' is not one of 0-27 of kaggle2018; Cytosol"),
+        ("x,cytosoll", "'cytosoll' is no name or index of kaggle2018; Cytosol"),
+        ("x,Golgi", "'Golgi' is no name or index of kaggle2018; Golgi apparatus?"),
     ],
 )
 def test_a_wrong_label_is_a_problem_of_its_row(tmp_path, row, reason):

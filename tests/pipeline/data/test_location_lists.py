@@ -97,7 +97,7 @@ def test_the_list_that_names_are_of_is_found_and_told_but_numbers_are_those_aske
     assert "l.csv is written in subcell; its labels become those of kaggle2018" in said
     mixed = read_labels(labels(tmp_path, "a,Vesicles", "b,3"))
     assert mixed.written is KAGGLE2018
-    assert "label 'Vesicles' is not one of 0-27 of kaggle2018" in mixed.problems[0].reason
+    assert "label 'Vesicles' is no name or index of kaggle2018" in mixed.problems[0].reason
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_all_other_names_may_have_a_row(tmp_path):
         [True, False], [False, False], [True, False],
     ]  # fmt: skip
     mistyped = read_labels(labels(tmp_path, "a,Cytosol", "b,Aggresom"), rest)
-    assert "label 'Aggresom' is not one of 0-1 of own.csv" in mistyped.problems[0].reason
+    assert "label 'Aggresom' is no name or index of own.csv" in mistyped.problems[0].reason
     with pytest.raises(PipelineError, match=r"no label has a counterpart in own\.csv: Aggresome"):
         read_labels(labels(tmp_path, "b,Aggresome"), two, SUBCELL)
 
@@ -204,6 +204,9 @@ def test_a_list_may_be_toml(tmp_path):
         (["name,index", "A,1", "B,"], "'B' has no index where others have"),
         (["name", "12"], "'12' is no name of a location"),
         (["name", "Status"], "'Status' means something else"),
+        (["name", "A", "label"], "'label' means something else"),
+        (["name", "A", "Probabilities"], "'Probabilities' means something else"),
+        (["name", "A", "fold"], "'fold' means something else"),
         (["name", '"A;B"'], "'A;B': name 'A;B': String should match"),
         (["name,go_id", "A,5654"], "go_id '5654': give one like GO:0005654"),
         (["name,merge", "A,B"], "'A': unknown column 'merge'; known: name, .*did you mean merge_into"),

@@ -82,6 +82,14 @@ def test_missing_probabilities_of_a_table_of_text_are_missing(tmp_path: Path) ->
     ("content", "message"),
     [
         ("Id,a\nx,0.5\n", "'a' is no location nor a class index; did you mean a column Target"),
+        (
+            "Id,fold," + ",".join(map(str, range(28))) + "\nx" + ",0" * 29 + "\n",
+            r"'fold' is no location nor a class index; leave that column out\.",
+        ),
+        (
+            "Id,5.0," + ",".join(map(str, [*range(5), *range(6, 28)])) + "\nx" + ",0" * 28 + "\n",
+            r"'5\.0' is no location nor a class index; did you mean Nuclear bodies\?",
+        ),
         ("Id,Target\nx,31\n", "label '31' is not one of 0-27"),
         ("Name,Target\nx,3\n", "no column Id"),
         ("Id,Target\nx,3\nx,4\n", "Id 'x' occurs twice"),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.workspace import Workspace
-from pipeline.data.layouts import CHANNELS
+from pipeline.data.layouts import CHANNELS, Layout
 from pipeline.data.samples import find_samples, fingerprints, is_safe_id, told_channels
 
 
@@ -77,9 +77,9 @@ def test_a_table_gives_any_names_with_pixel_size_and_group(tmp_path, write_sampl
         ("a,r.png,in/../../g.png,b.png,y.png", "leaves the folder"),
         ("a,r.png,,b.png,y.png", "no picture of protein, which others have"),
         ("a,r.exe,g.png,b.png,y.png", "no known type"),
-        ("../a,r.png,g.png,b.png,y.png", "cannot be a file name"),
-        (".a,r.png,g.png,b.png,y.png", "cannot be a file name"),
-        ("a/b,r.png,g.png,b.png,y.png", "cannot be a file name"),
+        ("../a,r.png,g.png,b.png,y.png", "cannot be used: Ids are up to 200 letters a-z,"),
+        (".a,r.png,g.png,b.png,y.png", "cannot be used: Ids are up to 200 letters a-z,"),
+        ("a/b,r.png,g.png,b.png,y.png", "cannot be used: Ids are up to 200 letters a-z,"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_a_problem_with_a_remedy(tmp_path, row, reason):
@@ -119,11 +119,11 @@ def test_a_path_too_long_for_the_system_is_a_problem_of_its_sample(tmp_path, wri
     assert problems[0].reason == "cannot be looked for (File name too long)"
 
 
-def test_a_repeated_id_is_skipped_in_all_its_rows(tmp_path):
+def test_a_repeated_id_is_skipped_in_all_its_rows_and_listed_once(tmp_path):
     rows = ("a,r.png,g.png,b.png,y.png", "a,r2.png,g.png,b.png,y.png", "b,r.png,g.png,b.png,y.png")
     samples, problems = find_samples(tmp_path, write_table(tmp_path / "samples.csv", *rows))
     assert [sample.id for sample in samples] == ["b"]
-    assert [problem.reason for problem in problems] == ["duplicate id"] * 2
+    assert [(problem.sample, problem.reason) for problem in problems] == [("a", "duplicate id")]
 
 
 def test_nothing_usable_is_one_clear_error(tmp_path):
@@ -144,6 +144,21 @@ def test_the_first_problem_is_told_with_its_remedy_where_nothing_is_left(tmp_pat
     with pytest.raises(
         PipelineError, match=r"no usable sample in .*'r\.exe' is of no known type; use one of"
     ):
+        find_samples(tmp_path, table)
+
+
+def test_ids_that_names_of_files_give_and_that_are_refused_are_said_with_the_remedy(tmp_path):
+    layout = Layout(channels={"nucleus": "DAPI", "protein": "GFP"})
+    for channel in ("DAPI", "GFP"):
+        (tmp_path / f"Fä ld_{channel}.tif").write_bytes(b"")
+    with pytest.raises(PipelineError) as refused:
+        find_samples(tmp_path, layout=layout)
+    told = str(refused.value)
+    assert told.startswith(f"no usable sample in {tmp_path}; first problem: Fä ld_DAPI.tif: the Id 'Fä ld' ")
+    assert "Ids are up to 200 letters a-z, digits and _ . + = -, the first a letter, digit or _; " in told
+    assert told.endswith("rename the files, or give Ids of your own in a table as --samples")
+    table = write_table(tmp_path / "t.csv", "a; b,r.png,g.png,b.png,y.png")
+    with pytest.raises(PipelineError, match=r"t\.csv: the Id 'a; b' cannot be used: .*; give it another Id$"):
         find_samples(tmp_path, table)
 
 

@@ -1,6 +1,7 @@
 """The command `explain`: exact contributions of one answer, grouped by meaning, and pictures alike."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,21 @@ def test_without_a_location_the_most_probable_one_is_explained(work: Workspace) 
         asked(work, location=None).location
         == load_model(work.model).predict(row).probability.iloc[0].idxmax()
     )
+
+
+def test_a_picture_that_predict_would_not_answer_is_said_to_be_such_first(
+    work: Workspace, tmp_path: Path, command_line
+) -> None:
+    why, model = "protein is black or flat; export the channel again", work.model
+    shutil.copytree(work.root, tmp_path / "new", ignore=shutil.ignore_patterns("models", "model"))
+    new = Workspace(tmp_path / "new")
+    samples = pd.read_parquet(new.samples)
+    samples.assign(doubt=samples["Id"].map({"p007": why}).fillna("")).to_parquet(new.samples, index=False)
+    assert (asked(new, model=model).doubt, asked(new, model=model, id="p008").doubt) == (why, "")
+    ended = command_line("explain", "--work", new.root, "--model", model, "--id", "p007")
+    first, second = ended.output.splitlines()[:2]
+    assert first.startswith(f"p007: predict gives no answer: {why}; ")
+    assert "the threshold of" in second
 
 
 def test_what_there_is_not_is_refused_naming_what_there_is(work: Workspace) -> None:

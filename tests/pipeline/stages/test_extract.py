@@ -229,6 +229,19 @@ def test_a_picture_without_cells_has_a_row_of_whole_field_features(tmp_path):
     assert list(cells.columns[3:]) == features.cell_columns(FAMILIES)
 
 
+def test_pictures_that_predict_would_not_answer_are_named_in_the_end(tmp_path, pictures, command_line):
+    shutil.copytree(pictures / "images", tmp_path / "images")
+    black = sorted((tmp_path / "images").glob("*_green.png"))[0]
+    black.write_bytes(imagecodecs.png_encode(np.zeros((192, 192), np.uint8)))
+    why = "protein is black or flat; export the channel again"
+    sample = black.name.removesuffix("_green.png")
+    assert run(tmp_path, tmp_path / "work").doubtful == {sample: why}
+    asked = ("--segmenter", "watershed", "--families", ",".join(FAMILIES))
+    ended = command_line("extract", "--images", tmp_path / "images", "--work", tmp_path / "work", *asked)
+    assert "1 picture is doubtful, left out by train and without an answer of predict: " in ended.output
+    assert f"  {sample}: {why}" in ended.output.splitlines()
+
+
 def test_nothing_readable_is_one_clear_error_after_listing_the_problems(tmp_path, write_sample):
     write_sample(tmp_path / "images", "a")
     (tmp_path / "images" / "a_red.png").write_bytes(b"")

@@ -172,6 +172,22 @@ def test_one_plate_in_a_folder_of_plates_is_read_by_its_path_and_keeps_its_name(
     assert dict(sample.metadata)["Metadata_Plate"] == "plate7"
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_ids_that_would_be_refused_are_told_with_the_proposal(tmp_path, whole):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("feld 1", "feld_2", "Färbung 3"):
+        for channel in () if whole else ("DAPI", "GFP"):
+            tifffile.imwrite(images / f"{name}_{channel}.tif", PLANES[0])
+        if whole:
+            metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
+            tifffile.imwrite(images / f"{name}.ome.tif", PLANES[:2], metadata=metadata, ome=True)
+    refused = run(images).refused
+    assert "2 samples would be skipped all the same: Färbung 3" in refused
+    assert "the Id 'Färbung 3' cannot be used: Ids are up to 200 letters a-z" in refused
+    assert "; rename the files, or give" in refused
+
+
 def test_files_of_no_sample_are_told(tmp_path, write_sample):
     images = tmp_path / "images"
     write_sample(images, "a")

@@ -168,7 +168,7 @@ def test_what_is_no_table_of_predictions_is_not_written_over(measured: Path) -> 
     labels, folder = measured / "labels.csv", measured / "folder"
     labels.write_text("Id,Target\np000,1\n")
     folder.mkdir()
-    for path in (labels, folder, measured / "work" / "model" / "card.json"):
+    for path in (labels, folder, measured / "work" / "problems.csv"):
         with pytest.raises(PipelineError, match=f"{path.name}: is there, but no table of predictions"):
             predict(PredictOptions(output=path, work=measured / "w", **asked))
     assert labels.read_text() == "Id,Target\np000,1\n"
@@ -257,6 +257,15 @@ def test_columns_of_a_table_are_matched_by_name(of_tables: Workspace, tmp_path: 
     )
     execute(Predict(), options, SilentProgress())
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "p.csv").set_index("Id"), expected)
+
+
+@pytest.mark.parametrize("name", ["p.xlsx", "p.XLS", "p.parquet", "p.json", "p.tsv"])
+def test_an_output_whose_name_says_that_it_is_no_csv_is_refused_at_once(tmp_path, command_line, name) -> None:
+    ended = command_line("predict", "--images", tmp_path, "--output", tmp_path / name)
+    assert ended.status == 2
+    assert f"{name}: is written as csv, which .{name.partition('.')[2]} is not; call it p.csv" in ended.errors
+    for allowed in ("p.csv", "p.txt", "p", "p.of.2024"):
+        assert PredictOptions(output=allowed).output == Path(allowed)
 
 
 @pytest.mark.parametrize(

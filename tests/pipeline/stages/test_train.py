@@ -16,10 +16,11 @@ import pytest
 
 from models.bundle import load_model
 from models.metrics import count
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.files import file_digest
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
+from pipeline.data.dataset import read_dataset
 from pipeline.stages.evaluate import Evaluate, count_ungrouped, read_predictions
 from pipeline.stages.fast_training import check_fast
 from pipeline.stages.options import EvaluateOptions, TrainOptions
@@ -141,6 +142,21 @@ def test_pictures_without_label_or_features_are_listed_and_left_out(tmp_path: Pa
     assert "p007,features.parquet,no label" in problems
     assert "elsewhere,labels.csv,no features" in problems
     assert "p008,labels.csv,label '99'" in problems
+
+
+def test_pictures_that_predict_would_not_answer_are_listed_and_left_out(tmp_path: Path) -> None:
+    work, why = make_workfolder(tmp_path), "protein is black or flat; export the channel again"
+    samples = pd.read_parquet(work.samples)
+    samples.assign(doubt=["", why, *[""] * 58]).to_parquet(work.samples, index=False)
+    said: list[str] = []
+    data = read_dataset(options(work), said.append)
+    assert "p001" not in data.targets.index
+    assert len(data.targets) == len(data.blocks["features"]) == 59
+    assert f"Warning: 1 of 60 pictures with a label doubtful, such as p001 ({why}): left out, as" in said[1]
+    assert data.problems == [Problem("p001", "samples.parquet", *why.split("; "))]
+    samples.assign(doubt=why).to_parquet(work.samples, index=False)
+    with pytest.raises(PipelineError, match=r"60 of 60 pictures .* doubtful.*; there is none to learn from"):
+        read_dataset(options(work), said.append)
 
 
 def test_groups_of_a_file_replace_those_of_the_samples(tmp_path: Path) -> None:
