@@ -217,7 +217,7 @@ def test_a_name_that_can_be_no_id_is_answered_once(trained, folder, names, tmp_p
     watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
     answers = [answer for _ in range(2) for answer in watch.look() if answer.id == "feld 04"]
     assert [answer.status for answer in answers] == ["bad_input"]
-    assert "feld 04_blue.png: the id cannot be a file name; use letters" in answers[0].reason
+    assert "feld 04_blue.png: the Id 'feld 04' cannot be used: Ids are" in answers[0].reason
     assert (watch.waiting, watch.trouble) == ({}, "")
     shutil.copy(trained.images / f"{names[0]}_red.png", folder / "feld 04_red.png")
     assert looked(watch) == []

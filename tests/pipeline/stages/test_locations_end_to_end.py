@@ -184,12 +184,12 @@ def test_a_row_of_no_use_is_listed_once_and_pictures_with_no_other_are_refused(t
     assert "60 of 60 pictures found in labels.csv" in heard.notes
     problems = pd.read_csv(work.problems)
     assert problems.loc[problems["sample"] == "p07", "reason"].str.startswith(
-        "label 'Rods' is not"
+        "label 'Rods' is no name"
     ).tolist() == [True]
     table.assign(Target="somewhere").to_csv(tmp_path / "labels.csv")
     with (tmp_path / "labels.csv").open("a") as stream:
         stream.write("another,3\n")
     with pytest.raises(
-        PipelineError, match=r"no picture has a label of use: 'p00': label 'somewhere' is not"
+        PipelineError, match=r"no picture has a label of use: 'p00': label 'somewhere' is no name"
     ):
         train(tmp_path, SilentProgress(), overwrite=True)
