@@ -61,9 +61,7 @@ def is_unnameable(problem: Problem) -> bool:
 
 def unsafe_ids(paths: Iterable[str], files: str | None) -> list[Problem]:
     """List the ids that cannot be used of those that a layout's `files`, or none, gives, each once."""
-    text = files or _MANY.pattern
-    pattern = re.compile(PRESETS.get(text, text), re.IGNORECASE if files is None or files in PRESETS else 0)
-    found: dict[str, str] = {}
+    pattern, found = _MANY if files is None else _compiled(files), dict[str, str]()
     for path in paths:
         match = pattern.fullmatch(path)
         with suppress(ValueError):  # is told when the layout is used
@@ -182,10 +180,15 @@ def _by_channels(images: Path, layout: Layout) -> tuple[dict[str, Found], list[P
     return _matched(images, names, pattern, layout)
 
 
+def _compiled(files: str) -> re.Pattern[str]:
+    """Compile a layout's `files`: a pattern, or the name of one."""
+    return re.compile(PRESETS.get(files, files), re.IGNORECASE if files in PRESETS else 0)
+
+
 def _by_pattern(images: Path, layout: Layout) -> tuple[dict[str, Found], list[Problem]]:
     text = str(layout.files)
     try:
-        pattern = re.compile(PRESETS.get(text, text), re.IGNORECASE if text in PRESETS else 0)
+        pattern = _compiled(text)
     except re.error as error:
         known = ", ".join(PRESETS)
         raise PipelineError(f"files '{text}': no regular expression ({error}), nor one of {known}") from error
