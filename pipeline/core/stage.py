@@ -148,7 +148,7 @@ class Stage(Protocol[AnyOptions, AnySummary]):
     def record(self, options: AnyOptions) -> Path:
         """Return where it is recorded what the outputs were made from."""
         work, name = options.work, getattr(options, "name", "")  # type: ignore[attr-defined]  # nearly all have it
-        return Workspace(work).record(f"{self.name}-{name}" if name else self.name)
+        return Workspace(work, name).own_record(self.name)
 
     def check_replaced(self, options: AnyOptions, record: "Record | None", now: Mapping[str, str]) -> None:  # noqa: ARG002
         """Refuse to replace what the user may still want: nothing, unless a stage says so.

@@ -141,6 +141,10 @@ class Workspace:
         """Name the record of what a stage was made from, for `status` and for skipping finished work."""
         return self.root / "records" / f"{stage}.json"
 
+    def own_record(self, stage: str) -> Path:
+        """Name the record of a stage of one training."""
+        return self.record(f"{stage}-{self.name}" if self.name else stage)
+
 
 def untrained(work: Workspace) -> PipelineError:
     """Return what is said where there is no such training: which ones there are, and how it is made."""

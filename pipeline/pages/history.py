@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from pipeline.core.stage import Options, Shown, read_record
+from pipeline.core.stage import Options, Shown, Stage, read_record
 from pipeline.core.workspace import Workspace
 from pipeline.stages.status import STAGES, moved
 
@@ -37,7 +37,7 @@ def history(work: Workspace) -> list[Step]:
     """Return the steps that made a training, in the order in which they run."""
     steps = []
     for stage in STAGES:
-        own = f"{stage.name}-{work.name}" if work.name else stage.name
+        own = work.own_record(stage.name).stem
         for path in sorted(work.record("").parent.glob(f"{stage.name}*.json")):
             record = read_record(path)
             shared = stage.name in {"extract", "normalise", "train-cnn", "embed"}
@@ -46,7 +46,7 @@ def history(work: Workspace) -> list[Step]:
             if not shared and path.stem != own:
                 continue
             options = moved(record.options, work.root)
-            command = recorded_command(work, path.stem)
+            command = _command(stage, options)
             command = command or f"{stage.name}: run with options that this version does not know"
             steps.append(Step(stage.name, path.stem, command, options, record.inputs))
     return steps
@@ -56,10 +56,12 @@ def recorded_command(work: Workspace, name: str) -> str:
     """Return the command that left a record; empty if there is none, or this version does not know it."""
     record = read_record(work.record(name))
     stage = None if record is None else next((one for one in STAGES if one.name == record.stage), None)
-    if record is None or stage is None:
-        return ""
+    return "" if record is None or stage is None else _command(stage, moved(record.options, work.root))
+
+
+def _command(stage: Stage[Any, Any], options: Mapping[str, Any]) -> str:
     try:
-        return command_of(stage.name, stage.options.model_validate(moved(record.options, work.root)))
+        return command_of(stage.name, stage.options.model_validate(options))
     except ValidationError:
         return ""
 

@@ -144,7 +144,7 @@ def inputs_of_cells(options: EvaluateOptions) -> dict[str, str]:
     """
     work, masks = Workspace(options.work, options.name), _true_masks(options)
     found = file_inputs({"cells": work.cells})
-    record = read_record(Workspace(options.work).record(f"train-{options.name}".removesuffix("-")))
+    record = read_record(work.own_record("train"))
     if record is not None and record.inputs.get("cells", found["cells"]) != found["cells"]:
         raise PipelineError(f"{work.cells}: was made again since {work.model} was trained; run train again")
     return found if masks is None else found | {"true masks": content_digest(masks)}

@@ -91,7 +91,7 @@ def _reasons(stage: Stage[Any, Any], work: Workspace, record: Record) -> list[st
 
 def recorded_options(stage: Stage[AnyOptions, AnySummary], work: Workspace) -> AnyOptions | None:
     """Return the options that a stage was last run with, its paths where they are now; None if it was not."""
-    record = read_record(work.record(f"{stage.name}-{work.name}" if work.name else stage.name))
+    record = read_record(work.own_record(stage.name))
     if record is None:
         return None
     try:
