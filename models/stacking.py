@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from models.blocks import Roles, View
 from models.cross_fitting import Choice, CrossFitter, FittedLearner, Labels, Run, Source
+from models.group_answers import answer_groups
 from models.hyperparameters import CELLS, JOINT_KINDS, KINDS, Kind
 from models.label_noise import deleted, masks
 from models.learner_store import Store
@@ -26,9 +27,11 @@ from models.meta_learner import (
     FittedMetaLearner,
     MetaLearner,
     Predictions,
+    decide_folds,
     fit_meta_learner,
     mean_group_size,
     nested_predictions,
+    outer_folds,
 )
 from models.nested import Nested, fits_needed, learners_by_fold, nested_log_odds
 from models.normalisation import Sphering
@@ -270,6 +273,8 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         rows, by its name.
     nested_ : Nested
         The base learners' log-odds behind the predictions.
+    group_answers_ : GroupAnswers
+        The stack's answers of groups.
     cell_learners_ : list of BaseLearner
         Those that answer single cells, by the fold that they saw nothing of; empty without cells.
     deleted_ : dict
@@ -364,10 +369,10 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             dropout=dropout,
         )
         self._check(X, Y, fitter)
-        size = 1.0 if groups is None else mean_group_size(groups)
         # One thread in linear algebra: sums split over threads differ in their last bits.
         with threadpool_limits(1, user_api="blas"):
-            self._fit(fitter, list(Y.columns), keep or {}, size, confident=confident)
+            units = np.arange(len(Y)) if groups is None else groups
+            self._fit(fitter, list(Y.columns), keep or {}, units.astype(str), confident=confident)
             if random_fold is not None:
                 self.out_of_fold_[RANDOM_SPLIT] = self._random(fitter.in_folds(random_fold))
         return self
@@ -382,10 +387,16 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return Roles(self.kinds, self.of_networks, self.starts, self.alone or {})
 
     def _fit(
-        self, fitter: CrossFitter, names: list[str], keep: Filters, size: float, *, confident: bool
+        self,
+        fitter: CrossFitter,
+        names: list[str],
+        keep: Filters,
+        groups: NDArray[np.str_],
+        *,
+        confident: bool,
     ) -> None:
         self.choices_ = choose(fitter, self.tuning or Tuning())
-        metas = self._meta_learners(names, size)
+        metas = self._meta_learners(names, mean_group_size(groups))
         self.deleted_ = deleted(fitter, keep, confident=confident)
         whole = nested_log_odds(fitter, self.choices_)
         more = {}
@@ -397,8 +408,12 @@ class StackedLocations(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.nested_ = whole
         for name, outer in whole.views.items():
             more[name] = self._predictions(fitter, replace(whole, outer=outer), metas[STACK])
-        self.out_of_fold_ = {n: self._predictions(fitter, whole, meta) for n, meta in metas.items()} | more
         known = fitter.targets, fitter.fold
+        parts = outer_folds(metas[STACK], whole, *known)
+        of_stack = {STACK: decide_folds(parts, *known, self.rule, always=self.always)}
+        self.group_answers_ = answer_groups(parts, *known, groups, self.rule, always=self.always)
+        others = {n: self._predictions(fitter, whole, one) for n, one in metas.items() if n != STACK}
+        self.out_of_fold_ = of_stack | others | more
         fitted = {n: fit_meta_learner(meta, whole.final, *known, self.rule) for n, meta in metas.items()}
         self.cell_learners_ = learners_by_fold(fitter, self.choices_, CELLS)
         columns = {block.name: block.columns for block in fitter.blocks}

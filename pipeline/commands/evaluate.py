@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from models.risk import Realised
     from pipeline.stages.against import Against, Difference
+    from pipeline.stages.answered_groups import GroupScores
     from pipeline.stages.cell_scores import CellScores
     from pipeline.stages.comparisons import Ablation, Protocol, Score, Selection
     from pipeline.stages.evaluate import Scores
@@ -64,6 +65,7 @@ def evaluate(options: EvaluateOptions) -> None:
     say()
     for name, score in scores.totals.items():
         say(f"{name}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
+    _print_groups(scores.groups)
     _print_heads(scores.heads)
     _print_channels(scores.channels)
     for name, value in scores.baselines.items():
@@ -115,6 +117,17 @@ def _print_plates(plates: "Mapping[str, Mapping[str, float]]") -> None:
         for name, row in plates.items()
     ]
     show_table(("plate", "n", "macro-F1", "micro-F1"), rows)
+
+
+def _print_groups(groups: "GroupScores | None") -> None:
+    if groups is None:
+        return
+    score, gain = groups.macro_f1, groups.gain
+    say(
+        f"macro-F1 of pictures given their group's answer (predict --per group): {score.value:.3f} "
+        f"({score.low:.3f} to {score.high:.3f}); over their own {gain.value:+.3f} ({gain.low:+.3f} to "
+        f"{gain.high:+.3f}); {groups.of_several:,} of {counted(groups.groups, 'group')} have several pictures"
+    )
 
 
 def _print_heads(heads: "Mapping[str, Score]") -> None:

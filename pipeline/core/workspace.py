@@ -94,6 +94,8 @@ class Workspace:
     """All options of the training and the hyperparameters that were chosen, to look at."""
     cells_out_of_fold = _OfModel("cells_out_of_fold.parquet")
     """Out-of-fold probabilities of cells, where single cells were learned from."""
+    groups_out_of_fold = _OfModel("groups_out_of_fold.parquet")
+    """Out-of-fold probabilities and choices of groups of pictures."""
     base_log_odds = _OfModel("base_log_odds.npz")
     """Out-of-fold log-odds of base learners (npz), on which `evaluate` fits again for its ablations."""
     selection = _OfModel("selection.csv")

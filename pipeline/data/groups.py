@@ -69,8 +69,7 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = 
     PipelineError
         If the table cannot be used, or has none of the pictures.
     """
-    table = samples_column(work, "group") if path is None else read_column(path, "group")
-    table = table[table.notna() & ~table.isin(MISSING)]
+    table = _named(samples_column(work, "group")) if path is None else groups_in(path)
     if path is not None or ids.isin(table.index).any():
         match(path or work.samples, table.index, ids, note)
     given = table.reindex(ids).to_numpy(dtype=object)
@@ -84,6 +83,15 @@ def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = 
     copied = np.bincount(cluster, minlength=len(ids))[cluster] > 1
     named = pd.Series(groups, index=ids, name="group", dtype=object)
     return Grouping(named, ids[known], int((copied & ~known).sum()))
+
+
+def groups_in(path: Path) -> "pd.Series[str]":
+    """Read the group of every picture that has one from a table ``Id,group``."""
+    return _named(read_column(path, "group"))
+
+
+def _named(groups: "pd.Series[str]") -> "pd.Series[str]":
+    return groups[groups.notna() & ~groups.isin(MISSING)]
 
 
 def samples_column(work: Workspace, column: str) -> "pd.Series[str]":

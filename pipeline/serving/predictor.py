@@ -22,8 +22,8 @@ from pipeline.serving.arrays import picture_of
 from pipeline.serving.loaded_models import Clock, Judgement, LoadedModel, ShippedNetwork, TrainedModel
 from pipeline.serving.streams import Stream
 from pipeline.stages.answered_cells import UNTRAINED
+from pipeline.stages.answered_pictures import NOT_SURE, UNLIKE, answer_of, names_of
 from pipeline.stages.options import SegmenterOption
-from pipeline.stages.predict import NOT_SURE, UNLIKE, answer_of, names_of
 from pipeline.stages.serve_options import LoadOptions
 from pipeline.stages.warming import warm_up
 

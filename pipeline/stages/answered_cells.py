@@ -25,6 +25,7 @@ from pipeline.data.cell_tables import read_cells
 from pipeline.data.locations import LocationList, of_card, open_list
 from pipeline.data.masks import read_mask
 from pipeline.data.plates import normalisation_of
+from pipeline.stages.answered_pictures import HPA2021_FORMAT, NO_ANSWER, SKIPPED, beside
 from pipeline.stages.options import PredictOptions
 
 COLUMNS = ["Id", "label", "locations", "probabilities", "status"]
@@ -35,8 +36,8 @@ UNTRAINED = "was trained without --cells, and knows nothing of single cells; tra
 SINGLE_CELLS = "single_cells"
 """Where a model's card says how cells that show a location differ from others."""
 
-HPA2021, HPA2021_FORMAT = "hpa2021", "kaggle2021"
-"""List of the classes of the competition of 2021, and the name of its format."""
+HPA2021 = "hpa2021"
+"""List of the classes of the competition of 2021."""
 
 
 def network_of(model: Model, folder: Path) -> CellNetwork:
@@ -45,11 +46,6 @@ def network_of(model: Model, folder: Path) -> CellNetwork:
     if found is None:
         raise PipelineError(f"{folder}: {UNTRAINED}")
     return found
-
-
-def beside(output: Path, what: str) -> Path:
-    """Return where a table lies that goes with an output: OUTPUT_shares.csv."""
-    return output.with_name(f"{output.stem}_{what}.csv")
 
 
 def shown_of(model: Model) -> ShownByCells:
@@ -108,7 +104,7 @@ def cell_table(
         for key, own in cells.groupby(level=0, sort=False):
             advance(1)
             one = str(key)
-            if one not in positions or status[one] in ("no_answer", "skipped"):
+            if one not in positions or status[one] in (NO_ANSWER, SKIPPED):
                 continue
             row = positions[one]
             numbers = own.drop(columns="label").to_numpy(np.float32)
@@ -146,17 +142,6 @@ def shares_of(cells: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     shares = by_picture.mean().round(4)
     shares.insert(0, "cells", by_picture.size())
     return shares.reset_index()
-
-
-def is_per_cell(options: PredictOptions) -> bool:
-    """Say whether cells are answered: asked for, or needed by the format."""
-    return options.per == "cell" or options.format == HPA2021_FORMAT
-
-
-def outputs_of(options: PredictOptions) -> tuple[Path, ...]:
-    """Return what `predict` writes: the table asked for and, per cell, those of pictures and of shares."""
-    more = [beside(options.output, what) for what in ("pictures", "shares")]
-    return (options.output, *(more if is_per_cell(options) else ()))
 
 
 def write_cells(

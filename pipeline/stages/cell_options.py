@@ -10,13 +10,22 @@ from pipeline.core.stage import Options, Shown
 PER_CELL = "For single cells (models of train --cells)"
 
 
-class PerOptions(Options):
-    """Whether pictures are answered, or also their cells."""
+ANSWERED = "Answers of cells, or of groups of pictures"
 
-    per: Annotated[Literal["picture", "cell"], Shown(panel=PER_CELL)] = Field(
+
+class PerOptions(Options):
+    """Whether pictures are answered, or also their cells or groups."""
+
+    per: Annotated[Literal["picture", "cell", "group"], Shown(panel=ANSWERED)] = Field(
         "picture",
-        description="cell: a row for every cell; the pictures' answers are in OUTPUT_pictures.csv, and the "
-        "share of each picture's cells by location in OUTPUT_shares.csv.",
+        description="The pictures' answers are then in OUTPUT_pictures.csv. cell: a row for every cell "
+        "(models of train --cells), and the share of each picture's cells by location in OUTPUT_shares.csv; "
+        "group: a row for every group, by the mean probability of its pictures.",
+    )
+    groups: Annotated[Path | None, Shown(panel=ANSWERED)] = Field(
+        None,
+        description="csv table Id,group: which pictures show the same protein, antibody or well. Unless "
+        "given: the groups of the samples.",
     )
 
 

@@ -18,6 +18,7 @@ from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_in
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.locations import of_card
 from pipeline.stages.against import Against, compare, training_of
+from pipeline.stages.answered_groups import GroupScores, score_groups
 from pipeline.stages.cell_scores import CellScores, inputs_of_cells, score_cells
 from pipeline.stages.channel_views import is_view
 from pipeline.stages.comparisons import (
@@ -81,6 +82,8 @@ class Scores(Summary):
         Empty unless asked for.
     cells : CellScores or None
         None unless asked for.
+    groups : GroupScores or None
+        None where no group has several pictures.
     """
 
     protocol: str
@@ -97,6 +100,7 @@ class Scores(Summary):
     risks: tuple[Realised, ...] = ()
     ablation: tuple[Ablation, ...] = ()
     cells: CellScores | None = None
+    groups: GroupScores | None = None
     heads: Mapping[str, Score] = {}
     against: Against | None = None
 
@@ -160,6 +164,8 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         with progress.track("Scoring", 1) as advance:
             predictions = read_predictions(work)
             scores = _marked(score(predictions, card, options), card.get("leaks", []))
+            of_groups = score_groups(work, predictions[STACK], options)
+            scores = scores.model_copy(update={"groups": of_groups})
             if options.against is not None:
                 beside = compare(predictions, read_predictions(_other(options)), options)
                 scores = scores.model_copy(update={"against": beside})

@@ -10,7 +10,7 @@ from models.stacking import TOP_TWO, Prediction
 from pipeline.core.errors import PipelineError
 from pipeline.data.locations import TOP_TWO as BOTH
 from pipeline.data.tables import Note
-from pipeline.stages.answered_cells import is_per_cell
+from pipeline.stages.answered_pictures import is_per_cell
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.reliance import level_in_use
 from pipeline.stages.trained_models import with_start
@@ -31,7 +31,7 @@ def check_head(options: PredictOptions, model: Model, note: Note) -> None:
         return
     needs = {
         f"--risk {options.risk}": options.risk is not None,
-        "--per cell": options.per == "cell",
+        f"--per {options.per}": options.per != "picture",
         f"--format {options.format}": is_per_cell(options)
         or (options.format == "kaggle" and options.head == "two-locations"),
     }

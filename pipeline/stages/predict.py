@@ -1,6 +1,5 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
-import csv
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -12,7 +11,6 @@ from pydantic import ValidationError
 from models.bundle import Model
 from models.stacking import Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
-from pipeline.core.files import replacing
 from pipeline.core.names import slug
 from pipeline.core.stage import (
     Progress,
@@ -38,19 +36,26 @@ from pipeline.data.samples import picture_inputs, samples_of
 from pipeline.data.tables import Note, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
-from pipeline.stages.answered_cells import (
-    beside,
-    cell_table,
+from pipeline.stages.answered_cells import cell_table, network_of, write_cells
+from pipeline.stages.answered_groups import check_groups, groups_of, write_groups
+from pipeline.stages.answered_pictures import (
+    ANSWERED,
+    NO_ANSWER,
+    NOT_SURE,
+    SKIPPED,
+    STATUSES,
+    answers_of,
     is_per_cell,
-    network_of,
+    metadata_of,
     outputs_of,
-    write_cells,
+    with_unlike,
+    write_answers,
 )
 from pipeline.stages.channel_views import told_lacking, told_once
 from pipeline.stages.extract import Extract, is_of
 from pipeline.stages.heads import NEITHER, answered_by, check_head
 from pipeline.stages.options import PredictOptions
-from pipeline.stages.reliance import NOTHING_REACHES, judged, level_in_use, named, why_unnamed
+from pipeline.stages.reliance import judged, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import (
     extract_options,
     not_a_card,
@@ -61,19 +66,13 @@ from pipeline.stages.trained_models import (
     told_unused,
 )
 
-ANSWERED, NOT_SURE, UNLIKE, NO_ANSWER, SKIPPED = STATUSES = (
-    *("answered", "not_sure", "unlike_training", "no_answer", "skipped"),
-)
-"""What becomes of a picture: named; no probability high enough; named, but so unlike the training pictures
-that the names are not to be trusted; nothing to answer; could not be read."""
-
 BATCHES = "Metadata_Plate"
 """Of what pictures a drift is looked for, where it is known of them; of all together elsewhere."""
 
 LACKS = ("lacks a channel that the network needs", "add the file")
 """Why a picture that no model's network can embed has no answer, and the remedy."""
 
-_BEGINNINGS = b"Id,locations", b"Id,Predicted", b"Id,label,", b"ID,ImageWidth"
+_BEGINNINGS = b"Id,locations", b"Id,Predicted", b"Id,label,", b"ID,ImageWidth", b"group,pictures"
 """How tables of predictions begin."""
 
 
@@ -115,10 +114,11 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         options = read_as_trained(options, card)
         extraction = extract_options(options, card)
         if card.get("normalisation") is not None:
-            check_samples(card, list(_metadata(options).columns), options.model)
+            check_samples(card, list(metadata_of(options).columns), options.model)
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
+            **({} if options.groups is None else file_inputs({"groups": options.groups})),
             **(_pictures(options) if extraction is None else Extract().inputs(extraction)),
             **option_inputs(options, "format", "risk", "per"),
             **({} if options.head == "stack" else option_inputs(options, "head")),
@@ -163,6 +163,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         check_head(options, model, progress.note)
         if is_per_cell(options):
             network_of(model, options.model)
+        groups = groups_of(options)
+        check_groups(options, model, groups, progress.note)
         for line in told_unused(options, model.card):
             progress.note(line)
         options = read_as_trained(options, model.card)
@@ -180,10 +182,10 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         answers = answers_of(options, chosen, seen, problems, NEITHER if both else why_unnamed(level))
         if both:  # neither is an answer, too
             answers["status"] = answers["status"].replace(NOT_SURE, ANSWERED)
-        like = judged(model, table, *_groups_and_batches(options, table.index))
+        like = judged(model, table, groups, _batches(options, table.index))
         for line in like.told:
             progress.note(line)
-        answers = _with_unlike(answers, like.reasons)
+        answers = with_unlike(answers, like.reasons)
         lacking = told_lacking(model.card, samples_of(options)[0] if options.images else ())
         for line in told_once(lacking):
             progress.note(line)
@@ -201,6 +203,8 @@ class Predict(Stage[PredictOptions, PredictSummary]):
             )
             cells = cell_table(model, *where, answered, answers["status"], progress)
             write_cells(options, cells, model, answers.index, where[1])
+        if options.per == "group":
+            write_groups(options, model, prediction.probability, answers["status"], groups)
         return summarised(answers, problems)
 
 
@@ -234,6 +238,8 @@ def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path,
         pictures = pd.Index([sample.id for sample in samples_of(options)[0]])
     for path, table in tables.items():
         match(path, table.index, pictures, note)
+    if options.groups is not None:
+        match(options.groups, groups_of(options).index, pictures, note)
     return tables
 
 
@@ -337,77 +343,11 @@ def looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
     return pd.DataFrame({"cells": pd.NA, "doubt": pd.Series(found, dtype=object)})
 
 
-def _metadata(options: PredictOptions) -> pd.DataFrame:
-    """Return what is known of every picture, by Id; no columns where nothing is."""
-    known = {one.id: dict(one.metadata) for one in (samples_of(options)[0] if options.images else ())}
-    return pd.DataFrame.from_dict(known, orient="index", dtype="str").sort_index(axis=1)
-
-
-def answers_of(
-    options: PredictOptions,
-    chosen: pd.DataFrame,
-    seen: pd.DataFrame,
-    problems: list[Problem],
-    unnamed: str = NOTHING_REACHES,
-) -> pd.DataFrame:
-    """Say of every picture, by Id, its locations, cells, status and reason; skipped ones have a row too."""
-    reasons = {one.sample: f"{one.file}: {one.reason}; {one.remedy}" for one in reversed(problems)}
-    names, doubts = dict(zip(chosen.index, names_of(chosen), strict=True)), seen["doubt"].to_dict()
-    ids = pd.Index(sorted({*names, *reasons}), name="Id")
-    rows = [answer_of(names.get(one), doubts.get(one, ""), reasons.get(one, ""), unnamed) for one in ids]
-    answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
-    answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
-    return answers.join(_metadata(options))
-
-
-def _groups_and_batches(options: PredictOptions, ids: pd.Index) -> tuple["pd.Series[str]", "pd.Series[str]"]:
-    """Return the group of pictures that have one, and every picture's plate, by Id."""
-    samples = samples_of(options)[0] if options.images else ()
-    groups = pd.Series({one.id: one.group for one in samples if one.group}, dtype=object)
-    known = _metadata(options)
+def _batches(options: PredictOptions, ids: pd.Index) -> "pd.Series[str]":
+    """Return every picture's plate, by Id."""
+    known = metadata_of(options)
     plates = known[BATCHES] if BATCHES in known else pd.Series(dtype=object)
-    return groups, plates.reindex(ids).fillna("these pictures")
-
-
-def _with_unlike(answers: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame:
-    """Say of pictures that have an answer that they are unlike those of the training, and why."""
-    far = answers["status"].isin((ANSWERED, NOT_SURE)) & answers.index.isin(list(reasons))
-    said = [
-        "; ".join(filter(None, [reasons[sample], why])) if yes else why
-        for sample, why, yes in zip(answers.index, answers["reason"], far, strict=True)
-    ]
-    return answers.assign(status=answers["status"].mask(far, UNLIKE), reason=said)
-
-
-def answer_of(
-    names: list[str] | None, why_not: str, problem: str, unnamed: str
-) -> tuple[list[str], str, str]:
-    """Return a picture's locations, status and reason; it has no names where it could not be read."""
-    if names is None:
-        return [], SKIPPED, problem
-    if why_not:
-        return [], NO_ANSWER, why_not
-    return (names, ANSWERED, "") if names else ([], NOT_SURE, unnamed)
-
-
-def names_of(chosen: pd.DataFrame) -> list[list[str]]:
-    """Return the names of the chosen locations, row by row."""
-    return [[name for name, yes in zip(chosen.columns, row, strict=True) if yes] for row in chosen.to_numpy()]
-
-
-def write_answers(
-    options: PredictOptions,
-    answers: pd.DataFrame,
-    probability: pd.DataFrame,
-    indices: Mapping[str, int],
-) -> None:
-    """Write the output in its format."""
-    path = beside(options.output, "pictures") if is_per_cell(options) else options.output
-    with replacing(path) as temporary:
-        if options.format == "kaggle":
-            _write_kaggle(temporary, answers, probability, indices)
-        else:
-            _write_csv(temporary, answers, probability)
+    return plates.reindex(ids).fillna("these pictures")
 
 
 def summarised(answers: pd.DataFrame, problems: list[Problem]) -> PredictSummary:
@@ -419,29 +359,3 @@ def summarised(answers: pd.DataFrame, problems: list[Problem]) -> PredictSummary
         unanswered=dict(zip(without.index.astype(str), without["reason"], strict=True)),
         problems=problems,
     )
-
-
-def _write_csv(path: Path, answers: pd.DataFrame, probability: pd.DataFrame) -> None:
-    """Write Id, the chosen locations by name, what there is to say, and the probability of every location."""
-    told = answers["status"].isin((ANSWERED, NOT_SURE, UNLIKE))
-    table = answers.assign(locations=answers["locations"].map("; ".join))
-    table = table.join(probability.round(6).where(told))
-    table.to_csv(path, index_label="Id", lineterminator="\n")
-
-
-def _write_kaggle(
-    path: Path, answers: pd.DataFrame, probability: pd.DataFrame, indices: Mapping[str, int]
-) -> None:
-    """Write what the competition accepts: Id and class indices separated by spaces, a row for every Id.
-
-    It has no "not sure": where nothing is chosen, the most probable location is written. Where there is
-    nothing to answer, the prediction is empty.
-    """
-    most_probable = probability.idxmax(axis=1)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["Id", "Predicted"])
-        for sample, names, status in zip(answers.index, answers["locations"], answers["status"], strict=True):
-            told = status in (NOT_SURE, UNLIKE)
-            named = [str(most_probable[sample])] if told and not names else names
-            writer.writerow([sample, " ".join(map(str, sorted(indices[name] for name in named)))])

@@ -15,9 +15,9 @@ from pipeline.data.tables import unmatched
 from pipeline.networks.checkpoints import CnnCard
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.shipped import SHIPPED_BLOCK, WEIGHTS, decided, shipped_card, shipped_embedder
-from pipeline.stages.answered_cells import is_per_cell
+from pipeline.stages.answered_pictures import answers_of, is_per_cell, write_answers
 from pipeline.stages.options import PredictOptions
-from pipeline.stages.predict import Predict, PredictSummary, answers_of, looked_at, summarised, write_answers
+from pipeline.stages.predict import Predict, PredictSummary, looked_at, summarised
 
 LACKS = ("lacks the protein or the nucleus", "add the channel")
 """Why the network says nothing of a picture, and the remedy."""
@@ -43,6 +43,7 @@ UNUSED = (
     "risk",
     "head",
     "per",
+    "groups",
 )
 """Options that only a model of the user's has a use for."""
 

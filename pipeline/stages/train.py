@@ -44,6 +44,7 @@ from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
 from pipeline.networks.shipped import WEIGHTS, shipped_card
 from pipeline.stages.answered_cells import SINGLE_CELLS
+from pipeline.stages.answered_groups import card_of_groups
 from pipeline.stages.cell_scores import out_of_fold_cells
 from pipeline.stages.channel_views import channel_scores, channel_views
 from pipeline.stages.cluster_fits import fitting
@@ -120,7 +121,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
         """Return the model and what scores are made from."""
         work = Workspace(options.work, options.name)
         cells = (work.cells_out_of_fold,) if options.cells else ()
-        return work.model, work.folds, work.out_of_fold, work.base_log_odds, *cells
+        made = work.model, work.folds, work.out_of_fold, work.groups_out_of_fold, work.base_log_odds
+        return *made, *cells
 
     def check_replaced(
         self,
@@ -188,6 +190,7 @@ class Train(Stage[TrainOptions, TrainSummary]):
         views = channel_views(data.blocks, channels, of_blocks) if data.reference is None else []
         stack = _fit(options, data, work, store, progress, views)
         card |= {"channels": channel_scores(stack, data), RISK: risk_card(stack, data, options.risk)}
+        card |= card_of_groups(stack, data)
         card |= cost_of_speed(stack, data, options, progress)
         unlikeness = learn_unlikeness(data, progress)
         write_tables(stack, data, options, work)

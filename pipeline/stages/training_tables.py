@@ -13,6 +13,7 @@ from models.stacking import RANDOM_SPLIT, STACK, StackedLocations
 from pipeline.core.files import replacing, write_table, write_text
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset
+from pipeline.stages.answered_groups import out_of_fold_groups
 from pipeline.stages.options import TrainOptions
 
 
@@ -20,6 +21,7 @@ def write_tables(stack: StackedLocations, data: Dataset, options: TrainOptions, 
     """Write what later stages read, and what a person looks at: see data/README.md."""
     write_table(work.folds, _folds(data))
     write_table(work.out_of_fold, _predictions(stack, data))
+    write_table(work.groups_out_of_fold, out_of_fold_groups(stack, data))
     with replacing(work.base_log_odds) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **_base_log_odds(stack, data))
     tables = {work.out_of_fold_csv: _of_stack(stack, data), work.thresholds: _thresholds(stack, data)}
