@@ -20,7 +20,7 @@ from scipy.stats import pearsonr, spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.stacking import STACK
+from models.stack_model import STACK
 from pipeline.core.workspace import Workspace
 from pipeline.data.locations import LOCATIONS
 

@@ -35,7 +35,7 @@ import psutil
 import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from models.stacking import STACK
+from models.stack_model import STACK
 from pipeline.core.files import as_arrow, write_blocks, write_table
 from pipeline.core.stage import SilentProgress, execute, read_made, read_record
 from pipeline.core.workspace import Workspace

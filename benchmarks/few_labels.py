@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.folds import stratified_group_folds
 from models.metrics import count, interval, interval_of_difference, resampled_counts
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from pipeline.commands.console import RichProgress
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace

@@ -30,7 +30,8 @@ from models.base_learners.votes import scaled
 from models.folds import stratified_group_folds
 from models.meta_learner import OuterFold, decide_folds
 from models.metrics import Counts, count, interval, interval_of_difference, resampled_counts
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from models.thresholds import NESTED
 from pipeline.commands.console import RichProgress
 from pipeline.core.errors import PipelineError

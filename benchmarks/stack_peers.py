@@ -36,7 +36,8 @@ from models.feature_selection import class_weights, columns_by_separation
 from models.learner_store import key_of
 from models.meta_learner import OuterFold, decide_folds, mean_group_size
 from models.metrics import count, interval, interval_of_difference, resampled_counts
-from models.stacking import STACK, VERSION, StackedLocations
+from models.stack_model import STACK
+from models.stacking import VERSION, StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import Store
 from pipeline.data.dataset import Dataset, read_dataset

@@ -28,7 +28,7 @@ from models.cross_fitting import FittedLearner
 from models.hyperparameters import JOINT_KINDS
 from models.meta_learner import FittedMetaLearner, MetaLearner
 from models.normalisation import Sphering
-from models.stacking import Prediction, StackModel
+from models.stack_model import Prediction, StackModel
 from models.unlikeness import Unlikeness
 
 FORMAT = 7

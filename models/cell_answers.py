@@ -23,7 +23,7 @@ from scipy.special import expit, logit, logsumexp
 
 from models.base_learners.cell_network import CellNetwork
 from models.hyperparameters import CELLS
-from models.stacking import StackModel
+from models.stack_model import StackModel
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]

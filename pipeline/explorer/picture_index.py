@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.annotators import majority_vote
-from models.stacking import STACK
+from models.stack_model import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.stacking import Prediction
+from models.stack_model import Prediction
 from pipeline.core.errors import PipelineError
 from pipeline.core.weights import SHIPPED, read_card
 from pipeline.networks.checkpoints import CnnCard, Deciding

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from models.bundle import Model
 from models.cross_fitting import Table
-from models.stacking import StackModel
+from models.stack_model import StackModel
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.stages.cell_scores import said_of_cells

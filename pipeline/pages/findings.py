@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from models.bundle import Model
-from models.stacking import STACK
+from models.stack_model import STACK
 from pipeline.core.errors import PipelineError, read_problems
 from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace

@@ -17,7 +17,7 @@ import features
 from models.bundle import Model
 from models.drift import StreamDrift
 from models.hyperparameters import CELLS
-from models.stacking import Prediction
+from models.stack_model import Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import file_digest
 from pipeline.core.names import unknown

@@ -7,7 +7,7 @@ from models.bags import bags_of, cell_columns
 from models.bundle import Model
 from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
-from models.stacking import Prediction
+from models.stack_model import Prediction
 from pipeline.data.masks import Segmentation
 from pipeline.serving.answers import CellSays
 from pipeline.stages.answered_cells import answer_cells, shown_of

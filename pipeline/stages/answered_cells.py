@@ -15,7 +15,7 @@ from models.base_learners.cell_network import CellNetwork
 from models.bundle import Model
 from models.cell_answers import CellAnswers, ShownByCells, answers_of_cells, cell_network
 from models.hyperparameters import CELLS
-from models.stacking import Prediction
+from models.stack_model import Prediction
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.required import required

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from models.bundle import Model
 from models.group_answers import mean_probability
 from models.metrics import Labels, count, interval, interval_of_difference, resampled_counts
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from models.thresholds import decide
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing

@@ -8,7 +8,7 @@ import pandas as pd
 
 from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval_of_difference
-from models.stacking import STACK
+from models.stack_model import STACK
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.labels import read_annotations, read_labels

@@ -10,7 +10,8 @@ import features
 from models.blocks import View
 from models.hyperparameters import CELLS
 from models.metrics import count
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from pipeline.core.names import counted
 from pipeline.data.cell_tables import missing_marks
 from pipeline.data.dataset import FEATURES, Dataset

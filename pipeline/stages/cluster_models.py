@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from models.stacking import StackModel
+from models.stack_model import StackModel
 from pipeline.core.clusters import ClusterWorkers, client_in_use
 from pipeline.core.files import file_digest
 from pipeline.stages.trained_models import open_model

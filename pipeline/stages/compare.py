@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from models.effects import Plan, compare, smallest_p, well_means
-from models.stacking import STACK
+from models.stack_model import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.names import counted, slug, unknown

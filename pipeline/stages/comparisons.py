@@ -23,7 +23,8 @@ from models.metrics import (
     resampled_counts,
 )
 from models.nested import Nested
-from models.stacking import RANDOM_SPLIT, STACK, TOP_TWO, WITHOUT_SELECTION
+from models.stack_model import STACK, TOP_TWO
+from models.stacking import RANDOM_SPLIT, WITHOUT_SELECTION
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, check_intact
 from pipeline.core.workspace import Workspace

@@ -11,7 +11,7 @@ import pandas as pd
 
 from models.metrics import Counts, all_positive_macro_f1, count, interval, per_location, resampled_counts
 from models.risk import Realised, held_out, realised
-from models.stacking import STACK, TOP_TWO
+from models.stack_model import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.bundle import Model
 from models.hyperparameters import CELLS
-from models.stacking import BIAS, STACK
+from models.stack_model import BIAS, STACK
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.files import replacing, write_text
 from pipeline.core.names import unknown

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from models.metrics import count, interval_of_difference, resampled_counts
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Progress, read_made
 from pipeline.core.workspace import Workspace

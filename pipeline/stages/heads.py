@@ -6,7 +6,7 @@ from scipy.special import expit
 
 from models.bundle import Model
 from models.risk import Level
-from models.stacking import TOP_TWO, Prediction
+from models.stack_model import TOP_TWO, Prediction
 from pipeline.core.errors import PipelineError
 from pipeline.data.locations import TOP_TWO as BOTH
 from pipeline.data.tables import Note

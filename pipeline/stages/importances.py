@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from models.bundle import Model
-from models.stacking import StackModel
+from models.stack_model import StackModel
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_table
 from pipeline.core.names import unknown
@@ -86,7 +86,7 @@ def read_shares(work: Workspace) -> pd.DataFrame:
 
 
 def read_directions(work: Workspace) -> pd.DataFrame:
-    """Return which way columns work, as `models.stacking.StackModel.effects` has it."""
+    """Return which way columns work, as `models.stack_model.StackModel.effects` has it."""
     return read_made(work.directions).set_index("column")
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from models.bundle import Model
-from models.stacking import Prediction
+from models.stack_model import Prediction
 from pipeline.core.errors import PipelineError, Problem, SampleError, write_problems
 from pipeline.core.names import slug
 from pipeline.core.stage import (

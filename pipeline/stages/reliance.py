@@ -12,7 +12,8 @@ from models.bundle import Model
 from models.hyperparameters import CELLS
 from models.meta_learner import Predictions
 from models.risk import LEVELS, Level, as_card, calibrate_levels, level_of
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from models.unlikeness import RATE, Unlikeness, drifts, fit_unlikeness, overall
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from models.bundle import Model, load_model
-from models.stacking import Prediction
+from models.stack_model import Prediction
 from pipeline.core.errors import PipelineError
 from pipeline.data.prediction_tables import log_odds_column
 from pipeline.data.samples import samples_of

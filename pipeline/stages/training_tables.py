@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from models.cross_fitting import Choice
-from models.stacking import RANDOM_SPLIT, STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import RANDOM_SPLIT, StackedLocations
 from pipeline.core.files import replacing, write_table, write_text
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset

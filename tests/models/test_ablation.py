@@ -3,7 +3,8 @@
 import numpy as np
 
 from models.ablation import BaseLogOdds, ablations
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from tests.models.tables import Tables
 
 RULE = "half_f1"

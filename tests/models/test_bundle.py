@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from models.bundle import FORMAT, load_model, save_model
-from models.stacking import STACK, TOP_TWO, StackedLocations
+from models.stack_model import STACK, TOP_TWO
+from models.stacking import StackedLocations
 
 
 @pytest.fixture

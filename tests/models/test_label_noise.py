@@ -7,7 +7,8 @@ from sklearn.metrics import average_precision_score
 from models.blocks import Block
 from models.cross_fitting import CrossFitter
 from models.label_noise import deleted, masks, subsets, suspected_errors
-from models.stacking import STACK, WITHOUT_SELECTION, StackedLocations
+from models.stack_model import STACK
+from models.stacking import WITHOUT_SELECTION, StackedLocations
 from tests.models.tables import Tables, make_tables
 
 FAST = {"kinds": ("linear",)}

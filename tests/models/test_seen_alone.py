@@ -8,7 +8,8 @@ from models.bags import bags_of, kept_columns
 from models.base_learners.cell_network import CellNetwork
 from models.cell_answers import cell_network
 from models.hyperparameters import CELLS, CELLS_GRANULES, GRANULES, IN_CYTOPLASM, LINEAR_IN_CYTOPLASM
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 
 OWN = {GRANULES: ("f3", "f4", "f20", "b"), IN_CYTOPLASM: ("f4", "f20", "b")}
 

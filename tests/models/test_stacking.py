@@ -10,7 +10,8 @@ import pytest
 from models.cross_fitting import crossed
 from models.learner_store import MemoryStore
 from models.metrics import all_positive_macro_f1, count
-from models.stacking import STACK, TOP_TWO, StackedLocations
+from models.stack_model import STACK, TOP_TWO
+from models.stacking import StackedLocations
 from models.tuning import Tuning
 from tests.models.tables import LOCATIONS, Tables
 

@@ -9,7 +9,8 @@ import pytest
 from models.bundle import load_model, save_model
 from models.learner_store import MemoryStore
 from models.metrics import count
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from tests.models.tables import LOCATIONS, Tables, make_predictions, make_tables
 
 PSEUDO = ["cnn__nets__label_powerset", "cnn__nets__pooled_trees"]

@@ -8,7 +8,8 @@ import pandas as pd
 from models.base_learners.start import Start
 from models.bundle import load_model, save_model
 from models.metrics import count
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from tests.models.tables import LOCATIONS, Tables, make_tables
 
 

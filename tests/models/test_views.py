@@ -5,7 +5,8 @@ import pytest
 from scipy.special import logit
 
 from models.blocks import View
-from models.stacking import STACK, StackedLocations
+from models.stack_model import STACK
+from models.stacking import StackedLocations
 from tests.models.tables import LOCATIONS, Tables, make_tables
 
 HALF = View("without half", {"features": np.arange(24) < 12})

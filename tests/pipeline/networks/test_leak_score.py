@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.stacking import STACK
+from models.stack_model import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.stage import SilentProgress, execute

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.bundle import Model
-from models.stacking import StackModel
+from models.stack_model import StackModel
 from pipeline.commands.command_line import options_of
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
