@@ -143,6 +143,12 @@ def _is_index(name: str, cells: Values) -> bool:
     return is_whole and len(np.unique(numbers)) == len(numbers)
 
 
+def all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
+    """Return the ids of tables with an index ``Id``, each once, sorted."""
+    ids: pd.Index = pd.Index(sorted({str(one) for table in tables for one in table.index}), name="Id")
+    return ids
+
+
 def match(path: Path, ids: Iterable[str], pictures: pd.Index, note: Note) -> pd.Index:
     """Say how many of the pictures a table has, and return those that it lacks.
 

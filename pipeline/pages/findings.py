@@ -123,7 +123,7 @@ def find(
         reasons = evidence.reasons(work.model, model, table, asked, advance)
     suspected = verdicts.suspects(predicted)
     flags = read_flags(work) if work.quality.is_file() else {}
-    problems = read_problems(work.problems)
+    problems, steps = read_problems(work.problems), history(work)
     return Found(
         folder=work.model.parent,
         card=model.card,
@@ -143,14 +143,14 @@ def find(
         suspect_count=len(suspected),
         decided=_decided(work, table, predicted, model),
         plots=_plots(work, predicted, scores),
-        experts=_experts(work, options, history(work)),
+        experts=_experts(work, options, steps),
         flags=list(flags.items())[:FLAGGED],
         flag_total=len(flags),
         flag_counts=_counts(flags),
         selection=_selection(work.selection),
         problems=problems[:PROBLEMS],
         problem_count=len(problems),
-        steps=history(work),
+        steps=steps,
         commands=[command_of("importances", explaining), command_of("report", options)],
         versions=model.card.get("versions", {}),
     )

@@ -1,5 +1,6 @@
 """Answers of groups as tables, and how well they do: pictures of one protein, antibody or well together."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset
 from pipeline.data.groups import groups_in
-from pipeline.data.samples import samples_of
+from pipeline.data.samples import Sample
 from pipeline.data.tables import Note
 from pipeline.stages.answered_pictures import ANSWERED, NO_ANSWER, NOT_SURE, SKIPPED, UNLIKE, names_of
 from pipeline.stages.comparisons import OutOfFold, Score
@@ -101,11 +102,10 @@ def score_groups(work: Workspace, stack: OutOfFold, options: EvaluateOptions) ->
     )
 
 
-def groups_of(options: PredictOptions) -> "pd.Series[str]":
+def groups_of(options: PredictOptions, samples: Iterable[Sample]) -> "pd.Series[str]":
     """Return the group of pictures that have one, by Id: as a table says, or the samples."""
     if options.groups is not None:
         return groups_in(options.groups)
-    samples = samples_of(options)[0] if options.images else ()
     return pd.Series({one.id: one.group for one in samples if one.group}, dtype=object)
 
 

@@ -1,14 +1,14 @@
 """Answers of pictures as a table: locations, what became of each picture and why, probabilities."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.core.errors import Problem
 from pipeline.core.files import replacing
-from pipeline.data.samples import samples_of
+from pipeline.data.samples import Sample
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.reliance import NOTHING_REACHES
 
@@ -44,14 +44,14 @@ def outputs_of(options: PredictOptions) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([options.output, file_of_pictures(options), *shares]))
 
 
-def metadata_of(options: PredictOptions) -> pd.DataFrame:
+def metadata_of(samples: Iterable[Sample]) -> pd.DataFrame:
     """Return what is known of every picture, by Id; no columns where nothing is."""
-    known = {one.id: dict(one.metadata) for one in (samples_of(options)[0] if options.images else ())}
+    known = {one.id: dict(one.metadata) for one in samples}
     return pd.DataFrame.from_dict(known, orient="index", dtype="str").sort_index(axis=1)
 
 
 def answers_of(
-    options: PredictOptions,
+    samples: Iterable[Sample],
     chosen: pd.DataFrame,
     seen: pd.DataFrame,
     problems: list[Problem],
@@ -64,7 +64,7 @@ def answers_of(
     rows = [answer_of(names.get(one), doubts.get(one, ""), reasons.get(one, ""), unnamed) for one in ids]
     answers = pd.DataFrame(rows, ids, ["locations", "status", "reason"])
     answers.insert(1, "cells", seen["cells"].reindex(ids).astype("Int64"))
-    return answers.join(metadata_of(options))
+    return answers.join(metadata_of(samples))
 
 
 def with_unlike(answers: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame:

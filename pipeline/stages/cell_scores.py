@@ -126,10 +126,11 @@ def said_of_cells(
     work: Workspace, stack: OutOfFold, pictures: Iterable[str]
 ) -> Iterator[tuple[str, NDArray[np.int64], tuple[Floats, Labels], CellAnswers]]:
     """Yield each picture, the labels of its cells, and the out-of-fold answers of both."""
-    answers = read_made(work.cells_out_of_fold).set_index("Id")
+    answers = read_made(work.cells_out_of_fold)
+    by_picture, none = dict(iter(answers.groupby("Id", sort=False))), answers.head(0)
     for one in pictures:
         picture = stack.probability.loc[one].to_numpy(np.float64), stack.chosen.loc[one].to_numpy(bool)
-        own = answers.loc[answers.index == one]
+        own = by_picture.get(one, none)
         given = own[list(stack.truth.columns)].to_numpy(np.float64)
         yield one, own["label"].to_numpy(), picture, answers_of_cells(given, given, *picture)
 

@@ -190,6 +190,8 @@ def _nearest(options: ExplainOptions, made: Explanation, trained: Workspace) -> 
     if not (trained.features.is_file() and trained.out_of_fold.is_file() and trained.folds.is_file()):
         return []
     deciding = [part.column for part in made.parts if part.region != "cnn"][:DECIDING]
+    if not deciding:
+        return []
     groups = read_made(trained.folds, ["Id", "group"]).set_index("Id")["group"]
     known = read_made(trained.features, ["Id", *deciding]).set_index("Id").reindex(groups.index)
     own = groups.get(options.id)

@@ -14,8 +14,6 @@ from pipeline.core.files import write_table
 from pipeline.core.names import unknown
 from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made, table_inputs
 from pipeline.core.workspace import Workspace, untrained
-from pipeline.data.cell_tables import with_bags
-from pipeline.data.dataset import read_features
 from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.data.plates import as_trained
 from pipeline.data.tables import unsaid
@@ -23,7 +21,7 @@ from pipeline.networks.leak_guard import read_given
 from pipeline.stages.cluster_models import over_blocks
 from pipeline.stages.column_meanings import BY, in_words, key_of, leading
 from pipeline.stages.explain_options import ImportancesOptions
-from pipeline.stages.trained_models import open_model
+from pipeline.stages.trained_models import columns_of, open_model, read_card
 
 
 class ImportancesSummary(Summary):
@@ -47,7 +45,8 @@ class Importances(Stage[ImportancesOptions, ImportancesSummary]):
         manifest = work.model / "manifest.json"
         if not manifest.is_file() or not work.folds.is_file():
             raise untrained(work)
-        features = {"features": work.features} if work.features.is_file() else {}
+        measures = read_card(work.model)["extraction"] is not None
+        features = {"features": work.features} if measures else {}
         return {
             **file_inputs({"model": manifest, **features}),
             **table_inputs(options.embeddings, options.outputs),
@@ -189,18 +188,6 @@ def model_table(
     PipelineError
         If a column is neither among the features nor in the given tables.
     """
-    given = list(read_given(folder, model, embeddings, outputs).values())
-    if work.features.is_file():
-        table = read_features(work)
-    else:
-        table = pd.DataFrame(index=sorted({sample for one in given for sample in one.index}))
-    for one in given:
-        table = table.join(one)
-    table = with_bags(table, model, work)
-    missing = [column for column in model.columns if column not in table.columns]
-    if missing:
-        raise PipelineError(
-            f"{folder}: {len(missing)} of its columns are not in {work.features.name} ({missing[0]}, …); "
-            "run extract and train again"
-        )
+    given = read_given(folder, model, embeddings, outputs)
+    table = columns_of(model, folder, work, list(given.values()))
     return as_trained(table[model.columns], model, work, unsaid, folder)[0]

@@ -1,7 +1,7 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,16 +24,15 @@ from pipeline.core.stage import (
     read_record,
     table_inputs,
 )
+from pipeline.core.workers import map_chunks, share_out
 from pipeline.core.workspace import Workspace
-from pipeline.data.cell_tables import with_bags
-from pipeline.data.dataset import read_features
 from pipeline.data.flat_fields import even_samples
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
 from pipeline.data.plates import as_trained, check_samples
 from pipeline.data.quality_control import doubt
-from pipeline.data.samples import picture_inputs, samples_of
-from pipeline.data.tables import Note, embedding_name, match, unmatched
+from pipeline.data.samples import Sample, picture_inputs, samples_of
+from pipeline.data.tables import Note, all_ids, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.answered_cells import cell_table, network_of, write_cells
@@ -57,6 +56,7 @@ from pipeline.stages.heads import NEITHER, answered_by, check_head
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.reliance import judged, level_in_use, named, why_unnamed
 from pipeline.stages.trained_models import (
+    columns_of,
     extract_options,
     not_a_card,
     open_model,
@@ -114,7 +114,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         options = read_as_trained(options, card)
         extraction = extract_options(options, card)
         if card.get("normalisation") is not None:
-            check_samples(card, list(metadata_of(options).columns), options.model)
+            check_samples(card, list(metadata_of(_listed(options)).columns), options.model)
         return {
             **file_inputs({"model": options.model / "manifest.json"}),
             **table_inputs(options.embeddings, options.outputs),
@@ -143,7 +143,7 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         start = b"a folder"
         if path.is_file():
             with path.open("rb") as stream:
-                start = stream.read(len(max(_BEGINNINGS)))
+                start = stream.read(max(map(len, _BEGINNINGS)))
         if start and not start.startswith(_BEGINNINGS):
             raise PipelineError(f"{path}: is there, but no table of predictions; give another --output")
 
@@ -163,12 +163,15 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         check_head(options, model, progress.note)
         if is_per_cell(options):
             network_of(model, options.model)
-        groups = groups_of(options)
-        check_groups(options, model, groups, progress.note)
         for line in told_unused(options, model.card):
             progress.note(line)
         options = read_as_trained(options, model.card)
-        given = _read_given(options, model, progress.note)
+        samples = _listed(options)
+        groups = groups_of(options, samples)
+        check_groups(options, model, groups, progress.note)
+        given = _read_given(options, model, samples, progress.note)
+        if options.groups is not None:
+            match(options.groups, groups.index, _pictures_of(samples, given), progress.note)
         extraction = extract_options(options, model.card)
         measured = None if extraction is None else execute(Extract(), extraction, progress)
         problems = measured.problems if measured else []
@@ -176,17 +179,17 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         problems = sorted({*problems, *more})
         write_problems(Workspace(options.work).problems, "predict", more)
         prediction, alone, level = answered_by(options, model, table, started)
-        seen = looked_at(options, measured=measured is not None)
+        seen = looked_at(options, samples, progress) if measured is None else _counted(options)
         chosen = named(prediction.probability, prediction.chosen, level)
         both = options.head == "two-locations"
-        answers = answers_of(options, chosen, seen, problems, NEITHER if both else why_unnamed(level))
+        answers = answers_of(samples, chosen, seen, problems, NEITHER if both else why_unnamed(level))
         if both:  # neither is an answer, too
             answers["status"] = answers["status"].replace(NOT_SURE, ANSWERED)
-        like = judged(model, table, groups, _batches(options, table.index))
+        like = judged(model, table, groups, _batches(samples, table.index))
         for line in like.told:
             progress.note(line)
         answers = with_unlike(answers, like.reasons)
-        lacking = told_lacking(model.card, samples_of(options)[0] if options.images else ())
+        lacking = told_lacking(model.card, samples)
         for line in told_once(lacking):
             progress.note(line)
         flagged, told = (measured.flagged, measured.told) if measured else ({}, "")
@@ -221,6 +224,11 @@ def _check_work(options: PredictOptions) -> None:
         )
 
 
+def _listed(options: PredictOptions) -> list[Sample]:
+    """List the pictures, if any are given."""
+    return samples_of(options)[0] if options.images else []
+
+
 def _pictures(options: PredictOptions) -> dict[str, str]:
     """Return the fingerprint of pictures that are embedded but not measured, if there are any."""
     if options.images is None:
@@ -228,19 +236,20 @@ def _pictures(options: PredictOptions) -> dict[str, str]:
     return picture_inputs(*samples_of(options), Workspace(options.work))
 
 
-def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path, pd.DataFrame]:
+def _read_given(
+    options: PredictOptions, model: Model, samples: Sequence[Sample], note: Note
+) -> dict[Path, pd.DataFrame]:
     """Read the tables that are given, before anything is measured, and say which pictures they have."""
     made = [name for name, card in embedding_cards(model).items() if card.embedder is not None]
     tables = read_given(options.model, model, options.embeddings, options.outputs, made)
-    if options.images is None:
-        pictures = _all_ids(tables.values())
-    else:
-        pictures = pd.Index([sample.id for sample in samples_of(options)[0]])
     for path, table in tables.items():
-        match(path, table.index, pictures, note)
-    if options.groups is not None:
-        match(options.groups, groups_of(options).index, pictures, note)
+        match(path, table.index, _pictures_of(samples, tables), note)
     return tables
+
+
+def _pictures_of(samples: Sequence[Sample], tables: Mapping[Path, pd.DataFrame]) -> pd.Index:
+    """Return the ids of the pictures, or those in the tables where there are none."""
+    return pd.Index([one.id for one in samples]) if samples else all_ids(tables.values())
 
 
 def embedding_cards(model: Model) -> dict[str, TableCard]:
@@ -250,11 +259,6 @@ def embedding_cards(model: Model) -> dict[str, TableCard]:
         return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
     except (ValidationError, AttributeError) as error:
         raise not_a_card(Path("card.json"), error) from error
-
-
-def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
-    ids: pd.Index = pd.Index(sorted({sample for one in tables for sample in one.index}), name="Id")
-    return ids
 
 
 def _read_columns(
@@ -270,11 +274,8 @@ def _read_columns(
         If a column is missing.
     """
     computed, problems = _embedded(options, model, progress)
-    tables = [*computed, *given.values()]
-    if model.card["extraction"] is not None:
-        table = read_features(Workspace(options.work))
-    else:
-        table = pd.DataFrame(index=_all_ids(tables))
+    work = Workspace(options.work)
+    table = columns_of(model, options.model, work, [*computed, *given.values()])
     for path in options.embeddings:
         absent = table.index.difference(given[path].index)
         problems += unmatched(absent, path.name, "no embedding", "add its row")
@@ -282,17 +283,6 @@ def _read_columns(
     for path in options.outputs:  # what one network lacks, the others may make up for
         absent = table.index.difference(given[path].dropna(how="all").index)
         problems += unmatched(absent, path.name, "no prediction", "add its row; it counts as unknown")
-    for one in tables:
-        table = table.join(one)
-    table = with_bags(table, model, Workspace(options.work))
-    missing = [column for column in model.columns if column not in table.columns]
-    if missing:
-        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-        raise PipelineError(
-            f"{options.model}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
-            "train again"
-        )
-    work = Workspace(options.work)
     normal, unplaced = as_trained(table[model.columns], model, work, progress.note, options.model)
     return normal, table.loc[normal.index, start_columns(model.card)], [*problems, *unplaced]
 
@@ -330,22 +320,33 @@ def _embedded(
     return tables, problems
 
 
-def looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
-    """Return every picture's number of cells, where they were segmented, and what is wrong with it."""
-    if measured:
-        table = read_made(Workspace(options.work).samples, ["Id", "cells", "doubt"])
-        return table.set_index("Id")
+def _counted(options: PredictOptions) -> pd.DataFrame:
+    """Return every measured picture's number of cells, and what is wrong with it."""
+    return read_made(Workspace(options.work).samples, ["Id", "cells", "doubt"]).set_index("Id")
+
+
+def looked_at(options: PredictOptions, samples: Sequence[Sample], progress: Progress) -> pd.DataFrame:
+    """Look at pictures that are not measured: return what is wrong with each, and no number of cells."""
     found: dict[str, str] = {}
-    for sample in samples_of(options)[0] if options.images else ():
-        with suppress(SampleError):  # is listed by what embeds it
-            picture = read_picture(sample)
-            found[sample.id] = doubt(picture.pixels, channels=picture.channels)
+    with progress.track("Looking at pictures", len(samples)) as advance:
+        for chunk, doubts in map_chunks(_doubts, share_out(samples, options.jobs), options.jobs):
+            found |= doubts
+            advance(len(chunk))
     return pd.DataFrame({"cells": pd.NA, "doubt": pd.Series(found, dtype=object)})
 
 
-def _batches(options: PredictOptions, ids: pd.Index) -> "pd.Series[str]":
+def _doubts(samples: Sequence[Sample]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for sample in samples:
+        with suppress(SampleError):  # is listed by what embeds it
+            picture = read_picture(sample)
+            found[sample.id] = doubt(picture.pixels, channels=picture.channels)
+    return found
+
+
+def _batches(samples: Sequence[Sample], ids: pd.Index) -> "pd.Series[str]":
     """Return every picture's plate, by Id."""
-    known = metadata_of(options)
+    known = metadata_of(samples)
     plates = known[BATCHES] if BATCHES in known else pd.Series(dtype=object)
     return plates.reindex(ids).fillna("these pictures")
 

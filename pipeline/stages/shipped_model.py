@@ -84,7 +84,7 @@ class PredictShipped(Predict):
         write_problems(work.problems, "predict", more)
         prediction = decided(table.to_numpy(), table.index, card.outputs, deciding)
         problems = sorted({*problems, *more})
-        answers = answers_of(options, prediction.chosen, looked_at(options, measured=False), problems)
+        answers = answers_of(samples, prediction.chosen, looked_at(options, samples, progress), problems)
         numbers = {name: LOCATIONS.index(name) for name in card.outputs}
         write_answers(options, answers, prediction.probability, numbers)
         return summarised(answers, problems)

@@ -1,7 +1,7 @@
 """A trained model's folder: opening it, reading new pictures as those of its training were, its start."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,12 @@ from pydantic import ValidationError
 from models.bundle import Model, load_model
 from models.stack_model import Prediction
 from pipeline.core.errors import PipelineError
+from pipeline.core.workspace import Workspace
+from pipeline.data.cell_tables import with_bags
+from pipeline.data.dataset import read_features
 from pipeline.data.prediction_tables import log_odds_column
 from pipeline.data.samples import samples_of
+from pipeline.data.tables import all_ids
 from pipeline.networks.checkpoints import Deciding
 from pipeline.networks.shipped import decided
 from pipeline.stages.extraction import Extraction
@@ -51,6 +55,33 @@ def read_card(folder: Path) -> Mapping[str, Any]:
     except (ValueError, TypeError) as error:
         raise PipelineError(f"{path}: {error}; copy the model again, or train it again") from error
     return card
+
+
+def columns_of(model: Model, folder: Path, work: Workspace, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Bring together the features, where the model measures any, its bags of cells, and the given tables.
+
+    A row per picture: of the features or, without them, of any table.
+
+    Raises
+    ------
+    PipelineError
+        If a column of the model is missing.
+    """
+    if model.card["extraction"] is not None:
+        table = read_features(work)
+    else:
+        table = pd.DataFrame(index=all_ids(tables))
+    for one in tables:
+        table = table.join(one)
+    table = with_bags(table, model, work)
+    missing = [column for column in model.columns if column not in table.columns]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        raise PipelineError(
+            f"{folder}: {len(missing)} of its {len(model.columns)} columns are not here ({shown}); "
+            "run extract and train again"
+        )
+    return table
 
 
 def not_a_card(path: Path, error: Exception) -> PipelineError:
