@@ -105,8 +105,11 @@ def write_sample(outputs: Outputs, groups: pd.Series, number: int, seed: int, fo
 
 def stack(
     outputs: Outputs, groups: pd.Series, fold: NDArray[np.int16], store: Path | None
-) -> NDArray[np.bool_]:
-    """Choose locations of all rows by the stack, in nested five-fold cross-validation."""
+) -> dict[str, NDArray[np.bool_]]:
+    """Choose locations of all rows by the stack, in nested five-fold cross-validation.
+
+    Where groups have several rows, each is also given the answer of its group.
+    """
     start = time.monotonic()
     columns = [output_column(network, name) for network in outputs.networks for name in LOCATIONS]
     table = pd.DataFrame(scaled(outputs.probability).reshape(len(fold), -1), outputs.ids, columns)
@@ -124,7 +127,18 @@ def stack(
             finished=done,
         )
     print(f"base learners and meta-learners: {time.monotonic() - start:.0f} s")
-    return trained.out_of_fold_[STACK].chosen
+    chosen = {STACK: trained.out_of_fold_[STACK].chosen}
+    known = trained.group_answers_
+    if len(known.names) < len(fold):
+        place = np.searchsorted(known.names, groups.to_numpy(dtype=str))
+        chosen[f"{STACK}, by group"] = known.predicted.chosen[place]
+    return chosen
+
+
+def votes_by_group(outputs: Outputs, groups: pd.Series) -> NDArray[np.bool_]:
+    """Choose what more than half of all networks say of all rows of a group."""
+    votes = (outputs.probability >= 0.5).mean(axis=1)
+    return np.asarray(pd.DataFrame(votes).groupby(groups.to_numpy()).transform("mean").to_numpy() > 0.5)
 
 
 def own_thresholds(
@@ -148,13 +162,19 @@ def rivals(outputs: Outputs, fold: NDArray[np.int16]) -> dict[str, NDArray[np.bo
 
 
 def report(
-    outputs: Outputs, alone: dict[str, NDArray[np.bool_]], chosen: NDArray[np.bool_], groups: pd.Series
+    outputs: Outputs,
+    alone: dict[str, NDArray[np.bool_]],
+    chosen: dict[str, NDArray[np.bool_]],
+    groups: pd.Series,
 ) -> None:
     """Print the stack beside its inputs, with intervals paired over groups."""
     truth = outputs.truth
     rarest = np.argsort(truth.sum(axis=0))[:RAREST]
     votes = (outputs.probability >= 0.5).mean(axis=1)
-    predicted = alone | {"majority vote": votes > 0.5, "stack": chosen}
+    predicted = alone | {"majority vote": votes > 0.5}
+    if groups.nunique() < len(groups):
+        predicted["majority vote, by group"] = votes_by_group(outputs, groups)
+    predicted |= chosen
     counts = {name: count(truth, some) for name, some in predicted.items()}
     spread = {name: resampled_counts(truth, some, groups, draws=1000) for name, some in predicted.items()}
     print(f"{len(truth)} pictures in {groups.nunique()} groups; macro-F1 over {len(LOCATIONS)} locations")
