@@ -37,7 +37,7 @@ STAGES: tuple[Stage[Any, Any], ...] = (
     Compare(),
     Export(),
 )
-"""The stages that leave a record in a work folder, in the order in which they run."""
+"""The stages whose results others are made from or read, in the order in which they run; pages are not."""
 
 EXPECTED = ("extract", "train", "evaluate", "importances")
 """Those of the main job, which are missing where they have not run; the others need not run at all."""
