@@ -31,6 +31,9 @@ Labels = NDArray[np.bool_]
 _MOST = 4000
 """Cells, at most, of either kind of pictures that a location's numbers are estimated from."""
 
+_CERTAIN, _FARTHEST = 1 - 1e-12, -600.0
+"""Largest probability that a cell shows a location, and lowest log-odds: none is exactly 1 or 0."""
+
 _WEAK = 1e-3
 """Weight of the penalty that keeps estimates finite."""
 
@@ -89,7 +92,8 @@ class ShownByCells:
 
     def given(self, log_odds: Floats) -> Floats:
         """Return the probability that cells show a location, given that their picture does; same shape."""
-        return np.asarray(expit(logit(self.share) + self.slope * log_odds + self.offset))
+        told = logit(self.share) + self.slope * log_odds + self.offset
+        return np.asarray(expit(np.maximum(told, _FARTHEST)))
 
     def as_card(self, locations: Sequence[str]) -> dict[str, dict[str, float]]:
         """Return the numbers of every location, for a model's card."""
@@ -141,6 +145,8 @@ def cell_network(stack: StackModel) -> CellNetwork | None:
 def answers_of_cells(given: Floats, share: Floats, probability: Floats, chosen: Labels) -> CellAnswers:
     """Answer the cells of one picture: those that show it rather than not, and the best one always.
 
+    Some cell shows what the picture does: probabilities are those of cells of which at least one does.
+
     Parameters
     ----------
     given, share : ndarray, shape (cells, locations)
@@ -151,5 +157,7 @@ def answers_of_cells(given: Floats, share: Floats, probability: Floats, chosen: 
     """
     if not len(given):
         return CellAnswers(given, given.astype(bool), share)
+    some_cell = -np.expm1(np.log1p(-np.minimum(given, _CERTAIN)).sum(axis=0))
+    given = given / some_cell
     shown = chosen & ((given >= 0.5) | (given == given.max(axis=0)))
     return CellAnswers(given * probability, shown, share)

@@ -81,6 +81,10 @@ class Extraction(BaseModel):
         fitted = () if self.scale is None else Scale.model_fields
         return {name: value for name, value in (self.options | options).items() if name not in fitted}
 
+    def layout_in_place(self, given: Layout) -> Layout:
+        """Return the layout of training, but for what is given."""
+        return given.in_place_of(self.layout)
+
     def fitting_layout(self, given: Layout) -> Layout:
         """Return how other pictures are read so that they compare: as in training, but for what is given.
 
@@ -91,8 +95,7 @@ class Extraction(BaseModel):
         PipelineError
             If z-stacks are to become another kind of picture than in training.
         """
-        trained = self.layout
-        here = given.in_place_of(trained)
+        trained, here = self.layout, self.layout_in_place(given)
         if trained.projection not in (None, here.projection):
             raise PipelineError(
                 f"the model was trained on z-stacks of projection '{trained.projection}', the layout says "

@@ -15,6 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.workspace import Workspace
 from pipeline.data.cell_tables import with_bags
 from pipeline.data.dataset import read_features
+from pipeline.data.layouts import Layout
 from pipeline.data.prediction_tables import log_odds_column
 from pipeline.data.samples import samples_of
 from pipeline.data.tables import all_ids
@@ -118,6 +119,10 @@ def read_as_trained(options: PredictOptions, card: Mapping[str, Any]) -> Predict
     if card.get("extraction") is None:
         return options
     layout = trained_extraction(options.model, card).fitting_layout(options.layout_in_use)
+    return _with_layout(options, layout)
+
+
+def _with_layout(options: PredictOptions, layout: Layout) -> PredictOptions:
     return options.model_copy(
         update={"layout": layout, "channels": {}, "projection": None, "pixel_size": None}
     )
@@ -127,11 +132,11 @@ def told_unused(options: PredictOptions, card: Mapping[str, Any]) -> list[str]:
     """Say which channels of the pictures are not used, as the model was trained without them."""
     if card.get("extraction") is None or options.images is None:
         return []
-    there = {channel for sample in samples_of(options)[0] for channel in sample.channels}
-    known = trained_extraction(options.model, card).channels
-    return [
-        f"{channel} is not used: the model was trained without it" for channel in sorted(there - {*known})
-    ]
+    trained = trained_extraction(options.model, card)
+    whole = _with_layout(options, trained.layout_in_place(options.layout_in_use))
+    there = {channel for sample in samples_of(whole)[0] for channel in sample.channels}
+    unused = sorted(there - {*trained.channels})
+    return [f"{channel} is not used: the model was trained without it" for channel in unused]
 
 
 def extract_options(options: PredictOptions, card: Mapping[str, Any]) -> ExtractOptions | None:

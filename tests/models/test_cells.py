@@ -127,7 +127,24 @@ def test_cells_agree_with_their_picture():
     found = answers_of_cells(given, np.full((3, 2), 1 / 3), np.array([0.8, 0.9]), np.array([True, False]))
     assert found.chosen[:, 0].tolist() == [True, False, True]
     assert not found.chosen[:, 1].any()
-    np.testing.assert_allclose(found.probability, given * [0.8, 0.9])
+    some_cell = [1 - 0.1 * 0.8 * 0.5, 1 - 0.4 * 0.1 * 0.9]  # which the picture's probability is of
+    np.testing.assert_allclose(found.probability, given / some_cell * [0.8, 0.9])
+    assert (found.probability <= [0.8, 0.9]).all()
+
+
+@pytest.mark.parametrize("slope", [1.0, 100.0])
+def test_a_cell_that_shows_what_is_answered_is_not_at_zero(slope):
+    shown = ShownByCells(np.array([0.5]), np.array([slope]), np.array([-10.0 * slope]))
+    given = shown.given(np.array([[0.0], [-3.0], [-6.0]]))
+    found = answers_of_cells(given, given, np.array([0.23]), np.array([True]))
+    assert found.chosen[0, 0]
+    assert found.probability[0, 0] > 0.23 / 3 - 1e-9
+    assert found.probability.sum() == pytest.approx(0.23, rel=0.01)
+
+
+def test_a_cell_that_is_sure_has_the_pictures_probability():
+    found = answers_of_cells(np.array([[1.0], [0.0]]), np.ones((2, 1)), np.array([0.7]), np.array([True]))
+    np.testing.assert_allclose(found.probability, [[0.7], [0.0]])
 
 
 def test_the_best_cell_shows_what_is_answered_however_improbable():
