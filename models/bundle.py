@@ -31,9 +31,10 @@ from models.normalisation import Sphering
 from models.stack_model import Prediction, StackModel
 from models.unlikeness import Unlikeness
 
-FORMAT = 7
-_READ = (4, 5, 6, FORMAT)
-"""Formats that are read; 4 knows no sphering, 5 no learners of one family of columns, 6 of no region's."""
+FORMAT = 8
+_READ = (4, 5, 6, 7, FORMAT)
+"""Formats that are read; 4 knows no sphering, 5 no learners of one family of columns, 6 of no region's, 7
+no weights of networks."""
 
 _MANIFEST, _UNLIKENESS = "manifest.json", "unlikeness.npz"
 _SUFFIX = {LightGBMTrees: "txt", LabelPowerset: "safetensors", CellNetwork: "safetensors"}

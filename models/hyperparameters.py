@@ -20,7 +20,7 @@ GRANULES, IN_CYTOPLASM = "granules", "cytoplasm_granules"
 LINEAR_IN_CYTOPLASM, CELLS_GRANULES = "linear_cytoplasm_granules", "cells_granules"
 """Other kinds that see them: of the linear learner, and of networks of cells; see `ALONE`."""
 
-OF_NETWORKS = ("label_powerset", "pooled_trees")
+OF_NETWORKS = ("label_powerset", "pooled_trees", "network_weights")
 """Those that learn all locations at once, on other networks' predictions."""
 
 START = "start"
@@ -163,6 +163,8 @@ def defaults(kind: str, rows: int, positives: int = 0) -> AnyHyperparameters:
         return Hyperparameters(
             trees=200, leaves=31, learning_rate=0.06, l2=5.0, row_share=1.0, column_share=0.5, min_rows=50
         )
+    if kind == "network_weights":
+        return Hyperparameters(l2=25.0)
     if kind == "linear":
         return Hyperparameters(l2=10.0)
     if rows < LARGE or (rows >= MANY and positives < COMMON):

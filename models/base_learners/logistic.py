@@ -11,7 +11,7 @@ and missing values count as the mean.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,44 @@ def fit_calibration(log_odds: Floats, y: NDArray[np.bool_], penalty: float) -> L
     unchanged = np.array([1.0, centre])
     scale, shifted = _newton(design, y.astype(np.float64), unchanged, unchanged, np.full(2, penalty))
     return Linear(float(shifted - scale * centre), np.array([scale]))
+
+
+def pooled_weights(base: Floats, targets: NDArray[Any], prior: Floats, penalty: float) -> Floats:
+    """Fit one set of weights, shape (sources,), for all locations, each with an intercept of its own.
+
+    `base`, shape (rows, locations, sources), are each location's own log-odds; `targets` have positives and
+    negatives of every location, and may be NaN; prior and penalty are as in `fit_logistic`.
+    """
+    weights = prior.copy()
+    bias = np.zeros(targets.shape[1])
+    for _ in range(_STEPS):
+        step, bias_step = _pooled_step(base, targets, weights, bias, prior, penalty)
+        # Weights and intercepts move by at most 1 a step, which keeps Newton's method from overshooting.
+        scale = min(1.0, 1 / max(np.abs(step).max(), np.abs(bias_step).max(), 1e-300))
+        weights = weights - scale * step
+        bias = bias - scale * bias_step
+        if max(np.abs(step).max(), np.abs(bias_step).max()) < _TOLERANCE:
+            break
+    return weights
+
+
+def _pooled_step(
+    base: Floats, targets: NDArray[Any], weights: Floats, bias: Floats, prior: Floats, penalty: float
+) -> tuple[Floats, Floats]:
+    """Newton's step; intercepts are eliminated, since each touches its own location only."""
+    chance = expit(base @ weights + bias)
+    known = ~np.isnan(targets)
+    error = np.where(known, chance - targets, 0)
+    curvature = np.where(known, chance * (1 - chance), 0)
+    gradient = np.einsum("rlk,rl->k", base, error) + penalty * (weights - prior)
+    bias_gradient = error.sum(axis=0) + INTERCEPT_PENALTY * bias
+    hessian = np.einsum("rlk,rl,rlm->km", base, curvature, base, optimize=True)
+    hessian += penalty * np.eye(len(weights))
+    cross = np.einsum("rlk,rl->lk", base, curvature)
+    own = curvature.sum(axis=0) + INTERCEPT_PENALTY
+    reduced = hessian - cross.T @ (cross / own[:, None])
+    step = np.linalg.solve(reduced, gradient - cross.T @ (bias_gradient / own))
+    return step, (bias_gradient - cross @ step) / own
 
 
 @dataclass(frozen=True)

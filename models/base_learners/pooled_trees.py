@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.base_learners.label_powerset import ROWS, explained
 from models.base_learners.trees import LightGBMTrees
-from models.base_learners.votes import Votes, means
+from models.base_learners.votes import Votes, certain, means
 from models.hyperparameters import Hyperparameters
 
 Floats = NDArray[np.float64]
@@ -74,7 +74,7 @@ class PooledTrees:
     def fit(cls, X: Table, Y: NDArray[Any], hyperparameters: Hyperparameters, seed: int) -> Self:
         """Grow the trees; see `models.base_learners.votes` for the columns of X."""
         positive, negative = Y == 1, Y == 0
-        unknown = means(X, Y.shape[1])
+        unknown = means(certain(X), Y.shape[1])
         votes = Votes.of(X, unknown)
         trust = Trust.learn(votes.named, positive, negative)
         share = np.clip(2 * votes.values.max(axis=1), UNNAMED, 1)

@@ -4,8 +4,8 @@ A network that saw the protein in training repeats its locations to the letter, 
 others; where networks guess, their sets differ. A learner can therefore trust the same prediction more or
 less, if it sees how far the whole sets agree.
 
-A table of predictions has one column per network and location, network by network, with values in
-[0, 1]; from 0.5 on a network names a location.
+A table of predictions has one column per network and location, network by network: log-odds from -6 to 6 as
+values from 0 to 1, and those beyond likewise beyond; from 0.5 on a network names a location.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,40 @@ from scipy.special import logit
 
 Table = NDArray[np.float32]
 
-WIDEST = 6.0
-"""Log-odds beyond which probabilities are taken for certain."""
+WIDEST, FARTHEST = 6.0, 12.0
+"""Log-odds beyond which votes are taken for certain, and those of the probabilities 0 and 1."""
 
 
 def scaled(probability: Table) -> Table:
-    """Return 0 and 1 as they are; probabilities as log-odds within ±6, scaled to [0, 1]."""
-    bound = 1 / (1 + np.exp(WIDEST))
-    inside = (logit(np.clip(probability, bound, 1 - bound)) / WIDEST + 1) / 2
-    return np.asarray(np.where(np.isin(probability, (0, 1)), probability, inside), dtype=np.float32)
+    """Return log-odds within ±`FARTHEST` as a table of predictions has them."""
+    bound = 1 / (1 + np.exp(FARTHEST))
+    log_odds = logit(np.clip(probability.astype(np.float64), bound, 1 - bound))
+    return np.asarray((log_odds / WIDEST + 1) / 2, dtype=np.float32)
+
+
+def log_odds_of(table: Table) -> Table:
+    """Return the log-odds that a table of predictions, of any shape, was scaled from."""
+    return np.asarray((2 * table - 1) * WIDEST)
+
+
+def certain(table: Table) -> Table:
+    """Return a table of predictions with what lies beyond ±`WIDEST` taken for certain: in [0, 1], or NaN."""
+    return np.asarray(np.clip(table, 0, 1))
+
+
+def filled(table: Table, unknown: Table) -> Table:
+    """Return predictions, shape (rows, networks, locations), with no network silent.
+
+    Where one is (NaN), the mean of the others stands in and, where all are, that of other rows, `unknown`,
+    shape (locations,).
+    """
+    values = table.reshape(len(table), -1, len(unknown))
+    missing = np.isnan(values)
+    if missing.any():
+        said = (~missing).sum(axis=1)
+        others = np.where(missing, 0, values).sum(axis=1) / np.maximum(said, 1)
+        values = np.where(missing, np.where(said > 0, others, unknown)[:, None], values)
+    return np.asarray(values, dtype=np.float32)
 
 
 def means(table: Table, locations: int) -> Table:
@@ -45,18 +70,8 @@ class Votes:
 
     @classmethod
     def of(cls, table: Table, unknown: Table) -> Self:
-        """Read a table of predictions, NaN where a network says nothing.
-
-        There the mean of the other networks stands in and, where all are silent, that of other rows,
-        `unknown`, shape (locations,).
-        """
-        values = table.reshape(len(table), -1, len(unknown))
-        missing = np.isnan(values)
-        if missing.any():
-            said = (~missing).sum(axis=1)
-            others = np.where(missing, 0, values).sum(axis=1) / np.maximum(said, 1)
-            values = np.where(missing, np.where(said > 0, others, unknown)[:, None], values)
-        return cls(np.asarray(values, dtype=np.float32))
+        """Read a table of predictions; see `filled`."""
+        return cls(filled(certain(table), unknown))
 
     @cached_property
     def named(self) -> NDArray[np.bool_]:

@@ -27,7 +27,7 @@ def read_outputs(paths: Sequence[Path], locations: LocationList = KAGGLE2018) ->
     Returns
     -------
     DataFrame of float32
-        Log-odds scaled to [0, 1]: 0 and 1 where the network is certain.
+        Scaled log-odds: see `models.base_learners.votes`.
     """
     table = read_probabilities(paths, locations)
     return pd.DataFrame(scaled(table.to_numpy()), table.index, table.columns)

@@ -13,7 +13,8 @@ from models.stack_model import STACK
 from models.stacking import StackedLocations
 from tests.models.tables import LOCATIONS, Tables, make_predictions, make_tables
 
-PSEUDO = ["cnn__nets__label_powerset", "cnn__nets__pooled_trees"]
+KINDS = ["label_powerset", "pooled_trees", "network_weights"]
+PSEUDO = [f"cnn__nets__{kind}" for kind in KINDS]
 
 
 def fitted(tables: Tables, Y: pd.DataFrame | None = None, **given: object) -> StackedLocations:
@@ -35,8 +36,8 @@ def test_learners_of_all_locations_contribute_as_one_pseudo_column_each(
     networks: Tables, stack_of_networks: StackedLocations
 ) -> None:
     model, X = stack_of_networks.model_, networks.X["nets"].iloc[:20]
-    assert [kind for _, kind in model.sources] == ["label_powerset", "pooled_trees"]
-    assert len(model.learners) == 2
+    assert [kind for _, kind in model.sources] == KINDS
+    assert len(model.learners) == 3
     for name in (STACK, "Cytosol"):
         parts = model.contributions(X, "Cytosol", name)
         probability = model.predict(X, name).probability["Cytosol"]
@@ -72,6 +73,7 @@ def test_a_model_read_back_predicts_and_explains_alike_without_pickle(
     assert {path.name for path in (tmp_path / "learners").iterdir()} == {
         "all_block0_label_powerset.safetensors",
         "all_block0_pooled_trees.json",
+        "all_block0_network_weights.json",
     }
 
 
@@ -118,7 +120,7 @@ def test_an_interrupted_training_goes_on(networks: Tables, stack_of_networks: St
     before = store.fitted
     again = fitted(networks, store=store)
     assert before == 4
-    assert store.fitted == 2 * 7  # three pairs, three single folds and all rows, of two learners
+    assert store.fitted == 3 * 7  # three pairs, three single folds and all rows, of three learners
     expected = stack_of_networks.out_of_fold_[STACK].probability
     assert np.array_equal(again.out_of_fold_[STACK].probability, expected)
 
@@ -137,7 +139,7 @@ def test_a_location_that_some_folds_lack_is_predicted_all_the_same(networks: Tab
     both = StackedLocations(kinds=("linear",), of_networks=("nets",))
     both.fit({"features": features.add_prefix("f"), **networks.X}, Y, networks.fold)
     kinds = [both.model_.sources[learner.source][1] for learner in both.model_.learners]
-    assert kinds == ["linear", "linear", "label_powerset", "pooled_trees"]
+    assert kinds == ["linear", "linear", *KINDS]
 
 
 def test_missing_predictions_and_left_out_labels_are_no_obstacle(networks: Tables) -> None:

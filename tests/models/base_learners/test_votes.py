@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.base_learners.votes import Votes, means, scaled
+from models.base_learners.votes import Votes, certain, log_odds_of, means, scaled
 
 SETS = np.array(
     [
@@ -54,12 +54,16 @@ def test_the_order_of_networks_matters_only_for_ties_and_their_own_sizes() -> No
     assert one["size a"] == other["size c"]
 
 
-def test_probabilities_are_scaled_in_order_and_certain_ones_stay() -> None:
-    some = np.array([[0.0, 1.0, 0.5, 0.9, 0.01, np.nan]], np.float32)
+def test_probabilities_are_scaled_in_order_and_votes_take_the_surest_for_certain() -> None:
+    some = np.array([[0.0, 1e-5, 1e-4, 0.01, 0.5, 0.9, 0.99999, 1.0, np.nan]], np.float32)
     values = scaled(some)[0]
-    assert values[:3].tolist() == [0, 1, 0.5]
-    assert 0 < values[4] < 0.5 < values[3] < 1
-    assert np.isnan(values[5])
+    assert (np.diff(values[:-1]) > 0).all()
+    assert values[[0, 4, 7]].tolist() == [-0.5, 0.5, 1.5]
+    np.testing.assert_allclose(log_odds_of(values[3:6]), [-np.log(99), 0, np.log(9)], rtol=1e-5, atol=1e-6)
+    assert np.isnan(values[8])
+    known = certain(scaled(some[:, :8]))
+    assert known[0, [0, 1, 2, 6, 7]].tolist() == [0, 0, 0, 1, 1]
+    assert (Votes.of(scaled(some[:, :8]), np.zeros(8, np.float32)).values[0, 0] == known[0]).all()
 
 
 def test_a_silent_network_is_replaced_by_the_others_and_a_silent_row_by_other_rows() -> None:
