@@ -31,7 +31,7 @@ from pipeline.data.prediction_tables import (
     of_network,
     read_outputs,
 )
-from pipeline.data.tables import Note, embedding_name, match, read_embedding, unmatched
+from pipeline.data.tables import Note, all_ids, embedding_name, match, read_embedding, unmatched
 
 FEATURES = "features"
 """Name of the block of handcrafted features."""
@@ -130,7 +130,7 @@ def read_dataset(options: DatasetOptions, note: Note) -> Dataset:
     tables, columns = _read_tables(options, work, locations)
     tables, reference, unplaced = _normalised(tables, options, work, note)
     main = work.features.name if FEATURES in tables else "the tables"
-    pictures = tables[FEATURES].index if FEATURES in tables else _all_ids(tables)
+    pictures = tables[FEATURES].index if FEATURES in tables else all_ids(tables.values())
     ids, absent, doubtful = _labelled(options, known, pictures, note)
     problems = [*known.problems, *unplaced, *doubtful]
     problems += unmatched(absent, main, "no label", f"add it to {options.labels.name}")
@@ -286,12 +286,6 @@ def _sphered_by(reference: "pd.Series[bool]", fold: NDArray[np.int16]) -> NDArra
             f"sphering needs {LEAST_SPHERED} labelled controls outside of any two folds, there are "
             f"{counts[:-2].sum()}; label more of them, or give --normalise-method robust-z"
         )
-    return known
-
-
-def _all_ids(tables: Mapping[str, pd.DataFrame]) -> pd.Index:
-    ids = [table.index.to_numpy(dtype=str) for table in tables.values()]
-    known: pd.Index = pd.Index(np.unique(np.concatenate(ids)), name="Id")
     return known
 
 

@@ -166,6 +166,12 @@ def match(path: Path, ids: Iterable[str], pictures: pd.Index, note: Note) -> pd.
     return absent
 
 
+def all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
+    """Return the ids that any of some tables has, sorted."""
+    ids: pd.Index = pd.Index(sorted({sample for one in tables for sample in one.index}), name="Id")
+    return ids
+
+
 def listed(path: Path, ids: Iterable[str], pictures: pd.Index) -> tuple[int, str]:
     """Return how many ids of a list are pictures, and say so, with an id of each side if none is."""
     theirs = pd.Index(ids).unique()

@@ -18,7 +18,7 @@ from pipeline.data.cell_tables import with_bags
 from pipeline.data.dataset import read_features
 from pipeline.data.locations import KAGGLE2018, LocationList
 from pipeline.data.plates import as_trained
-from pipeline.data.tables import unsaid
+from pipeline.data.tables import all_ids, unsaid
 from pipeline.networks.leak_guard import read_given
 from pipeline.stages.cluster_models import over_blocks
 from pipeline.stages.column_meanings import BY, in_words, key_of, leading
@@ -190,10 +190,7 @@ def model_table(
         If a column is neither among the features nor in the given tables.
     """
     given = list(read_given(folder, model, embeddings, outputs).values())
-    if work.features.is_file():
-        table = read_features(work)
-    else:
-        table = pd.DataFrame(index=sorted({sample for one in given for sample in one.index}))
+    table = read_features(work) if work.features.is_file() else pd.DataFrame(index=all_ids(given))
     for one in given:
         table = table.join(one)
     table = with_bags(table, model, work)

@@ -1,7 +1,7 @@
 """The stage `predict`: new pictures and a trained model in, a table of locations out."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.data.plates import as_trained, check_samples
 from pipeline.data.quality_control import doubt
 from pipeline.data.samples import picture_inputs, samples_of
-from pipeline.data.tables import Note, embedding_name, match, unmatched
+from pipeline.data.tables import Note, all_ids, embedding_name, match, unmatched
 from pipeline.networks.inference import embed_pictures
 from pipeline.networks.leak_guard import TableCard, read_given
 from pipeline.stages.answered_cells import cell_table, network_of, write_cells
@@ -233,7 +233,7 @@ def _read_given(options: PredictOptions, model: Model, note: Note) -> dict[Path,
     made = [name for name, card in embedding_cards(model).items() if card.embedder is not None]
     tables = read_given(options.model, model, options.embeddings, options.outputs, made)
     if options.images is None:
-        pictures = _all_ids(tables.values())
+        pictures = all_ids(tables.values())
     else:
         pictures = pd.Index([sample.id for sample in samples_of(options)[0]])
     for path, table in tables.items():
@@ -250,11 +250,6 @@ def embedding_cards(model: Model) -> dict[str, TableCard]:
         return {name: TableCard.model_validate(card) for name, card in known.items() if card is not None}
     except (ValidationError, AttributeError) as error:
         raise not_a_card(Path("card.json"), error) from error
-
-
-def _all_ids(tables: Iterable[pd.DataFrame]) -> pd.Index:
-    ids: pd.Index = pd.Index(sorted({sample for one in tables for sample in one.index}), name="Id")
-    return ids
 
 
 def _read_columns(
@@ -274,7 +269,7 @@ def _read_columns(
     if model.card["extraction"] is not None:
         table = read_features(Workspace(options.work))
     else:
-        table = pd.DataFrame(index=_all_ids(tables))
+        table = pd.DataFrame(index=all_ids(tables))
     for path in options.embeddings:
         absent = table.index.difference(given[path].index)
         problems += unmatched(absent, path.name, "no embedding", "add its row")
