@@ -19,6 +19,7 @@ from pipeline.core.stage import Progress
 from pipeline.core.workers import map_chunks, share_out
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
+from pipeline.data.layouts import PLATE
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints, samples_of
 from pipeline.formats.illumination import VERSION, Illumination, shared_illumination, squares
@@ -58,7 +59,7 @@ def remove_illumination(
     if few and not new:
         raise PipelineError(
             f"--flat-field: too few pictures that can be read to estimate the illumination: {named}; "
-            f"give {FEWEST} of each Metadata_Plate, or leave out --flat-field"
+            f"give {FEWEST} of each {PLATE}, or leave out --flat-field"
         )
     lights = [
         (Illumination(dark, tuple(rest)).darkest, name, plate)
@@ -120,7 +121,7 @@ def _called(plate: str) -> str:
 
 
 def _plate(sample: Sample) -> str:
-    return dict(sample.metadata).get("Metadata_Plate", "")
+    return dict(sample.metadata).get(PLATE, "")
 
 
 def _some(samples: Sequence[Sample]) -> list[Sample]:

@@ -12,7 +12,7 @@ from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, slug
 from pipeline.core.workspace import Workspace
-from pipeline.data.dataset_options import DatasetOptions
+from pipeline.data.dataset_options import LEVELS, DatasetOptions
 from pipeline.data.labels import read_annotations
 from pipeline.data.locations import KAGGLE2018, Location, LocationList, open_lists
 from pipeline.data.quality_flags import read_flags
@@ -26,9 +26,6 @@ _WHY = {
     CONFIDENT: "suspected label error (confident learning)",
     QUALITY: "the picture is flagged",
 }
-
-LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
-"""HPA's levels of reliability, the best first."""
 
 HPA_NAMES = {
     "nucleus": ("Nucleoplasm",),

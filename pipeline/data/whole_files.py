@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.core.files import UnreadableError
 from pipeline.core.seen import sign_of
-from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, WELL, FileChannel
 from pipeline.formats.colours import has_scale_bar
 from pipeline.formats.picture_files import damage_told, open_picture
 from pipeline.formats.sources import Source
@@ -85,7 +85,7 @@ def _scene(number: int, name: str) -> tuple[str, dict[str, str]]:
     """Return what a scene adds to the Id, and what is known of it: a well and a field, or its name."""
     if well := _WELL.fullmatch(name):
         place = f"{well['row'].upper()}{int(well['column']):02}"
-        return f"{place}_{well['field']}", {f"{METADATA}Well": place, f"{METADATA}Field": well["field"]}
+        return f"{place}_{well['field']}", {WELL: place, f"{METADATA}Field": well["field"]}
     safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", name).strip("_.")
     return safe or str(number), {f"{METADATA}Scene": name or str(number)}
 

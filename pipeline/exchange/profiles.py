@@ -16,7 +16,7 @@ from pipeline.core.made_tables import batches_of, names_in, rows_in
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.layouts import METADATA
+from pipeline.data.layouts import METADATA, PLATE, WELL
 from pipeline.data.masks import centres_of, read_mask
 from pipeline.data.tables import Note, match
 from pipeline.exchange.column_names import COMPARTMENTS, is_feature, name_table
@@ -25,8 +25,6 @@ Per = Literal["cell", "picture"]
 
 NUMBERS_AT_ONCE = 2**22
 """Numbers that are in memory at a time, of whatever a table holds."""
-
-PLATE, WELL = "Metadata_Plate", "Metadata_Well"
 
 _OWN = tuple(
     f"{METADATA}{name}"

@@ -16,7 +16,7 @@ from pipeline.core.files import replacing
 from pipeline.core.names import counted, slug, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace, untrained
-from pipeline.data.layouts import METADATA
+from pipeline.data.layouts import METADATA, PLATE
 from pipeline.data.table_files import MISSING, load
 from pipeline.data.tables import Note, read_table
 from pipeline.stages.plate_options import CompareOptions
@@ -24,7 +24,7 @@ from pipeline.stages.plate_options import CompareOptions
 NOT_LOCATIONS = ("Id", "locations", "cells", "status", "reason")
 """Columns of a table of predictions beside those of `METADATA` and probabilities."""
 
-ALL, NONE, PLATE = "all", "none", f"{METADATA}Plate"
+ALL, NONE = "all", "none"
 
 SHOWN = 30
 """Rows of the figure."""

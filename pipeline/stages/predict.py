@@ -28,6 +28,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.data.cell_tables import with_bags
 from pipeline.data.dataset import read_features
 from pipeline.data.flat_fields import even_samples
+from pipeline.data.layouts import PLATE
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
 from pipeline.data.plates import as_trained, check_samples
@@ -65,9 +66,6 @@ from pipeline.stages.trained_models import (
     start_columns,
     told_unused,
 )
-
-BATCHES = "Metadata_Plate"
-"""Of what pictures a drift is looked for, where it is known of them; of all together elsewhere."""
 
 LACKS = ("lacks a channel that the network needs", "add the file")
 """Why a picture that no model's network can embed has no answer, and the remedy."""
@@ -339,9 +337,9 @@ def looked_at(options: PredictOptions, *, measured: bool) -> pd.DataFrame:
 
 
 def _batches(options: PredictOptions, ids: pd.Index) -> "pd.Series[str]":
-    """Return every picture's plate, by Id."""
+    """Return every picture's plate, by Id; drifts are looked for in each, or in all where none is known."""
     known = metadata_of(options)
-    plates = known[BATCHES] if BATCHES in known else pd.Series(dtype=object)
+    plates = known[PLATE] if PLATE in known else pd.Series(dtype=object)
     return plates.reindex(ids).fillna("these pictures")
 
 
