@@ -150,16 +150,6 @@ class _Stack:
         return total if self.projection == "max" else np.divide(total, self.depth, out=total)
 
 
-def read_plane(
-    source: Source, colour: str, reading: Reading = AS_STORED
-) -> tuple[NDArray[np.float32], Sides]:
-    """Read one grey plane, and the sides of a pixel where the file states them; see `PlaneReader`."""
-    with PlaneReader(reading) as reader:
-        reader.weigh(source)
-        plane = reader.plane(source, colour)
-    return plane.values, plane.sides
-
-
 def read_stored(path: Path) -> NDArray[np.generic]:
     """Read the one plane of a file as the numbers that it stores: labels of objects, for example."""
     with PlaneReader() as reader:

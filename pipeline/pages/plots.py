@@ -43,9 +43,9 @@ def svg(figure: Figure, words: str) -> Markup:
     return Markup(text)  # noqa: S704 - drawn here
 
 
-def _panels(names: Sequence[str], height: float = 2.1) -> tuple[Figure, dict[str, Axes]]:
+def _panels(names: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
     rows = -(-len(names) // ACROSS)
-    figure = Figure(figsize=(9.6, height * rows), layout="constrained")
+    figure = Figure(figsize=(9.6, 2.1 * rows), layout="constrained")
     grid = np.atleast_1d(figure.subplots(rows, min(ACROSS, len(names)), squeeze=False)).ravel()
     for axes in grid[len(names) :]:
         axes.set_axis_off()
