@@ -119,7 +119,7 @@ def fit_thresholds(probability: Floats, truth: Labels, rule: str) -> Floats:
     return np.where(truth.sum(axis=0) < STRATA[0], np.minimum(thresholds, CAP), thresholds)
 
 
-def decide(probability: Floats, thresholds: Floats, *, always: bool = True) -> Labels:
+def decide(probability: Floats, thresholds: Floats, *, always: bool) -> Labels:
     """Choose locations, given probabilities, shape (rows, locations), and a threshold for each location.
 
     With `always`, the most probable one of a row even below its threshold: every protein is somewhere.

@@ -111,7 +111,7 @@ def look(images: Path, path: str, *, values: bool) -> File:
     return File(path, contents.kind, len(contents.scenes), scene, *ends)
 
 
-def take_stock(images: Path, most_values: int, advance: Callable[[int], None] = lambda _: None) -> list[File]:
+def take_stock(images: Path, most_values: int, advance: Callable[[int], None]) -> list[File]:
     """Look at every picture below a folder, and at the values of some, evenly over all.
 
     Raises
