@@ -24,12 +24,9 @@ SEGMENTERS = ("watershed", "cellpose")
 class Segmenter(Protocol):
     """Finds cells and nuclei in pictures; picklable, so that worker processes can hold one."""
 
+    name: ClassVar[str]
+    """What the segmenter is called on the command line."""
     uses_torch: ClassVar[bool]
-
-    @property
-    def name(self) -> str:
-        """Return what the segmenter is called on the command line."""
-        ...
 
     def settings(self) -> Mapping[str, str | float | int | None]:
         """Everything that changes the result (parameters, digests of weights), for fingerprints."""
