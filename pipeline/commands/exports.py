@@ -25,8 +25,8 @@ def export(options: ExportOptions) -> None:
     **napari**: a folder that napari shows, with what was measured of each cell.
 
     Columns are called as in CellProfiler, such as `Cells_Intensity_MeanIntensity_protein`; `columns.csv`
-    (`var` in anndata) says which column of this program each one is. anndata and omezarr need the packages
-    of requirements_export.txt.
+    (`var` in anndata) says which column of this program each one is. anndata needs the packages of
+    requirements_export.txt.
 
     Example: python run.py export cytotable --work demo/work --out demo/cells.parquet
 
