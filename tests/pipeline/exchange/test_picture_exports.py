@@ -68,3 +68,5 @@ def test_a_cell_without_a_nucleus_has_no_centre_of_it(segmentation):
     centres = centres_of(segmentation.cells, np.arange(5))
     assert centres[3].tolist() == [17.5, 11.5]
     assert np.isnan(centres[[0, 1, 2, 4]]).all()
+    highest = np.where(segmentation.cells > 0, 2**32 - 1, 0).astype(np.uint32)
+    np.testing.assert_array_equal(centres_of(highest, np.array([2**32 - 1, 3])), centres[[3, 4]])
