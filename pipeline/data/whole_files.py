@@ -8,10 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from pipeline.core.files import UnreadableError
 from pipeline.core.seen import sign_of
+from pipeline.core.workers import evenly
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, WELL, FileChannel
 from pipeline.formats.colours import has_scale_bar
 from pipeline.formats.picture_files import damage_told, open_picture
@@ -123,8 +122,7 @@ def self_described(paths: Mapping[str, Path]) -> dict[str, Found]:
 
 def _have_scale_bars(paths: Sequence[Path]) -> bool:
     """Say whether most pictures in colours have a scale bar where HPA's dictionary has it."""
-    places = np.linspace(0, len(paths) - 1, min(_LOOKED_AT, len(paths))).round().astype(int)
-    bars = [_has_scale_bar(paths[place]) for place in np.unique(places)]
+    bars = [_has_scale_bar(path) for path in evenly(paths, _LOOKED_AT)]
     return 2 * sum(bars) > len(bars)
 
 
