@@ -18,7 +18,7 @@ from features.surroundings import Surroundings
 
 Derived = TypeVar("Derived")
 
-REGIONS = ("cell", "nucleus", "cytoplasm")
+CELL_REGIONS = ("cell", "nucleus", "cytoplasm")
 RING_UM, RING_PX = 2.0, 6.0
 """Width of the rings around the nucleus and inside the border, in micrometres or, if unknown, pixels."""
 
@@ -233,7 +233,7 @@ def cut(field: Field) -> Iterator[Cell]:
     surroundings = Surroundings(field.pixels, field.cells, field.nuclei, boxes[:, 0])
     for box in boxes:
         crop, masks = cut_out(field.pixels, field.cells, field.nuclei, box)
-        named = dict(zip(REGIONS, masks, strict=True))
+        named = dict(zip(CELL_REGIONS, masks, strict=True))
         yield Cell(int(box[0]), crop, named, field.channels, field.pixel_size_um, surroundings)
 
 

@@ -10,14 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cells import Region
+from features.cells import CELL_REGIONS, Region
 from features.jit import Floats
 from features.naming import Column, check_token
 
 Measurement = Callable[[Region], Floats]
 Per = Literal["shape", "channel", "pair"]
 
-CELL_REGIONS = ("cell", "nucleus", "cytoplasm")
 RINGS = ("perinuclear", "periphery")
 FIELD_REGIONS = ("field", "foreground")
 ALL_REGIONS = CELL_REGIONS + FIELD_REGIONS
@@ -46,6 +45,9 @@ CONTRAST = frozenset({"gain", "offset"})
 """Nothing changes when intensities are multiplied or shifted."""
 INVARIANCES = GEOMETRY | CONTRAST
 SCALED = GEOMETRY | GAIN
+OF_NEIGHBOURS = INVARIANCES - {"neighbours"}
+OVER_NEIGHBOURS = OF_NEIGHBOURS - {"offset"}
+"""Of what neighbours decide, and of ratios to their intensities."""
 THINNED = INVARIANCES - {"rotation", "flip"}
 """Thinning takes pixels off one side before the other: turning a cell can shift a skeleton by a pixel."""
 

@@ -33,13 +33,10 @@ class StreamDrift:
     ----------
     known : iterable of float
         Scores of training pictures that were left out: one of every group.
-    quiet : float
-        Pictures from one false alarm to the next, at least, on average.
     """
 
-    def __init__(self, known: Iterable[float], quiet: float = QUIET) -> None:
+    def __init__(self, known: Iterable[float]) -> None:
         self._scores = sorted(known)
-        self.quiet = quiet
         self.evidence = 1.0
         self.pictures = 0
         self.since = 0
@@ -52,8 +49,8 @@ class StreamDrift:
         p = (above + 1) / (len(self._scores) + 1)
         self.pictures += 1
         self.since = self.since + 1 if self.evidence > 1 else 1
-        self.evidence = min(max(self.evidence, 1.0) / (2 * sqrt(p)), self.quiet)
-        self.is_off = self.evidence >= (1.0 if self.is_off else self.quiet)
+        self.evidence = min(max(self.evidence, 1.0) / (2 * sqrt(p)), QUIET)
+        self.is_off = self.evidence >= (1.0 if self.is_off else QUIET)
         if not self.is_off and len(self._scores) < _MOST:
             insort(self._scores, score)
         return self.is_off

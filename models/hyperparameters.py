@@ -56,8 +56,11 @@ LARGE = 2000
 """Rows from which a table supports larger trees."""
 MANY = 20_000
 """Rows from which networks take large batches, and trees share bins and stay small: time counts."""
-COMMON = 300
-"""Positives from which a location of so many rows gets more than the trees of a small table."""
+RARE, COMMON = 30, 300
+"""Positives below which a location is rare, and from which on it is common.
+
+Of `MANY` rows, common ones get more than the trees of a small table.
+"""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from sklearn.metrics import average_precision_score
 Labels = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
+LEVEL = 0.95
+"""Share of the bootstrap values that an interval holds."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -107,7 +110,7 @@ def resampled_counts(
     return Counts(*(np.stack(rows) for rows in zip(*resampled, strict=True)))
 
 
-def interval(values: Floats, estimate: float, *, level: float = 0.95) -> tuple[float, float]:
+def interval(values: Floats, estimate: float) -> tuple[float, float]:
     """Return the bias-corrected percentile interval of a score, given its bootstrap values.
 
     Samples of few groups lack some, which makes their scores lower than that of all groups, as that of
@@ -116,20 +119,20 @@ def interval(values: Floats, estimate: float, *, level: float = 0.95) -> tuple[f
 
     Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 10 (bias).
     """
-    return _ends(np.clip(values + 2 * (estimate - values.mean()), 0, 1), estimate, level)
+    return _ends(np.clip(values + 2 * (estimate - values.mean()), 0, 1), estimate)
 
 
-def interval_of_difference(values: Floats, difference: float, *, level: float = 0.95) -> tuple[float, float]:
+def interval_of_difference(values: Floats, difference: float) -> tuple[float, float]:
     """Return the percentile interval, which holds it, of a paired difference, given its bootstrap values.
 
     What samples of few groups lack, both sides lack: there is next to no bias to correct. A correction would
     move an end that is 0, because many samples show no difference, to where it says that there is one.
     """
-    return _ends(values, difference, level)
+    return _ends(values, difference)
 
 
-def _ends(values: Floats, estimate: float, level: float) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+def _ends(values: Floats, estimate: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(min(low, estimate)), float(max(high, estimate))
 
 

@@ -32,6 +32,9 @@ LEVELS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 SHIFT = 4.0
 """Under a shift of shares, a location is up to so many times as frequent, or as rare."""
 
+DRAWS = 200
+"""Shifts that are drawn."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -157,9 +160,7 @@ def held_out(
     return named
 
 
-def realised(
-    named: Labels, truth: Labels, groups: Groups, risk: float, *, draws: int = 200, seed: int = 0
-) -> Realised:
+def realised(named: Labels, truth: Labels, groups: Groups, risk: float) -> Realised:
     """Count what is wrong among what is named, also where the shares of locations are others.
 
     For every draw, each location's share changes by a factor drawn evenly (in logarithms) between 1 / `SHIFT`
@@ -170,7 +171,7 @@ def realised(
     shows = np.zeros((len(names), truth.shape[1]))
     np.maximum.at(shows, codes, truth)
     reach = np.log(SHIFT)
-    factors = np.random.default_rng(seed).uniform(-reach, reach, (draws, truth.shape[1]))
+    factors = np.random.default_rng(0).uniform(-reach, reach, (DRAWS, truth.shape[1]))
     weights = np.exp(factors @ shows.T)
     shifted = weights @ wrong / np.maximum(weights @ total, np.finfo(np.float64).tiny)
     return Realised(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from models.base_learners.logistic import fit_calibration
+from models.hyperparameters import COMMON, RARE
 from models.metrics import count
 
 Floats = NDArray[np.float64]
@@ -82,8 +83,8 @@ RULES: dict[str, Rule] = {"f1": f1, "f1_shrunk": f1_shrunk, "half_f1": half_f1, 
 NESTED = "nested"
 """Name of the rule that is itself chosen, by cross-validation within each stratum of locations."""
 
-STRATA = (30, 300)
-"""Numbers of positives that part the strata: below 30, below 300, more."""
+STRATA = (RARE, COMMON)
+"""Numbers of positives that part the strata."""
 
 
 def choose_rules(probability: Floats, truth: Labels, fold: NDArray[np.int16]) -> list[str]:
@@ -118,7 +119,7 @@ def fit_thresholds(probability: Floats, truth: Labels, rule: str) -> Floats:
     return np.where(truth.sum(axis=0) < STRATA[0], np.minimum(thresholds, CAP), thresholds)
 
 
-def decide(probability: Floats, thresholds: Floats, *, always: bool = True) -> Labels:
+def decide(probability: Floats, thresholds: Floats, *, always: bool) -> Labels:
     """Choose locations, given probabilities, shape (rows, locations), and a threshold for each location.
 
     With `always`, the most probable one of a row even below its threshold: every protein is somewhere.

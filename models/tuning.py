@@ -28,7 +28,7 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 from sklearn.metrics import average_precision_score
 
 from models.cross_fitting import Choice, CrossFitter, Source
-from models.hyperparameters import COMMON, JOINT_KINDS, AnyHyperparameters, defaults, space
+from models.hyperparameters import COMMON, JOINT_KINDS, RARE, AnyHyperparameters, defaults, space
 from models.nested import fill_pairs
 
 Floats = NDArray[np.float64]
@@ -36,8 +36,8 @@ Metric = Literal["log_loss", "average_precision"]
 Rounds = Callable[[int, NDArray[np.bool_]], Floats]
 """A round and which outer folds go on, to those folds' mean loss so far, shape (folds,)."""
 
-STRATA = (("rare", 30), ("uncommon", COMMON), ("common", None))
-"""Locations are tuned together by their number of positives: below 30, below 300, more."""
+STRATA = (("rare", RARE), ("uncommon", COMMON), ("common", None))
+"""Locations are tuned together by their number of positives; each stratum has less than its limit."""
 
 WARM_UP = 4
 """Candidates that are finished before any is pruned, the defaults among them."""
@@ -299,7 +299,11 @@ class _Evaluation:
 def _summary(stratum: str, locations: int, candidates: list[Candidate], tuning: Tuning) -> str:
     """Summarise a study's candidates in one line."""
     losses = [candidate.losses.mean() for candidate in candidates]
-    limits = {"rare": "fewer than 30", "uncommon": "30 to 299", "common": "300 or more"}
+    limits = {
+        "rare": f"fewer than {RARE}",
+        "uncommon": f"{RARE} to {COMMON - 1}",
+        "common": f"{COMMON} or more",
+    }
     if tuning.metric == "log_loss":
         measure, values = "log-loss (1: predicts the prevalence)", losses
     else:

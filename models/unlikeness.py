@@ -298,11 +298,7 @@ class Drift(NamedTuple):
 
 
 def drifts(
-    scores: "pd.Series[float]",
-    batches: "pd.Series[str]",
-    known: Floats,
-    groups: "pd.Series[str]",
-    rate: float = RATE,
+    scores: "pd.Series[float]", batches: "pd.Series[str]", known: Floats, groups: "pd.Series[str]"
 ) -> Iterator[Drift]:
     """Test every batch (a plate, a day) against the training pictures, one-sided, by ranks of its groups.
 
@@ -312,11 +308,11 @@ def drifts(
         Of pictures; those of one group count as one, by their mean.
     known : ndarray
         Mean scores of the groups of the training (`Unlikeness.known`).
-    rate : float
-        Chance that any of the batches is taken to drift although none does (Bonferroni).
 
     Notes
     -----
+    The chance that any of the batches is taken to drift although none does is `RATE` (Bonferroni).
+
     Source: Mann & Whitney (1947), On a test of whether one of two random variables is stochastically larger
     than the other, Annals of Mathematical Statistics 18.
     """
@@ -324,4 +320,4 @@ def drifts(
     for batch, here in scores.groupby(batches, sort=True):
         means = here.groupby(groups[here.index]).mean().to_numpy()
         p = float(mannwhitneyu(means, known, alternative="greater").pvalue)
-        yield Drift(str(batch), len(here), p, p <= rate / number)
+        yield Drift(str(batch), len(here), p, p <= RATE / number)

@@ -4,14 +4,11 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats
-from features.registry import INVARIANCES, dimensionless, feature, michelson, over
+from features.registry import OF_NEIGHBOURS, OVER_NEIGHBOURS, dimensionless, feature, michelson, over
 from features.surroundings import SAMPLES, profile
 
-SHAPE = INVARIANCES - {"neighbours"}
-RELATIVE = SHAPE - {"offset"}
-
 PAIR = dimensionless(
-    SHAPE,
+    OF_NEIGHBOURS,
     mutual="whether the nucleus and the nearest other one are mutual nearest neighbours (1) or not (0)",
     gap="distance between the centroids of the nucleus and the nearest other one over the sum of their radii",
     parallel="alignment of the long axes of the nucleus and the nearest one: parallel (1) to perpendicular "
@@ -46,7 +43,7 @@ def daughters(region: Region) -> Floats:
 
 
 DNA = dimensionless(
-    RELATIVE,
+    OVER_NEIGHBOURS,
     dna_content="integrated DNA intensity of the nucleus over the field's median",
     condensation="chromatin condensation: mean DNA intensity over nuclear area, both over the field's median",
     dna_likeness="ratio of the smaller to the larger integrated DNA intensity of the nucleus and the nearest "
@@ -81,7 +78,7 @@ def mitosis(region: Region) -> Floats:
 
 
 BRIDGE = dimensionless(
-    RELATIVE,
+    OVER_NEIGHBOURS,
     bridge_peak="peak intensity of {0} halfway to the nearest nucleus over the mean of both cells",
     bridge_contrast="Michelson contrast of {0} between the line to the nearest nucleus and its flanks",
 )

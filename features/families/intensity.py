@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from features.cells import Region
+from features.cells import CELL_REGIONS, Region
 from features.jit import Floats, Ints, Mask, kernel
 from features.kernels.sums import centre_of_mass
 from features.registry import (
     ALL_REGIONS,
     BITS,
-    CELL_REGIONS,
     GEOMETRY,
     INTENSITY,
     LENGTH,

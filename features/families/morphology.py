@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from features.cells import Cell, Region
+from features.cells import CELL_REGIONS, Cell, Region
 from features.jit import Floats, Ints, Mask, kernel
 from features.kernels.components import euler_number
-from features.registry import AREA, CELL_REGIONS, GEOMETRY, LENGTH, Output, feature
+from features.registry import AREA, GEOMETRY, LENGTH, Output, feature
 
 # Length of a border pixel by the number of its side (2 each) and corner (10 each) neighbours on the
 # border: Benkrid and Crookes' table, as in scikit-image.

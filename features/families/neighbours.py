@@ -4,21 +4,21 @@ import numpy as np
 
 from features.cells import Region
 from features.jit import Floats
-from features.registry import INVARIANCES, LENGTH, Output, dimensionless, feature, over
-
-SHAPE = INVARIANCES - {"neighbours"}
-RELATIVE = SHAPE - {"offset"}
+from features.registry import LENGTH, OF_NEIGHBOURS, OVER_NEIGHBOURS, Output, dimensionless, feature, over
 
 CONTACT = {
-    "touching_share": Output("share of the cell's outline that touches other cells", invariances=SHAPE),
-    "count": Output("number of touching neighbours of the cell", invariances=SHAPE),
+    "touching_share": Output(
+        "share of the cell's outline that touches other cells", invariances=OF_NEIGHBOURS
+    ),
+    "count": Output("number of touching neighbours of the cell", invariances=OF_NEIGHBOURS),
     "nearest_nucleus": Output(
-        "distance from the nucleus to the nearest other one, between centroids", LENGTH, SHAPE
+        "distance from the nucleus to the nearest other one, between centroids", LENGTH, OF_NEIGHBOURS
     ),
     "nearest_area_ratio": Output(
-        "ratio of the smaller to the larger area of the nucleus and the nearest other one", invariances=SHAPE
+        "ratio of the smaller to the larger area of the nucleus and the nearest other one",
+        invariances=OF_NEIGHBOURS,
     ),
-    "nucleus_area_relative": Output("area of the nucleus over the field's median", invariances=SHAPE),
+    "nucleus_area_relative": Output("area of the nucleus over the field's median", invariances=OF_NEIGHBOURS),
 }
 
 
@@ -44,7 +44,7 @@ def contact(region: Region) -> Floats:
 
 
 LIKENESS = dimensionless(
-    RELATIVE,
+    OVER_NEIGHBOURS,
     cell_relative="mean intensity of {0} in the cell over the median of the field's cells",
     nucleus_relative="mean intensity of {0} in the nucleus over the median of the field's nuclei",
     nearest_ratio="ratio of the smaller to the larger mean intensity of {0} in the nucleus and the nearest "

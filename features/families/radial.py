@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from features.cells import Cell, Region
+from features.cells import CELL_REGIONS, Cell, Region
 from features.jit import Floats, Ints, kernel
 from features.kernels.crops import at
-from features.registry import CELL_REGIONS, SCALED, Output, feature
+from features.registry import SCALED, Output, feature
 
 WEDGES = 8
 CELL = CELL_REGIONS[:1]

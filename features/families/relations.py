@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from features.cells import Cell, Region
+from features.cells import CELL_REGIONS, Cell, Region
 from features.jit import Floats, Floats32, Ints, kernel
 from features.kernels.sums import PARTIALS, add_products, in_order
 from features.planes import BANDS, SIGMAS, smoothed
-from features.registry import CELL_REGIONS, Output, feature, pair_indices
+from features.registry import Output, feature, pair_indices
 
 FLAT = 1e-12
 """A variance below this is rounding: intensities lie in [0, 1]."""

@@ -166,8 +166,9 @@ def _train(
             some = order[start : start + batch]
             optimiser.zero_grad()
             of_sets = network(rows[some])
-            loss: Any = functional.cross_entropy(of_sets, truth[some])
-            if agree is not None:
+            if agree is None:
+                loss: Any = functional.cross_entropy(of_sets, truth[some])
+            else:
                 likely = functional.log_softmax(of_sets, dim=1).masked_fill(~agree[some], -torch.inf)
                 loss = -likely.logsumexp(dim=1).mean()
             loss.backward()

@@ -3,7 +3,7 @@
 import socket
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, made, say, written
+from pipeline.commands.console import RichProgress, address, following, made, say, written
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted
 from pipeline.stages.explore_options import ExploreOptions
@@ -57,9 +57,8 @@ def explore(options: ExploreOptions) -> None:
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=64)
         )
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        address = f"http://{host}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
-        say(f"{counted(len(explorer.index.ids), 'picture')} at {address} until Ctrl-C")
+        where = f"{address(options.host, listening.getsockname()[1])}/" + (f"?token={token}" if token else "")
+        say(f"{counted(len(explorer.index.ids), 'picture')} at {where} until Ctrl-C")
         try:
             server.run(sockets=[listening])
         finally:

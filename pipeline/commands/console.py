@@ -25,6 +25,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.core.errors import Problem
 from pipeline.core.remote import shown
 from pipeline.core.stage import Advance
 
@@ -122,6 +123,18 @@ def some(lines: Sequence[str], most: int = 3) -> None:
         say(f"  {line}")
     if len(lines) > most:
         say(f"  … and {len(lines) - most:,} more")
+
+
+def skipped(problems: Sequence[Problem], listed: Path, became: str = "skipped") -> None:
+    """Say how many samples were skipped, if any, which the first are, and where all of them are listed."""
+    if problems:
+        say(f"{len(problems):,} {became}, with reason and remedy: {listed}")
+        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in problems])
+
+
+def address(host: str, port: int) -> str:
+    """Return where a server is found; numbers of IPv6 stand in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> None:

@@ -1,7 +1,7 @@
 """The command `download`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, made, say, some, written
+from pipeline.commands.console import RichProgress, following, made, say, skipped, some, written
 from pipeline.core.names import counted
 from pipeline.stages.exchange_options import DownloadOptions
 
@@ -35,9 +35,7 @@ def download(options: DownloadOptions) -> None:
     if done.unnamed:
         say("Locations that the 28 do not have are left out of Target (column Others of labels.csv):")
         some([f"{name}: {counted(number, 'picture')}" for name, number in done.unnamed.items()], 5)
-    if done.problems:
-        say(f"{len(done.problems):,} not fetched, with reason and remedy: {options.out / 'problems.csv'}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])
+    skipped(done.problems, options.out / "problems.csv", "not fetched")
     say(done.licence)
     if not options.dry_run:
         following(

@@ -97,7 +97,7 @@ def _print_end(options: EvaluateOptions, scores: "Scores") -> None:
 
 def _draw(scores: "Scores", path: Path) -> None:
     from pipeline.pages.plots import differences_figure, scores_figure
-    from pipeline.stages.importance_plots import save
+    from pipeline.stages.figures import save
 
     if scores.against is None:
         return save(scores_figure(scores.locations), path)

@@ -1,7 +1,7 @@
 """The command `export`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, made, say, some, written
+from pipeline.commands.console import RichProgress, made, say, skipped, written
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
 from pipeline.core.workspace import Workspace
@@ -25,8 +25,8 @@ def export(options: ExportOptions) -> None:
     **napari**: a folder that napari shows, with what was measured of each cell.
 
     Columns are called as in CellProfiler, such as `Cells_Intensity_MeanIntensity_protein`; `columns.csv`
-    (`var` in anndata) says which column of this program each one is. anndata and omezarr need the packages
-    of requirements_export.txt.
+    (`var` in anndata) says which column of this program each one is. anndata needs the packages of
+    requirements_export.txt.
 
     Example: python run.py export cytotable --work demo/work --out demo/cells.parquet
 
@@ -45,7 +45,5 @@ def export(options: ExportOptions) -> None:
         say(f"Up to date: {options.out} ({what})")
     if done.left_out:
         say(f"{counted(done.left_out, 'feature')} without any value left out")
-    if done.problems:
-        say(f"{len(done.problems):,} skipped, with reason and remedy: {Workspace(options.work).problems}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])
+    skipped(done.problems, Workspace(options.work).problems)
     say(f"Open it: {OPENED_BY[options.format].format(out=options.out)}")

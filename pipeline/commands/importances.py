@@ -28,7 +28,7 @@ def importances(options: ImportancesOptions) -> None:
     """
     from pipeline.core.stage import execute
     from pipeline.data.locations import of_card
-    from pipeline.stages import importance_plots as plots
+    from pipeline.stages import figures
     from pipeline.stages.importances import Importances, grouped, read_shares
     from pipeline.stages.trained_models import read_card
 
@@ -42,16 +42,16 @@ def importances(options: ImportancesOptions) -> None:
         table = grouped(read_shares(work), by or "family").head(options.top)
         made({"by": by or "family", "shares": table.T})
         _print_table(table)
-        figure = plots.heat_map(table) if options.plot else None
+        figure = figures.heat_map(table) if options.plot else None
     else:
         by = by or "meaning"
         location, shown = _causes(options, work, by)
         causes = [{**one.model_dump(), "says": one.says} for one in shown]
         made({"location": location, "by": by, "causes": causes})
         _print_location(location, shown, by)
-        figure = plots.bars(shown, location, named=by != "feature") if options.plot else None
+        figure = figures.bars(shown, location, named=by != "feature") if options.plot else None
     if options.plot is not None and figure is not None:
-        plots.save(figure, options.plot)
+        figures.save(figure, options.plot)
         written(options.plot)
 
 

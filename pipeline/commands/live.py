@@ -1,7 +1,7 @@
 """The commands that keep a model in memory: `serve`, `watch`."""
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import errors, say
+from pipeline.commands.console import address, errors, say
 from pipeline.core.errors import PipelineError
 from pipeline.stages.serve_options import ServeOptions, WatchOptions
 
@@ -32,8 +32,8 @@ def serve(options: ServeOptions) -> None:
         say(line)
     if token and options.token_file is None:
         say(f"Token: {token} (send it as Authorization: Bearer TOKEN)")
-    shown = f"[{options.host}]" if ":" in options.host else options.host
-    say(f"Serving at http://{shown}:{options.port} until Ctrl-C; a page at /, documentation at /docs")
+    where = address(options.host, options.port)
+    say(f"Serving at {where} until Ctrl-C; a page at /, documentation at /docs")
     try:
         uvicorn.run(
             app,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, made, say, some, written
+from pipeline.commands.console import RichProgress, following, made, say, skipped, some, written
 from pipeline.core.errors import read_problems
 from pipeline.core.names import counted
 from pipeline.core.stage import execute
@@ -54,9 +54,7 @@ def extract(options: ExtractOptions) -> None:
         say("Left out of the masks: " + "; ".join(f"{why}: {one:,}" for why, one in summary.left_out.items()))
     if summary.edited:
         say(f"{counted(summary.edited, 'edited label image')} kept and measured: {work.masks}")
-    if summary.problems:
-        say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in summary.problems])
+    skipped(summary.problems, work.problems)
     _print_doubtful(summary, work)
     following(f"train --labels LABELS --work {options.work}")
     if summary.problems and options.strict:
@@ -191,11 +189,9 @@ def predict(options: PredictOptions) -> None:
         written(options.output, counts)
     else:
         say(f"Up to date: {options.output} ({counts})")
-    skipped = {one.sample for one in done.problems}
-    some([f"{sample}: {why}" for sample, why in done.unanswered.items() if sample not in skipped])
-    if done.problems:
-        say(f"{len(done.problems):,} skipped, with reason and remedy: {Workspace(options.work).problems}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])
+    listed = {one.sample for one in done.problems}
+    some([f"{sample}: {why}" for sample, why in done.unanswered.items() if sample not in listed])
+    skipped(done.problems, Workspace(options.work).problems)
     if done.unanswered and options.format == "kaggle":
         first = ", ".join(list(done.unanswered)[:10]) + (", …" if len(done.unanswered) > 10 else "")
         say(f"Rows without a prediction, which the competition scores as wrong: {first}")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipeline.core.agreement import ROOT, Agreement
 from pipeline.core.errors import PipelineError
+from pipeline.core.required import required
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -38,6 +39,8 @@ QUIET: dict[str, Any] = {
     "distributed.admin.system-monitor.interval": "5s",
 }
 """Dask looks at itself a hundred times a second, at the cost of what is measured; here nobody reads it."""
+
+_LISTED = "requirements_cluster.txt"
 
 FORMS = "local:4, tcp://HOST:8786 or slurm:QUEUE.toml"
 
@@ -73,12 +76,7 @@ def on_cluster(where: str | None) -> Iterator[None]:
     if where is None:
         yield
         return
-    try:
-        import distributed
-    except ImportError as error:
-        raise PipelineError(
-            f"--cluster {where}: needs Dask; pip install -r requirements_cluster.txt"
-        ) from error
+    (distributed,) = required("distributed", listed=_LISTED, asked=f"--cluster {where}")
     with _client(where, distributed) as client:
         token = _CLIENT.set(client)
         try:
@@ -140,14 +138,9 @@ def _processes(number: int, distributed: Any) -> Any:
 def _slurm(path: Path) -> Any:
     """Return a cluster whose workers are jobs of a SLURM queue, as many as there is work for."""
     workers, queue = queue_settings(path)
+    (slurm,) = required("dask_jobqueue.slurm", listed=_LISTED, asked=f"--cluster slurm:{path}")
     try:
-        from dask_jobqueue.slurm import SLURMCluster
-    except ImportError as error:
-        raise PipelineError(
-            f"--cluster slurm:{path}: needs dask-jobqueue; pip install -r requirements_cluster.txt"
-        ) from error
-    try:
-        cluster = SLURMCluster(**queue)
+        cluster = slurm.SLURMCluster(**queue)
     except (TypeError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise PipelineError(f"{path}: {why}; see dask_jobqueue.SLURMCluster") from error

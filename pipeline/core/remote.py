@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import limit_of, remove_leftovers, temporary_of, text_digest
+from pipeline.core.required import required
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """What addresses begin with, and the package that knows what is behind them."""
@@ -256,14 +257,9 @@ class _Store:
     """What speaks with stores of one kind, and the files of folders as they were listed last."""
 
     def __init__(self, protocol: str) -> None:
-        try:
-            import fsspec
-
-            self.files: Any = fsspec.filesystem(protocol, use_listings_cache=False)
-        except ImportError as error:
-            raise PipelineError(
-                f"{protocol}://: needs {PACKAGES[protocol]}; pip install -r requirements_remote.txt"
-            ) from error
+        packages = "fsspec", PACKAGES[protocol]
+        fsspec, _ = required(*packages, listed="requirements_remote.txt", asked=f"{protocol}://")
+        self.files: Any = fsspec.filesystem(protocol, use_listings_cache=False)
         self.known: dict[str, dict[str, Object]] = {}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from pipeline.core.errors import PipelineError
 
 
-def required(*names: str, listed: str = "requirements_export.txt") -> tuple[Any, ...]:
-    """Import packages; `listed` is the file that lists them.
+def required(*names: str, listed: str = "requirements_export.txt", asked: str = "") -> tuple[Any, ...]:
+    """Import packages; `listed` is the file that lists them, `asked` the option that needs them, if any.
 
     Raises
     ------
@@ -17,6 +17,7 @@ def required(*names: str, listed: str = "requirements_export.txt") -> tuple[Any,
     try:
         return tuple(import_module(name) for name in names)
     except ImportError as error:
+        said = f"{asked}: " if asked else ""
         raise PipelineError(
-            f"the package '{error.name}' is not installed; install it by: pip install -r {listed}"
+            f"{said}the package '{error.name}' is not installed; install it by: pip install -r {listed}"
         ) from error

@@ -37,6 +37,13 @@ def share_out(items: Sequence[Task], jobs: int) -> list[Sequence[Task]]:
     return blocks_of(items, max(1, min(LARGEST_CHUNK, math.ceil(len(items) / (4 * jobs)))))
 
 
+def evenly(items: Sequence[Task], most: int) -> list[Task]:
+    """Return some of a sequence, at most so many, evenly over it from the first to the last."""
+    number = min(most, len(items))
+    step = (len(items) - 1) / max(1, number - 1)
+    return [items[round(place * step)] for place in range(number)]
+
+
 class Workers:
     """Processes that stay for several rounds of work; see `workers`."""
 

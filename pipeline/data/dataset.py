@@ -104,6 +104,11 @@ class Dataset:
         return seen_alone([*of_pictures, *of_cells])
 
     @property
+    def units(self) -> NDArray[np.str_]:
+        """What no fold may split: each picture's plate where folds are made of plates, else its group."""
+        return (self.groups if self.plates is None else self.plates).to_numpy(dtype=str)
+
+    @property
     def folds(self) -> int:
         """Number of folds."""
         return int(self.fold.max()) + 1

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -15,6 +15,10 @@ from pipeline.formats.sources import Projection
 
 LEARNED = "Label filters: which labels are trained on; all are scored"
 """Panel of the options that leave doubtful labels out of the training."""
+
+HpaLevel = Literal["Enhanced", "Supported", "Approved", "Uncertain"]
+LEVELS: tuple[str, ...] = get_args(HpaLevel)
+"""HPA's levels of reliability, the best first."""
 
 LISTS = "Which locations are told apart"
 
@@ -284,9 +288,9 @@ class DatasetOptions(FoldOptions):
         None,
         description="HPA's subcellular_location.tsv: train only on labels it supports; needs --genes.",
     )
-    reliability: Annotated[
-        Literal["Enhanced", "Supported", "Approved", "Uncertain"], Shown(panel=LEARNED)
-    ] = Field("Approved", description="The lowest level that counts as support.")
+    reliability: Annotated[HpaLevel, Shown(panel=LEARNED)] = Field(
+        "Approved", description="The lowest level that counts as support."
+    )
     genes: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
         None, description="csv table Id,Gene: Ensembl ids or names of genes."
     )

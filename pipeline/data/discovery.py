@@ -11,7 +11,7 @@ from pipeline.core.errors import NoSampleError, PipelineError, Problem
 from pipeline.core.names import SAFE_IDS, counted, is_safe_id, printable
 from pipeline.core.remote import is_remote, listed, look_at
 from pipeline.core.stopping import within
-from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
+from pipeline.data.layouts import CHANNEL_OF, CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.presets import PRESETS
 from pipeline.data.whole_files import Found, samples_of_file, self_described
 from pipeline.formats.sources import Source
@@ -34,7 +34,6 @@ SUFFIXES = (
 
 _NOT_TEXT = ("its name is not UTF-8", "rename the file")
 _OWN_IDS = "rename the files, or give Ids of your own in a table as --samples"
-_CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 _COLOUR = f"(?:{'|'.join(COLOURS.values())})"
 _ENDING = rf"(?:\.ome)?(?:{'|'.join(map(re.escape, SUFFIXES))})"
 _NAME = re.compile(rf"(?P<id>.+)_(?P<colour>{_COLOUR}){_ENDING}", re.IGNORECASE)
@@ -116,7 +115,7 @@ def _by_colours(images: Path) -> tuple[dict[str, Found], list[Problem]]:
     problems = []
     for name in _names(images):
         if match := _NAME.fullmatch(name):
-            channel, sources = _CHANNEL_OF[match["colour"].lower()], single[match["id"]].sources
+            channel, sources = CHANNEL_OF[match["colour"].lower()], single[match["id"]].sources
             if problem := _not_text(name):
                 problems.append(problem)
             elif channel in sources:
@@ -146,7 +145,7 @@ def _of_several_stains(single: Mapping[str, Found]) -> tuple[dict[str, Found], s
         stems.add(stem)
         for channel, source in one.sources.items():
             colours = [*more[0].strip("_").lower().split("_"), COLOURS[channel]]
-            sources = {_CHANNEL_OF[colour]: Source(source.files, colour) for colour in colours}
+            sources = {CHANNEL_OF[colour]: Source(source.files, colour) for colour in colours}
             sample = stem[: more.start()]
             if "protein" in sources and len(sources) > len(found.get(sample, Found()).sources):
                 found[sample] = Found(sources)
@@ -353,7 +352,7 @@ def _named_channels(channels: Mapping[str, FileChannel]) -> Callable[[str], str 
     """Return what names a channel by what files call it; without a mapping, its name or colour."""
     called = {_bare(theirs): ours for ours, theirs in channels.items()}
     if not channels:
-        called = {**{name: name for name in CHANNELS}, **_CHANNEL_OF}
+        called = {**{name: name for name in CHANNELS}, **CHANNEL_OF}
     return lambda text: called.get(_bare(text))
 
 

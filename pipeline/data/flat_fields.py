@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import read_signed, text_digest, write_signed
 from pipeline.core.stage import Progress
-from pipeline.core.workers import map_chunks, share_out
+from pipeline.core.workers import evenly, map_chunks, share_out
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
+from pipeline.data.layouts import PLATE
 from pipeline.data.pictures import read_picture
 from pipeline.data.samples import Sample, fingerprints, samples_of
 from pipeline.formats.illumination import VERSION, Illumination, shared_illumination, squares
@@ -58,7 +59,7 @@ def remove_illumination(
     if few and not new:
         raise PipelineError(
             f"--flat-field: too few pictures that can be read to estimate the illumination: {named}; "
-            f"give {FEWEST} of each Metadata_Plate, or leave out --flat-field"
+            f"give {FEWEST} of each {PLATE}, or leave out --flat-field"
         )
     lights = [
         (Illumination(dark, tuple(rest)).darkest, name, plate)
@@ -81,7 +82,7 @@ def _estimated(
     plates: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         plates[_plate(sample)].append(sample)
-    chosen = {plate: _some(listed) for plate, listed in sorted(plates.items())}
+    chosen = {plate: evenly(listed, MOST) for plate, listed in sorted(plates.items())}
     everything = [one for listed in chosen.values() for one in listed]
     pictures = fingerprints(everything, work)
     made_by = text_digest([VERSION, {plate: [pictures[one.id] for one in chosen[plate]] for plate in chosen}])
@@ -120,12 +121,7 @@ def _called(plate: str) -> str:
 
 
 def _plate(sample: Sample) -> str:
-    return dict(sample.metadata).get("Metadata_Plate", "")
-
-
-def _some(samples: Sequence[Sample]) -> list[Sample]:
-    places = np.linspace(0, len(samples) - 1, min(MOST, len(samples))).round().astype(int)
-    return [samples[place] for place in places]
+    return dict(sample.metadata).get(PLATE, "")
 
 
 def _look_at(samples: Sequence[Sample], jobs: int, progress: Progress) -> dict[str, _Seen]:

@@ -23,7 +23,7 @@ from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.layouts import CHANNELS
 from pipeline.data.table_files import MISSING
-from pipeline.data.tables import Note, match, read_column, unsaid
+from pipeline.data.tables import Note, match, read_column
 
 HASH_VERSION = 1
 """Changes when the hash does."""
@@ -58,7 +58,7 @@ class Grouping(NamedTuple):
     copies: int
 
 
-def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note = unsaid) -> Grouping:
+def read_groups(work: Workspace, path: Path | None, ids: pd.Index, note: Note) -> Grouping:
     """Group pictures by `path` (``Id,group``), or as the samples say.
 
     Pictures without a group are grouped with their near-duplicates: with one that has a group, if any.

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError
 from pipeline.core.names import printable, slug
+from pipeline.core.workers import evenly
 from pipeline.data.discovery import check_folder, files_below, is_picture
 from pipeline.data.layouts import CHANNELS, UNKNOWN
 from pipeline.data.presets import PRESETS
@@ -111,7 +112,7 @@ def look(images: Path, path: str, *, values: bool) -> File:
     return File(path, contents.kind, len(contents.scenes), scene, *ends)
 
 
-def take_stock(images: Path, most_values: int, advance: Callable[[int], None] = lambda _: None) -> list[File]:
+def take_stock(images: Path, most_values: int, advance: Callable[[int], None]) -> list[File]:
     """Look at every picture below a folder, and at the values of some, evenly over all.
 
     Raises
@@ -120,10 +121,10 @@ def take_stock(images: Path, most_values: int, advance: Callable[[int], None] = 
         If there is no folder, or no picture in it.
     """
     paths = pictures_below(images)
-    some = set(np.linspace(0, len(paths) - 1, min(most_values, len(paths))).round().astype(int).tolist())
+    some = set(evenly(paths, most_values))
     files = []
-    for number, path in enumerate(paths):
-        files.append(look(images, path, values=number in some))
+    for path in paths:
+        files.append(look(images, path, values=path in some))
         advance(1)
     return files
 

@@ -12,12 +12,12 @@ from models.annotators import majority_vote, unanimous
 from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.names import counted, slug
 from pipeline.core.workspace import Workspace
-from pipeline.data.dataset_options import DatasetOptions
+from pipeline.data.dataset_options import LEVELS, DatasetOptions
 from pipeline.data.labels import read_annotations
-from pipeline.data.locations import KAGGLE2018, Location, LocationList, open_lists
+from pipeline.data.locations import Location, LocationList, open_lists
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.table_files import MISSING
-from pipeline.data.tables import Note, match, read_column, read_table, unsaid
+from pipeline.data.tables import Note, match, read_column, read_table
 
 AGREEMENT, RELIABILITY, CONFIDENT, QUALITY = "agreement", "reliability", "confident", "quality"
 _WHY = {
@@ -26,9 +26,6 @@ _WHY = {
     CONFIDENT: "suspected label error (confident learning)",
     QUALITY: "the picture is flagged",
 }
-
-LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
-"""HPA's levels of reliability, the best first."""
 
 HPA_NAMES = {
     "nucleus": ("Nucleoplasm",),
@@ -68,8 +65,8 @@ def read_filters(options: DatasetOptions, targets: pd.DataFrame, note: Note) -> 
 def agreeing(
     path: Path,
     targets: pd.DataFrame,
-    note: Note = unsaid,
-    lists: tuple[LocationList, LocationList | None] = (KAGGLE2018, None),
+    note: Note,
+    lists: tuple[LocationList, LocationList | None],
     *,
     with_label: bool,
 ) -> NDArray[np.bool_]:
@@ -96,8 +93,8 @@ def reliable(
     genes: Path,
     targets: pd.DataFrame,
     least: str,
-    note: Note = unsaid,
-    locations: LocationList = KAGGLE2018,
+    note: Note,
+    locations: LocationList,
 ) -> NDArray[np.bool_]:
     """Keep labels that HPA's table supports.
 

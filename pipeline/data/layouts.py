@@ -26,11 +26,18 @@ CHANNELS = ("microtubules", "protein", "nucleus", "er")
 
 COLOURS = {"microtubules": "red", "protein": "green", "nucleus": "blue", "er": "yellow"}
 """The Human Protein Atlas' colour, and file ending, of each channel."""
+
+CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
+"""The channel of each colour."""
+
 Marker = Literal["microtubules", "nucleus", "er"]
 ProteinName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,40}$")]
 
 METADATA = "Metadata_"
 """How the names of columns begin that say what a picture is of, and are no features."""
+
+PLATE, WELL = f"{METADATA}Plate", f"{METADATA}Well"
+"""Columns of samples that say where a picture was taken."""
 
 UNKNOWN = "?"
 """What stands in a layout that inspect wrote where a person has to say something."""

@@ -19,7 +19,7 @@ from pipeline.data.table_files import as_text, load
 
 _FOLDER = Path(__file__).resolve().parents[2] / "data" / "locations"
 
-TOP_TWO = ("Nucleoplasm", "Cytosol")
+PAIR = ("Nucleoplasm", "Cytosol")
 """The two most frequent locations, which have a model of their own where a list has both."""
 
 NONE = "none"

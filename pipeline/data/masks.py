@@ -115,6 +115,30 @@ def without_gaps(*labels: Integers) -> tuple[NDArray[np.int64], list[NDArray[np.
     return np.flatnonzero(there), [place[one] for one in labels]
 
 
+def centres_of(image: Integers, labels: Integers) -> NDArray[np.float64]:
+    """Return the column and the row of the centre of each of some labels, in pixels; NaN where it is not.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width)
+        Label image.
+    labels : ndarray, shape (labels,)
+
+    Returns
+    -------
+    ndarray, shape (labels, 2)
+    """
+    numbers, (small,) = without_gaps(image)
+    where = np.flatnonzero(small)
+    found = small.ravel()[where]
+    sizes = np.bincount(found, minlength=len(numbers))[1:]
+    rows, columns = np.divmod(where, image.shape[1])
+    sums = [np.bincount(found, values, len(numbers))[1:] for values in (columns, rows)]
+    centres = np.vstack([np.full((1, 2), np.nan), np.column_stack(sums) / sizes[:, None]])
+    place = np.searchsorted(numbers[:-1], labels)
+    return np.where((numbers[place] == labels)[:, None], centres[place], np.nan)
+
+
 def smallest_type(largest: int) -> "type[np.uint16] | type[np.uint32]":
     """Return the type of label images up to a label: every program reads 16 bits."""
     return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.layouts import CHANNELS
+from pipeline.data.layouts import CHANNELS, PLATE
 
 Floats = NDArray[np.float64]
 Up = NDArray[np.bool_]
@@ -87,9 +87,9 @@ def read_flags(work: Workspace) -> dict[str, str]:
 
 def plates_of(table: pd.DataFrame) -> "pd.Series[str]":
     """Return the plate of every picture, "" where none is named."""
-    if "Metadata_Plate" not in table:
+    if PLATE not in table:
         return pd.Series("", index=table.index, dtype="str")
-    return table["Metadata_Plate"].astype("str")
+    return table[PLATE].astype("str")
 
 
 def _found(table: pd.DataFrame) -> Iterator[tuple[str, Up]]:

@@ -8,11 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from pipeline.core.files import UnreadableError
 from pipeline.core.seen import sign_of
-from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel
+from pipeline.core.workers import evenly
+from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, WELL, FileChannel
 from pipeline.formats.colours import has_scale_bar
 from pipeline.formats.picture_files import damage_told, open_picture
 from pipeline.formats.sources import Source
@@ -85,7 +84,7 @@ def _scene(number: int, name: str) -> tuple[str, dict[str, str]]:
     """Return what a scene adds to the Id, and what is known of it: a well and a field, or its name."""
     if well := _WELL.fullmatch(name):
         place = f"{well['row'].upper()}{int(well['column']):02}"
-        return f"{place}_{well['field']}", {f"{METADATA}Well": place, f"{METADATA}Field": well["field"]}
+        return f"{place}_{well['field']}", {WELL: place, f"{METADATA}Field": well["field"]}
     safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", name).strip("_.")
     return safe or str(number), {f"{METADATA}Scene": name or str(number)}
 
@@ -123,8 +122,7 @@ def self_described(paths: Mapping[str, Path]) -> dict[str, Found]:
 
 def _have_scale_bars(paths: Sequence[Path]) -> bool:
     """Say whether most pictures in colours have a scale bar where HPA's dictionary has it."""
-    places = np.linspace(0, len(paths) - 1, min(_LOOKED_AT, len(paths))).round().astype(int)
-    bars = [_has_scale_bar(paths[place]) for place in np.unique(places)]
+    bars = [_has_scale_bar(path) for path in evenly(paths, _LOOKED_AT)]
     return 2 * sum(bars) > len(bars)
 
 

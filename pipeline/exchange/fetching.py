@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError, check_bytes, file_digest
+from pipeline.core.required import required
 
 if TYPE_CHECKING:
     import requests
@@ -136,21 +137,14 @@ class Fetcher:
 
 
 def _session() -> "requests.Session":
-    try:
-        import pooch  # noqa: F401 - its absence is told at once
-        import requests
-        from urllib3.util import Retry
-    except ImportError as error:
-        raise PipelineError(
-            f"download needs the package {error.name}; run: pip install -r requirements_download.txt"
-        ) from error
-    session = requests.Session()
+    _, http, util = required("pooch", "requests", "urllib3.util", listed="requirements_download.txt")
+    session: requests.Session = http.Session()
     session.headers["User-Agent"] = AGENT
-    tries = Retry(
+    tries = util.Retry(
         connect=1, read=2, status=5, status_forcelist=_BUSY, backoff_factor=1, raise_on_status=False
     )
     for scheme in ("http://", "https://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=tries))
+        session.mount(scheme, http.adapters.HTTPAdapter(max_retries=tries))
     return session
 
 

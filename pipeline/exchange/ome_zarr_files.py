@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core.required import required
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture
 
@@ -37,13 +36,9 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
     ----------
     cells : DataFrame
         What is known of the cells; the index is their labels.
-
-    Raises
-    ------
-    PipelineError
-        If zarr is not installed.
     """
-    (zarr,) = required("zarr")
+    import zarr
+
     root = zarr.open_group(str(path), mode="w", zarr_format=2)
     size, name = picture.pixel_size_um, path.name.removesuffix(".ome.zarr")
     multiscales = _levels(root, picture.pixels, ("c", "y", "x"), size, name)
@@ -55,7 +50,7 @@ def write_ome_zarr(path: Path, picture: Picture, segmentation: Segmentation, cel
         group = labels.create_group(part)
         known = cells if part == "cells" else cells.filter(regex="^(Metadata|Nuclei)_")
         properties = [_property(int(label), row) for label, row in known.iterrows()]  # type: ignore[call-overload]
-        about = {"version": VERSION, "properties": properties, "source": {"image": "../../"}}
+        about: dict[str, Any] = {"version": VERSION, "properties": properties, "source": {"image": "../../"}}
         multiscales = _levels(group, image, ("y", "x"), size, part)
         group.attrs.update({"multiscales": multiscales, "image-label": about})
 

@@ -4,12 +4,11 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from features.naming import parse
 from pipeline.core.errors import PipelineError
@@ -17,8 +16,8 @@ from pipeline.core.made_tables import batches_of, names_in, rows_in
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace
-from pipeline.data.layouts import METADATA
-from pipeline.data.masks import read_mask
+from pipeline.data.layouts import METADATA, PLATE, WELL
+from pipeline.data.masks import centres_of, read_mask
 from pipeline.data.tables import Note, match
 from pipeline.exchange.column_names import COMPARTMENTS, is_feature, name_table
 
@@ -26,8 +25,6 @@ Per = Literal["cell", "picture"]
 
 NUMBERS_AT_ONCE = 2**22
 """Numbers that are in memory at a time, of whatever a table holds."""
-
-PLATE, WELL = "Metadata_Plate", "Metadata_Well"
 
 _OWN = tuple(
     f"{METADATA}{name}"
@@ -110,7 +107,7 @@ class Profiles:
             keys["Metadata_ObjectNumber"] = rows["label"]
             keys["Metadata_TouchesBorder"] = rows["touches_border"]
             cells = rows.groupby("Id", sort=False)["label"]
-            places += [centres(str(sample)).loc[labels] for sample, labels in cells]
+            places += [centres(str(sample)).reindex(labels) for sample, labels in cells]
         return Block(keys, pd.concat(places, ignore_index=True), values)
 
     def columns(self) -> Iterator[pd.DataFrame]:
@@ -130,26 +127,15 @@ def _centres(work: Workspace, sample: str) -> pd.DataFrame:
     mask = read_mask(work.mask(sample))
     outside = np.where(mask.nuclei > 0, 0, mask.cells)
     parts = zip(COMPARTMENTS.values(), (mask.cells, mask.nuclei, outside), strict=True)
-    most = int(mask.cells.max(initial=0)) + 1
+    known = np.unique(mask.cells)
     return pd.DataFrame(
         {
             f"{name}_Location_Center_{axis}": values
             for name, labels in parts
-            for axis, values in zip("XY", centres_of(labels, most), strict=True)
-        }
+            for axis, values in zip("XY", centres_of(labels, known).T, strict=True)
+        },
+        index=known,
     )
-
-
-def centres_of(
-    labels: NDArray[np.integer[Any]], most: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the column and the row of the centre of every label below `most`; NaN where there is none."""
-    where = np.flatnonzero(labels)
-    found = labels.ravel()[where]
-    rows, columns = np.divmod(where, labels.shape[1])
-    sizes = np.bincount(found, minlength=most)[:most].astype(float)
-    sizes[sizes == 0] = np.nan
-    return np.bincount(found, columns, most)[:most] / sizes, np.bincount(found, rows, most)[:most] / sizes
 
 
 def open_profiles(work: Workspace, per: Per, families: Sequence[str], pictures: pd.DataFrame) -> Profiles:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import UnreadableError, check_bytes, write_text
 from pipeline.core.names import slug, unknown
+from pipeline.data.dataset_options import LEVELS
 from pipeline.data.locations import KAGGLE2018
 from pipeline.data.tables import read_table
 
@@ -39,7 +40,6 @@ WHOLE = 300
 MARKERS = {"red": "microtubules", "blue": "nucleus"}
 """What colours show in a usual picture, as the XML says; cilia and sperm are stained otherwise."""
 
-_LEVELS = ("Enhanced", "Supported", "Approved", "Uncertain")
 _ADDRESS = re.compile(
     r"https?://\S+/(\d{1,7})/([A-Za-z0-9]{1,20}_[A-Z]\d{1,2}_\d{1,4}(?:_[A-Za-z0-9]{1,30})?)_blue_red_green\.jpg"
 )
@@ -97,13 +97,13 @@ class Gene:
 def read_genes(fetcher: "Fetcher", site: str) -> dict[str, Gene]:
     """Return the genes that have a location, by Ensembl id; the table stays in the folder."""
     path = _unpacked(fetcher, site, "subcellular_location")
-    table = read_table(path, ("Gene", "Gene name", "Reliability", *_LEVELS))
+    table = read_table(path, ("Gene", "Gene name", "Reliability", *LEVELS))
     found = [_gene({str(key): str(text) for key, text in row.items()}) for row in table.to_dict("records")]
     return {gene.id: gene for gene in found if _GENE.fullmatch(gene.id)}
 
 
 def _gene(row: dict[str, str]) -> Gene:
-    listed = [name.strip() for level in _LEVELS for name in row[level].split(";")]
+    listed = [name.strip() for level in LEVELS for name in row[level].split(";")]
     return Gene(row["Gene"], row["Gene name"], row["Reliability"], tuple(dict.fromkeys(filter(None, listed))))
 
 

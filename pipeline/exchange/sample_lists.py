@@ -16,7 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.names import counted, slug, unknown
 from pipeline.data.discovery import metadata_name
 from pipeline.data.labels import parse_target
-from pipeline.data.layouts import CHANNELS, COLOURS, METADATA
+from pipeline.data.layouts import CHANNEL_OF, CHANNELS, COLOURS, METADATA
 from pipeline.data.locations import LocationList
 from pipeline.data.tables import read_table
 
@@ -207,12 +207,11 @@ def read_subcell(path: Path) -> Listed:
 def _read_folder(root: Path) -> pd.DataFrame:
     """List pictures ``<Id>_<colour>.<type>`` of a folder and its ``train``, ``images``, ``red``, … there."""
     found: dict[str, dict[str, str]] = {}
-    channel_of = {colour: channel for channel, colour in COLOURS.items()}
     for file in (file for folder in _FOLDERS for file in sorted((root / folder).glob("[!.]*"))):
         match = _COLOURED.fullmatch(file.name)
-        if match and not re.search(rf"_({'|'.join(channel_of)})$", match[1], re.IGNORECASE):
+        if match and not re.search(rf"_({'|'.join(CHANNEL_OF)})$", match[1], re.IGNORECASE):
             row = found.setdefault(match[1], {"Id": match[1], **dict.fromkeys(CHANNELS, "")})
-            channel, path = channel_of[match[2].lower()], file.relative_to(root).as_posix()
+            channel, path = CHANNEL_OF[match[2].lower()], file.relative_to(root).as_posix()
             if row[channel]:
                 raise PipelineError(f"{root}: {row[channel]} and {path} are one picture; remove one of them")
             row[channel] = path

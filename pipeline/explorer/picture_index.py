@@ -17,7 +17,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.stage import check_intact, read_made
 from pipeline.core.workspace import Workspace
 from pipeline.data.labels import read_annotations, read_labels
-from pipeline.data.layouts import METADATA
+from pipeline.data.layouts import PLATE, WELL
 from pipeline.data.locations import LocationList, open_lists
 from pipeline.data.quality_flags import read_flags
 from pipeline.data.tables import Note, match
@@ -29,8 +29,6 @@ from pipeline.stages.train import Train
 
 Floats = NDArray[np.float32]
 Marks = NDArray[np.bool_]
-
-PLATE, WELL = f"{METADATA}Plate", f"{METADATA}Well"
 
 
 @dataclass

@@ -14,6 +14,9 @@ from pipeline.formats.sources import Reading, Source
 COLOURS = ("red", "green", "blue")
 """Channels of a picture in colours."""
 
+SPLIT = "save each channel as its own grey picture"
+"""Remedy for files of several channels that are not told apart."""
+
 _SHOWN = 8
 """Names of channels or scenes that a message lists at most."""
 

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.core.files import UnreadableError
 from pipeline.formats.colours import without_scale_bar
-from pipeline.formats.contents import Contents, Scene, chosen
+from pipeline.formats.contents import SPLIT, Contents, Scene, chosen
 from pipeline.formats.picture_files import damage_told, open_picture
 from pipeline.formats.pixel_sizes import Sides
 from pipeline.formats.sources import AS_STORED, Reading, Source
 
 Values = NDArray[np.generic]
 
-_SPLIT = "save each channel as its own grey picture"
 _NO_NUMBERS = "holds values that are no numbers"
 _OWN = {"red": [0], "green": [1], "blue": [2], "yellow": [0, 1]}
 """Samples of red, green, blue that show a stain in its colour."""
@@ -151,16 +150,6 @@ class _Stack:
         return total if self.projection == "max" else np.divide(total, self.depth, out=total)
 
 
-def read_plane(
-    source: Source, colour: str, reading: Reading = AS_STORED
-) -> tuple[NDArray[np.float32], Sides]:
-    """Read one grey plane, and the sides of a pixel where the file states them; see `PlaneReader`."""
-    with PlaneReader(reading) as reader:
-        reader.weigh(source)
-        plane = reader.plane(source, colour)
-    return plane.values, plane.sides
-
-
 def read_stored(path: Path) -> NDArray[np.generic]:
     """Read the one plane of a file as the numbers that it stores: labels of objects, for example."""
     with PlaneReader() as reader:
@@ -229,7 +218,7 @@ def _grey(values: Values, stack: _Stack, source: Source, colour: str) -> tuple[V
     top = float(stack.first.top or 65535)
     if values.shape[-1] in {2, 4}:
         if (values[..., -1] != top).any():
-            raise UnreadableError("some pixels are transparent", _SPLIT)
+            raise UnreadableError("some pixels are transparent", SPLIT)
         values = values[..., :-1]
     if source.channel is not None and values.shape[-1] == 3:
         return without_scale_bar(values, top, stack.channel)
@@ -245,4 +234,4 @@ def _grey(values: Values, stack: _Stack, source: Source, colour: str) -> tuple[V
     red, green, blue = (np.sqrt(energy) / top).round(3).tolist()
     reason = f"a picture in colours (red {red}, green {green}, blue {blue}), neither grey nor {colour} alone"
     remedy = 'say what its colours show in a layout, such as [channels] protein = "green"'
-    raise UnreadableError(reason, f"{_SPLIT}, or {remedy}")
+    raise UnreadableError(reason, f"{SPLIT}, or {remedy}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.files import UnreadableError, check_pixels, check_size
-from pipeline.formats.contents import COLOURS, Contents, Scene
+from pipeline.formats.contents import COLOURS, SPLIT, Contents, Scene
 from pipeline.formats.tiff_headers import MOST_PAGES, Arrangement, Place, arrangements, stated, unknown_pages
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _BOUNDED = {1, 5, 8, 32773, 32946, 34925, 50000}
 _NUMBERS = {"u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"}
 """Numbers that can be brightness, as NumPy names their kinds and bytes."""
 _GREY = "save the picture as 8- or 16-bit grey"
-_SPLIT = "save each channel as its own grey picture"
 
 
 class Metered(io.BufferedReader):
@@ -79,7 +78,7 @@ def open_tiff(stream: Metered, name: str) -> Contents:
     file = tifffile.TiffFile(stream, is_lsm=False, is_ndpi=False, is_scanimage=False)
     chain = list(islice(_pages(file.pages), MOST_PAGES + 1))
     if len(chain) > MOST_PAGES:
-        raise UnreadableError(f"the file holds more than {MOST_PAGES:,} pages", _SPLIT)
+        raise UnreadableError(f"the file holds more than {MOST_PAGES:,} pages", SPLIT)
     full = [page for page, _ in chain if not page.subfiletype & 0b101]
     main = [page for page, depth in chain if depth == 0]
     found = arrangements(main, name)
@@ -107,7 +106,7 @@ def _unarranged(pages: "list[TiffPage]") -> Arrangement:
     if len({page.shape for page in pages}) != 1:
         sizes = [f"{page.imagewidth}×{page.imagelength}" for page in pages]
         told = f" ({', '.join(sizes[:3])}{', …' * (len(sizes) > 3)})" if sizes else ""
-        raise UnreadableError(f"the file holds {len(sizes)} pictures{told}, not one", _SPLIT)
+        raise UnreadableError(f"the file holds {len(sizes)} pictures{told}, not one", SPLIT)
     return unknown_pages(len(pages), False, *stated(pages[0]))
 
 
@@ -124,7 +123,7 @@ def _scene(stream: Metered, pages: "Sequence[TiffPage]", found: Arrangement) -> 
     names = (*found.channels, *("",) * channels)[:channels]
     is_sampled = not is_colours and first.samplesperpixel > 1
     if is_sampled and channels > 1:
-        raise UnreadableError(f"{first.samplesperpixel} values per pixel", _SPLIT)
+        raise UnreadableError(f"{first.samplesperpixel} values per pixel", SPLIT)
 
     def decode(time: int, channel: int, z: int) -> Plane:
         if is_sampled:
@@ -155,7 +154,7 @@ def _decode(stream: Metered, pages: "Sequence[TiffPage]", found: Arrangement, pl
     if page is None:
         raise UnreadableError("planes that its header names are not there", "copy or export the file again")
     if (page.shape, page.dtype) != (first.shape, first.dtype):
-        raise UnreadableError("its pages are of several sizes or types", _SPLIT)
+        raise UnreadableError("its pages are of several sizes or types", SPLIT)
     stream.reset()
     _check_kind(page)
     _check_segments(page, stream.size)
@@ -179,12 +178,12 @@ def _unpack(stream: Metered, page: "TiffPage", number: int) -> Plane:
 def _check_kind(page: "TiffPage") -> None:
     """Refuse pages whose numbers are no brightness, or packed in a way that has no bounds."""
     if page.imagedepth > 1:
-        raise UnreadableError("the file holds several pictures", _SPLIT)
+        raise UnreadableError("the file holds several pictures", SPLIT)
     if page.photometric > 3 and not (page.photometric == 6 and page.compression == 7):
         name = getattr(page.photometric, "name", page.photometric)
         raise UnreadableError(f"colours are stored as {name}", _GREY)
     if page.photometric in {2, 3} and page.samplesperpixel > 4:
-        raise UnreadableError(f"{page.samplesperpixel} values per pixel", _SPLIT)
+        raise UnreadableError(f"{page.samplesperpixel} values per pixel", SPLIT)
     bits = page.bitspersample
     is_known = page.dtype is not None and page.dtype.str[1:] in _NUMBERS | {"b1"}
     if not is_known or not isinstance(bits, int) or (page.photometric != 1 and page.dtype.itemsize > 2):

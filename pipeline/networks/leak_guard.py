@@ -27,7 +27,6 @@ from pipeline.data.tables import (
     listed,
     read_numbers,
     renamed,
-    unsaid,
 )
 from pipeline.networks.checkpoints import UNKNOWN, TrainedOn
 from pipeline.networks.preprocessing import Embedder
@@ -90,7 +89,7 @@ def write_embeddings(path: Path, table: pd.DataFrame, card: TableCard) -> TableC
 
 
 def check_leaks(
-    cards: Mapping[Path, TableCard | None], fold: pd.Series, note: Note = unsaid, *, accept: bool
+    cards: Mapping[Path, TableCard | None], fold: pd.Series, note: Note, *, accept: bool
 ) -> list[str]:
     """Refuse embeddings whose networks saw the pictures in training; return lines on those that may leak.
 

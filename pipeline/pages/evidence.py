@@ -26,6 +26,9 @@ REASONS = 4
 DECIDING = 100
 """Features by which pictures are alike, at most: the largest parts of the answer."""
 
+ALIKE = 3
+"""Pictures alike that are shown."""
+
 ENDS = 3
 """Pictures that are shown at either end of a feature."""
 
@@ -146,16 +149,14 @@ def cells_of(work: Workspace, predicted: OutOfFold, ids: Iterable[str]) -> dict[
     }
 
 
-def alike(
-    table: pd.DataFrame, groups: "pd.Series[str]", one: str, reason: Reason, number: int = 3
-) -> list[tuple[str, float]]:
+def alike(table: pd.DataFrame, groups: "pd.Series[str]", one: str, reason: Reason) -> list[tuple[str, float]]:
     """Return the pictures of other groups that are most alike in what decides, with their similarity."""
     if not reason.deciding:
         return []
     columns = list(reason.deciding)
     known = table.loc[groups.index.intersection(table.index).difference([one]), columns]
     here = pd.Series(table.loc[[one], columns].iloc[0])
-    best = most_alike(known, here, groups, groups.get(one), number)
+    best = most_alike(known, here, groups, groups.get(one), ALIKE)
     return [(str(other), float(value)) for other, value in best.items()]
 
 

@@ -17,8 +17,10 @@ from sklearn.metrics import precision_recall_curve
 from features.catalogue import FAMILY_WORDS
 from pipeline.pages.verdicts import calibration
 from pipeline.stages.comparisons import Ablation, OutOfFold
+from pipeline.stages.figures import AGAINST, FOR, GRID, rule
 
-INK, SOFT, BAR, AGAINST, GRID = "#1d2329", "#4d5964", "#2f6f9f", "#b3541e", "#dddddd"
+INK, SOFT = "#1d2329", "#4d5964"
+"""Those of the style sheet."""
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "pages", "font.family": "sans-serif", "font.size": 9}
 POINTS = 120
 """Points of a curve at most."""
@@ -41,9 +43,9 @@ def svg(figure: Figure, words: str) -> Markup:
     return Markup(text)  # noqa: S704 - drawn here
 
 
-def _panels(names: Sequence[str], height: float = 2.1) -> tuple[Figure, dict[str, Axes]]:
+def _panels(names: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
     rows = -(-len(names) // ACROSS)
-    figure = Figure(figsize=(9.6, height * rows), layout="constrained")
+    figure = Figure(figsize=(9.6, 2.1 * rows), layout="constrained")
     grid = np.atleast_1d(figure.subplots(rows, min(ACROSS, len(names)), squeeze=False)).ravel()
     for axes in grid[len(names) :]:
         axes.set_axis_off()
@@ -64,7 +66,7 @@ def precision_recall(predicted: OutOfFold, scores: Mapping[str, Mapping[str, flo
             truth, chance = predicted.truth[name].to_numpy(bool), predicted.probability[name].to_numpy()
             precision, recall, _ = precision_recall_curve(truth, chance)
             some = np.unique(np.linspace(0, len(recall) - 1, min(POINTS, len(recall))).astype(int))
-            axes.step(recall[some], precision[some], color=BAR, linewidth=1.4, where="post")
+            axes.step(recall[some], precision[some], color=FOR, linewidth=1.4, where="post")
             axes.axhline(truth.mean(), color=SOFT, linewidth=0.8, linestyle=":")
             axes.plot(scores[name]["recall"], scores[name]["precision"], "o", color=AGAINST, markersize=5)
         figure.supxlabel("recall: share of its pictures that are found", fontsize=9, color=SOFT)
@@ -81,8 +83,8 @@ def reliability(predicted: OutOfFold) -> Markup:
             one = predicted if name == whole else predicted.of(predicted.truth.index, [name])
             table = calibration(one, 10 if name == whole else 5)
             axes.plot((0, 1), (0, 1), color=SOFT, linewidth=0.8, linestyle=":")
-            axes.plot(table["probability"], table["share"], color=BAR, linewidth=1)
-            axes.scatter(table["probability"], table["share"], 6 + 10 * np.log10(table["number"]), color=BAR)
+            axes.plot(table["probability"], table["share"], color=FOR, linewidth=1)
+            axes.scatter(table["probability"], table["share"], 6 + 10 * np.log10(table["number"]), color=FOR)
         figure.supxlabel("probability that was given", fontsize=9, color=SOFT)
         figure.supylabel("share that came true", fontsize=9, color=SOFT)
         return svg(figure, "Reliability curve of all locations together and of each")
@@ -135,14 +137,12 @@ def differences_figure(rows: Mapping[str, tuple[float, float, float]], across: s
     axes = figure.subplots()
     for row, (difference, low, high) in enumerate(rows.values()):
         axes.plot((low, high), (row, row), color=SOFT, linewidth=1.2)
-        axes.plot(difference, row, "o", color=BAR, markersize=5)
+        axes.plot(difference, row, "o", color=FOR, markersize=5)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), list(rows), fontsize=8.5)
     axes.invert_yaxis()
     axes.set_xlabel(across, fontsize=9, color=SOFT)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    rule(axes, 0.6)
     return figure
 
 
@@ -159,16 +159,14 @@ def scores_figure(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes = figure.subplots()
     for row, name in enumerate(order):
         axes.plot((scores[name]["low"], scores[name]["high"]), (row, row), color=SOFT, linewidth=1.4)
-        axes.plot(scores[name]["f1"], row, "o", color=BAR, markersize=5)
+        axes.plot(scores[name]["f1"], row, "o", color=FOR, markersize=5)
     axes.set_yticks(
         range(len(order)), [f"{name} ({scores[name]['support']:,.0f})" for name in order], fontsize=8.5
     )
     axes.invert_yaxis()
     axes.set(xlim=(-0.02, 1.02))
     axes.set_xlabel("F1 with its 95 % interval; in brackets, labelled pictures", fontsize=9, color=SOFT)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    rule(axes, 0.6)
     return figure
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.names import unknown
+from pipeline.core.workers import evenly
 from pipeline.data.dataset_options import Scale
 from pipeline.data.masks import Segmentation
 from pipeline.data.pictures import Picture, read_picture
@@ -24,12 +25,9 @@ SEGMENTERS = ("watershed", "cellpose")
 class Segmenter(Protocol):
     """Finds cells and nuclei in pictures; picklable, so that worker processes can hold one."""
 
+    name: ClassVar[str]
+    """What the segmenter is called on the command line."""
     uses_torch: ClassVar[bool]
-
-    @property
-    def name(self) -> str:
-        """Return what the segmenter is called on the command line."""
-        ...
 
     def settings(self) -> Mapping[str, str | float | int | None]:
         """Everything that changes the result (parameters, digests of weights), for fingerprints."""
@@ -76,9 +74,7 @@ TOLERANCE = 1.5
 
 def some_samples(samples: Sequence[Sample]) -> list[Sample]:
     """Return a few samples, evenly over all in the order of their ids."""
-    ordered = sorted(samples, key=lambda sample: sample.id)
-    positions = np.linspace(0, len(ordered) - 1, min(PICTURES, len(ordered))).round().astype(int)
-    return [ordered[position] for position in np.unique(positions)]
+    return evenly(sorted(samples, key=lambda sample: sample.id), PICTURES)
 
 
 def readable_pictures(samples: Sequence[Sample]) -> list[Picture]:

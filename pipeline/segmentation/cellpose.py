@@ -82,7 +82,7 @@ class CellposeSegmenter:
     cell_diameter: float | None = None
     pixel_size_um: float | None = None
     device: str = "cpu"
-    name: str = "cellpose"
+    name: ClassVar[str] = "cellpose"
     uses_torch: ClassVar[bool] = True
 
     def settings(self) -> Mapping[str, str | float | int | None]:

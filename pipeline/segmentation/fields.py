@@ -15,7 +15,7 @@ from pipeline.core.files import UnreadableError
 from pipeline.data.masks import read_mask
 from pipeline.data.pictures import Picture, read_picture
 from pipeline.data.samples import Sample, find_samples
-from pipeline.formats.plane_reader import read_plane, read_stored
+from pipeline.formats.plane_reader import PlaneReader, read_stored
 from pipeline.formats.sources import Source
 from pipeline.segmentation.label_images import median_diameter
 from pipeline.segmentation.watershed import cytoplasm_channels
@@ -92,8 +92,8 @@ def _read_pair(path: Path, labels: Path) -> Field:
     label_path = labels / f"{name}_label{path.suffix}"
     if not label_path.is_file():
         raise PipelineError(f"{label_path}: missing; every {path.name} needs its label image")
-    with _refused(path):
-        image, _ = read_plane(Source((path,)), "blue")
+    with _refused(path), PlaneReader() as reader:
+        image = reader.plane(Source((path,)), "blue").values
     with _refused(label_path):
         label = read_stored(label_path)
     planes = np.stack([255 * image, np.zeros_like(image)])

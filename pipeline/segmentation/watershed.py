@@ -48,12 +48,12 @@ class WatershedSegmenter:
     seed_depth: float = 0.12
     reach: float = 5.0
     toll: float = 1.0
-    name: str = "watershed"
+    name: ClassVar[str] = "watershed"
     uses_torch: ClassVar[bool] = False
 
     def settings(self) -> Mapping[str, str | float | int | None]:
         """Return the parameters and the version of the method."""
-        return {**asdict(self), "version": VERSION}
+        return {**asdict(self), "name": self.name, "version": VERSION}
 
     def measure_nuclei(
         self,

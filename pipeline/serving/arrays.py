@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import UnreadableError, check_pixels
 from pipeline.core.names import unknown
-from pipeline.data.layouts import CHANNELS, COLOURS, Layout
+from pipeline.data.layouts import CHANNEL_OF, CHANNELS, Layout
 from pipeline.data.pictures import Picture
 from pipeline.formats.pixel_sizes import agreed_size
 from pipeline.formats.plane_reader import shares
@@ -67,11 +67,10 @@ def picture_of(
 def _by_channel(pixels: NDArray[Any], channels: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Part an array into planes by channel; refuse what is no such array."""
     array = np.asarray(pixels)
-    ours = {colour: channel for channel, colour in COLOURS.items()}
-    named = [ours.get(channel, channel) for channel in channels]
+    named = [CHANNEL_OF.get(channel, channel) for channel in channels]
     for channel in named:
         if channel not in CHANNELS:
-            raise PipelineError(unknown("channel", channel, [*CHANNELS, *ours]))
+            raise PipelineError(unknown("channel", channel, [*CHANNELS, *CHANNEL_OF]))
     if len(set(named)) < len(named):
         raise PipelineError(f"channels {', '.join(channels)}: one is named twice; name each plane's own")
     if array.ndim != 3 or len(array) != len(named) or not array.size:

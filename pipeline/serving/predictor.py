@@ -9,6 +9,7 @@ from typing import Any, Self, overload
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.core.weights import SHIPPED
@@ -317,10 +318,11 @@ def _outlines(found: Segmentation) -> tuple[CellAnswer, ...]:
     """Return the outline of every cell, the longest of its parts."""
     cells = found.with_small_labels()[0].cells
     made = []
-    for label in np.unique(cells[cells > 0]).tolist():
-        rings, _ = cv2.findContours(
-            (cells == label).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-        )
+    for label, box in enumerate(find_objects(cells), start=1):
+        if box is None:
+            continue
+        mask, corner = (cells[box] == label).astype(np.uint8), (box[1].start, box[0].start)
+        rings, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=corner)
         ring = max(rings, key=len)[:, 0]
         made.append(CellAnswer(label=label, outline=[(int(x), int(y)) for x, y in ring]))
     return tuple(made)

@@ -13,7 +13,7 @@ from pipeline.serving.answers import CellSays
 from pipeline.stages.answered_cells import answer_cells, shown_of
 from pipeline.stages.explain import Explanation
 from pipeline.stages.measuring import Measured
-from pipeline.stages.speaking_cells import centre_of, speaking_cells
+from pipeline.stages.speaking_cells import places_of, speaking_cells
 
 
 class SingleCells:
@@ -52,15 +52,16 @@ class SingleCells:
         chosen = prediction.chosen[names].to_numpy(bool)[0]
         numbers = values.to_numpy(np.float32)
         answers = answer_cells(self._network, shown_of(self._model), numbers, (probability, chosen))
-        rows = zip(values.index, answers.probability, answers.chosen, strict=True)
+        places = places_of(found.cells, values.index.to_numpy(np.int64))
+        rows = zip(values.index, places, answers.probability, answers.chosen, strict=True)
         return tuple(
             CellSays(
                 label=int(label),
-                **centre_of(found.cells, int(label)),
+                **place,
                 locations=tuple(np.array(names)[shown].tolist()),
                 probabilities=dict(zip(names, row.tolist(), strict=True)),
             )
-            for label, row, shown in rows
+            for label, place, row, shown in rows
         )
 
     def speaking(

@@ -1,6 +1,6 @@
 """What is said of pictures that come one after another: that they drift away from those of the training."""
 
-from models.drift import StreamDrift
+from models.drift import QUIET, StreamDrift
 from pipeline.core.names import counted
 from pipeline.serving.answers import Answer
 
@@ -29,7 +29,7 @@ class Stream:
             return ""
         return (
             f"drift: the last {counted(self._drift.since, 'picture')} together are less like the training "
-            f"pictures than those are themselves (one false alarm in {self._drift.quiet:,.0f} pictures at "
+            f"pictures than those are themselves (one false alarm in {QUIET:,} pictures at "
             "most); look at focus, light and stain"
         )
 

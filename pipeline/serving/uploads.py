@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.core.errors import PipelineError, SampleError
 from pipeline.data.discovery import SUFFIXES
-from pipeline.data.layouts import CHANNELS, COLOURS, Layout, parse_channels, with_given
+from pipeline.data.layouts import CHANNEL_OF, CHANNELS, COLOURS, Layout, parse_channels, with_given
 from pipeline.data.pictures import Picture
 from pipeline.serving.arrays import picture_of
 from pipeline.serving.predictor import Predictor
@@ -23,7 +23,6 @@ NAME = "picture"
 
 _DTYPES = ("uint8", "uint16", "uint32", "float32", "float64")
 _COLOUR = re.compile(rf"_({'|'.join(COLOURS.values())})(\.ome)?\.[a-z]+(\.gz)?$", re.IGNORECASE)
-_CHANNEL_OF = {colour: channel for channel, colour in COLOURS.items()}
 
 
 class RefusedError(Exception):
@@ -104,7 +103,7 @@ def _file_name(upload: Upload, *, is_alone: bool) -> str:
     if upload.name.lower().endswith(f".ome{ending}"):
         ending = f".ome{ending}"
     named = _COLOUR.search(upload.name)
-    colour = COLOURS.get(upload.part, upload.part if upload.part in _CHANNEL_OF else None)
+    colour = COLOURS.get(upload.part, upload.part if upload.part in CHANNEL_OF else None)
     colour = colour or (named[1].lower() if named else None)
     if colour is None and not is_alone:
         raise RefusedError(
@@ -116,7 +115,7 @@ def _file_name(upload: Upload, *, is_alone: bool) -> str:
 
 
 def _shown(stem: str) -> str:
-    return _CHANNEL_OF[stem.rpartition("_")[2]]
+    return CHANNEL_OF[stem.rpartition("_")[2]]
 
 
 def _layout(given: Layout | None, said: Mapping[str, str]) -> Layout:

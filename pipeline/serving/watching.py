@@ -108,7 +108,7 @@ class Watch:
     predictor : Predictor
     images : Path
     output : Path
-    table : Path, optional
+    table : Path or None
         As for `find_samples`.
     settled : float
         Seconds that files must not have changed.
@@ -124,11 +124,11 @@ class Watch:
         predictor: Predictor,
         images: Path,
         output: Path,
-        table: Path | None = None,
+        table: Path | None,
         *,
-        settled: float = 1.0,
-        jobs: int = 1,
-        queue: int = 16,
+        settled: float,
+        jobs: int,
+        queue: int,
     ) -> None:
         self._predictor, self._images, self._table = predictor, images, table
         self._settled, self._jobs, self._queue = settled, jobs, queue
@@ -242,7 +242,7 @@ def keep_watching(
     every: float,
     until: float | None,
     tell: Callable[[Watched], None],
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None],
 ) -> int:
     """Look at a folder until nothing came for `until` seconds, if ever; return the number of answers.
 

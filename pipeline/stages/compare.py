@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from models.effects import Plan, compare, smallest_p, well_means
@@ -16,20 +15,21 @@ from pipeline.core.files import replacing
 from pipeline.core.names import counted, slug, unknown
 from pipeline.core.stage import Progress, Record, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace, untrained
-from pipeline.data.layouts import METADATA
+from pipeline.data.layouts import METADATA, PLATE
 from pipeline.data.table_files import MISSING, load
 from pipeline.data.tables import Note, read_table
+from pipeline.stages.figures import INK, rule, save
 from pipeline.stages.plate_options import CompareOptions
 
 NOT_LOCATIONS = ("Id", "locations", "cells", "status", "reason")
 """Columns of a table of predictions beside those of `METADATA` and probabilities."""
 
-ALL, NONE, PLATE = "all", "none", f"{METADATA}Plate"
+ALL, NONE = "all", "none"
 
 SHOWN = 30
 """Rows of the figure."""
 
-_CHANGED, _OTHER, _INK = "#b2442e", "#9aa5ad", "#222222"
+_CHANGED, _OTHER = "#b2442e", "#9aa5ad"
 
 
 class Change(NamedTuple):
@@ -277,9 +277,9 @@ def plot_changes(table: pd.DataFrame, path: Path, control: str, rate: float) -> 
         axes.plot(some["difference"], here, "o", color=colour, markersize=6)
     several = len(set(table["condition"])) > 1
     names = [f"{r.protein}{f' ({r.condition})' if several else ''}: {r.location}" for r in rows.itertuples()]
-    axes.set_yticks(range(len(rows)), names, fontsize=8.5, color=_INK)
+    axes.set_yticks(range(len(rows)), names, fontsize=8.5, color=INK)
     axes.invert_yaxis()
-    axes.axvline(0, color=_INK, linewidth=0.8)
+    axes.axvline(0, color=INK, linewidth=0.8)
     against = "" if several else f"{table['condition'].iloc[0]} minus "
     axes.set_xlabel(
         f"difference of mean probability, {against}{control}, 95 % interval over wells", fontsize=9
@@ -287,11 +287,6 @@ def plot_changes(table: pd.DataFrame, path: Path, control: str, rate: float) -> 
     found = int(table["changed"].sum())
     title = f"{counted(found, 'change')} of {counted(len(tested), 'test')} (false discovery rate {rate:.0%})"
     more = f"; the {SHOWN} largest differences" if len(order) > SHOWN else ""
-    axes.set_title(title + more, loc="left", fontsize=11, color=_INK)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png", facecolor="white")
+    axes.set_title(title + more, loc="left", fontsize=11, color=INK)
+    rule(axes)
+    save(figure, path)

@@ -10,7 +10,7 @@ from pipeline.stages.embed import BUILTIN, Embed
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.explain_options import ImportancesOptions
 from pipeline.stages.extract import Extract
-from pipeline.stages.importance_plots import heat_map, save
+from pipeline.stages.figures import heat_map, save
 from pipeline.stages.importances import Importances, grouped, read_shares
 from pipeline.stages.options import (
     DemoOptions,

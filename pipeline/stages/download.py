@@ -12,7 +12,7 @@ from pipeline.core.files import write_text
 from pipeline.core.names import counted
 from pipeline.core.stage import Progress, Stage, Summary, option_inputs
 from pipeline.core.workspace import Workspace
-from pipeline.data.layouts import CHANNELS, COLOURS
+from pipeline.data.layouts import CHANNELS, COLOURS, PLATE, WELL
 from pipeline.exchange import kaggle, protein_atlas
 from pipeline.exchange.fetching import Fetcher, NotServedError
 from pipeline.exchange.protein_atlas import Field, Gene
@@ -175,8 +175,8 @@ def _write_hpa_tables(out: Path, fields: Sequence[Field], genes: dict[str, Gene]
                 **{channel: f"{field.id}_{COLOURS[channel]}.jpg" for channel in CHANNELS},
                 "pixel_size_um": protein_atlas.PIXEL_UM,
                 "group": field.antibody,
-                "Metadata_Plate": plate,
-                "Metadata_Well": well,
+                PLATE: plate,
+                WELL: well,
                 "Metadata_Site": site,
                 "Metadata_CellLine": field.cell_line,
                 "Metadata_Antibody": field.antibody,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +13,7 @@ from models.bundle import Model
 from models.hyperparameters import CELLS
 from models.stack_model import BIAS, STACK
 from pipeline.core.errors import PipelineError, SampleError
-from pipeline.core.files import replacing, write_text
+from pipeline.core.files import write_text
 from pipeline.core.names import unknown
 from pipeline.core.stage import read_made
 from pipeline.core.workspace import Workspace, untrained
@@ -26,6 +25,7 @@ from pipeline.data.masks import read_mask
 from pipeline.data.pictures import read_picture
 from pipeline.stages.column_meanings import grouped_by_meaning, in_words, key_of
 from pipeline.stages.explain_options import ExplainOptions
+from pipeline.stages.figures import AGAINST, FOR, INK, plain, save
 from pipeline.stages.importances import model_table
 from pipeline.stages.nearest import similarities
 from pipeline.stages.overlay import RGB, composite, draw_outlines
@@ -34,8 +34,6 @@ from pipeline.stages.trained_models import open_model
 
 DECIDING = 200
 """Features by which pictures are alike, at most: of every part the one that adds or takes most."""
-
-_FOR, _AGAINST = "#2f6f9f", "#c46a2b"
 
 
 class Part(BaseModel):
@@ -237,7 +235,6 @@ def _picture(options: ExplainOptions, work: Workspace) -> RGB | None:
 def draw(made: Explanation, picture: RGB | None, path: Path, top: int) -> None:
     """Draw the parts as bars, beside the picture where there is one, into a PNG."""
     figure = Figure(figsize=(13 if picture is not None else 8, 1.6 + 0.32 * (top + 2)), layout="constrained")
-    FigureCanvasAgg(figure)
     if picture is None:
         axes = figure.subplots()
     else:
@@ -250,17 +247,15 @@ def draw(made: Explanation, picture: RGB | None, path: Path, top: int) -> None:
         left.set_title(f"{made.id}: microtubules red, protein green, DNA blue", loc="left", fontsize=9)
     rows = shown(made, top)
     values = np.array([value for _, value in rows])
-    axes.barh(range(len(rows)), values, color=np.where(values > 0, _FOR, _AGAINST), height=0.72)
+    axes.barh(range(len(rows)), values, color=np.where(values > 0, FOR, AGAINST), height=0.72)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8.5)
     axes.invert_yaxis()
-    axes.axvline(0, color="#222222", linewidth=0.8)
+    axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel("contribution to the log-odds: right speaks for it, left against", fontsize=9)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
+    plain(axes)
     title = f"{made.location}: probability {made.probability:.2f}, chosen from {made.threshold:.2f} on"
     axes.set_title(title, loc="left", fontsize=11)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png", facecolor="white")
+    save(figure, path)
 
 
 def shown(made: Explanation, top: int) -> list[tuple[str, float]]:

@@ -8,14 +8,14 @@ from models.bundle import Model
 from models.risk import Level
 from models.stack_model import TOP_TWO, Prediction
 from pipeline.core.errors import PipelineError
-from pipeline.data.locations import TOP_TWO as BOTH
+from pipeline.data.locations import PAIR
 from pipeline.data.tables import Note
 from pipeline.stages.answered_pictures import is_per_cell
 from pipeline.stages.options import PredictOptions
 from pipeline.stages.reliance import level_in_use
 from pipeline.stages.trained_models import with_start
 
-NEITHER = f"neither {' nor '.join(BOTH)} reaches its threshold"
+NEITHER = f"neither {' nor '.join(PAIR)} reaches its threshold"
 """Why the two-location model names nothing, which is an answer."""
 
 
@@ -40,7 +40,7 @@ def check_head(options: PredictOptions, model: Model, note: Note) -> None:
     if options.head == "two-locations" and TOP_TWO not in model.stack.meta_learners:
         raise PipelineError(
             f"{options.model}: has no two-location model: was trained on {', '.join(model.locations)}, and "
-            f"not on both {' and '.join(BOTH)}; leave --head {options.head} out"
+            f"not on both {' and '.join(PAIR)}; leave --head {options.head} out"
         )
     if level_in_use(model.card, None, options.model) is not None:
         note("The risk of the training is that of the stack: these answers are named by thresholds alone")

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import UnreadableError, write_text
 from pipeline.core.names import counted, printable
 from pipeline.core.stage import Progress
+from pipeline.core.workers import evenly
 from pipeline.data.discovery import unsafe_ids
 from pipeline.data.inventory import File, Proposal, kinds, pictures_below, propose, take_stock
 from pipeline.data.layouts import CHANNELS, COLOURS
@@ -23,8 +23,6 @@ from pipeline.formats.plane_reader import PlaneReader
 from pipeline.formats.sources import Reading, Source
 from pipeline.stages.exchange_options import InspectOptions
 from pipeline.stages.overlay import RGB, contact_sheet, fit, stretched, write_png
-
-One = TypeVar("One")
 
 TILE = 320
 """Largest side of a channel in the contact sheet, in pixels."""
@@ -196,7 +194,7 @@ def _place(sample: Sample, source: Source | None) -> str:
 def _sample_tiles(samples: Sequence[Sample], most: int) -> list[tuple[str, RGB]]:
     """Return the channels of some samples side by side, each stretched by itself."""
     tiles = []
-    for sample in _some(samples, most):
+    for sample in evenly(samples, most):
         try:
             picture = read_picture(sample)
         except SampleError:
@@ -209,7 +207,7 @@ def _file_tiles(images: Path, files: Sequence[File], most: int) -> list[tuple[st
     """Return the channels of some files as they are: what is to be named in a layout."""
     tiles = []
     readable = [one for one in files if one.scene is not None]
-    for file in _some(readable, most):
+    for file in evenly(readable, most):
         for channel in file.channels or (None,):
             place = None if channel is None else file.channels.index(channel)
             source = Source((images / file.path,), place, 0, 0)
@@ -220,12 +218,6 @@ def _file_tiles(images: Path, files: Sequence[File], most: int) -> list[tuple[st
                 continue
             tiles.append((f"{Path(file.path).name}  {channel or ''}", _tile(plane)))
     return tiles
-
-
-def _some(listed: Sequence[One], most: int) -> list[One]:
-    """Return some of a list, evenly over it."""
-    places = np.linspace(0, len(listed) - 1, min(most, len(listed))).round().astype(int)
-    return [listed[place] for place in np.unique(places)]
 
 
 def _tile(plane: NDArray[np.float32]) -> RGB:

@@ -408,7 +408,7 @@ class TrainCnnOptions(CnnHyperparameters, PictureOptions, FoldOptions, ClusterUs
     images: Images
     name: str = Field("cnn", description="Name of the table of embeddings, its columns and its networks.")
     device: Device = "cpu"
-    jobs: Jobs = PROCESSORS
+    jobs: Jobs = Field(PROCESSORS, description="Threads; their number can change the last bits of weights.")
 
     @property
     def hyperparameters(self) -> CnnHyperparameters:

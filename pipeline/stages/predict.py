@@ -27,6 +27,7 @@ from pipeline.core.stage import (
 from pipeline.core.workers import map_chunks, share_out
 from pipeline.core.workspace import Workspace
 from pipeline.data.flat_fields import even_samples
+from pipeline.data.layouts import PLATE
 from pipeline.data.locations import of_card
 from pipeline.data.pictures import read_picture
 from pipeline.data.plates import as_trained, check_samples
@@ -65,9 +66,6 @@ from pipeline.stages.trained_models import (
     start_columns,
     told_unused,
 )
-
-BATCHES = "Metadata_Plate"
-"""Of what pictures a drift is looked for, where it is known of them; of all together elsewhere."""
 
 LACKS = ("lacks a channel that the network needs", "add the file")
 """Why a picture that no model's network can embed has no answer, and the remedy."""
@@ -200,12 +198,9 @@ class Predict(Stage[PredictOptions, PredictSummary]):
         ]
         write_answers(options, answers, prediction.probability, of_card(model.card).indices)
         if is_per_cell(options):
-            answered, where = (
-                Prediction(prediction.probability, chosen),
-                (options.model, Workspace(options.work)),
-            )
-            cells = cell_table(model, *where, answered, answers["status"], progress)
-            write_cells(options, cells, model, answers.index, where[1])
+            answered, work = Prediction(prediction.probability, chosen), Workspace(options.work)
+            cells = cell_table(model, options.model, work, answered, answers["status"], progress)
+            write_cells(options, cells, model, answers.index, work)
         if options.per == "group":
             write_groups(options, model, prediction.probability, answers["status"], groups)
         return summarised(answers, problems)
@@ -345,9 +340,9 @@ def _doubts(samples: Sequence[Sample]) -> dict[str, str]:
 
 
 def _batches(samples: Sequence[Sample], ids: pd.Index) -> "pd.Series[str]":
-    """Return every picture's plate, by Id."""
+    """Return every picture's plate, by Id; drifts are looked for in each, or in all where none is known."""
     known = metadata_of(samples)
-    plates = known[BATCHES] if BATCHES in known else pd.Series(dtype=object)
+    plates = known[PLATE] if PLATE in known else pd.Series(dtype=object)
     return plates.reindex(ids).fillna("these pictures")
 
 

@@ -33,10 +33,9 @@ NOTHING_REACHES = "no probability reaches its threshold"
 def risk_card(stack: StackedLocations, data: Dataset, risk: float | None) -> dict[str, Any]:
     """Calibrate the levels of risk on a training's out-of-fold predictions, for the card."""
     predicted: Predictions = stack.out_of_fold_[STACK]
-    units = (data.groups if data.plates is None else data.plates).to_numpy(dtype=str)
     truth = data.targets[data.trained].to_numpy(dtype=bool)
     risks = LEVELS if risk is None else (*LEVELS, risk)
-    return as_card(calibrate_levels(predicted.probability, predicted.chosen, truth, units, risks), risk)
+    return as_card(calibrate_levels(predicted.probability, predicted.chosen, truth, data.units, risks), risk)
 
 
 def level_in_use(card: Mapping[str, Any], risk: float | None, folder: Path) -> Level | None:
@@ -110,9 +109,8 @@ def learn_unlikeness(data: Dataset, progress: Progress) -> Unlikeness | None:
     tables = {name: table for name, table in data.blocks.items() if name not in (OUTPUTS, CELLS)}
     if not tables:
         return None
-    units = (data.groups if data.plates is None else data.plates).to_numpy(dtype=str)
     with progress.track("Learning where the training pictures lie", 1) as advance:
-        learned = fit_unlikeness(tables, parts_of(tables), data.fold, units)
+        learned = fit_unlikeness(tables, parts_of(tables), data.fold, data.units)
         advance(1)
     if learned.rate > RATE:
         progress.note(

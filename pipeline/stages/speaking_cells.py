@@ -11,6 +11,7 @@ from models.bags import chosen_cells, unpacked
 from models.bundle import Model
 from models.cell_answers import cell_network
 from models.hyperparameters import CELLS
+from pipeline.data.masks import centres_of
 
 SHOWN = 5
 """Cells that are named."""
@@ -54,14 +55,13 @@ def speaking_cells(
     taken = labels[chosen_cells(len(labels))]
     best = np.argsort(-share, kind="stable")[:SHOWN]
     return [
-        SpeakingCell(label=int(taken[one]), share=float(share[one]), **centre_of(cells, int(taken[one])))
-        for one in best
+        SpeakingCell(label=int(label), share=float(part), **where)
+        for label, part, where in zip(taken[best], share[best], places_of(cells, taken[best]), strict=True)
     ]
 
 
-def centre_of(cells: NDArray[Any] | None, label: int) -> dict[str, float | None]:
-    """Return the centre of a cell in pixels, nothing where it is not seen."""
-    rows, columns = (np.zeros(0), np.zeros(0)) if cells is None else np.nonzero(cells == label)
-    if not len(rows):
-        return {"x": None, "y": None}
-    return {"x": round(float(columns.mean()), 1), "y": round(float(rows.mean()), 1)}
+def places_of(cells: NDArray[Any] | None, labels: NDArray[Any]) -> list[dict[str, float | None]]:
+    """Return the centres of cells in pixels, nothing for those that are not seen."""
+    centres = np.full((len(labels), 2), np.nan) if cells is None else centres_of(cells, labels)
+    rounded = [[None if np.isnan(one) else round(one, 1) for one in centre] for centre in centres.tolist()]
+    return [{"x": x, "y": y} for x, y in rounded]

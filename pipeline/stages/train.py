@@ -38,7 +38,7 @@ from pipeline.data.dataset import FEATURES, Dataset, read_dataset, uses_features
 from pipeline.data.dataset_options import PictureOptions
 from pipeline.data.label_filters import deletions, read_filters
 from pipeline.data.layouts import CHANNELS
-from pipeline.data.locations import TOP_TWO, list_inputs, of_card, open_list
+from pipeline.data.locations import PAIR, list_inputs, of_card, open_list
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.data.tables import embedding_name
 from pipeline.networks.leak_guard import card_of, check_leaks, described
@@ -261,7 +261,7 @@ def _fit(
         seed=options.seed,
         jobs=fitting(options.jobs, work.learners / "tables"),
         rule=options.rule,
-        top_two=TOP_TWO,
+        top_two=PAIR,
         kinds=options.boosters,
         of_networks=(OUTPUTS,) if options.outputs else (),
         starts=() if options.start is None else (options.start,),

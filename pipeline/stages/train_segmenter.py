@@ -1,6 +1,7 @@
 """The stage `train-segmenter`: annotated fields to weights of a Cellpose 3.1 network."""
 
 import hashlib
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import text_digest
 from pipeline.core.stage import Advance, Progress
 from pipeline.core.weights import read_state, write_card
+from pipeline.core.workers import torch_threads
 from pipeline.segmentation.fields import Field, read_fields, score_fields, split_fields
 from pipeline.segmentation.inference import estimate_diameter, find_objects
 from pipeline.segmentation.network import (
@@ -58,15 +60,16 @@ def train_segmenter(options: TrainSegmenterOptions, progress: Progress) -> Segme
     fields = read_fields(options.objects, options.images, options.labels)
     fit, test = split_fields(fields) if len(fields) >= ENOUGH_TO_TEST else (fields, [])
     recipe = _recipe(options, fit)
-    if options.output.exists():
-        card = _made_before(options.output, recipe)
-    else:
-        progress.note(f"{len(fit)} fields to train on, {len(test)} kept for testing")
-        card = _train(options, fit, recipe, progress)
-    if test and not card.scores:
-        scores = score_segmenter(find_weights(str(options.output)), test, progress)
-        card = card.model_copy(update={"scores": scores})
-        write_card(options.output, card)
+    with nullcontext() if options.threads is None else torch_threads(options.threads):
+        if options.output.exists():
+            card = _made_before(options.output, recipe)
+        else:
+            progress.note(f"{len(fit)} fields to train on, {len(test)} kept for testing")
+            card = _train(options, fit, recipe, progress)
+        if test and not card.scores:
+            scores = score_segmenter(find_weights(str(options.output)), test, progress)
+            card = card.model_copy(update={"scores": scores})
+            write_card(options.output, card)
     return card
 
 
@@ -91,12 +94,8 @@ def _train(
     options: TrainSegmenterOptions, fit: list[Field], recipe: str, progress: Progress
 ) -> SegmenterCard:
     """Train to the last step, write the weights, and remove the checkpoint."""
-    import torch
-
     if not any(field.labels.any() for field in fit):
         raise PipelineError(f"{options.labels}: no object in any label image; annotate some first")
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     start = None if options.start is None else read_state(find_weights(options.start).path)
     hyperparameters = SegmenterHyperparameters(
         diameter=DIAMETERS[options.objects],

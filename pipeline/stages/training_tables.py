@@ -74,7 +74,7 @@ def _base_log_odds(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
         "targets": data.targets[data.trained].to_numpy(),
         "fold": data.fold,
         "groups": data.groups.to_numpy(dtype=str),
-        "units": (data.groups if data.plates is None else data.plates).to_numpy(dtype=str),
+        "units": data.units,
         "blocks": np.array([blocks[block] for block, _ in stack.model_.sources]),
         "kinds": np.array([kind for _, kind in stack.model_.sources]),
         "always": np.array(stack.model_.meta_learners[STACK].meta.always),

@@ -8,7 +8,8 @@ import pytest
 from scenes import CHANNELS, Scene, in_one_row, scene
 
 from features import catalogue, cell_columns, family_versions, measure_field, parse
-from features.registry import CELL_REGIONS, FIELD_REGIONS, INVARIANCES, REGISTRY, RINGS, UNITS
+from features.cells import CELL_REGIONS
+from features.registry import FIELD_REGIONS, INVARIANCES, REGISTRY, RINGS, UNITS
 
 FAMILIES = sorted(family_versions())
 

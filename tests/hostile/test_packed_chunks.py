@@ -13,8 +13,8 @@ import zarr
 
 from pipeline.core.files import UnreadableError
 from pipeline.formats.packed_chunks import check_unpacked
-from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Source
+from tests.pipeline.planes import read_plane
 
 PACKED = {
     "gzip": gzip.compress,

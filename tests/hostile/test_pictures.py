@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pipeline.core.errors import Problem, read_problems
 from pipeline.core.files import UnreadableError
 from pipeline.core.workspace import Workspace
-from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Source
 from tests.hostile.pictures import BAD, FINE, PLANE, good_jpeg, good_png, good_tiff
+from tests.pipeline.planes import read_plane
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 10

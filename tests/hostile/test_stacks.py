@@ -9,9 +9,9 @@ import tifffile
 import zarr
 
 from pipeline.core.files import UnreadableError
-from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Reading, Source
 from tests.hostile.pictures import PLANE
+from tests.pipeline.planes import read_plane
 
 OME = (
     '<OME><Image><Pixels DimensionOrder="XYCZT" SizeX="32" SizeY="24" SizeC="{0}" SizeZ="{0}" SizeT="{0}">'

@@ -95,7 +95,7 @@ def test_every_rule_stays_within_0_and_1_without_positives_or_negatives(rule: st
 def test_the_likeliest_location_is_always_answered_unless_told_otherwise() -> None:
     probability = np.array([[0.1, 0.2], [0.9, 0.1]])
     thresholds = np.array([0.5, 0.5])
-    assert decide(probability, thresholds).tolist() == [[False, True], [True, False]]
+    assert decide(probability, thresholds, always=True).tolist() == [[False, True], [True, False]]
     assert decide(probability, thresholds, always=False).tolist() == [[False, False], [True, False]]
 
 

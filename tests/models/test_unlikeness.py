@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models import unlikeness
 from models.unlikeness import Unlikeness, drifts, fit_unlikeness, overall
 
 COLUMNS = [f"c{number}" for number in range(30)]
@@ -90,12 +91,15 @@ def test_unknown_and_constant_columns_count_as_usual() -> None:
     assert (overall(surprises) <= model.limit).mean() > 0.8
 
 
-def test_batches_that_do_not_drift_are_taken_for_drifting_as_rarely_as_is_said() -> None:
+def test_batches_that_do_not_drift_are_taken_for_drifting_as_rarely_as_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unlikeness, "RATE", 0.1)
     rng, wrong = np.random.default_rng(0), 0
     for _ in range(100):
         known, scores = rng.gamma(2, size=80), pd.Series(rng.gamma(2, size=60))
         batches, groups = pd.Series(np.repeat(list("abc"), 20)), pd.Series(np.arange(60))
-        wrong += any(one.drifts for one in drifts(scores, batches, known, groups, rate=0.1))
+        wrong += any(one.drifts for one in drifts(scores, batches, known, groups))
     assert wrong / 100 < 0.1 + 2 * np.sqrt(0.09 / 100)
 
 

@@ -17,7 +17,7 @@ from models.thresholds import RULES
 from models.tuning import Metric
 from pipeline.commands import console
 from pipeline.commands.command_line import Command, command, options_of
-from pipeline.commands.console import RichProgress, made, printing, say, show_table
+from pipeline.commands.console import RichProgress, address, made, printing, say, show_table
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import Options, Shown, SilentProgress, Stage, Summary, execute, read_record
 from pipeline.core.workspace import Workspace
@@ -185,3 +185,7 @@ def test_long_work_tells_how_far_it_is_in_whole_lines(capsys, monkeypatch):
         advance(3)
     lines = ["Counting: 4", "Counting: 1 of 4 (25%)", "Counting: 4 of 4 (100%)"]
     assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_an_address_has_numbers_of_ipv6_in_brackets() -> None:
+    assert [address(host, 80) for host in ("127.0.0.1", "::1")] == ["http://127.0.0.1:80", "http://[::1]:80"]

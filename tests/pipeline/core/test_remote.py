@@ -158,6 +158,8 @@ def test_what_a_store_refuses_is_said_in_one_line(bucket, monkeypatch, raised, m
 def test_a_package_that_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HPA_CACHE", str(tmp_path))
     monkeypatch.setitem(remote.PACKAGES, "s4", "s4fs")
-    monkeypatch.setattr("fsspec.filesystem", lambda *_, **__: __import__("s4fs"))
-    with pytest.raises(PipelineError, match=r"^s4://: needs s4fs; pip install -r requirements_remote.txt$"):
+    message = (
+        r"^s4://: the package 's4fs' is not installed; install it by: pip install -r requirements_remote.txt$"
+    )
+    with pytest.raises(PipelineError, match=message):
         look_at(Path("s4://bucket/plate"))

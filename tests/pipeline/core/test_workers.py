@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.workers import map_chunks
+from pipeline.core.workers import evenly, map_chunks
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -66,3 +67,13 @@ def test_processes_end_with_a_killed_parent(tmp_path):
     parent.wait()
     pids = [int(file.read_text()) for file in files]
     assert wait_for(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_some_of_a_list_lie_evenly_over_it_with_both_ends():
+    assert evenly("abcdefghi", 3) == ["a", "e", "i"]
+    assert evenly("abcd", 9) == list("abcd")
+    assert evenly("abcd", 1) == ["a"]
+    assert evenly("", 3) == []
+    for number, most in ((10, 4), (1000, 999), (12345, 200)):
+        places = np.linspace(0, number - 1, most).round().astype(int)
+        assert evenly(range(number), most) == places.tolist()

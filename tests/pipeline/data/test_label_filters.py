@@ -11,7 +11,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
 from pipeline.data.label_filters import agreeing, deletions, read_filters, reliable
-from pipeline.data.locations import open_list
+from pipeline.data.locations import KAGGLE2018, open_list
 from pipeline.data.tables import unsaid
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import TrainOptions
@@ -20,6 +20,7 @@ from run import app
 from tests.pipeline.workfolder import make_workfolder
 
 COLUMNS = ["Nucleoplasm", "Golgi apparatus", "Endosomes"]
+LISTS = (KAGGLE2018, None)
 
 
 @pytest.fixture
@@ -36,12 +37,12 @@ def answers(tmp_path: Path) -> Path:
 
 
 def test_labels_that_the_majority_contradicts_are_left_out(targets: pd.DataFrame, answers: Path) -> None:
-    keep = agreeing(answers, targets, with_label=True)
+    keep = agreeing(answers, targets, unsaid, LISTS, with_label=True)
     assert keep.tolist() == [[True, False, True], [False, False, True], [True, True, True]]
 
 
 def test_labels_on_which_annotators_differ_are_left_out(targets: pd.DataFrame, answers: Path) -> None:
-    keep = agreeing(answers, targets, with_label=False)
+    keep = agreeing(answers, targets, unsaid, LISTS, with_label=False)
     assert keep.tolist() == [[False, False, True], [True, True, True], [True, True, True]]
 
 
@@ -70,17 +71,17 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
 def test_labels_are_kept_where_the_genes_table_supports_them(
     targets: pd.DataFrame, tables: tuple[Path, Path], least: str, expected: list[list[bool]]
 ) -> None:
-    assert reliable(*tables, targets, least).tolist() == expected
+    assert reliable(*tables, targets, least, unsaid, KAGGLE2018).tolist() == expected
 
 
 def test_pictures_of_unknown_genes_keep_their_labels(
     targets: pd.DataFrame, tables: tuple[Path, Path]
 ) -> None:
     tables[1].write_text("Id,Gene\nc,E2\n")
-    assert reliable(*tables, targets, "Enhanced")[:2].all()
+    assert reliable(*tables, targets, "Enhanced", unsaid, KAGGLE2018)[:2].all()
     tables[1].write_text("Id,Gene\nc,E9\n")
     with pytest.raises(PipelineError, match=r"no picture has a gene that hpa\.tsv lists"):
-        reliable(*tables, targets, "Enhanced")
+        reliable(*tables, targets, "Enhanced", unsaid, KAGGLE2018)
 
 
 def test_genes_without_a_row_and_genes_with_two_are_told(
@@ -88,30 +89,30 @@ def test_genes_without_a_row_and_genes_with_two_are_told(
 ) -> None:
     said: list[str] = []
     tables[1].write_text("Id,Gene\na,E1.5\nb,ONE\nc,NA\n")
-    reliable(*tables, targets, "Enhanced", said.append)
+    reliable(*tables, targets, "Enhanced", said.append, KAGGLE2018)
     assert said[1:] == ["Warning: hpa.tsv lacks the genes of 1 picture, such as 'E1.5'; all labels kept"]
     tables[0].write_text(HPA + "E1\tONE\tEnhanced\t\t\t\t\n")
     with pytest.raises(PipelineError, match=r"hpa\.tsv: gene 'E1' occurs twice with other levels"):
-        reliable(*tables, targets, "Enhanced")
+        reliable(*tables, targets, "Enhanced", unsaid, KAGGLE2018)
 
 
 def test_annotations_of_no_use_are_told(targets: pd.DataFrame, answers: Path) -> None:
     said: list[str] = []
     answers.write_text("Id,User,Target\na,x,0\na,y,7\nb,x,99\n")
-    agreeing(answers, targets, said.append, with_label=True)
+    agreeing(answers, targets, said.append, LISTS, with_label=True)
     assert said[1] == "Warning: 2 rows of answers.csv not used; a: answered twice by experts"
 
 
 def test_a_table_that_is_not_hpas_is_refused(targets: pd.DataFrame, tables: tuple[Path, Path]) -> None:
     tables[0].write_text("Gene\tEnhanced\nE1\tNucleus\n")
     with pytest.raises(PipelineError, match="no column Supported"):
-        reliable(*tables, targets, "Enhanced")
+        reliable(*tables, targets, "Enhanced", unsaid, KAGGLE2018)
 
 
 def test_the_real_table_is_read(real: Path, targets: pd.DataFrame, tmp_path: Path) -> None:
     table = real / "labels" / "hpa_v18_subcellular_location.tsv"
     (tmp_path / "genes.csv").write_text("Id,Gene\na,ENSG00000001167\nb,CFH\nc,NFYA\n")  # NFYA: Nucleoplasm
-    keep = reliable(table, tmp_path / "genes.csv", targets, "Enhanced")
+    keep = reliable(table, tmp_path / "genes.csv", targets, "Enhanced", unsaid, KAGGLE2018)
     assert keep[:, 0].tolist() == [True, True, True]
     assert keep[:, 1].tolist() == [True, False, False]
 
@@ -189,5 +190,5 @@ def test_names_of_the_table_are_those_of_another_list_too(tables: tuple[Path, Pa
     names = ["Nucleoplasm", "Golgi apparatus", "Vesicles and punctate cytosolic patterns"]
     rows = [[True, False, False], [False, True, False], [True, True, True]]
     targets = pd.DataFrame(rows, index=pd.Index(["a", "b", "c"], name="Id"), columns=names)
-    keep = reliable(*tables, targets, "Approved", locations=open_list("hpa2021"))
+    keep = reliable(*tables, targets, "Approved", unsaid, open_list("hpa2021"))
     assert keep.tolist() == [[True, False, True], [False, False, True], [False, True, True]]

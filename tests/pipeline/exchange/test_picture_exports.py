@@ -6,13 +6,12 @@ import pytest
 import tifffile
 import zarr
 
-from pipeline.data.masks import Segmentation
+from pipeline.data.masks import Segmentation, centres_of
 from pipeline.data.pictures import Picture
 from pipeline.exchange import ome_zarr_files
 from pipeline.exchange.napari_folder import write_napari
 from pipeline.exchange.ome_zarr_files import write_ome_zarr
 from pipeline.exchange.open_in_napari import layers
-from pipeline.exchange.profiles import centres_of
 
 
 @pytest.fixture
@@ -66,6 +65,8 @@ def test_napari_shows_a_picture_without_measured_cells(tmp_path, picture, segmen
 
 
 def test_a_cell_without_a_nucleus_has_no_centre_of_it(segmentation):
-    columns, rows = centres_of(segmentation.cells, 5)
-    assert (columns[3], rows[3]) == (17.5, 11.5)
-    assert np.isnan(columns[[0, 1, 2, 4]]).all()
+    centres = centres_of(segmentation.cells, np.arange(5))
+    assert centres[3].tolist() == [17.5, 11.5]
+    assert np.isnan(centres[[0, 1, 2, 4]]).all()
+    highest = np.where(segmentation.cells > 0, 2**32 - 1, 0).astype(np.uint32)
+    np.testing.assert_array_equal(centres_of(highest, np.array([2**32 - 1, 3])), centres[[3, 4]])

@@ -9,8 +9,8 @@ import tifffile
 from pipeline.core.files import UnreadableError
 from pipeline.core.workspace import Workspace
 from pipeline.data.value_ranges import measured_ranges
-from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Reading, Source
+from tests.pipeline.planes import read_plane
 
 SERIES = np.random.default_rng(0).integers(0, 255, (7, 5, 3, 24, 32)).astype(np.uint8)
 """Time points, depths and channels, like the sample files of the OME consortium."""

@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image
 
 from pipeline.core.files import MAX_PIXELS, UnreadableError
-from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Source
+from tests.pipeline.planes import read_plane
 
 PLANE = np.random.default_rng(0).integers(0, 200, (24, 32)).astype(np.uint8)
 PLANE[4:20, 6:26] += 50

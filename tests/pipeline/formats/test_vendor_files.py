@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.core.files import UnreadableError
-from pipeline.formats.plane_reader import read_plane
 from pipeline.formats.sources import Reading, Source
 from pipeline.formats.vendor_files import VENDORS
+from tests.pipeline.planes import read_plane
 
 
 @pytest.mark.parametrize("beginning", VENDORS)

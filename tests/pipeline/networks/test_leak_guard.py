@@ -8,6 +8,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_digest
 from pipeline.core.weights import write_card
+from pipeline.data.tables import unsaid
 from pipeline.networks.leak_guard import TableCard, card_of, check_leaks, same_folds
 
 FOLD = pd.Series({"a": 0, "b": 0, "c": 1, "d": 1})
@@ -19,12 +20,12 @@ def card(**fields: object) -> TableCard:
 
 
 def test_an_embedding_that_saw_none_of_the_pictures_passes_without_a_word() -> None:
-    assert check_leaks({PATH: card(trained_on=("x", "y"))}, FOLD, accept=False) == []
+    assert check_leaks({PATH: card(trained_on=("x", "y"))}, FOLD, unsaid, accept=False) == []
 
 
 @pytest.mark.parametrize("unknown", [None, card()])
 def test_unknown_training_pictures_mark_the_scores(unknown: TableCard | None) -> None:
-    marks = check_leaks({PATH: unknown}, FOLD, accept=False)
+    marks = check_leaks({PATH: unknown}, FOLD, unsaid, accept=False)
     assert marks == [
         "net.parquet: the pictures its network was trained on are unknown; scores may be optimistic"
     ]
@@ -33,8 +34,8 @@ def test_unknown_training_pictures_mark_the_scores(unknown: TableCard | None) ->
 def test_a_network_that_saw_one_picture_is_refused_unless_accepted_and_then_marked() -> None:
     cards = {PATH: card(trained_on=("c", "x"))}
     with pytest.raises(PipelineError, match=r"trained on 1 of these 4 pictures \(c, …\).*--accept-leak"):
-        check_leaks(cards, FOLD, accept=False)
-    assert check_leaks(cards, FOLD, accept=True)[0].endswith("scores are optimistic")
+        check_leaks(cards, FOLD, unsaid, accept=False)
+    assert check_leaks(cards, FOLD, unsaid, accept=True)[0].endswith("scores are optimistic")
 
 
 def test_how_many_pictures_a_network_saw_is_said_and_ids_written_otherwise_mark_the_scores() -> None:
@@ -48,7 +49,7 @@ def test_how_many_pictures_a_network_saw_is_said_and_ids_written_otherwise_mark_
 def test_folds_match_whatever_their_numbers() -> None:
     everyone = tuple(FOLD.index)
     matching = card(trained_on=everyone, folds={"a": 5, "b": 5, "c": 2, "d": 2, "elsewhere": 2})
-    assert check_leaks({PATH: matching}, FOLD, accept=False) == []
+    assert check_leaks({PATH: matching}, FOLD, unsaid, accept=False) == []
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_other_folds_do_not_match(folds: dict[str, int] | None) -> None:
     other = card(trained_on=tuple(FOLD.index), folds=folds)
     assert not same_folds(other, FOLD)
     with pytest.raises(PipelineError, match="predict from memory"):
-        check_leaks({PATH: other}, FOLD, accept=False)
+        check_leaks({PATH: other}, FOLD, unsaid, accept=False)
 
 
 def test_a_card_of_another_table_is_no_card(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import imagecodecs
 import numpy as np
 import pytest
+import torch
 
 from pipeline.commands.command_line import options_of
 from pipeline.core.errors import PipelineError
@@ -163,7 +164,9 @@ def test_training_writes_weights_with_a_card_and_a_second_run_does_nothing(tmp_p
         write(tmp_path / "fields", [field(f"f{i}", seed=i) for i in range(10)]),
         tmp_path / "w.safetensors",
     )
-    card = train_segmenter(options(folder, output), SilentProgress())
+    threads = torch.get_num_threads()
+    card = train_segmenter(options(folder, output, threads=threads + 1), SilentProgress())
+    assert torch.get_num_threads() == threads
     assert card.scores.keys() == {"ap50", "ap75"}
     assert card.sha256 == find_weights(str(output)).digest
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fields", "w.json", "w.safetensors"]

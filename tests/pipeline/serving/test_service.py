@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from fastapi.testclient import TestClient
 
+from models import drift
 from models.drift import StreamDrift
 from pipeline.core.errors import PipelineError
 from pipeline.data.layouts import CHANNELS, COLOURS
@@ -113,12 +114,14 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
 
 
-def test_a_stream_that_drifts_is_told_with_the_answer_and_counted(trained, array):
+def test_a_stream_that_drifts_is_told_with_the_answer_and_counted(trained, array, monkeypatch):
+    monkeypatch.setattr(drift, "QUIET", 20)
+
     class Defocused:
         info, layout, answer = trained.predictor.info, trained.predictor.layout, trained.predictor.answer
 
         def stream(self) -> Stream:
-            return Stream(StreamDrift([-1.0] * 60, quiet=20))
+            return Stream(StreamDrift([-1.0] * 60))
 
     headers = {"content-type": RAW, "x-shape": ",".join(map(str, array.shape))}
     with TestClient(make_app(Defocused()), base_url="http://localhost") as client:

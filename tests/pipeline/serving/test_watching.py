@@ -15,6 +15,7 @@ from pipeline.commands.watch_table import WatchTable
 from pipeline.core.errors import PipelineError
 from pipeline.data.layouts import Layout
 from pipeline.data.samples import Sample
+from pipeline.data.tables import unsaid
 from pipeline.serving import Answer, Predictor
 from pipeline.serving.streams import Stream
 from pipeline.serving.watching import Watch, keep_watching
@@ -39,13 +40,19 @@ def put(images: Path, folder: Path, name: str, colours: tuple[str, ...] = COLOUR
         shutil.copy(images / f"{name}_{colour}.png", folder)
 
 
+def watch_of(
+    predictor: Predictor, folder: Path, output: Path, *, settled: float = 0, queue: int = 16
+) -> Watch:
+    return Watch(predictor, folder, output, None, settled=settled, jobs=1, queue=queue)
+
+
 def looked(watch: Watch) -> list[str]:
     """Look twice: files have to be the same in two looks."""
     return [answer.id for _ in range(2) for answer in watch.look()]
 
 
 def test_only_complete_pictures_are_answered_each_once(trained, folder, names, tmp_path):
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl")
     assert looked(watch) == []
     put(trained.images, folder, names[0])
     put(trained.images, folder, names[1], COLOURS[:3])
@@ -75,16 +82,16 @@ def test_a_restart_goes_on_and_half_a_line_is_written_again(trained, folder, nam
     output = tmp_path / "out.jsonl"
     for name in names[:2]:
         put(trained.images, folder, name)
-    assert looked(Watch(trained.predictor, folder, output, settled=0)) == names[:2]
-    assert looked(Watch(trained.predictor, folder, output, settled=0)) == []
+    assert looked(watch_of(trained.predictor, folder, output)) == names[:2]
+    assert looked(watch_of(trained.predictor, folder, output)) == []
     whole = output.read_bytes()
     output.write_bytes(whole[:-30])
-    assert looked(Watch(trained.predictor, folder, output, settled=0)) == [names[1]]
+    assert looked(watch_of(trained.predictor, folder, output)) == [names[1]]
     assert [json.loads(line)["id"] for line in output.read_text().splitlines()] == names[:2]
 
 
 def test_a_half_written_file_is_told_and_answered_when_it_is_whole(trained, folder, names, tmp_path):
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl")
     put(trained.images, folder, names[0])
     whole = folder / f"{names[0]}_blue.png"
     content = whole.read_bytes()
@@ -103,7 +110,7 @@ def test_where_pictures_come_faster_the_newest_come_first_and_none_is_lost(train
         put(trained.images, folder, name)
         for path in folder.glob(f"{name}_*"):
             os.utime(path, (1000 + age, 1000 + age))
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0, queue=2)
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl", queue=2)
     assert list(watch.look()) == []
     first, second = list(watch.look()), list(watch.look())
     assert [(one.id, one.behind) for one in first] == [(names[1], 2), (names[2], 1)]
@@ -133,7 +140,7 @@ def test_a_drift_is_told_and_remembered_by_a_restart(trained, folder, names, tmp
     output, told = tmp_path / "out.jsonl", []
     name = names[0]
     put(trained.images, folder, name)
-    watch = Watch(Defocused(trained.predictor, 3), folder, output, settled=0)
+    watch = watch_of(Defocused(trained.predictor, 3), folder, output)
     for number in range(20):
         os.utime(folder / f"{name}_red.png", (number, number))
         told += [answer.drift for _ in range(2) for answer in watch.look()]
@@ -141,14 +148,14 @@ def test_a_drift_is_told_and_remembered_by_a_restart(trained, folder, names, tmp
     assert 3 + 3 <= after <= 3 + 8
     assert all(told[after:])
     assert "drift: the last" in told[-1]
-    again = Watch(Defocused(trained.predictor, 0), folder, output, settled=0)
+    again = watch_of(Defocused(trained.predictor, 0), folder, output)
     assert again.stream.told == watch.stream.told
 
 
 def test_the_table_shows_what_waits_and_how_late_it_is(trained, folder, names, tmp_path):
     put(trained.images, folder, names[0])
     put(trained.images, folder, names[1], COLOURS[:2])
-    watch, page = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0), io.StringIO()
+    watch, page = watch_of(trained.predictor, folder, tmp_path / "out.jsonl"), io.StringIO()
     table = WatchTable(watch, Console(file=page, force_terminal=True, width=120, color_system=None))
     with table.shown():
         for _ in range(2):
@@ -163,7 +170,7 @@ def test_the_table_shows_what_waits_and_how_late_it_is(trained, folder, names, t
 
 def test_elsewhere_than_on_a_terminal_each_answer_is_a_line(trained, folder, names, tmp_path, capsys):
     put(trained.images, folder, names[0])
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl")
     table = WatchTable(watch, Console(file=io.StringIO()))
     assert not table.is_live
     answers = [answer for _ in range(2) for answer in watch.look()]
@@ -177,7 +184,7 @@ def test_elsewhere_than_on_a_terminal_each_answer_is_a_line(trained, folder, nam
 
 
 def test_files_that_still_grow_are_left_alone(trained, folder, names, tmp_path):
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=60)
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl", settled=60)
     put(trained.images, folder, names[0])
     assert looked(watch) == []
     assert watch.waiting == {names[0]: "is being written"}
@@ -188,7 +195,7 @@ def test_what_is_no_file_of_answers_is_not_touched(trained, folder, tmp_path):
     for text in ("my notes\n", "my notes", '{"id": 1}\n'):
         output.write_text(text)
         with pytest.raises(PipelineError, match=r"mine\.txt: .*give another --output"):
-            Watch(trained.predictor, folder, output)
+            watch_of(trained.predictor, folder, output)
         assert output.read_text() == text
 
 
@@ -204,8 +211,8 @@ def test_the_command_ends_when_nothing_comes(trained, folder, names, tmp_path, c
 
 
 def test_it_ends_after_some_seconds_of_nothing(trained, folder, tmp_path):
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
-    assert keep_watching(watch, every=0.01, until=0.05, tell=lambda _: None) == 0
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl")
+    assert keep_watching(watch, every=0.01, until=0.05, tell=lambda _: None, warn=unsaid) == 0
 
 
 @pytest.mark.parametrize("others", [0, 1])
@@ -214,21 +221,21 @@ def test_a_name_that_can_be_no_id_is_answered_once(trained, folder, names, tmp_p
         shutil.copy(trained.images / f"{names[0]}_{colour}.png", folder / f"feld 04_{colour}.png")
     for name in names[:others]:
         put(trained.images, folder, name)
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl")
     answers = [answer for _ in range(2) for answer in watch.look() if answer.id == "feld 04"]
     assert [answer.status for answer in answers] == ["bad_input"]
     assert "feld 04_blue.png: the Id 'feld 04' cannot be used: Ids are" in answers[0].reason
     assert (watch.waiting, watch.trouble) == ({}, "")
     shutil.copy(trained.images / f"{names[0]}_red.png", folder / "feld 04_red.png")
     assert looked(watch) == []
-    assert looked(Watch(trained.predictor, folder, tmp_path / "out.jsonl", settled=0)) == []
+    assert looked(watch_of(trained.predictor, folder, tmp_path / "out.jsonl")) == []
 
 
 @pytest.mark.parametrize("files", [None, "(?P<Id>.+)_(?P<channel>GFP|DAPI)[.]tif"])
 def test_where_no_file_makes_a_sample_it_is_said_once(trained, folder, names, tmp_path, files):
     layout = Layout(files=files, channels={"protein": "GFP", "nucleus": "DAPI"} if files else {})
     predictor = Predictor.load(trained.model, layout=layout, warm=False)
-    watch, said = Watch(predictor, folder, tmp_path / "out.jsonl", settled=0), []
+    watch, said = watch_of(predictor, folder, tmp_path / "out.jsonl"), []
     keep_watching(watch, every=0.01, until=0.1, tell=lambda _: None, warn=said.append)
     assert said == []
     shutil.copy(trained.images / f"{names[0]}_green.png", folder / "x_FITC.png")
@@ -244,7 +251,7 @@ def test_where_no_file_makes_a_sample_it_is_said_once(trained, folder, names, tm
 
 
 def test_why_no_picture_can_be_answered_is_printed(trained, folder, tmp_path, capsys):
-    watch = Watch(trained.predictor, folder, tmp_path / "out.jsonl")
+    watch = watch_of(trained.predictor, folder, tmp_path / "out.jsonl")
     for terminal in (False, True):
         page = io.StringIO()
         table = WatchTable(watch, Console(file=page, force_terminal=terminal, width=120, color_system=None))

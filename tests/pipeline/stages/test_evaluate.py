@@ -18,7 +18,7 @@ from pipeline.core.workspace import Workspace
 from pipeline.stages.column_meanings import in_words
 from pipeline.stages.evaluate import Evaluate, Scores
 from pipeline.stages.explain_options import ImportancesOptions
-from pipeline.stages.importance_plots import bars
+from pipeline.stages.figures import bars
 from pipeline.stages.importances import (
     Cause,
     Importances,

@@ -11,6 +11,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.training_loop import TrainingLoop
 from pipeline.core.workspace import Workspace
+from pipeline.data.tables import unsaid
 from pipeline.networks.architectures import CnnHyperparameters
 from pipeline.networks.leak_guard import UNALIGNED, card_of, check_leaks
 from pipeline.networks.training import (
@@ -221,7 +222,7 @@ def test_every_picture_is_answered_by_a_network_that_did_not_see_it(
     assert card is not None
     assert card.folds is not None
     fold = pd.Series(card.folds)
-    assert check_leaks({table_of(options, done): card}, fold, accept=False) == []
+    assert check_leaks({table_of(options, done): card}, fold, unsaid, accept=False) == []
     assert pd.read_parquet(table_of(options, done, WHOLE)).shape == (24, 1 + 128 + len(done.locations))
     files = sorted(path.name.split("-")[0] for path in work.network("tiny_net").glob("*.safetensors"))
     assert files == ["everything", "fold_0", "fold_1", "fold_2"]
@@ -249,7 +250,7 @@ def test_embeddings_that_do_not_compare_are_never_stacked(options: TrainCnnOptio
     card = card_of(path)
     assert card is not None
     with pytest.raises(PipelineError, match=r"do not compare; stack the log-odds in tiny_net.parquet"):
-        check_leaks({path: card}, pd.Series(card.folds), accept=True)
+        check_leaks({path: card}, pd.Series(card.folds), unsaid, accept=True)
 
 
 def test_the_network_of_everything_is_no_input_of_a_stack(options: TrainCnnOptions) -> None:
@@ -258,7 +259,7 @@ def test_the_network_of_everything_is_no_input_of_a_stack(options: TrainCnnOptio
     assert card is not None
     fold = pd.Series(dict.fromkeys(card.trained_on, 0))
     with pytest.raises(PipelineError, match="trained on 24 of these 24 pictures"):
-        check_leaks({table_of(options, done, WHOLE): card}, fold, accept=False)
+        check_leaks({table_of(options, done, WHOLE): card}, fold, unsaid, accept=False)
 
 
 @pytest.mark.parametrize(

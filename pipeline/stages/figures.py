@@ -1,10 +1,11 @@
-"""Importances as pictures: causes of one location as bars, shares of all locations as a table of colour."""
+"""Figures: the colours and axes that they share, and importances as bars and as a table of colour."""
 
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from pipeline.stages.importances import CLEAR, Cause
 
 FOR, AGAINST, EITHER = "#2f6f9f", "#b3541e", "#8a949e"
 """Colours of what speaks for a location, against it, and of what works both ways or has no direction."""
-_INK = "#222222"
+INK, GRID = "#222222", "#dddddd"
 _WIDTH = 44
 """Letters in a line of a label."""
 
@@ -27,6 +28,19 @@ def save(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png", facecolor="white")
+
+
+def plain(axes: Axes) -> None:
+    """Leave of the frame the line below, and no marks beside the names of rows."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def rule(axes: Axes, width: float = 0.8) -> None:
+    """Draw `plain` axes with lines behind the rows, so many points wide, to read values by."""
+    plain(axes)
+    axes.grid(axis="x", color=GRID, linewidth=width)
+    axes.set_axisbelow(True)
 
 
 def two_lines(text: str) -> str:
@@ -42,17 +56,14 @@ def bars(shown: Sequence[Cause], location: str, *, named: bool) -> Figure:
     values = [cause.share for cause in shown]
     axes.barh(range(len(values)), values, color=[_colour(cause.direction) for cause in shown], height=0.62)
     for row, value in enumerate(values):
-        axes.text(value, row, f" {value:.1%}", va="center", fontsize=8, color=_INK)
+        axes.text(value, row, f" {value:.1%}", va="center", fontsize=8, color=INK)
     axes.set_xlim(0, 1.12 * max(values))
-    axes.set_yticks(range(len(values)), labels, fontsize=8.5, color=_INK)
+    axes.set_yticks(range(len(values)), labels, fontsize=8.5, color=INK)
     axes.invert_yaxis()
-    axes.set_title(f"What decides {location}", loc="left", fontsize=12, color=_INK)
-    axes.set_xlabel("mean absolute share of the log-odds", fontsize=9, color=_INK)
+    axes.set_title(f"What decides {location}", loc="left", fontsize=12, color=INK)
+    axes.set_xlabel("mean absolute share of the log-odds", fontsize=9, color=INK)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1 if max(values) < 0.05 else 0))
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
+    rule(axes)
     words = {
         FOR: "more of it speaks for",
         AGAINST: "more of it speaks against",
@@ -85,11 +96,11 @@ def heat_map(shares: pd.DataFrame) -> Figure:
     axes.spines[:].set_visible(False)
     for row, line in enumerate(values):
         for column, value in enumerate(line):
-            ink = "white" if value > 0.4 * top else _INK
+            ink = "white" if value > 0.4 * top else INK
             said = axes.text(column, row, f"{100 * value:.0f}", fontsize=7.5, color=ink)
             said.set(ha="center", va="center")
     title = f"Share of each location's log-odds by {shares.index.name}, in %"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
     return figure
 
 
