@@ -49,17 +49,23 @@ def agreement(raters: Mapping[str, pd.DataFrame]) -> "pd.Series[float]":
 
 
 def compared(
-    truth: pd.DataFrame, ours: pd.DataFrame, theirs: pd.DataFrame, *, draws: int = 1000, seed: int = 0
+    truth: pd.DataFrame,
+    ours: pd.DataFrame,
+    theirs: pd.DataFrame,
+    groups: "pd.Series[str]",
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, Floats]:
     """Return how much higher one annotation scores in macro-F1 than another, and bootstrap values of it.
 
     All three tables are pictures x locations in the same order. Locations that occur neither in the
-    truth nor in either annotation are skipped. Pictures are drawn with replacement, the same ones for both.
+    truth nor in either annotation are skipped. Groups of pictures are drawn with replacement, the same ones
+    for both.
     """
-    pictures = pd.Series(np.arange(len(truth)))
     known, tables = truth.to_numpy(), (ours.to_numpy(), theirs.to_numpy())
     whole = [count(known, table) for table in tables]
-    drawn = [resampled_counts(known, table, pictures, draws=draws, seed=seed) for table in tables]
+    drawn = [resampled_counts(known, table, groups, draws=draws, seed=seed) for table in tables]
     return float(_higher(*whole)), _higher(*drawn)
 
 

@@ -10,9 +10,11 @@ from models.annotators import agreement, compared, majority_vote, pooled
 from models.metrics import count, interval_of_difference
 from models.stack_model import STACK
 from pipeline.core.errors import PipelineError, Problem
+from pipeline.core.names import counted
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.labels import read_annotations, read_labels
 from pipeline.data.locations import LocationList, of_card, open_lists
+from pipeline.data.tables import Note
 from pipeline.stages.comparisons import Score
 from pipeline.stages.evaluate import read_predictions
 from pipeline.stages.options import BaselineOptions
@@ -71,7 +73,7 @@ def baseline(options: BaselineOptions) -> Baseline:
     locations = pd.DataFrame({"f1": f1}, index=pd.Index(truth.columns, name="location"))
     locations["alpha_labels"] = agreement({"labels": truth.loc[vote.index], "vote": vote})
     locations["alpha_annotators"] = agreement(annotations)
-    comparison = None if options.work is None else _compare(options, vote)
+    comparison = None if options.work is None else _compare(options, truth, vote, said.append)
     return Baseline(scores, locations, comparison, said, problems)
 
 
@@ -102,7 +104,8 @@ def _scores(truth: pd.DataFrame, answers: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _compare(options: BaselineOptions, vote: pd.DataFrame) -> Comparison:
+def _compare(options: BaselineOptions, truth: pd.DataFrame, vote: pd.DataFrame, note: Note) -> Comparison:
+    """Compare the model with the majority vote by the given labels; say where it was trained on others."""
     work = Workspace(options.work or Path())
     if not work.out_of_fold.is_file():
         raise untrained(work)
@@ -111,6 +114,13 @@ def _compare(options: BaselineOptions, vote: pd.DataFrame) -> Comparison:
     if ids.empty:
         raise PipelineError(f"{work.root}: its model was trained on none of the answered pictures")
     names = list(stack.truth.columns)
-    truth, ours = stack.truth.loc[ids], stack.chosen.loc[ids]
-    value, drawn = compared(truth, ours, vote.loc[ids, names], draws=options.draws, seed=options.seed)
+    known, ours = truth.loc[ids, names], stack.chosen.loc[ids]
+    others = int((known.to_numpy(bool) != stack.truth.loc[ids].to_numpy(bool)).any(axis=1).sum())
+    if others:
+        note(
+            f"Warning: {others:,} of {counted(len(ids), 'picture')} have other labels in "
+            f"{options.labels.name} than in the training; model and annotators are compared by these"
+        )
+    asked = {"draws": options.draws, "seed": options.seed}
+    value, drawn = compared(known, ours, vote.loc[ids, names], stack.units.loc[ids], **asked)
     return Comparison(len(ids), len(names), Score(value, *interval_of_difference(drawn, value)))

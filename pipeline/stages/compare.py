@@ -1,5 +1,6 @@
 """The stage `compare`: predictions of wells in, the locations that differ between conditions out."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,15 @@ from models.stack_model import STACK
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing
 from pipeline.core.names import counted, slug, unknown
-from pipeline.core.stage import Progress, Record, Stage, Summary, file_inputs, option_inputs, read_made
+from pipeline.core.stage import (
+    Progress,
+    Record,
+    Stage,
+    Summary,
+    file_inputs,
+    option_inputs,
+    read_made,
+)
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.layouts import METADATA, PLATE
 from pipeline.data.table_files import MISSING, load
@@ -25,6 +34,9 @@ NOT_LOCATIONS = ("Id", "locations", "cells", "status", "reason")
 """Columns of a table of predictions beside those of `METADATA` and probabilities."""
 
 ALL, NONE = "all", "none"
+
+_BEGINNING = b"protein,condition,control,"
+"""How tables of comparisons begin."""
 
 SHOWN = 30
 """Rows of the figure."""
@@ -95,7 +107,9 @@ class Compare(Stage[CompareOptions, CompareSummary]):
         if work.samples.is_file():
             files["samples"] = work.samples
         asked = set(CompareOptions.model_fields) - {"work", "name", "predictions", "output"}
-        return file_inputs(files) | option_inputs(options, *sorted(asked))
+        # beside the work folder: of two outputs of one name each is made anew
+        where = {"option output": os.path.relpath(options.output, options.work)}
+        return file_inputs(files) | option_inputs(options, *sorted(asked)) | where
 
     def outputs(self, options: CompareOptions) -> tuple[Path, ...]:
         """Return the table and its figure."""
@@ -108,12 +122,18 @@ class Compare(Stage[CompareOptions, CompareSummary]):
     def check_replaced(
         self,
         options: CompareOptions,
-        record: Record | None,
+        record: Record | None,  # noqa: ARG002 - it may be of another output of this name
         now: Mapping[str, str],  # noqa: ARG002
     ) -> None:
         """Refuse to write over what no comparison wrote."""
-        if options.output.exists() and record is None:
-            raise PipelineError(f"{options.output}: is there already; give another --output")
+        table, figure = self.outputs(options)
+        other = table if table.exists() else figure
+        if table.is_file():
+            with table.open("rb") as stream:
+                if stream.read(len(_BEGINNING)) == _BEGINNING:
+                    return
+        if other.exists():
+            raise PipelineError(f"{other}: is there already; give another --output")
 
     def run(self, options: CompareOptions, progress: Progress) -> CompareSummary:
         """Average wells, compare them and correct for the number of tests.

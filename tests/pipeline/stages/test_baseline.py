@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
@@ -89,15 +90,34 @@ def test_a_trained_model_is_compared_on_the_same_pictures(tmp_path: Path) -> Non
     assert found.comparison is not None
     assert (found.comparison.pictures, found.comparison.locations) == (40, 3)
     assert found.comparison.difference.high <= 0  # nobody beats answers copied from the labels
+    assert not any("other labels" in line for line in found.said)
+    others = pd.read_csv(labels, dtype=str)
+    others.loc[:9, "Target"] = "2"
+    others.to_csv(tmp_path / "others.csv", index=False)
+    asked = {"answers": tmp_path / "answers.csv", "work": work.root}
+    other = baseline(BaselineOptions(labels=tmp_path / "others.csv", **asked))
+    assert any("of 40 pictures have other labels in others.csv than in the training" in s for s in other.said)
+    assert other.comparison.difference.value > found.comparison.difference.value
+
+
+def test_groups_are_drawn_not_pictures() -> None:
+    rng = np.random.default_rng(0)
+    truth = pd.DataFrame(rng.random((400, 3)) < 0.4, columns=list("ABC"))
+    wrong = np.repeat(rng.random((40, 3)) < 0.3, 10, axis=0)  # alike in all pictures of a group
+    ours, theirs = truth ^ wrong, truth ^ np.roll(wrong, 10, axis=0)
+    groups, alone = pd.Series(np.repeat(range(40), 10)), pd.Series(range(400))
+    spread = [np.std(compared(truth, ours, theirs, some, draws=300)[1]) for some in (groups, alone)]
+    assert spread[0] > 2 * spread[1]
 
 
 def test_a_side_that_names_less_that_is_wrong_is_not_the_worse_one() -> None:
     truth = pd.DataFrame({"A": [True, True, False, False], "B": [False, False, True, True], "C": [False] * 4})
     one = truth.assign(C=[True, False, False, False])
     other = truth.assign(A=[True, True, True, False], B=[True, False, True, True])
-    difference, _ = compared(truth, one, other, draws=100)
+    alone = pd.Series(range(4))
+    difference, _ = compared(truth, one, other, alone, draws=100)
     assert difference == pytest.approx((1 + 1 - 0.8 - 0.8) / 3)
-    assert compared(truth, other, one, draws=100)[0] == -difference
+    assert compared(truth, other, one, alone, draws=100)[0] == -difference
 
 
 def test_the_command_prints_both_conventions(tmp_path: Path) -> None:

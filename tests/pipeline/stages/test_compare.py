@@ -52,8 +52,8 @@ def predictions(tmp_path: Path) -> Path:
 
 def options(predictions: Path, **more: object) -> CompareOptions:
     plain = {"by": "Metadata_Treatment", "wells": "Metadata_Well", "proteins": "Metadata_Antibody"}
-    output = predictions.with_name("changes.csv")
-    return CompareOptions(predictions=predictions, output=output, **plain | more)
+    plain |= {"output": predictions.with_name("changes.csv")}
+    return CompareOptions(predictions=predictions, **plain | more)
 
 
 def compare(predictions: Path, **more: object) -> CompareSummary:
@@ -120,6 +120,34 @@ def test_a_column_that_is_no_location_and_another_table_are_refused(predictions:
     predictions.with_name("changes.csv").write_text("mine")
     with pytest.raises(PipelineError, match=r"changes\.csv: is there already; give another --output"):
         compare(predictions)
+
+
+def test_outputs_of_one_name_in_two_folders_are_each_made_anew(predictions: Path) -> None:
+    outputs = [predictions.parent / name / "x.csv" for name in ("one", "two")]
+    for output in outputs:
+        output.parent.mkdir()
+        compare(predictions, output=output)
+    before = outputs[0].read_bytes()
+    table = pd.read_csv(predictions)
+    table.assign(Cytosol=table["Cytosol"].sample(frac=1, random_state=0).to_numpy()).to_csv(
+        predictions, index=False
+    )
+    for output in outputs:
+        assert compare(predictions, output=output).fresh
+    assert outputs[0].read_bytes() == outputs[1].read_bytes() != before
+
+
+def test_what_another_comparison_or_nobody_wrote_stays(predictions: Path) -> None:
+    first, second = (predictions.parent / name / "x.csv" for name in ("one", "two"))
+    for path in (first, second):
+        path.parent.mkdir()
+    compare(predictions, output=first)
+    for mine in (second, second.with_suffix(".png")):
+        mine.write_text("mine")
+        with pytest.raises(PipelineError, match=rf"{mine.name}: is there already; give another --output"):
+            compare(predictions, output=second)
+        assert mine.read_text() == "mine"
+        mine.unlink()
 
 
 def test_out_of_fold_predictions_are_compared_by_group(tmp_path: Path) -> None:
