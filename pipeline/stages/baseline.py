@@ -80,9 +80,12 @@ def baseline(options: BaselineOptions) -> Baseline:
 def _lists(options: BaselineOptions) -> tuple[LocationList, LocationList | None]:
     """Return what is told apart, which is what the model was trained with, and what labels are written in."""
     locations, written = open_lists(options)
-    model = Workspace(options.work or Path()).model
-    if options.work is None or not model.is_dir():
+    if options.work is None:
         return locations, written
+    work = Workspace(options.work, options.name)
+    if not work.model.is_dir():
+        raise untrained(work)
+    model = work.model
     known = of_card(read_card(model))
     if "locations" in options.model_fields_set and known.names != locations.names:
         raise PipelineError(
@@ -106,7 +109,7 @@ def _scores(truth: pd.DataFrame, answers: pd.DataFrame) -> dict[str, float]:
 
 def _compare(options: BaselineOptions, truth: pd.DataFrame, vote: pd.DataFrame, note: Note) -> Comparison:
     """Compare the model with the majority vote by the given labels; say where it was trained on others."""
-    work = Workspace(options.work or Path())
+    work = Workspace(options.work or Path(), options.name)
     if not work.out_of_fold.is_file():
         raise untrained(work)
     stack = read_predictions(work)[STACK]

@@ -333,6 +333,7 @@ class BaselineOptions(LocationOptions):
     work: Path | None = Field(
         None, description="Folder of a trained model to compare with on the same pictures."
     )
+    name: Training = ""
     draws: int = Field(1000, ge=100, description="Bootstrap samples of the model's groups of pictures.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
 

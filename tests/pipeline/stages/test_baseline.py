@@ -100,6 +100,21 @@ def test_a_trained_model_is_compared_on_the_same_pictures(tmp_path: Path) -> Non
     assert other.comparison.difference.value > found.comparison.difference.value
 
 
+def test_a_named_training_is_compared_and_a_folder_without_one_says_so(tmp_path: Path) -> None:
+    work = make_workfolder(tmp_path)
+    labels = tmp_path / "labels.csv"
+    asked = TrainOptions(
+        work=work.root, labels=labels, trials=0, folds=3, jobs=1, boosters=("linear",), name="own"
+    )
+    execute(Train(), asked, SilentProgress())
+    guesses = pd.read_csv(labels, dtype=str).rename(columns={"Target": "Guess"})
+    guesses.to_csv(tmp_path / "answers.csv", index=False)
+    given = {"labels": labels, "answers": tmp_path / "answers.csv", "work": work.root}
+    with pytest.raises(PipelineError, match="no trained model there; .* or give --name; there are: own"):
+        baseline(BaselineOptions(**given))
+    assert baseline(BaselineOptions(**given, name="own")).comparison.pictures == 60
+
+
 def test_groups_are_drawn_not_pictures() -> None:
     rng = np.random.default_rng(0)
     truth = pd.DataFrame(rng.random((400, 3)) < 0.4, columns=list("ABC"))
