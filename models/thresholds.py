@@ -2,8 +2,8 @@
 
 A threshold that maximises F1 on a handful of positives is noise. The default rule `half_f1` therefore takes
 the threshold that calibrated probabilities imply, half the best F1 that they promise. Probabilities are
-calibrated for that on the rows themselves (Platt scaling, shrunk): the more positives, the less a rule depends
-on how well they were before.
+calibrated for that on the rows themselves (Platt scaling, shrunk): the more positives, the less a rule
+depends on how well they were before.
 
 Source: Lipton, Elkan & Naryanaswamy (2014), Optimal thresholding of classifiers to maximize F1
 measure, ECML PKDD.

@@ -110,7 +110,7 @@ def test_a_named_training_is_compared_and_a_folder_without_one_says_so(tmp_path:
     guesses = pd.read_csv(labels, dtype=str).rename(columns={"Target": "Guess"})
     guesses.to_csv(tmp_path / "answers.csv", index=False)
     given = {"labels": labels, "answers": tmp_path / "answers.csv", "work": work.root}
-    with pytest.raises(PipelineError, match="no trained model there; .* or give --name; there are: own"):
+    with pytest.raises(PipelineError, match=r"no trained model there; .* or give --name; there are: own"):
         baseline(BaselineOptions(**given))
     assert baseline(BaselineOptions(**given, name="own")).comparison.pictures == 60
 

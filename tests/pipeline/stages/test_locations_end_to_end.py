@@ -122,7 +122,7 @@ def test_outputs_of_networks_are_read_by_the_list_of_the_model(tmp_path: Path) -
     model = Model(StackModel((), {"outputs": tuple(columns)}, (), [], {}), card)
     (tmp_path / "net.csv").write_text("Id,3,2,0\na,0,0,1\n")
     table = read_given(tmp_path, model, (), [tmp_path / "net.csv"])[tmp_path / "net.csv"]
-    assert table.loc["a", columns].tolist() == [1, 0, 0]
+    assert table.loc["a", columns].tolist() == [1.5, -0.5, -0.5]
 
 
 def test_parents_are_scored_where_the_list_gives_them(own: Workspace) -> None:
