@@ -122,11 +122,10 @@ def _print_plates(plates: "Mapping[str, Mapping[str, float]]") -> None:
 def _print_groups(groups: "GroupScores | None") -> None:
     if groups is None:
         return
-    score, gain = groups.macro_f1, groups.gain
+    gain, several = groups.gain, f"{groups.of_several:,} of {counted(groups.groups, 'group')}"
     say(
-        f"macro-F1 of pictures given their group's answer (predict --per group): {score.value:.3f} "
-        f"({score.low:.3f} to {score.high:.3f}); over their own {gain.value:+.3f} ({gain.low:+.3f} to "
-        f"{gain.high:+.3f}); {groups.of_several:,} of {counted(groups.groups, 'group')} have several pictures"
+        f"({several} have several pictures; that is {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) "
+        "over the pictures' own answers)"
     )
 
 

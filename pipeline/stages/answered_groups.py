@@ -34,6 +34,10 @@ THRESHOLDS = "group_thresholds"
 """Where a model's card has the thresholds of groups, by location."""
 
 
+GIVEN = "given its group's answer (predict --per group)"
+"""What a score is called of pictures that are answered so."""
+
+
 class GroupScores(BaseModel):
     """How well pictures are answered if each is given its group's answer.
 

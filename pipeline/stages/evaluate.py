@@ -18,7 +18,7 @@ from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_in
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.locations import of_card
 from pipeline.stages.against import Against, compare, training_of
-from pipeline.stages.answered_groups import GroupScores, score_groups
+from pipeline.stages.answered_groups import GIVEN, GroupScores, score_groups
 from pipeline.stages.cell_scores import CellScores, inputs_of_cells, score_cells
 from pipeline.stages.channel_views import is_view
 from pipeline.stages.comparisons import (
@@ -164,8 +164,10 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         with progress.track("Scoring", 1) as advance:
             predictions = read_predictions(work)
             scores = _marked(score(predictions, card, options), card.get("leaks", []))
-            of_groups = score_groups(work, predictions[STACK], options)
-            scores = scores.model_copy(update={"groups": of_groups})
+            if (of_groups := score_groups(work, predictions[STACK], options)) is not None:
+                name = f"macro-F1 over {len(of_groups.locations)} trained locations, every picture {GIVEN}"
+                totals = scores.totals | {name: of_groups.macro_f1}
+                scores = scores.model_copy(update={"groups": of_groups, "totals": totals})
             if options.against is not None:
                 beside = compare(predictions, read_predictions(_other(options)), options)
                 scores = scores.model_copy(update={"against": beside})

@@ -65,7 +65,7 @@ def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
         assert scores.table.loc[name, "binary_f1"] == pytest.approx(
             f1_score(binary["truth"], binary["chosen"])
         )
-    macro, of_occurring, of_all, _, *naming = scores.totals.values()
+    macro, of_occurring, of_all, _, *naming, of_groups = scores.totals.values()
     unsure = (~table[table["model"] == "stack"].groupby("Id")["chosen"].any()).sum()
     told = [name for name in scores.totals if f"one of {unsure} pictures that are not sure" in name]
     assert len(told) == len(naming) == bool(unsure)
@@ -73,6 +73,7 @@ def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
     assert of_occurring.value == pytest.approx(scores.table["f1"].sum() / 4)  # Microtubule ends, too
     assert of_all.value == pytest.approx(scores.table["f1"].sum() / 28)
     assert macro.low < macro.value < macro.high
+    assert of_groups == scores.groups.macro_f1
     assert list(scores.top_two.index) == ["Nucleoplasm", "Cytosol"]
     assert "3-fold cross-validation of 60 pictures, (B) in 30 groups" in scores.protocol
 
