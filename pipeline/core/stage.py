@@ -432,3 +432,11 @@ def table_inputs(embeddings: Iterable[Path], outputs: Iterable[Path]) -> dict[st
 def option_inputs(options: Options, *names: str) -> dict[str, str]:
     """Return options that change a result as inputs of a stage."""
     return {f"option {name}": str(getattr(options, name)) for name in names}
+
+
+def refuse_without(options: Options, main: str, *names: str) -> None:
+    """Refuse options that mean nothing without a main one, "--masks" or "--per cell", which is not given."""
+    fields, key = type(options).model_fields, main.split()[0].strip("-").replace("-", "_")
+    given = [name for name in names if getattr(options, name) != fields[name].default]
+    if given and getattr(options, key) == fields[key].default:
+        raise PipelineError(f"--{given[0].replace('_', '-')}: needs {main}; give that too, or leave it out")

@@ -30,6 +30,7 @@ from pipeline.core.stage import (
     execute,
     file_inputs,
     read_record,
+    refuse_without,
 )
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
@@ -97,6 +98,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
     def inputs(self, options: TrainOptions) -> dict[str, str]:
         """Return fingerprints of the tables, their cards, the options and the method of training."""
         work = Workspace(options.work, options.name)
+        refuse_without(options, "--select-agreement", "agree_with")
+        refuse_without(options, "--select-reliability", "reliability", "genes")
+        refuse_without(options, "--normalise-by", "normalise_method", "controls", "normalise_minimum")
         files = dict(options.tables)
         if uses_features(options):
             files = {"features": work.features} | files
@@ -160,8 +164,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
         """
         if options.start is not None:
             _make_start(options, progress)
-        work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
         cards = {path: card_of(path) for path in (*options.embedded, *options.outputs)}
+        check_fast(options, cards)
+        work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
         fold = pd.Series(data.fold, index=data.targets.index)
         leaks = check_leaks(cards, fold, progress.note, accept=options.accept_leak)
         for leak in leaks:
@@ -170,7 +175,6 @@ class Train(Stage[TrainOptions, TrainSummary]):
             raise PipelineError(
                 f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
             )
-        check_fast(options, cards)
         if FEATURES not in data.blocks and not options.fast:
             progress.note(f"No features in {work.root}: training on the given tables alone")
         if data.ungrouped is None:

@@ -55,6 +55,12 @@ def importances(options: ImportancesOptions) -> pd.DataFrame:
     return read_shares(Workspace(options.work))
 
 
+@pytest.mark.parametrize("name", ["truth", "truth_masks"])
+def test_what_cells_show_is_refused_where_cells_are_not_scored(work: Workspace, name: str) -> None:
+    with pytest.raises(PipelineError, match=f"^--{name.replace('_', '-')}: needs --per cell; give that too"):
+        evaluate(EvaluateOptions(work=work.root, **{name: work.features}))
+
+
 def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
     scores = evaluate(EvaluateOptions(work=work.root, draws=200))
     table = pd.read_parquet(work.out_of_fold)

@@ -229,6 +229,25 @@ def test_a_named_model_has_studies_of_its_own(tmp_path: Path) -> None:
     assert Workspace(work.root, "other").tuning.is_file()
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"agree_with": "annotators"}, "--agree-with: needs --select-agreement;"),
+        ({"reliability": "Enhanced"}, "--reliability: needs --select-reliability;"),
+        ({"genes": Path("genes.csv")}, "--genes: needs --select-reliability;"),
+        ({"controls": "Metadata_Treatment=DMSO"}, "--controls: needs --normalise-by;"),
+        ({"normalise_method": "sphering"}, "--normalise-method: needs --normalise-by;"),
+        ({"normalise_minimum": 3}, "--normalise-minimum: needs --normalise-by;"),
+        ({"fast": True}, "--fast learns from embeddings alone; give --embeddings"),
+    ],
+)
+def test_options_that_would_change_nothing_without_another_are_refused(
+    trained: Workspace, given: dict[str, object], said: str
+) -> None:
+    with pytest.raises(PipelineError, match=f"^{said}"):
+        execute(Train(), options(trained, name="other", **given), SilentProgress())
+
+
 def test_a_fast_model_needs_no_cells_and_says_what_that_costs(tmp_path: Path, trained: Workspace) -> None:
     work = Workspace(tmp_path / "work")
     shutil.copytree(trained.root, work.root)
