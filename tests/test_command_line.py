@@ -7,7 +7,7 @@ import pytest
     ("words", "message"),
     [
         (["extract", "--images", "absent", "--work", "w"], "absent: no such folder"),
-        (["extract", "--images", ".", "--work", "w"], "no usable sample"),
+        (["extract", "--images", ".", "--work", "w"], "holds no file of a known type; export the"),
         (["train", "--labels", "absent.csv", "--work", "w"], "no such file"),
         (["evaluate", "--work", "w"], "run train"),
         (["importances", "--work", "w"], "run train"),

@@ -37,7 +37,7 @@ def download(options: DownloadOptions) -> None:
         some([f"{name}: {counted(number, 'picture')}" for name, number in done.unnamed.items()], 5)
     if done.problems:
         say(f"{len(done.problems):,} not fetched, with reason and remedy: {options.out / 'problems.csv'}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])
+        some([f"{one.sample}: {one.told}" for one in done.problems])
     say(done.licence)
     if not options.dry_run:
         following(

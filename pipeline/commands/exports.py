@@ -47,5 +47,5 @@ def export(options: ExportOptions) -> None:
         say(f"{counted(done.left_out, 'feature')} without any value left out")
     if done.problems:
         say(f"{len(done.problems):,} skipped, with reason and remedy: {Workspace(options.work).problems}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])
+        some([f"{one.sample}: {one.told}" for one in done.problems])
     say(f"Open it: {OPENED_BY[options.format].format(out=options.out)}")

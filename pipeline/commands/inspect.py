@@ -36,10 +36,11 @@ def inspect(options: InspectOptions) -> None:
     _say_samples(found)
     for path in found.paths:
         written(path)
+    if found.sheetless:
+        say(f"No contact sheet: {found.sheetless}")
     if found.layout is not None:
-        say(
-            f"Next: look at {options.out / 'sheet.png'}, edit {found.layout}, and inspect again with --layout"
-        )
+        sheet = "" if found.sheetless else f"look at {options.out / 'sheet.png'}, "
+        say(f"Next: {sheet}edit {found.layout}, and inspect again with --layout")
     elif found.samples:
         same = [option for name, option in _PICTURES.items() if getattr(options, name)]
         given = f" with the same {' and '.join(same)}" if same else ""
@@ -94,11 +95,11 @@ def _say_samples(found: "Inspection") -> None:
         values = Counter(dict(sample.metadata).get(name, "") for sample in found.samples)
         say(f"{name}: {counted(len(values), 'value')}, such as {', '.join(list(values)[:3])}")
     if found.problems:
-        once = {
-            (one.sample, one.reason): one for one in reversed(found.problems)
-        }  # of several files the first
+        once = {(one.sample, one.reason): one for one in reversed(found.problems)}  # the first of several
         say(f"{counted(len(once), 'sample')} would be skipped:")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in reversed(once.values())])
+        some([f"{one.sample}: {one.told}" for one in reversed(once.values())])
+    if 0 < found.looked_at < len(found.samples):
+        say(f"{counted(found.looked_at, 'sample')} read in full, of the others the headers alone")
     if found.spare:
         say(f"{counted(len(found.spare), 'file')} of no sample, such as {found.spare[0]}")
 

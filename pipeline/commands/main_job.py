@@ -56,7 +56,7 @@ def extract(options: ExtractOptions) -> None:
         say(f"{counted(summary.edited, 'edited label image')} kept and measured: {work.masks}")
     if summary.problems:
         say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in summary.problems])
+        some([f"{one.sample}: {one.told}" for one in summary.problems])
     _print_doubtful(summary, work)
     following(f"train --labels LABELS --work {options.work}")
     if summary.problems and options.strict:
@@ -195,7 +195,7 @@ def predict(options: PredictOptions) -> None:
     some([f"{sample}: {why}" for sample, why in done.unanswered.items() if sample not in skipped])
     if done.problems:
         say(f"{len(done.problems):,} skipped, with reason and remedy: {Workspace(options.work).problems}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in done.problems])
+        some([f"{one.sample}: {one.told}" for one in done.problems])
     if done.unanswered and options.format == "kaggle":
         first = ", ".join(list(done.unanswered)[:10]) + (", …" if len(done.unanswered) > 10 else "")
         say(f"Rows without a prediction, which the competition scores as wrong: {first}")

@@ -15,6 +15,7 @@ from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
 from pipeline.data.discovery import check_folder, discover, metadata_name, unsafe
+from pipeline.data.inventory import remedy_of_names
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.table_fields import named_plane, pixel_size
 from pipeline.data.table_files import MISSING
@@ -224,7 +225,7 @@ def list_samples(images: Path, table: Path | None, layout: Layout) -> tuple[list
         where = table or (f"{images}" if is_told else f"{images} (expected {names})")
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
-        looked = "" if one or meant or table else f"; run inspect --images {images}, which writes a layout"
+        looked = "" if one or meant or table else f"; {remedy_of_names(images)}"
         raise NoSampleError(f"no usable sample in {where}{first}{meant}{looked}", problems)
     ordered = sorted(samples, key=lambda sample: sample.id)
     return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems

@@ -14,7 +14,15 @@ from models.risk import Realised, held_out, realised
 from models.stack_model import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
-from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made, refuse_without
+from pipeline.core.stage import (
+    Progress,
+    Stage,
+    Summary,
+    file_inputs,
+    option_inputs,
+    read_made,
+    refuse_without,
+)
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.locations import of_card
 from pipeline.stages.against import Against, compare, training_of
