@@ -14,15 +14,7 @@ from models.risk import Realised, held_out, realised
 from models.stack_model import STACK, TOP_TWO
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
-from pipeline.core.stage import (
-    Progress,
-    Stage,
-    Summary,
-    file_inputs,
-    option_inputs,
-    read_made,
-    refuse_without,
-)
+from pipeline.core.stage import Progress, Stage, Summary, file_inputs, option_inputs, read_made
 from pipeline.core.workspace import Workspace, untrained
 from pipeline.data.locations import of_card
 from pipeline.stages.against import Against, compare, training_of
@@ -142,7 +134,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         card = work.model / "card.json"
         if not work.out_of_fold.is_file() or not card.is_file():
             raise untrained(work)
-        refuse_without(options, "--per cell", "truth", "truth_masks")
+        options.refuse_without("--per cell", "truth", "truth_masks")
         asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation", "per")
         files = {"out-of-fold predictions": work.out_of_fold, "model": card}
         if options.truth is not None:

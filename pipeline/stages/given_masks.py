@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError, Problem, SampleError
 from pipeline.core.files import text_digest
 from pipeline.core.names import counted
-from pipeline.core.stage import Progress, refuse_without
+from pipeline.core.stage import Progress
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import Scale
 from pipeline.data.masks import Segmentation, mask_origins
@@ -186,7 +186,7 @@ def given_masks(
         If the folder holds no mask of any sample, or what they lack cannot be done.
     """
     if options.masks is None:
-        refuse_without(options, "--masks", *MaskUse.model_fields)
+        options.refuse_without("--masks", *MaskUse.model_fields)
         return None
     found = find_masks(options.masks, samples, options.masks_of, work)
     problems, masks = list(found.problems), dict(found.masks)

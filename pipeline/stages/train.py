@@ -30,7 +30,6 @@ from pipeline.core.stage import (
     execute,
     file_inputs,
     read_record,
-    refuse_without,
 )
 from pipeline.core.store import Store
 from pipeline.core.weights import card_path
@@ -98,9 +97,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
     def inputs(self, options: TrainOptions) -> dict[str, str]:
         """Return fingerprints of the tables, their cards, the options and the method of training."""
         work = Workspace(options.work, options.name)
-        refuse_without(options, "--select-agreement", "agree_with")
-        refuse_without(options, "--select-reliability", "reliability", "genes")
-        refuse_without(options, "--normalise-by", "normalise_method", "controls", "normalise_minimum")
+        options.refuse_without("--select-agreement", "agree_with")
+        options.refuse_without("--select-reliability", "reliability", "genes")
+        options.refuse_without("--normalise-by", "normalise_method", "controls", "normalise_minimum")
         files = dict(options.tables)
         if uses_features(options):
             files = {"features": work.features} | files
@@ -173,7 +172,8 @@ class Train(Stage[TrainOptions, TrainSummary]):
             progress.note(f"Scores are marked: {leak}")
         if options.select_confident and data.folds < CONFIDENT_FOLDS:
             raise PipelineError(
-                f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
+                f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; give --folds "
+                f"{CONFIDENT_FOLDS} (and enough groups), or leave it out"
             )
         if FEATURES not in data.blocks and not options.fast:
             progress.note(f"No features in {work.root}: training on the given tables alone")
