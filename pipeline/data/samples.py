@@ -213,13 +213,13 @@ def list_samples(images: Path, table: Path | None, layout: Layout) -> tuple[list
     found = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
     samples, problems = found[0], [*found[1]]
     samples, incomplete = _complete(samples, layout)
-    problems += incomplete
+    problems += incomplete if table is None else [replace(one, file=table.name) for one in incomplete]
     outside = _outside(images, samples)
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
     if not samples:
         one = problems[0] if problems else None
-        first = f"; first problem: {one.file}: {one.reason}; {one.remedy}" if one else ""
+        first = f"; first problem: {one.told}" if one else ""
         names = ", ".join(f"<Id>_{colour}.png" for colour in COLOURS.values())
         is_told = table is not None or layout.files is not None or layout.file_channels
         where = table or (f"{images}" if is_told else f"{images} (expected {names})")
