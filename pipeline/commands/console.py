@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,9 +112,9 @@ def written(path: Path, what: str = "") -> None:
     say(f"Written: {path}" + (f" ({what})" if what else ""))
 
 
-def following(command: str) -> None:
-    """Say which command comes next."""
-    say(f"Next: python run.py {command}")
+def following(*words: object, why: str = "Next: ") -> None:
+    """Say which command comes next, quoted so that it can be copied."""
+    say(why + shlex.join(["python", "run.py", *map(str, words)]))
 
 
 def some(lines: Sequence[str], most: int = 3) -> None:

@@ -40,9 +40,8 @@ def download(options: DownloadOptions) -> None:
         some([f"{one.sample}: {one.told}" for one in done.problems])
     say(done.licence)
     if not options.dry_run:
-        following(
-            f"extract --images {options.out / 'images'} --samples {options.out / 'samples.csv'} --work WORK"
-        )
+        images, samples = options.out / "images", options.out / "samples.csv"
+        following("extract", "--images", images, "--samples", samples, "--work", "WORK")
 
 
 def _bytes(number: int) -> str:

@@ -58,7 +58,7 @@ def extract(options: ExtractOptions) -> None:
         say(f"{len(summary.problems):,} skipped, with reason and remedy: {work.problems}")
         some([f"{one.sample}: {one.told}" for one in summary.problems])
     _print_doubtful(summary, work)
-    following(f"train --labels LABELS --work {options.work}")
+    following("train", "--labels", "LABELS", "--work", options.work)
     if summary.problems and options.strict:
         raise typer.Exit(1)
 
@@ -103,9 +103,9 @@ def train(options: TrainOptions) -> None:
     made(summary)
     files = Workspace(options.work, options.name)
     _print_summary(summary, files)
-    named = f" --name {options.name}" if options.name else ""
-    following(f"evaluate --work {options.work}{named}")
-    say(f"Look at it in a browser: python run.py report --work {options.work}{named}")
+    here = ["--work", options.work, *(["--name", options.name] if options.name else [])]
+    following("evaluate", *here)
+    following("report", *here, why="Look at it in a browser: ")
 
 
 def _print_summary(summary: "TrainSummary", files: Workspace) -> None:
@@ -182,7 +182,7 @@ def predict(options: PredictOptions) -> None:
 
     stage = PredictShipped() if options.model == SHIPPED else Predict()
     done = execute(stage, options, RichProgress())
-    made(done)
+    made({**done.model_dump(), "output": options.output})
     words = {"not_sure": "not sure", "no_answer": "without an answer"}
     words |= {"unlike_training": "unlike the training pictures"}
     became = [f"{number:,} {words.get(status, status)}" for status, number in done.statuses.items()]
@@ -191,11 +191,13 @@ def predict(options: PredictOptions) -> None:
         written(options.output, counts)
     else:
         say(f"Up to date: {options.output} ({counts})")
-    skipped = {one.sample for one in done.problems}
-    some([f"{sample}: {why}" for sample, why in done.unanswered.items() if sample not in skipped])
-    if done.problems:
-        say(f"{len(done.problems):,} skipped, with reason and remedy: {Workspace(options.work).problems}")
-        some([f"{one.sample}: {one.told}" for one in done.problems])
+    told = {one.sample for one in done.problems}
+    some([f"{sample}: {why}" for sample, why in done.unanswered.items() if sample not in told])
+    skipped = {one.sample for one in done.problems if done.unanswered.get(one.sample) == one.told}
+    for is_lost, what in ((True, "skipped"), (False, "lacking in part")):
+        if few := [one for one in done.problems if (one.sample in skipped) == is_lost]:
+            say(f"{len(few):,} {what}, with reason and remedy: {Workspace(options.work).problems}")
+            some([f"{one.sample}: {one.told}" for one in few])
     if done.unanswered and options.format == "kaggle":
         first = ", ".join(list(done.unanswered)[:10]) + (", …" if len(done.unanswered) > 10 else "")
         say(f"Rows without a prediction, which the competition scores as wrong: {first}")

@@ -12,6 +12,8 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from models.bundle import load_model
+from models.risk import Realised
+from pipeline.commands.evaluate import _risk
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
@@ -297,4 +299,6 @@ def test_every_risk_is_told_with_what_it_becomes_on_held_out_folds(work: Workspa
     written = json.loads(work.metrics.read_bytes())["risks"]
     assert [one["coverage"] for one in written] == coverage
     said = command_line("evaluate", "--work", work.root, "--draws", "200").output
+    assert all(one.coverage for one in scores.risks) == ("–" not in said)
+    assert _risk(Realised(0.05, 0.0, 0.0, 0.0, 0.0)) == ("0.05", "–", "0.0%", "0.0%", "–")
     assert "Risk: of all locations that are named, the share that is wrong" in said

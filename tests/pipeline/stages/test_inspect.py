@@ -266,6 +266,11 @@ def test_of_pictures_of_one_channel_without_it_in_their_names_the_option_is_said
     ended = command_line("extract", "--images", images, "--work", tmp_path / "work")
     assert ended.errors.endswith(f"; {said}\n")
     assert len(run(images, channels=["protein=0"]).samples) == 3
+    images = images.rename(tmp_path / "my pictures")
+    ended = command_line("inspect", "--images", images, "--out", tmp_path / "out", "--channel", "protein=0")
+    assert (
+        f"Next: python run.py extract --images '{images}' --channel protein=0 --work work\n" in ended.output
+    )
 
 
 @pytest.mark.parametrize("projection", [None, "max"])
