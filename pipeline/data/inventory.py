@@ -192,10 +192,7 @@ class Proposal:
         """Write the layout, with remarks; what has to be filled in is `UNKNOWN`."""
         ours = {name: [theirs for theirs, one in self.channels.items() if one == name] for name in CHANNELS}
         free = [theirs for theirs, one in self.channels.items() if one == UNKNOWN]
-        lines = [
-            f"# {self.why}",
-            "# Edit, then give it as --layout to extract, embed, predict and overlay.",
-        ]
+        lines = [f"# {self.why}", "# Edit, then give it as --layout to extract, embed, predict and overlay."]
         if self.files is not None:
             lines += [
                 "",
