@@ -7,9 +7,13 @@ import pytest
     ("words", "message"),
     [
         (["extract", "--images", "absent", "--work", "w"], "absent: no such folder"),
-        (["extract", "--images", ".", "--work", "w"], "no usable sample"),
+        (["extract", "--images", ".", "--work", "w"], "holds no file of a known type; export the"),
         (["train", "--labels", "absent.csv", "--work", "w"], "no such file"),
         (["evaluate", "--work", "w"], "run train"),
+        (
+            ["evaluate", "--work", "w", "--name", "Exp1"],
+            "Exp1: cannot be used; give: Name, in lower-case letters,",
+        ),
         (["importances", "--work", "w"], "run train"),
         (["predict", "--images", ".", "--model", "m", "--output", "o.csv"], "m: no model there"),
         (["status", "--work", "w"], "w: no such folder"),

@@ -35,9 +35,9 @@ def normalise(options: NormaliseOptions) -> None:
     written(path, what) if done.fresh else say(f"Up to date: {path} ({what})")
     if done.left_out:
         say(f"{counted(done.left_out, 'picture')} left out, with reason and remedy: {work.problems}")
-    how = f" --controls {options.controls}" if options.controls else ""
-    method = "" if options.method == "robust-z" else f" --normalise-method {options.method}"
-    following(f"train --labels LABELS --work {options.work} --normalise-by {options.by}{method}{how}")
+    how = [] if options.method == "robust-z" else ["--normalise-method", options.method]
+    how += ["--controls", options.controls] if options.controls else []
+    following("train", "--labels", "LABELS", "--work", options.work, "--normalise-by", options.by, *how)
 
 
 @command(CompareOptions)

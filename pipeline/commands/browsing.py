@@ -28,7 +28,7 @@ def report(options: ReportOptions) -> None:
         say(f"Up to date: {path}")
     if done.without:
         say(f"Without pictures: {done.without}")
-    following(f"explore --work {options.work}")
+    following("explore", "--work", options.work)
 
 
 @command(ExploreOptions, lasting=True)

@@ -25,6 +25,7 @@ _REMEDIES = {
     "greater_than_equal": "give at least {ge}",
     "greater_than": "give more than {gt}",
     "less_than_equal": "give at most {le}",
+    "string_pattern_mismatch": "cannot be used; give: {about}",
 }
 
 
@@ -92,7 +93,9 @@ def _message(model: type[AnyOptions], error: ValidationError) -> str:
     flag = name if shown.argument else _flag(name, shown)
     if known:
         return unknown(flag, str(first["input"]), known)
-    reason = _REMEDIES.get(first["type"], "{msg}").format(**first.get("ctx", {}), msg=first["msg"])
+    reason = _REMEDIES.get(first["type"], "{msg}").format(
+        **first.get("ctx", {}), msg=first["msg"], about=field.description
+    )
     return f"{flag} {first['input']}: {reason}"
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -112,9 +113,9 @@ def written(path: Path, what: str = "") -> None:
     say(f"Written: {path}" + (f" ({what})" if what else ""))
 
 
-def following(command: str) -> None:
-    """Say which command comes next."""
-    say(f"Next: python run.py {command}")
+def following(*words: object, why: str = "Next: ") -> None:
+    """Say which command comes next, quoted so that it can be copied."""
+    say(why + shlex.join(["python", "run.py", *map(str, words)]))
 
 
 def some(lines: Sequence[str], most: int = 3) -> None:
@@ -129,7 +130,7 @@ def skipped(problems: Sequence[Problem], listed: Path, became: str = "skipped") 
     """Say how many samples were skipped, if any, which the first are, and where all of them are listed."""
     if problems:
         say(f"{len(problems):,} {became}, with reason and remedy: {listed}")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in problems])
+        some([f"{one.sample}: {one.told}" for one in problems])
 
 
 def address(host: str, port: int) -> str:

@@ -41,16 +41,16 @@ def demo(options: DemoOptions) -> None:
     say(f"Out of fold, {name} is {score.value:.3f} ({score.low:.3f} to {score.high:.3f}).")
     say("Next, look at it:")
     images, new = options.folder / "data" / "images", options.folder / "new"
-    cells = f"predict --images {new / 'images'} --samples {new / 'samples.csv'} --model {work / 'model'}"
+    cells = ["--images", new / "images", "--samples", new / "samples.csv", "--model", work / "model"]
     for words in (
-        f"evaluate --work {work}",
-        f"importances '{trained[0]}' --work {work}",
-        f"overlay --images {images} --work {work} --sheet {options.folder / 'overlay.png'}",
-        f"{cells} --per cell --output {options.folder / 'cells.csv'}",
-        f"explore --work {work}",
-        f"status --work {work}",
+        ["evaluate", "--work", work],
+        ["importances", trained[0], "--work", work],
+        ["overlay", "--images", images, "--work", work, "--sheet", options.folder / "overlay.png"],
+        ["predict", *cells, "--per", "cell", "--output", options.folder / "cells.csv"],
+        ["explore", "--work", work],
+        ["status", "--work", work],
     ):
-        say(f"  python run.py {words}")
+        following(*words, why="  ")
 
 
 @command(SimulateOptions)
@@ -78,4 +78,4 @@ def simulate(options: SimulateOptions) -> None:
         )
     if options.contact_sheet is not None:
         written(options.contact_sheet, "one example per location")
-    following(f"extract --images {images} --samples {options.out / 'samples.csv'} --work WORK")
+    following("extract", "--images", images, "--samples", options.out / "samples.csv", "--work", "WORK")

@@ -38,9 +38,8 @@ def download(options: DownloadOptions) -> None:
     skipped(done.problems, options.out / "problems.csv", "not fetched")
     say(done.licence)
     if not options.dry_run:
-        following(
-            f"extract --images {options.out / 'images'} --samples {options.out / 'samples.csv'} --work WORK"
-        )
+        images, samples = options.out / "images", options.out / "samples.csv"
+        following("extract", "--images", images, "--samples", samples, "--work", "WORK")
 
 
 def _bytes(number: int) -> str:

@@ -92,7 +92,7 @@ def _print_end(options: EvaluateOptions, scores: "Scores") -> None:
     if options.plot is not None:
         _draw(scores, options.plot)
         written(options.plot)
-    following(f"report --work {options.work}" + (f" --name {options.name}" if options.name else ""))
+    following("report", "--work", options.work, *(["--name", options.name] if options.name else []))
 
 
 def _draw(scores: "Scores", path: Path) -> None:
@@ -199,16 +199,18 @@ def _print_risks(risks: "tuple[Realised, ...]") -> None:
         return say("\nRisk of wrong names: not calibrated; the model is of an older version")
     say("\nRisk: of all locations that are named, the share that is wrong (cuts come from the other folds)")
     titles = ("--risk", "wrong", "pictures\nnamed", "true pairs\nfound", "wrong where\nshares shift")
-    rows = [
-        (f"{one.risk:g}", *(f"{value:.1%}" for value in (one.wrong, one.coverage, one.found, one.shifted)))
-        for one in risks
-    ]
-    show_table(titles, rows)
+    show_table(titles, map(_risk, risks))
     say(
         "Pictures without a name are not_sure. Shares shift: every location becomes up to "
         f"{SHIFT:g} times as frequent or as rare, at random; 95 % of such shifts stay below."
     )
     return None
+
+
+def _risk(one: "Realised") -> tuple[str, ...]:
+    """Return a row of the table of risks; where nothing is named, no share of it is wrong."""
+    wrong, shifted = (f"{value:.1%}" if one.coverage else "–" for value in (one.wrong, one.shifted))
+    return f"{one.risk:g}", wrong, f"{one.coverage:.1%}", f"{one.found:.1%}", shifted
 
 
 def _with_score(protocol: "Protocol") -> str:

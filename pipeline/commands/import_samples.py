@@ -34,4 +34,4 @@ def import_(options: ImportOptions) -> None:
     if done.problems:
         say(f"{len(done.problems):,} left out, with reason and remedy: {options.out / 'problems.csv'}")
         some([f"{one.sample}: {one.reason}; {one.remedy}" for one in done.problems])
-    following(f"extract --images {done.root} --samples {samples} --work WORK")
+    following("extract", "--images", done.root, "--samples", samples, "--work", "WORK")

@@ -5,9 +5,11 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.command_line import command
-from pipeline.commands.console import RichProgress, following, made, say, show_table, some, written
+from pipeline.commands.console import RichProgress, made, say, show_table, some, written
 from pipeline.core.names import counted
+from pipeline.data.dataset_options import PictureOptions
 from pipeline.stages.exchange_options import InspectOptions
+from pipeline.stages.options import ExtractOptions
 
 if TYPE_CHECKING:
     from pipeline.stages.inspect import Inspection
@@ -23,6 +25,7 @@ def inspect(options: InspectOptions) -> None:
 
     Example: python run.py inspect --images my_pictures --out inspected
     """
+    from pipeline.pages.history import command_of
     from pipeline.stages.inspect import inspect as run
 
     found = run(options, RichProgress())
@@ -36,14 +39,14 @@ def inspect(options: InspectOptions) -> None:
     _say_samples(found)
     for path in found.paths:
         written(path)
+    if found.sheetless:
+        say(f"No contact sheet: {found.sheetless}")
     if found.layout is not None:
-        say(
-            f"Next: look at {options.out / 'sheet.png'}, edit {found.layout}, and inspect again with --layout"
-        )
+        sheet = "" if found.sheetless else f"look at {options.out / 'sheet.png'}, "
+        say(f"Next: {sheet}edit {found.layout}, and inspect again with --layout")
     elif found.samples:
-        same = [option for name, option in _PICTURES.items() if getattr(options, name)]
-        given = f" with the same {' and '.join(same)}" if same else ""
-        following(f"extract --images {options.images} --work work{given}")
+        given = {name: getattr(options, name) for name in PictureOptions.model_fields}
+        say(f"Next: {command_of('extract', ExtractOptions.model_validate(given | {'work': 'work'}))}")
 
 
 def _result(found: "Inspection") -> dict[str, object]:
@@ -57,15 +60,6 @@ def _result(found: "Inspection") -> dict[str, object]:
         "layout": found.layout,
     }
 
-
-_PICTURES = {
-    "samples": "--samples",
-    "layout": "--layout",
-    "channels": "--channel",
-    "projection": "--projection",
-    "pixel_size": "--pixel-size",
-}
-"""Options that say how pictures are read."""
 
 _MOST = 12
 """Kinds of files that are shown."""
@@ -94,11 +88,11 @@ def _say_samples(found: "Inspection") -> None:
         values = Counter(dict(sample.metadata).get(name, "") for sample in found.samples)
         say(f"{name}: {counted(len(values), 'value')}, such as {', '.join(list(values)[:3])}")
     if found.problems:
-        once = {
-            (one.sample, one.reason): one for one in reversed(found.problems)
-        }  # of several files the first
+        once = {(one.sample, one.reason): one for one in reversed(found.problems)}  # the first of several
         say(f"{counted(len(once), 'sample')} would be skipped:")
-        some([f"{one.sample}: {one.file}: {one.reason}; {one.remedy}" for one in reversed(once.values())])
+        some([f"{one.sample}: {one.told}" for one in reversed(once.values())])
+    if 0 < found.looked_at < len(found.samples):
+        say(f"{counted(found.looked_at, 'sample')} read in full, of the others the headers alone")
     if found.spare:
         say(f"{counted(len(found.spare), 'file')} of no sample, such as {found.spare[0]}")
 

@@ -1,6 +1,7 @@
 """The commands for looking: `baseline`, `nearest`, `overlay`, `status`."""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pipeline.commands.command_line import command
@@ -149,7 +150,7 @@ MISSING = {
 
 def _next(work: Workspace, states: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
     """Return the commands that come next: what is stale or missing, else what to look at."""
-    own = f"python run.py {{}} --work {work.root}"
+    own = f"python run.py {{}} --work {quote(str(work.root))}"
     due = [stage for stage, state in states.items() if state != "done"]
     due = [stage for stage in due if before[stage] or stage in MISSING]
     steps = [before[one] or own.format(MISSING[one]) for one in due]

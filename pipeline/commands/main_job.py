@@ -56,7 +56,7 @@ def extract(options: ExtractOptions) -> None:
         say(f"{counted(summary.edited, 'edited label image')} kept and measured: {work.masks}")
     skipped(summary.problems, work.problems)
     _print_doubtful(summary, work)
-    following(f"train --labels LABELS --work {options.work}")
+    following("train", "--labels", "LABELS", "--work", options.work)
     if summary.problems and options.strict:
         raise typer.Exit(1)
 
@@ -101,9 +101,9 @@ def train(options: TrainOptions) -> None:
     made(summary)
     files = Workspace(options.work, options.name)
     _print_summary(summary, files)
-    named = f" --name {options.name}" if options.name else ""
-    following(f"evaluate --work {options.work}{named}")
-    say(f"Look at it in a browser: python run.py report --work {options.work}{named}")
+    here = ["--work", options.work, *(["--name", options.name] if options.name else [])]
+    following("evaluate", *here)
+    following("report", *here, why="Look at it in a browser: ")
 
 
 def _print_summary(summary: "TrainSummary", files: Workspace) -> None:
@@ -180,7 +180,7 @@ def predict(options: PredictOptions) -> None:
 
     stage = PredictShipped() if options.model == SHIPPED else Predict()
     done = execute(stage, options, RichProgress())
-    made(done)
+    made({**done.model_dump(), "output": options.output})
     words = {"not_sure": "not sure", "no_answer": "without an answer"}
     words |= {"unlike_training": "unlike the training pictures"}
     became = [f"{number:,} {words.get(status, status)}" for status, number in done.statuses.items()]
@@ -191,7 +191,10 @@ def predict(options: PredictOptions) -> None:
         say(f"Up to date: {options.output} ({counts})")
     listed = {one.sample for one in done.problems}
     some([f"{sample}: {why}" for sample, why in done.unanswered.items() if sample not in listed])
-    skipped(done.problems, Workspace(options.work).problems)
+    lost = [one for one in done.problems if done.unanswered.get(one.sample) == one.told]
+    skipped(lost, Workspace(options.work).problems)
+    lacking = [one for one in done.problems if one not in lost]
+    skipped(lacking, Workspace(options.work).problems, "lacking in part")
     if done.unanswered and options.format == "kaggle":
         first = ", ".join(list(done.unanswered)[:10]) + (", …" if len(done.unanswered) > 10 else "")
         say(f"Rows without a prediction, which the competition scores as wrong: {first}")

@@ -34,7 +34,7 @@ def embed(options: EmbedOptions) -> None:
     if done.problems:
         problems = Workspace(options.work).problems
         say(f"{counted(len(done.problems), 'picture')} skipped or without a row: {problems}")
-    following(f"train --labels LABELS --work {options.work} --embeddings {path}")
+    following("train", "--labels", "LABELS", "--work", options.work, "--embeddings", path)
 
 
 @command(TrainCnnOptions)
@@ -62,9 +62,9 @@ def train_cnn(options: TrainCnnOptions) -> None:
     say(f"Validation log-loss of each fold's network: {shown}")
     written(table, "out-of-fold log-odds")
     written(work.embedding(done.name + WHOLE), "embeddings by the network of all pictures, for nearest")
-    given = "" if options.locations == READY_LISTS[0] else f" --locations {options.locations}"
-    given += "" if options.labels_as is None else f" --labels-as {options.labels_as}"
-    following(f"train --labels {options.labels} --work {options.work}{given} --embeddings {table}")
+    given = [] if options.locations == READY_LISTS[0] else ["--locations", options.locations]
+    given += [] if options.labels_as is None else ["--labels-as", options.labels_as]
+    following("train", "--labels", options.labels, "--work", options.work, *given, "--embeddings", table)
 
 
 @command(TrainSegmenterOptions)
@@ -89,4 +89,4 @@ def train_segmenter(options: TrainSegmenterOptions) -> None:
     scored = f"on the fields kept for testing: {scores}" if scores else "too few fields to test"
     say(f"{options.output}: {card.objects}, {card.steps:,} steps; {scored}")
     weights = "nuclei" if card.objects == "nuclei" else "cell"
-    following(f"extract --images IMAGES --work WORK --{weights}-weights {options.output}")
+    following("extract", "--images", "IMAGES", "--work", "WORK", f"--{weights}-weights", options.output)

@@ -43,6 +43,11 @@ class Problem:
     remedy: str
 
     @property
+    def told(self) -> str:
+        """The file, what is wrong, and what can be done, in a line."""
+        return f"{self.file}: {self.reason}; {self.remedy}".removesuffix("; ")
+
+    @property
     def is_passing(self) -> bool:
         """Whether it is no fault of the sample (no permission, no memory): tried again in the next run."""
         return self.remedy.startswith(RUN_AGAIN)
@@ -52,7 +57,7 @@ class SampleError(Exception):
     """One sample cannot be used; the run goes on without it."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.sample}: {problem.file}: {problem.reason}; {problem.remedy}")
+        super().__init__(f"{problem.sample}: {problem.told}")
         self.problem = problem
 
 

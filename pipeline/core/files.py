@@ -89,8 +89,7 @@ def check_bytes(size: int, what: str = "the file") -> None:
     limit = limit_of(MAX_BYTES, 2**30)
     if size > limit:
         raise UnreadableError(
-            f"{what} holds {size:,} bytes, more than {limit:,}",
-            f"split it, or set {MAX_BYTES} to allow more",
+            f"{what} holds {size:,} bytes, more than {limit:,}", f"split it, or set {MAX_BYTES} to allow more"
         )
 
 

@@ -103,6 +103,15 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def refuse_without(self, main: str, *names: str) -> None:
+        """Refuse options that mean nothing without a main one, "--masks" or "--per cell", that is absent."""
+        fields, key = type(self).model_fields, main.split()[0].strip("-").replace("-", "_")
+        given = [name for name in names if getattr(self, name) != fields[name].default]
+        if given and getattr(self, key) == fields[key].default:
+            raise PipelineError(
+                f"--{given[0].replace('_', '-')}: needs {main}; give that too, or leave it out"
+            )
+
 
 class Summary(BaseModel):
     """What a stage did or found; not fresh where it was found in the record, as all was up to date."""

@@ -24,13 +24,7 @@ from pipeline.data.labels import Labels, read_labels
 from pipeline.data.layouts import METADATA
 from pipeline.data.locations import KAGGLE2018, LocationList, open_lists
 from pipeline.data.plates import normalised, whole_plates
-from pipeline.data.prediction_tables import (
-    OUTPUTS,
-    log_odds_column,
-    of_locations,
-    of_network,
-    read_outputs,
-)
+from pipeline.data.prediction_tables import OUTPUTS, log_odds_column, of_locations, of_network, read_outputs
 from pipeline.data.tables import Note, all_ids, embedding_name, match, read_embedding, unmatched
 
 FEATURES = "features"
@@ -207,6 +201,8 @@ def _labelled(
     path = options.labels
     ids = pictures.intersection(known.targets.index).sort_values()
     listed = known.targets.index.union([one.sample for one in known.problems])
+    if pictures.intersection(listed).empty and not uses_features(options):
+        match((*options.outputs, *options.embedded)[0], pictures, listed, note)  # they are the tables' ids
     absent = match(path, listed, pictures, note)
     if ids.empty:
         one = known.problems[0]
@@ -342,9 +338,17 @@ def _deal(
                 f"--folds-by {options.folds_by}: no location is both seen and not seen on every one of the "
                 f"{number} plates; give a column of fewer plates, or leave it out"
             )
+    shown = [name for name in targets.columns if targets[name].any()]
+    lack = f"{counted(len(targets), 'picture')}, {counted(number, noun)}"
+    if number < MINIMUM_FOLDS:
+        lack = f"there {'is' if number == 1 else 'are'} only {counted(number, noun)}"
+    elif targets[shown].all(axis=None):
+        lack = (
+            f"all pictures show {' and '.join(shown)}, none is without" if shown else "no picture shows any"
+        )
     raise PipelineError(
-        f"no location has pictures with and without it in {MINIMUM_FOLDS} different {noun}s "
-        f"({counted(len(targets), 'picture')}, {counted(number, noun)}); label more pictures"
+        f"no location has pictures with and without it in {MINIMUM_FOLDS} different {noun}s: {lack}; label "
+        "more pictures"
     )
 
 

@@ -105,7 +105,8 @@ Training = Annotated[
     str,
     Field(
         pattern="^([a-z0-9]+(_[a-z0-9]+)*)?$",
-        description="Name of one of several trainings in the work folder, in WORK/models/NAME.",
+        description="Name, in lower-case letters, digits and _, of one of several trainings in the work "
+        "folder, in WORK/models/NAME.",
     ),
 ]
 Device = Annotated[Literal["cpu", "cuda"], Field(description="Where networks run.")]
@@ -262,8 +263,7 @@ class DatasetOptions(FoldOptions):
         "of what few cells show, and answers per cell (predict --per cell).",
     )
     random_split: bool = Field(
-        False,
-        description="Also cross-validate in folds that ignore groups, to show how optimistic that is.",
+        False, description="Also cross-validate in folds that ignore groups, to show how optimistic that is."
     )
     normalise_by: Annotated[str | None, Shown(panel=PLATES)] = Field(
         None,
@@ -278,15 +278,13 @@ class DatasetOptions(FoldOptions):
         description="Stack embeddings although their networks saw these pictures in training; marks scores.",
     )
     select_agreement: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
-        None,
-        description="csv of annotations, as for baseline: train only on labels experts agree on.",
+        None, description="csv of annotations, as for baseline: train only on labels experts agree on."
     )
     agree_with: Annotated[Literal["label", "annotators"], Shown(panel=LEARNED)] = Field(
         "label", description="Whether experts have to agree with the label, or with each other."
     )
     select_reliability: Annotated[Path | None, Shown(panel=LEARNED)] = Field(
-        None,
-        description="HPA's subcellular_location.tsv: train only on labels it supports; needs --genes.",
+        None, description="HPA's subcellular_location.tsv: train only on labels it supports; needs --genes."
     )
     reliability: Annotated[HpaLevel, Shown(panel=LEARNED)] = Field(
         "Approved", description="The lowest level that counts as support."

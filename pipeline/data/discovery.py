@@ -17,18 +17,8 @@ from pipeline.data.whole_files import Found, samples_of_file, self_described
 from pipeline.formats.sources import Source
 
 SUFFIXES = (
-    ".png",
-    ".tif",
-    ".tiff",
-    ".jpg",
-    ".jpeg",
-    ".tif.gz",
-    ".tiff.gz",
-    ".stk",
-    ".zarr",
-    ".czi",
-    ".nd2",
-    ".lif",
+    *(".png", ".tif", ".tiff", ".jpg", ".jpeg", ".tif.gz", ".tiff.gz"),
+    *(".stk", ".zarr", ".czi", ".nd2", ".lif"),
 )
 """File types that are read, in any case; ``.zarr`` is a folder."""
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ _SURE = {
     "protein": r"protein|antibody|target",
 }
 """Names of channels that can mean one thing only."""
+_NOTHING = "holds no file of a known type; export the pictures as TIFF or PNG"
+_FEW = 24
+"""Files that are looked at for why no name makes a sample."""
 _MOST_CHANNELS = 9
 """Endings of names that differ in more ways than this are no channels."""
 
@@ -69,15 +73,8 @@ class File:
     def about(self) -> dict[str, object]:
         """What tells files of another kind apart, by heading."""
         if self.scene is None:
-            return {
-                "type": "cannot be read",
-                "values": "",
-                "size": "",
-                "channels": "",
-                "z": "",
-                "t": "",
-                "µm": "",
-            }
+            empty = dict.fromkeys(("values", "size", "channels", "z", "t", "µm"), "")
+            return {"type": "cannot be read", **empty}
         one = self.scene
         return {
             "type": self.kind + (f" of {self.scenes} scenes" if self.scenes > 1 else ""),
@@ -140,8 +137,21 @@ def pictures_below(images: Path) -> list[str]:
     check_folder(images)
     paths = [path for path in files_below(images) if is_picture(path)]
     if not paths:
-        raise PipelineError(f"{images}: holds no file of a known type; export the pictures as TIFF or PNG")
+        raise PipelineError(f"{images}: {_NOTHING}")
     return paths
+
+
+def remedy_of_names(images: Path) -> str:
+    """Say what would make samples of a folder where no name does, by the headers of some of its files."""
+    paths = [path for path in files_below(images) if is_picture(path)]
+    if not paths:
+        return _NOTHING
+    files = [look(images, path, values=False) for path in paths[:_FEW]]
+    if propose(files) is not None:
+        return f"run inspect --images {quote(str(images))}, which writes a layout"
+    if all(one.scene is not None and not one.channels and "/" not in one.path for one in files):
+        return "every file shows one channel: say that it is the protein, --channel protein=0"
+    return "name files so, or list them in a table, --samples"
 
 
 def kinds(files: Iterable[File]) -> pd.DataFrame:
@@ -179,14 +189,11 @@ class Proposal:
     channels: Mapping[str, str]
     needs_projection: bool = False
 
-    def toml(self) -> str:
+    def toml(self, projection: str = UNKNOWN) -> str:
         """Write the layout, with remarks; what has to be filled in is `UNKNOWN`."""
         ours = {name: [theirs for theirs, one in self.channels.items() if one == name] for name in CHANNELS}
         free = [theirs for theirs, one in self.channels.items() if one == UNKNOWN]
-        lines = [
-            f"# {self.why}",
-            "# Edit, then give it as --layout to extract, embed, predict and overlay.",
-        ]
+        lines = [f"# {self.why}", "# Edit, then give it as --layout to extract, embed, predict and overlay."]
         if self.files is not None:
             lines += [
                 "",
@@ -194,7 +201,8 @@ class Proposal:
             ]
             lines += [f"files = {_quoted(self.files)}"]
         if self.needs_projection:
-            lines += ["", '# what becomes of z-stacks: "max", "mean" or "focus"', f'projection = "{UNKNOWN}"']
+            lines += ["", '# what becomes of z-stacks: "max", "mean" or "focus"']
+            lines += [f'projection = "{projection}"']
         lines += [
             "",
             "# pixel_size_um = 0.1  # of pictures that state none",
@@ -226,7 +234,7 @@ def propose(files: Sequence[File]) -> Proposal | None:
     read = [one for one in files if one.scene is not None]
     if not read:
         return None
-    return _by_preset(read) or _by_header(read) or _by_part(read)
+    return _by_preset(read) or (_are_pages(read) and _by_part(read)) or _by_header(read) or _by_part(read)
 
 
 def _by_preset(files: Sequence[File]) -> Proposal | None:
@@ -238,7 +246,7 @@ def _by_preset(files: Sequence[File]) -> Proposal | None:
             depths = {match.groupdict().get("z") for match in found}
             named = {channel: _meaning(channel) for channel in sorted(channels) if channel}
             why = f"{len(found)} of {len(files)} files are named as {name} names them."
-            return Proposal(why, name, named, len(depths) > 1 or _is_deep(files))
+            return Proposal(why, name, named, len(depths) > 1 or _is_deep(files) or _are_pages(files))
     return None
 
 
@@ -264,6 +272,8 @@ def _by_part(files: Sequence[File]) -> Proposal | None:
     if number * 2 <= len(files):
         return None
     places = [place for place in range(1, usual, 2) if _is_channel(same, place)]
+    if pages := _are_pages(files):  # which may be channels themselves
+        places = [one for one in places if all(map(str.isalpha, (parts[one] for parts in same)))]
     if not places:
         return None
     place = max(places, key=lambda one: (_looks_like_channels(same, one), one))
@@ -271,7 +281,7 @@ def _by_part(files: Sequence[File]) -> Proposal | None:
     choice = "|".join(map(re.escape, names))
     why = f"{number} of {len(files)} names have one of {len(names)} channels in them."
     named = {name: _meaning(name) for name in names}
-    return Proposal(why, _pattern(same, place, choice), named, _is_deep(files))
+    return Proposal(why, _pattern(same, place, choice), named, pages or _is_deep(files))
 
 
 def _parts(path: str) -> list[str]:
@@ -314,6 +324,11 @@ def _pattern(names: Sequence[Sequence[str]], place: int, choice: str) -> str:
 
 def _is_deep(files: Iterable[File]) -> bool:
     return any(one.scene is not None and one.scene.depth > 1 for one in files)
+
+
+def _are_pages(files: Sequence[File]) -> bool:
+    """Say whether nothing says what the pages of most files are: z-stacks, where names have the channel."""
+    return 2 * sum(one.scene is not None and one.scene.is_pages for one in files) > len(files)
 
 
 def _meaning(name: str) -> str:

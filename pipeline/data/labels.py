@@ -87,7 +87,8 @@ def _words(text: str, spelt: LocationList) -> list[str]:
 
 def remedy(written: LocationList) -> str:
     """Say what labels may be."""
-    return f"write names, or class indices {written.span} separated by spaces"
+    own = "; locations of your own go into a file, --locations FILE" * (written.name in READY_LISTS)
+    return f"write names, or class indices {written.span} separated by spaces{own}"
 
 
 def written_in(cells: Iterable[str], locations: LocationList) -> LocationList:
@@ -105,10 +106,7 @@ def written_in(cells: Iterable[str], locations: LocationList) -> LocationList:
 
 
 def read_labels(
-    path: Path,
-    locations: LocationList = KAGGLE2018,
-    written: LocationList | None = None,
-    note: Note = unsaid,
+    path: Path, locations: LocationList = KAGGLE2018, written: LocationList | None = None, note: Note = unsaid
 ) -> Labels:
     """Read a label table, ``Id,Target`` or ``ID,Label``; rows that cannot be used become problems.
 
@@ -160,10 +158,13 @@ def _check_list(path: Path, cells: pd.Series, locations: LocationList, wrong: li
     """Refuse labels of another list that ships, whose smaller numbers would be taken for other locations."""
     for known in map(open_list, READY_LISTS):
         if all(known.row(word) for text in dict.fromkeys(cells) for word in _words(text, known)):
+            own = "--locations FILE for locations of your own"
+            if locations.name not in READY_LISTS:
+                own = f"state the numbers of your own in a column index of {locations.name}"
             raise PipelineError(
                 f"{path}: {len(wrong)} of {counted(len(cells), 'row')} are not of {locations.name} "
                 f"('{wrong[0].sample}': {wrong[0].reason}), but all are of {known.name}; give --labels-as "
-                f"{known.name}, or --locations {known.name} to tell its {len(known.names)} apart"
+                f"{known.name}, or --locations {known.name} to tell its {len(known.names)} apart, or {own}"
             )
 
 

@@ -278,6 +278,8 @@ def _row(path: Path, row: Mapping[str, Any]) -> Location:
         if field not in Location.model_fields:
             raise PipelineError(f"{said}: {unknown('column', field, Location.model_fields)}") from error
         remedy = "give one like GO:0005654" if field == "go_id" else first["msg"]
+        if field in ("name", "parent") and "pattern" in first["type"]:
+            remedy = "write it without | ; , and characters that do not print"
         raise PipelineError(f"{said}: {field} {row.get(field, '')!r}: {remedy}") from error
     if read.name == OTHERS and read.merge_into:
         return read

@@ -1,6 +1,6 @@
 """Pictures of a sample: the planes of one field of view, those that were recorded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -66,11 +66,7 @@ def read_picture(sample: Sample) -> Picture:
             with _problems(sample, channel):
                 reader.weigh(sample.source(channel))
         planes = {channel: _read(reader, sample, channel) for channel in channels}
-    first = planes[channels[0]].values.shape
-    for channel, plane in planes.items():
-        if plane.values.shape != first:
-            reason = f"{_size(plane.values.shape)}, but {COLOURS[channels[0]]} is {_size(first)}"
-            raise _error(sample, channel, reason, "export all channels at one size")
+    _check_sizes(sample, {channel: plane.values.shape for channel, plane in planes.items()})
     if all(plane.values.min() == plane.values.max() for plane in planes.values()):
         raise _error(sample, "protein", "the picture is empty (all channels flat)", "export it again")
     sides = {sample.source(channel).path.name: plane.sides for channel, plane in planes.items()}
@@ -90,12 +86,23 @@ def find_planes(sample: Sample) -> None:
     Raises
     ------
     SampleError
-        If a file is missing or unreadable, or does not hold the channel that is named.
+        If a file is missing or unreadable, does not hold the channel that is named, or has another size.
     """
+    shapes: dict[str, tuple[int, ...]] = {}
     with PlaneReader(sample.reading) as reader:
         for channel in sample.channels:
             with _problems(sample, channel):
-                reader.find(sample.source(channel))
+                shapes[channel] = reader.find(sample.source(channel))
+    if len({tuple(sorted(shape)) for shape in shapes.values()}) > 1:  # a header may say to turn a picture
+        _check_sizes(sample, shapes)
+
+
+def _check_sizes(sample: Sample, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    first = shapes[sample.channels[0]]
+    for channel, shape in shapes.items():
+        if shape != first:
+            reason = f"{_size(shape)}, but {COLOURS[sample.channels[0]]} is {_size(first)}"
+            raise _error(sample, channel, reason, "export all channels at one size")
 
 
 def _even(plane: NDArray[np.float32], light: Illumination | None) -> NDArray[np.float32]:

@@ -121,7 +121,9 @@ def _unpacked(path: Path, column: str, locations: LocationList) -> pd.DataFrame:
         try:
             values[row, list(parse_target(text, locations).columns)] = 1
         except ValueError as error:
-            raise PipelineError(f"{path}: Id '{sample}': {error}; {remedy(locations)}, or nothing") from error
+            raise PipelineError(
+                f"{path}: Id '{sample}': {error}; leave it empty, or {remedy(locations)}"
+            ) from error
     return pd.DataFrame(values, index=table.index, columns=list(locations.names))
 
 

@@ -15,6 +15,7 @@ from pipeline.core.seen import see
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset_options import PictureOptions
 from pipeline.data.discovery import check_folder, discover, metadata_name, unsafe
+from pipeline.data.inventory import remedy_of_names
 from pipeline.data.layouts import CHANNELS, COLOURS, METADATA, FileChannel, Layout
 from pipeline.data.table_fields import named_plane, pixel_size
 from pipeline.data.table_files import MISSING
@@ -212,19 +213,19 @@ def list_samples(images: Path, table: Path | None, layout: Layout) -> tuple[list
     found = _from_folder(images, layout) if table is None else _from_table(images, table, layout)
     samples, problems = found[0], [*found[1]]
     samples, incomplete = _complete(samples, layout)
-    problems += incomplete
+    problems += incomplete if table is None else [replace(one, file=table.name) for one in incomplete]
     outside = _outside(images, samples)
     samples = [sample for sample in samples if sample.id not in outside]
     problems += outside.values()
     if not samples:
         one = problems[0] if problems else None
-        first = f"; first problem: {one.file}: {one.reason}; {one.remedy}" if one else ""
+        first = f"; first problem: {one.told}" if one else ""
         names = ", ".join(f"<Id>_{colour}.png" for colour in COLOURS.values())
         is_told = table is not None or layout.files is not None or layout.file_channels
         where = table or (f"{images}" if is_told else f"{images} (expected {names})")
         inside = images / "images"
         meant = f"; did you mean {inside}?" if table is None and inside.is_dir() else ""
-        looked = "" if one or meant or table else f"; run inspect --images {images}, which writes a layout"
+        looked = "" if one or meant or table else f"; {remedy_of_names(images)}"
         raise NoSampleError(f"no usable sample in {where}{first}{meant}{looked}", problems)
     ordered = sorted(samples, key=lambda sample: sample.id)
     return [replace(sample, folder=images, reading=layout.reading) for sample in ordered], problems

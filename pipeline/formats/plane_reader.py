@@ -76,9 +76,10 @@ class PlaneReader:
         first = stack.first
         return Plane(shares(values, first.dtype, first.top, self.reading), first.sides, note)
 
-    def find(self, source: Source) -> None:
-        """Check by the headers that a plane is there; raises as `plane` does."""
-        _Stack(self, source)
+    def find(self, source: Source) -> tuple[int, int]:
+        """Return a plane's height and width by the headers, as it is stored; raises as `plane` does."""
+        first = _Stack(self, source).first
+        return first.height, first.width
 
     def weigh(self, source: Source) -> None:
         """Look how sharp the planes of a z-stack are, if the sharpest is wanted: that of all channels."""

@@ -88,8 +88,7 @@ def _with_numbers(table: pd.DataFrame, embedder: Embedder, progress: Progress) -
     number = int(lacking.sum())
     if embedder.per != "picture" or not number:  # cells may be absent for another reason
         return table
-    needed = ", ".join(sorted({*embedder.preprocessing.channels} - {*embedder.preprocessing.dropped}))
-    pictures = counted(number, "picture")
+    pictures, needed = counted(number, "picture"), ", ".join(embedder.needed)
     progress.note(f"{embedder.name}: no embedding of {pictures}: the network needs {needed}")
     return table.loc[~lacking]
 

@@ -91,9 +91,14 @@ class Embedder(BaseModel):
     keep: Literal["all", "outputs"] = "all"
     sides: tuple[int, ...] = ()
 
+    @property
+    def needed(self) -> list[str]:
+        """Channels that it sees, and was not trained to do without."""
+        return [name for name in self.preprocessing.channels if name not in self.preprocessing.dropped]
+
     def needs(self, absent: Iterable[str]) -> bool:
-        """Say whether it sees one of these channels, and was not trained to do without."""
-        return not {*absent}.isdisjoint({*self.preprocessing.channels} - {*self.preprocessing.dropped})
+        """Say whether it needs one of these channels."""
+        return not {*absent}.isdisjoint(self.needed)
 
 
 def prepare(pixels: Planes, preprocessing: Preprocessing, channels: Sequence[str] = CHANNELS) -> Planes:

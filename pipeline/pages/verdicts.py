@@ -13,6 +13,8 @@ from pipeline.stages.comparisons import OutOfFold
 
 FEW_GROUPS = 10
 """Groups (proteins) with a location, below which there is little to learn it from."""
+CLEARLY = 0.2
+"""Difference of F1, or of average precision to chance, from which a threshold is to blame."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,13 @@ def _reasons(predicted: OutOfFold, name: str, score: Mapping[str, float]) -> lis
     if wrong.any():
         really = _most(predicted.truth, wrong, name, verb="labelled")
         said.append(f"Named wrongly {counted(int(wrong.sum()), 'time')}{really}.")
-    gap = score["average_precision"] - score["f1"]
-    if gap > 0.2 and (missed.any() or wrong.any()):
+    best = _best_f1(truth, predicted.probability[name].to_numpy())
+    is_ranked = score["average_precision"] - truth.mean() > CLEARLY
+    if is_ranked and best - score["f1"] > CLEARLY:
         side = "too low" if score["recall"] > score["precision"] else "too high"
         said.append(
             f"Ranked well (average precision {score['average_precision']:.2f}), but its threshold lies "
-            f"{side}: few positives make it uncertain."
+            f"{side}: the best one would give F1 {best:.2f}; few positives make it uncertain."
         )
     elif score["average_precision"] < 0.5 and truth.any():
         said.append(
@@ -127,6 +130,14 @@ def _reasons(predicted: OutOfFold, name: str, score: Mapping[str, float]) -> lis
             f"{truth.mean():.2f})."
         )
     return said or ["No errors."]
+
+
+def _best_f1(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
+    """Return the F1 of the best threshold."""
+    order = np.argsort(-probability, kind="stable")
+    f1 = 2 * np.cumsum(truth[order]) / (np.arange(1, len(truth) + 1) + max(1, truth.sum()))
+    is_cut = np.append(np.diff(probability[order]) < 0, True)
+    return float(f1[is_cut].max())
 
 
 def _most(table: pd.DataFrame, rows: NDArray[np.bool_], name: str, verb: str = "called") -> str:

@@ -24,13 +24,7 @@ from pipeline.serving.admission import is_own
 from pipeline.serving.answers import ModelInfo
 from pipeline.serving.counters import Counters
 from pipeline.serving.predictor import Predictor
-from pipeline.serving.uploads import (
-    MOST_FILES,
-    RefusedError,
-    Upload,
-    picture_of_array,
-    picture_of_files,
-)
+from pipeline.serving.uploads import MOST_FILES, RefusedError, Upload, picture_of_array, picture_of_files
 from pipeline.serving.wishes import WISHES, Served, served
 from pipeline.stages.serve_options import LOOPBACK
 

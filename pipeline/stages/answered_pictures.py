@@ -94,10 +94,7 @@ def names_of(chosen: pd.DataFrame) -> list[list[str]]:
 
 
 def write_answers(
-    options: PredictOptions,
-    answers: pd.DataFrame,
-    probability: pd.DataFrame,
-    indices: Mapping[str, int],
+    options: PredictOptions, answers: pd.DataFrame, probability: pd.DataFrame, indices: Mapping[str, int]
 ) -> None:
     """Write the output in its format."""
     with replacing(file_of_pictures(options)) as temporary:

@@ -36,8 +36,7 @@ class CellTruthOptions(Options):
         "picture", description="cell: also score what is answered of every cell; needs --truth."
     )
     truth: Annotated[Path | None, Shown(panel=PER_CELL)] = Field(
-        None,
-        description="csv table Id,label,Target: what cells show, such as cells.csv of simulate.",
+        None, description="csv table Id,label,Target: what cells show, such as cells.csv of simulate."
     )
     truth_masks: Annotated[Path | None, Shown(panel=PER_CELL)] = Field(
         None,

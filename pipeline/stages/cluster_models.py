@@ -37,10 +37,7 @@ def _in_order(
 
 
 def _explain(
-    folder: Path,
-    digest: str,
-    function: Callable[[StackModel, Block], Result],
-    numbered: tuple[int, Block],
+    folder: Path, digest: str, function: Callable[[StackModel, Block], Result], numbered: tuple[int, Block]
 ) -> Result:
     return function(_opened(folder, digest), numbered[1])
 

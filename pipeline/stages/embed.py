@@ -168,7 +168,7 @@ def _embed(options: EmbedOptions, progress: Progress) -> EmbedSummary:
     problems = [*problems, *more]
     write_problems(work.problems, "embed", problems)
     if table.empty:
-        shown = ", ".join(embedder.preprocessing.channels)
+        shown = ", ".join(embedder.needed)
         raise PipelineError(
             f"{options.images}: no picture has all that '{embedder.name}' needs ({shown}); add the files, or "
             "take a network that was trained without"

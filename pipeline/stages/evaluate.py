@@ -134,6 +134,7 @@ class Evaluate(Stage[EvaluateOptions, Scores]):
         card = work.model / "card.json"
         if not work.out_of_fold.is_file() or not card.is_file():
             raise untrained(work)
+        options.refuse_without("--per cell", "truth", "truth_masks")
         asked = option_inputs(options, "draws", "seed", "kaggle_score", "ablation", "per")
         files = {"out-of-fold predictions": work.out_of_fold, "model": card}
         if options.truth is not None:

@@ -110,12 +110,7 @@ class Export(Stage[ExportOptions, ExportSummary]):
         """Return one record for each output: several may come from a work folder."""
         return Workspace(options.work).record(f"{self.name}-{slug(options.out.name)}")
 
-    def check_replaced(
-        self,
-        options: ExportOptions,
-        record: Record | None,
-        now: Mapping[str, str],
-    ) -> None:
+    def check_replaced(self, options: ExportOptions, record: Record | None, now: Mapping[str, str]) -> None:
         """Refuse to write over what is no such export, unless told to; never over a folder of others."""
         out, path = options.out, self.record(options)
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):

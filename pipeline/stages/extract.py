@@ -27,14 +27,7 @@ from pipeline.data.picture_quality import VERSION as QUALITY_VERSION
 from pipeline.data.quality_control import VERSION as DOUBT_VERSION
 from pipeline.data.quality_flags import VERSION as FLAGS_VERSION
 from pipeline.data.quality_flags import read_flags
-from pipeline.data.samples import (
-    Sample,
-    fingerprints,
-    picture_inputs,
-    ranges_of,
-    samples_of,
-    told_channels,
-)
+from pipeline.data.samples import Sample, fingerprints, picture_inputs, ranges_of, samples_of, told_channels
 from pipeline.formats.illumination import VERSION as FLAT_FIELD_VERSION
 from pipeline.segmentation import Segmenter, told_cells
 from pipeline.stages.extraction import Extraction
@@ -63,7 +56,7 @@ class ExtractSummary(Summary):
     Attributes
     ----------
     pictures, cells, measured : int
-        Pictures in the table, cells in them, and pictures that had to be measured in this run.
+        Pictures in the table, cells in them, and pictures that were measured in this run.
     edited : int
         Pictures of which a person edited the label image.
     problems : list of Problem
@@ -224,11 +217,11 @@ class Extract(Stage[ExtractOptions, ExtractSummary]):
             some = f"{counted(len(damaged), 'damaged label image')}, such as {work.mask(damaged[0]).name}"
             progress.note(f"{work.masks}: {some}: made again")
         chunks = _missing(plan, work, origins, options.jobs)
-        count = sum(len(chunk.samples) for chunk in chunks)
-        passing = _measure(plan, chunks, count, options.jobs, progress) if chunks else []
+        todo = {one.id for chunk in chunks for one in chunk.samples}
+        passing = _measure(plan, chunks, len(todo), options.jobs, progress) if chunks else []
         origins = plan.masks(work) if chunks else origins
         _write_tables(plan, work, origins, passing, progress)
-        return _summary(plan, work, origins, count)
+        return _summary(plan, work, origins, todo)
 
 
 def measure_shard(options: ExtractOptions, shard: str, progress: Progress) -> int:
@@ -399,10 +392,10 @@ def _write_tables(
     write_problems(work.problems, "extract", problems)
     good = rows[rows["reason"] == ""]
     if good.empty:
-        first = f"{problems[0].file}: {problems[0].reason}; {problems[0].remedy}" if problems else ""
+        first = problems[0].told if problems else ""
         raise PipelineError(
-            f"no picture could be read; see {work.problems} for each one's reason and remedy; "
-            f"the first: {first}"
+            f"no picture could be read; see {work.problems} for each one's reason and remedy; the first: "
+            f"{first}"
         )
     keys = {sample: tried[sample] for sample in good["Id"]}
     known = {sample.id: sample for sample in plan.samples}
@@ -412,17 +405,18 @@ def _write_tables(
     plan.extraction.write(work.extraction)
 
 
-def _summary(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], measured: int) -> ExtractSummary:
+def _summary(plan: _Plan, work: Workspace, masks: Mapping[str, Origin], tried: set[str]) -> ExtractSummary:
     samples = pd.read_parquet(work.samples)
+    problems = [problem for stage, problem in read_problems(work.problems) if stage == "extract"]
     left_out: Counter[str] = Counter()
     for origin in masks.values():
         left_out.update(origin.without)
     return ExtractSummary(
         pictures=len(samples),
         cells=int(samples["cells"].sum()),
-        measured=measured,
+        measured=len(tried - {one.sample for one in problems}),
         edited=int((samples["mask"] == "edited").sum()),
-        problems=[problem for stage, problem in read_problems(work.problems) if stage == "extract"],
+        problems=problems,
         flagged=read_flags(work),
         told=plan.told,
         given="" if plan.given is None else plan.given.told(plan.extraction.segmenter),

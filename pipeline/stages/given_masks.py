@@ -186,11 +186,7 @@ def given_masks(
         If the folder holds no mask of any sample, or what they lack cannot be done.
     """
     if options.masks is None:
-        for name, field in MaskUse.model_fields.items():
-            if getattr(options, name) != field.default:
-                raise PipelineError(
-                    f"--{name.replace('_', '-')}: is of given masks; give their folder as --masks"
-                )
+        options.refuse_without("--masks", *MaskUse.model_fields)
         return None
     found = find_masks(options.masks, samples, options.masks_of, work)
     problems, masks = list(found.problems), dict(found.masks)

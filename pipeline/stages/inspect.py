@@ -16,13 +16,15 @@ from pipeline.core.stage import Progress
 from pipeline.core.workers import evenly
 from pipeline.data.discovery import unsafe_ids
 from pipeline.data.inventory import File, Proposal, kinds, pictures_below, propose, take_stock
-from pipeline.data.layouts import CHANNELS, COLOURS
+from pipeline.data.layouts import CHANNELS, COLOURS, UNKNOWN
 from pipeline.data.pictures import find_planes, read_picture
 from pipeline.data.samples import Sample, samples_of
 from pipeline.formats.plane_reader import PlaneReader
 from pipeline.formats.sources import Reading, Source
 from pipeline.stages.exchange_options import InspectOptions
 from pipeline.stages.overlay import RGB, contact_sheet, fit, stretched, write_png
+
+Tiles = list[tuple[str, RGB]]
 
 TILE = 320
 """Largest side of a channel in the contact sheet, in pixels."""
@@ -52,6 +54,10 @@ class Inspection(BaseModel):
         The layout that was written, where one is needed.
     paths : list of Path
         All that was written.
+    looked_at : int
+        Samples that were read in full; of the others, the headers.
+    sheetless : str
+        Why there is no contact sheet; empty where there is one.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -64,6 +70,8 @@ class Inspection(BaseModel):
     spare: list[str]
     layout: Path | None
     paths: list[Path]
+    looked_at: int = 0
+    sheetless: str = ""
 
 
 def inspect(options: InspectOptions, progress: Progress) -> Inspection:
@@ -80,18 +88,25 @@ def inspect(options: InspectOptions, progress: Progress) -> Inspection:
     with progress.track("Looking at headers", len(pictures_below(images))) as advance:
         files = take_stock(images, _VALUES, advance)
     samples, problems, refused = _samples(options)
+    looked_at = len(evenly(samples, options.shown))
     proposal = None if samples or options.layout or options.channels else propose(files)
     if not samples and not problems and (proposal is None or proposal.files is None):
         _check_folder(images, files)
+    tiles, failed = (
+        _sample_tiles(samples, options.shown) if samples else _file_tiles(images, files, options.shown)
+    )
+    if samples and failed:
+        problems += failed
+        samples = [one for one in samples if one.id not in {problem.sample for problem in failed}]
+        refused = "Correct what is named below."
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / "files.csv", out / "samples.csv", out / "sheet.png"]
     write_text(paths[0], _files_table(files).to_csv(index=False, lineterminator="\n"))
     write_text(paths[1], _samples_table(samples).to_csv(index=False, lineterminator="\n"))
     layout = out / "layout.toml" if proposal else None
     if layout is not None and proposal is not None:
-        _write_layout(layout, proposal)
+        _write_layout(layout, proposal.toml(options.projection or UNKNOWN))
         paths.append(layout)
-    tiles = _sample_tiles(samples, options.shown) if samples else _file_tiles(images, files, options.shown)
     if tiles:
         columns = max(Counter(name.split("  ")[0] for name, _ in tiles).values())
         write_png(paths[2], contact_sheet(tiles, columns))
@@ -107,6 +122,8 @@ def inspect(options: InspectOptions, progress: Progress) -> Inspection:
         spare=_spare(files, samples, problems),
         layout=layout,
         paths=paths,
+        looked_at=looked_at,
+        sheetless="" if tiles or not failed else failed[0].told,
     )
 
 
@@ -134,8 +151,7 @@ def _refused(proposal: Proposal, files: Sequence[File]) -> str:
     problems = unsafe_ids(paths, proposal.files)
     if not problems:
         return said
-    first = f"{problems[0].file}: {problems[0].reason}; {problems[0].remedy}"
-    return f"{said} {counted(len(problems), 'sample')} would be skipped all the same: {first}."
+    return f"{said} {counted(len(problems), 'sample')} would be skipped all the same: {problems[0].told}."
 
 
 def _check_folder(images: Path, files: Sequence[File]) -> None:
@@ -153,9 +169,8 @@ def _spare(files: Sequence[File], samples: Sequence[Sample], problems: Sequence[
     return [one.path for one in files if one.path not in used and one.scene is not None]
 
 
-def _write_layout(path: Path, proposal: Proposal) -> None:
+def _write_layout(path: Path, text: str) -> None:
     """Write a layout, never over one that a person edited."""
-    text = proposal.toml()
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise PipelineError(
             f"{path}: is there already, perhaps edited; give it as --layout, or another --out"
@@ -191,21 +206,22 @@ def _place(sample: Sample, source: Source | None) -> str:
     return path if source.channel is None else f"{path}#{source.channel}"
 
 
-def _sample_tiles(samples: Sequence[Sample], most: int) -> list[tuple[str, RGB]]:
-    """Return the channels of some samples side by side, each stretched by itself."""
-    tiles = []
+def _sample_tiles(samples: Sequence[Sample], most: int) -> tuple[Tiles, list[Problem]]:
+    """Return the channels of some samples side by side, each stretched by itself, and what cannot be read."""
+    tiles, failed = [], []
     for sample in evenly(samples, most):
         try:
             picture = read_picture(sample)
-        except SampleError:
+        except SampleError as error:
+            failed.append(error.problem)
             continue
         tiles += [(f"{sample.id}  {one}", _tile(picture.plane(one))) for one in picture.channels]
-    return tiles
+    return tiles, failed
 
 
-def _file_tiles(images: Path, files: Sequence[File], most: int) -> list[tuple[str, RGB]]:
-    """Return the channels of some files as they are: what is to be named in a layout."""
-    tiles = []
+def _file_tiles(images: Path, files: Sequence[File], most: int) -> tuple[Tiles, list[Problem]]:
+    """Return the channels of some files as they are: what is to be named in a layout; see `_sample_tiles`."""
+    tiles, failed = [], []
     readable = [one for one in files if one.scene is not None]
     for file in evenly(readable, most):
         for channel in file.channels or (None,):
@@ -214,10 +230,11 @@ def _file_tiles(images: Path, files: Sequence[File], most: int) -> list[tuple[st
             try:
                 with PlaneReader(Reading("max", (0, file.brightest or 255))) as reader:
                     plane, _, _ = reader.plane(source, COLOURS["protein"])
-            except (UnreadableError, OSError):
+            except (UnreadableError, OSError) as error:
+                failed.append(Problem("", printable(file.path), *str(error).partition("; ")[::2]))
                 continue
             tiles.append((f"{Path(file.path).name}  {channel or ''}", _tile(plane)))
-    return tiles
+    return tiles, failed
 
 
 def _tile(plane: NDArray[np.float32]) -> RGB:

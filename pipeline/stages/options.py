@@ -186,12 +186,10 @@ class EmbedOptions(PictureOptions, ClusterUse):
         "the names of its outputs as embedding and outputs.",
     )
     table: Annotated[Path | None, Shown(panel=NETWORK)] = Field(
-        None,
-        description="Ready table of embeddings keyed by Id (parquet, csv or npz); checked and imported.",
+        None, description="Ready table of embeddings keyed by Id (parquet, csv or npz); checked and imported."
     )
     name: str | None = Field(
-        None,
-        description="Name of the table and its columns; that of the network or file unless given.",
+        None, description="Name of the table and its columns; that of the network or file unless given."
     )
     trained_on: str | None = Field(
         None,
@@ -202,9 +200,7 @@ class EmbedOptions(PictureOptions, ClusterUse):
         "picture", description="cell: crops of the cells that extract found; mean, maximum and top 3."
     )
     side: int | None = Field(
-        None,
-        ge=32,
-        description="Side in pixels of a checkpoint's input; its network's own unless given.",
+        None, ge=32, description="Side in pixels of a checkpoint's input; its network's own unless given."
     )
     device: Device = "cpu"
     jobs: Jobs = PROCESSORS
@@ -250,8 +246,7 @@ class TrainOptions(DatasetOptions, ClusterUse):
         None, gt=0, description="Seconds for tuning; the model then depends on the machine's speed."
     )
     channel_dropout: Annotated[bool, Shown(panel=TUNING)] = Field(
-        False,
-        description="Also learn from rows without er, microtubules, both: for pictures that lack them.",
+        False, description="Also learn from rows without er, microtubules, both: for pictures that lack them."
     )
     name: Training = ""
     overwrite: Overwrite = False
@@ -356,12 +351,10 @@ class NearestOptions(PictureOptions, LocationOptions):
     )
     labels: Labels
     query: Path | None = Field(
-        None,
-        description="Table with the picture, if it is not in --embeddings; by the same network.",
+        None, description="Table with the picture, if it is not in --embeddings; by the same network."
     )
     work: Path | None = Field(
-        None,
-        description="Work folder of the labelled pictures: leaves out those of the picture's group.",
+        None, description="Work folder of the labelled pictures: leaves out those of the picture's group."
     )
     top: int = Field(5, ge=1, description="How many pictures to show.")
     same_group: bool = Field(False, description="Also show pictures of the picture's own group.")

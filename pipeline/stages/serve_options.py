@@ -82,7 +82,5 @@ class WatchOptions(LoadOptions, PictureOptions):
         "newest come first.",
     )
     until: float | None = Field(
-        None,
-        gt=0,
-        description="Seconds without a new picture after which it ends; never unless given.",
+        None, gt=0, description="Seconds without a new picture after which it ends; never unless given."
     )

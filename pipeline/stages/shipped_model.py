@@ -32,18 +32,8 @@ PICTURES = {"hpa2018": "70 of Kaggle 2018", "hpa_dictionary": "35 of HPA's dicti
 """What these pictures are, by their folder."""
 
 UNUSED = (
-    "embeddings",
-    "outputs",
-    "weights",
-    "masks",
-    "masks_of",
-    "masks_hold",
-    "nuclei_weights",
-    "cell_weights",
-    "risk",
-    "head",
-    "per",
-    "groups",
+    *("embeddings", "outputs", "weights", "masks", "masks_of", "masks_hold", "nuclei_weights"),
+    *("cell_weights", "risk", "head", "per", "groups"),
 )
 """Options that only a model of the user's has a use for."""
 

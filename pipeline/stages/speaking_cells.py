@@ -29,11 +29,7 @@ class SpeakingCell(BaseModel):
 
 
 def speaking_cells(
-    model: Model,
-    row: pd.DataFrame,
-    location: str,
-    labels: NDArray[Any],
-    cells: NDArray[Any] | None,
+    model: Model, row: pd.DataFrame, location: str, labels: NDArray[Any], cells: NDArray[Any] | None
 ) -> list[SpeakingCell]:
     """Return the cells that count most, the first most; none where a model knows nothing of single cells.
 

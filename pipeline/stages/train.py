@@ -97,6 +97,9 @@ class Train(Stage[TrainOptions, TrainSummary]):
     def inputs(self, options: TrainOptions) -> dict[str, str]:
         """Return fingerprints of the tables, their cards, the options and the method of training."""
         work = Workspace(options.work, options.name)
+        options.refuse_without("--select-agreement", "agree_with")
+        options.refuse_without("--select-reliability", "reliability", "genes")
+        options.refuse_without("--normalise-by", "normalise_method", "controls", "normalise_minimum")
         files = dict(options.tables)
         if uses_features(options):
             files = {"features": work.features} | files
@@ -160,17 +163,18 @@ class Train(Stage[TrainOptions, TrainSummary]):
         """
         if options.start is not None:
             _make_start(options, progress)
-        work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
         cards = {path: card_of(path) for path in (*options.embedded, *options.outputs)}
+        check_fast(options, cards)
+        work, data = Workspace(options.work, options.name), read_dataset(options, progress.note)
         fold = pd.Series(data.fold, index=data.targets.index)
         leaks = check_leaks(cards, fold, progress.note, accept=options.accept_leak)
         for leak in leaks:
             progress.note(f"Scores are marked: {leak}")
         if options.select_confident and data.folds < CONFIDENT_FOLDS:
             raise PipelineError(
-                f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; leave it out"
+                f"--select-confident needs {CONFIDENT_FOLDS} folds, there are {data.folds}; give --folds "
+                f"{CONFIDENT_FOLDS} (and enough groups), or leave it out"
             )
-        check_fast(options, cards)
         if FEATURES not in data.blocks and not options.fast:
             progress.note(f"No features in {work.root}: training on the given tables alone")
         if data.ungrouped is None:

@@ -111,6 +111,14 @@ def test_numbers_of_a_longer_list_are_not_taken_for_those_of_a_shorter_one(tmp_p
     assert read_labels(table, locations, KAGGLE2018).targets.loc["a", "Nucleoplasm"]
 
 
+def test_lists_of_ones_own_are_named_where_labels_are_of_no_list_that_is_known(tmp_path):
+    with pytest.raises(PipelineError, match="of your own go into a file, --locations FILE"):
+        read_labels(labels(tmp_path, "a,Kern", "b,Membran"))
+    table = labels(tmp_path, "a,1", "b,2", "c,2", "d,1")
+    with pytest.raises(PipelineError, match=r"or state the numbers of your own in a column index of own"):
+        read_labels(table, LocationList("own", HPA2021.rows[:2]))
+
+
 @pytest.mark.parametrize("empty", ["", " ", "NaN", "nan", "None"])
 def test_an_empty_cell_is_a_picture_that_shows_none_of_the_locations(tmp_path, empty):
     said: list[str] = []
@@ -207,7 +215,7 @@ def test_a_list_may_be_toml(tmp_path):
         (["name", "A", "label"], "'label' means something else"),
         (["name", "A", "Probabilities"], "'Probabilities' means something else"),
         (["name", "A", "fold"], "'fold' means something else"),
-        (["name", '"A;B"'], "'A;B': name 'A;B': String should match"),
+        (["name", '"A;B"'], "'A;B': name 'A;B': write it without [|] ; , and characters"),
         (["name,go_id", "A,5654"], "go_id '5654': give one like GO:0005654"),
         (["name,merge", "A,B"], "'A': unknown column 'merge'; known: name, .*did you mean merge_into"),
         (["name,merge_into", "A,", "B,C"], "'B' is merged into an unknown location 'C'; known: A, none"),

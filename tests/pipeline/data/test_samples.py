@@ -147,6 +147,13 @@ def test_the_first_problem_is_told_with_its_remedy_where_nothing_is_left(tmp_pat
         find_samples(tmp_path, table)
 
 
+def test_an_empty_cell_of_a_table_is_told_of_the_table(tmp_path):
+    table = write_table(tmp_path / "t.csv", "a,r.png,g.png,b.png,y.png", "b,r2.png,g2.png,,y2.png")
+    (problem,) = find_samples(tmp_path, table)[1]
+    assert (problem.sample, problem.file) == ("b", "t.csv")
+    assert problem.reason == "no picture of nucleus, which others have"
+
+
 def test_ids_that_names_of_files_give_and_that_are_refused_are_said_with_the_remedy(tmp_path):
     layout = Layout(channels={"nucleus": "DAPI", "protein": "GFP"})
     for channel in ("DAPI", "GFP"):

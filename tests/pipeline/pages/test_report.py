@@ -134,7 +134,20 @@ def test_confusion_has_recall_on_the_diagonal_and_wrong_names_beside_it() -> Non
     assert "Few examples: 2 pictures in 2 groups." in said
     assert "Missed in 1 of 2 pictures." in said
     assert "Named wrongly 1 time, labelled B 1×." in said
-    assert "its threshold lies too low" in said
+    assert "threshold" not in said  # none is better
+
+
+@pytest.mark.parametrize(("order", "is_ranked"), [(1, True), (-1, False)])
+def test_a_threshold_is_blamed_where_another_would_help(order: int, is_ranked: bool) -> None:
+    ids = [f"p{number}" for number in range(40)]
+    truth = pd.DataFrame({"A": [number < 10 for number in range(40)]}, ids)
+    probability = pd.DataFrame({"A": np.linspace(0.4, 0.1, 40)[::order]}, ids)
+    groups, fold = pd.Series(ids, ids), pd.Series(0, ids)
+    predicted = OutOfFold(truth, probability, probability > 0.5, groups, fold)
+    scores = {"A": {"f1": 0.0, "average_precision": 0.9 if is_ranked else 0.22, "precision": 0, "recall": 0}}
+    said = " ".join(verdicts.reasons_to_fail(predicted, scores)["A"])
+    assert ("its threshold lies too high: the best one would give F1 1.00" in said) == is_ranked
+    assert ("The features do not tell it apart" in said) != is_ranked
 
 
 def test_a_label_that_everything_contradicts_is_to_be_checked(predicted: OutOfFold) -> None:

@@ -383,5 +383,8 @@ def test_a_network_gives_no_embedding_of_pictures_without_a_channel_that_it_need
     table = pd.read_parquet(run(pictures, checkpoint=pictures / "c.pth", layout=some).path).set_index("Id")
     assert "p0" not in table.index
     assert table.notna().all(axis=None)
+    alone = Layout(absent=("microtubules", "nucleus", "er"))
+    with pytest.raises(PipelineError, match=r"no picture has all that 'shipped' needs \(protein, nucleus\)"):
+        run(pictures, network="shipped", layout=alone)
     with pytest.raises(PipelineError, match=r"no picture has all that 'compact' needs \(microtubules, prot"):
         run(pictures, checkpoint=pictures / "c.pth", layout=Layout(absent=("er",)))

@@ -12,6 +12,8 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from models.bundle import load_model
+from models.risk import Realised
+from pipeline.commands.evaluate import _risk
 from pipeline.core.errors import PipelineError
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.workspace import Workspace
@@ -53,6 +55,12 @@ def evaluate(options: EvaluateOptions) -> Scores:
 def importances(options: ImportancesOptions) -> pd.DataFrame:
     execute(Importances(), options, SilentProgress())
     return read_shares(Workspace(options.work))
+
+
+@pytest.mark.parametrize("name", ["truth", "truth_masks"])
+def test_what_cells_show_is_refused_where_cells_are_not_scored(work: Workspace, name: str) -> None:
+    with pytest.raises(PipelineError, match=f"^--{name.replace('_', '-')}: needs --per cell; give that too"):
+        evaluate(EvaluateOptions(work=work.root, **{name: work.features}))
 
 
 def test_scores_are_those_of_the_out_of_fold_answers(work: Workspace) -> None:
@@ -292,4 +300,6 @@ def test_every_risk_is_told_with_what_it_becomes_on_held_out_folds(work: Workspa
     written = json.loads(work.metrics.read_bytes())["risks"]
     assert [one["coverage"] for one in written] == coverage
     said = command_line("evaluate", "--work", work.root, "--draws", "200").output
+    assert all(one.coverage for one in scores.risks) == ("–" not in said)
+    assert _risk(Realised(0.05, 0.0, 0.0, 0.0, 0.0)) == ("0.05", "–", "0.0%", "0.0%", "–")
     assert "Risk: of all locations that are named, the share that is wrong" in said

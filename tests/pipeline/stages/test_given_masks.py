@@ -225,7 +225,7 @@ def test_micrometres_need_a_pixel_size_and_nuclei(pictures, masks, tmp_path):
         extract(pictures, tmp_path / "work", masks=masks, masks_lack="2um")
     problems = pd.read_csv(tmp_path / "work" / "problems.csv")
     assert problems["remedy"].unique().tolist() == ["give --masks-lack in px, or state pixel_size_um"]
-    with pytest.raises(PipelineError, match="--masks-hold: is of given masks; give their folder as --masks"):
+    with pytest.raises(PipelineError, match="--masks-hold: needs --masks; give that too"):
         extract(pictures, tmp_path / "work", masks_hold="pieces")
     with pytest.raises(PipelineError, match="--masks-lack 5: give segment, none, or a distance such as 5um"):
         ExtractOptions(images=pictures, work=tmp_path, masks_lack="5")

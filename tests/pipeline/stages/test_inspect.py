@@ -228,3 +228,61 @@ def test_the_part_of_names_that_is_the_channel_is_found(tmp_path, names, pattern
     channels = dict(zip(("protein", "nucleus"), called, strict=False))
     samples, _ = find_samples(tmp_path / "images", layout=Layout(files=pattern, channels=channels))
     assert sample in {one.id for one in samples}
+
+
+def test_samples_that_extract_would_refuse_are_not_called_readable(tmp_path, write_sample, command_line):
+    images = tmp_path / "images"
+    for name in ("a", "b", "c"):
+        write_sample(images, name)
+    write_sample(tmp_path, "small", size=(12, 16))
+    (tmp_path / "small_green.png").rename(images / "b_green.png")
+    pixels = np.full((24, 32, 4), 60_000, np.uint16)
+    pixels[3, 4, 3] = 0
+    tifffile.imwrite(images / "c_blue.tif", pixels, photometric="rgb", extrasamples=["unassalpha"])
+    (images / "c_blue.png").unlink()
+    found = run(images)
+    assert [sample.id for sample in found.samples] == ["a"]
+    reasons = {problem.sample: problem.reason for problem in found.problems}
+    assert reasons == {"b": "16×12, but red is 32×24", "c": "some pixels are transparent"}
+    assert found.looked_at == 2  # b is told by its headers
+    (images / "a_red.png").write_bytes((images / "b_green.png").read_bytes())
+    with tifffile.TiffWriter(images / "alone.tif") as file:
+        file.write(pixels, photometric="rgb", extrasamples=["unassalpha"])
+    for path in images.glob("*_*"):
+        path.unlink()
+    ended = command_line("inspect", "--images", images, "--out", tmp_path / "out")
+    assert not (tmp_path / "out" / "sheet.png").exists()
+    assert "No contact sheet: alone.tif: some pixels are transparent; save each channel" in ended.output
+    assert f"Next: edit {tmp_path / 'out' / 'layout.toml'}, and" in ended.output
+
+
+def test_of_pictures_of_one_channel_without_it_in_their_names_the_option_is_said(tmp_path, command_line):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(3):
+        tifffile.imwrite(images / f"cell_00{number}.tif", PLANES[0])
+    said = "every file shows one channel: say that it is the protein, --channel protein=0"
+    assert said in run(images).refused
+    ended = command_line("extract", "--images", images, "--work", tmp_path / "work")
+    assert ended.errors.endswith(f"; {said}\n")
+    assert len(run(images, channels=["protein=0"]).samples) == 3
+    images = images.rename(tmp_path / "my pictures")
+    ended = command_line("inspect", "--images", images, "--out", tmp_path / "out", "--channel", "protein=0")
+    assert (
+        f"Next: python run.py extract --images '{images}' --channel protein=0 --work work\n" in ended.output
+    )
+
+
+@pytest.mark.parametrize("projection", [None, "max"])
+def test_pages_without_a_header_are_a_stack_where_names_have_the_channel(tmp_path, projection):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("GFP", "DAPI"):
+        tifffile.imwrite(images / f"a_{name}.tif", PLANES, photometric="minisblack")
+    found = run(images, projection=projection)
+    layout = tomllib.loads(layout_of(found))
+    assert layout["projection"] == (projection or "?")
+    assert 'files have: "DAPI", "GFP"' in layout_of(found)
+    edited = layout_of(found).replace('protein = "?"', 'protein = "GFP"')
+    found.layout.write_text(edited.replace('projection = "?"', 'projection = "max"'))
+    assert [one.id for one in run(images, layout=found.layout).samples] == ["a"]

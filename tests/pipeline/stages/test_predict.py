@@ -1,5 +1,6 @@
 """Predicting with embeddings: every block that the model needs is made from the folder of pictures."""
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.bundle import Model, load_model
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, Problem
 from pipeline.core.stage import SilentProgress, execute
 from pipeline.core.weights import card_path
 from pipeline.core.workspace import Workspace
@@ -24,6 +25,21 @@ from tests.pipeline.onnx_net import write_onnx
 from tests.pipeline.workfolder import make_workfolder, write_embedding
 
 PICTURES = 24
+
+
+def test_pictures_that_are_answered_are_not_called_skipped(tmp_path, monkeypatch, command_line):
+    noted = [Problem(f"p{number}", "net.csv", "no prediction", "add its row") for number in range(2)]
+    lost = Problem("cut", "cut_red.png", "damaged", "export it again")
+    done = PredictSummary(
+        statuses={"answered": 2, "skipped": 1}, unanswered={"cut": lost.told}, problems=[lost, *noted]
+    )
+    monkeypatch.setattr("pipeline.commands.main_job.execute", lambda *_: done)
+    said = command_line("predict", "--images", tmp_path, "--output", tmp_path / "o.csv").output
+    assert "1 skipped, with reason" in said
+    assert "2 lacking in part, with reason" in said
+    assert json.loads(
+        command_line("predict", "--images", tmp_path, "--output", tmp_path / "o.csv", "--json").output
+    )["result"]["output"] == str(tmp_path / "o.csv")
 
 
 @pytest.fixture

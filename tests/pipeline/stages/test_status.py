@@ -92,6 +92,11 @@ def test_what_comes_next_is_the_recorded_command_of_each_training_and_export(
         record = Record(stage=stage, options=options.model_dump(mode="json"), inputs={})
         work.record(name).write_text(record.model_dump_json())
     monkeypatch.setattr(module, "EXPECTED", ())
+    spaced = tmp_path / "my work"
+    spaced.mkdir()
+    assert (
+        f"Next: python run.py explore --work '{spaced}'\n" in command_line("status", "--work", spaced).output
+    )
     lines = command_line("status", "--work", work.root).output.splitlines()
     assert [line for line in lines if line.startswith("Next")] == [
         f"Next: python run.py train --labels {labels} --work {work.root} --name m_dup",

@@ -192,6 +192,41 @@ def test_too_few_groups_are_refused(tmp_path: Path) -> None:
         execute(Train(), options(work), SilentProgress())
 
 
+@pytest.mark.parametrize(
+    ("pictures", "target", "lack"),
+    [
+        (4, "0", "there are only 2 groups; label more"),
+        (12, "0 25", "all pictures show Nucleoplasm and Cytosol, none is without; label more"),
+        (12, "", "no picture shows any; label more"),
+    ],
+)
+def test_what_labels_lack_is_said(tmp_path: Path, pictures: int, target: str, lack: str) -> None:
+    work, table = make_workfolder(tmp_path, pictures=pictures), tmp_path / "labels.csv"
+    labels = pd.read_csv(table).assign(Target=target)
+    if not target:
+        labels.loc[0, "Target"] = "3"
+        samples = pd.read_parquet(work.samples).assign(doubt="")
+        samples.loc[0, "doubt"] = "too dark; export it again"
+        samples.to_parquet(work.samples, index=False)
+    labels.to_csv(table, index=False)
+    with pytest.raises(PipelineError, match=f"in 3 different groups: {lack}"):
+        execute(Train(), options(work), SilentProgress())
+
+
+def test_filters_that_need_more_folds_say_how_many(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"needs 4 folds, there are 3; give --folds 4 \("):
+        execute(Train(), options(make_workfolder(tmp_path), select_confident=True), SilentProgress())
+
+
+def test_without_features_the_table_with_other_ids_is_blamed_and_not_the_labels(tmp_path: Path) -> None:
+    table, labels = tmp_path / "net.csv", tmp_path / "labels.csv"
+    pd.DataFrame({"Id": ["a.png", "b.png"], "Target": ["25", "0"]}).to_csv(table, index=False)
+    labels.write_text("Id,Target\na,25\nb,0\n")
+    asked = TrainOptions(work=tmp_path / "work", labels=labels, outputs=(table,))
+    with pytest.raises(PipelineError, match=r"net\.csv: none of its 2 ids .* it has 'a\.png', where the pic"):
+        read_dataset(asked, lambda _: None)
+
+
 def test_without_features_it_says_to_extract(tmp_path: Path) -> None:
     work = make_workfolder(tmp_path)
     work.features.unlink()
@@ -227,6 +262,25 @@ def test_a_named_model_has_studies_of_its_own(tmp_path: Path) -> None:
     execute(Train(), options(work, trials=1, name="other", boosters=("linear",)), SilentProgress())
     assert work.tuning.read_bytes() == b"studies of the first"
     assert Workspace(work.root, "other").tuning.is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"agree_with": "annotators"}, "--agree-with: needs --select-agreement;"),
+        ({"reliability": "Enhanced"}, "--reliability: needs --select-reliability;"),
+        ({"genes": Path("genes.csv")}, "--genes: needs --select-reliability;"),
+        ({"controls": "Metadata_Treatment=DMSO"}, "--controls: needs --normalise-by;"),
+        ({"normalise_method": "sphering"}, "--normalise-method: needs --normalise-by;"),
+        ({"normalise_minimum": 3}, "--normalise-minimum: needs --normalise-by;"),
+        ({"fast": True}, "--fast learns from embeddings alone; give --embeddings"),
+    ],
+)
+def test_options_that_would_change_nothing_without_another_are_refused(
+    trained: Workspace, given: dict[str, object], said: str
+) -> None:
+    with pytest.raises(PipelineError, match=f"^{said}"):
+        execute(Train(), options(trained, name="other", **given), SilentProgress())
 
 
 def test_a_fast_model_needs_no_cells_and_says_what_that_costs(tmp_path: Path, trained: Workspace) -> None:
