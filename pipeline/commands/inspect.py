@@ -46,7 +46,8 @@ def inspect(options: InspectOptions) -> None:
         say(f"Next: {sheet}edit {found.layout}, and inspect again with --layout")
     elif found.samples:
         given = {name: getattr(options, name) for name in PictureOptions.model_fields}
-        say(f"Next: {command_of('extract', ExtractOptions.model_validate(given | {'work': 'work'}))}")
+        command_line = command_of("extract", ExtractOptions.model_validate(given | {"work": "work"}))
+        say(f"Next: {command_line.replace('--layout layout.toml', '--layout LAYOUT')}")
 
 
 def _result(found: "Inspection") -> dict[str, object]:

@@ -150,7 +150,7 @@ def remedy_of_names(images: Path) -> str:
     if propose(files) is not None:
         return f"run inspect --images {quote(str(images))}, which writes a layout"
     if all(one.scene is not None and not one.channels and "/" not in one.path for one in files):
-        return "every file shows one channel: say that it is the protein, --channel protein=0"
+        return "every file shows one channel: where that is the protein, give --channel protein=0"
     return "name files so, or list them in a table, --samples"
 
 

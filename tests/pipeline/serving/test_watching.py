@@ -241,7 +241,7 @@ def test_where_no_file_makes_a_sample_it_is_said_once(trained, folder, names, tm
     shutil.copy(trained.images / f"{names[0]}_green.png", folder / "x_FITC.png")
     keep_watching(watch, every=0.01, until=0.1, tell=lambda _: None, warn=said.append)
     assert len(said) == 1
-    assert "run inspect" in said[0]
+    assert ("run inspect" if files else "give --channel protein=0") in said[0]
     shutil.copy(folder / "x_FITC.png", folder / "a_FITC.png")
     assert looked(watch) == []
     assert watch.trouble == said[0]

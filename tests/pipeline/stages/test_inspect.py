@@ -261,7 +261,7 @@ def test_of_pictures_of_one_channel_without_it_in_their_names_the_option_is_said
     images.mkdir()
     for number in range(3):
         tifffile.imwrite(images / f"cell_00{number}.tif", PLANES[0])
-    said = "every file shows one channel: say that it is the protein, --channel protein=0"
+    said = "every file shows one channel: where that is the protein, give --channel protein=0"
     assert said in run(images).refused
     ended = command_line("extract", "--images", images, "--work", tmp_path / "work")
     assert ended.errors.endswith(f"; {said}\n")
