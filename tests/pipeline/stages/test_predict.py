@@ -343,3 +343,22 @@ def test_a_picture_without_a_row_is_left_out_and_listed(trained: Workspace, meas
     assert "net.parquet: no embedding" in done.loc["p002", "reason"]
     assert done["status"].ne("skipped").sum() == 3
     assert "predict,p002,net.parquet,no embedding" in (measured / "o" / "problems.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        "Id,locations,cells\n",
+        "Id,Predicted\n",
+        "Id,label,locations\n",
+        "ID,ImageWidth,ImageHeight\n",
+        "group,pictures\n",
+    ],
+)
+def test_a_table_of_predictions_without_a_record_may_be_replaced(tmp_path: Path, beginning: str) -> None:
+    options = PredictOptions(model=tmp_path, output=tmp_path / "out.csv")
+    options.output.write_text(beginning)
+    Predict().check_replaced(options, None, {})
+    options.output.write_text(f"my {beginning}")
+    with pytest.raises(PipelineError, match=r"out\.csv: is there, but no table of predictions"):
+        Predict().check_replaced(options, None, {})
