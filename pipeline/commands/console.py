@@ -115,7 +115,7 @@ def written(path: Path, what: str = "") -> None:
 
 def following(*words: object, why: str = "Next: ") -> None:
     """Say which command comes next, quoted so that it can be copied."""
-    say(why + shlex.join(["python", "run.py", *map(str, words)]))
+    say(why + shlex.join(["python", "run.py", *(shown(str(word)) for word in words)]))
 
 
 def some(lines: Sequence[str], most: int = 3) -> None:

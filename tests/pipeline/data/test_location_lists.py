@@ -159,7 +159,7 @@ def test_outputs_of_networks_are_of_the_list(tmp_path):
     three = own(tmp_path, "name,index", "Rim,3", "Blobs,5")
     table = read_outputs([write(tmp_path / "net.csv", "Id,5,3", "a,0.25,1", "b,0,0.5")], three)
     assert list(table.columns) == ["cnn__net__output_rim", "cnn__net__output_blobs"]
-    assert (table.loc["a", "cnn__net__output_rim"], table.loc["b", "cnn__net__output_blobs"]) == (1, 0)
+    assert (table.loc["a", "cnn__net__output_rim"], table.loc["b", "cnn__net__output_blobs"]) == (1.5, -0.5)
     with pytest.raises(PipelineError, match=r"that own\.csv lacks can be given as --embeddings"):
         read_outputs([write(tmp_path / "net.csv", "Id,Rim,Blobs,Cytosol", "a,0,1,1")], three)
 
