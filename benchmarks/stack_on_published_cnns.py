@@ -135,9 +135,8 @@ def stack(
     return chosen
 
 
-def votes_by_group(outputs: Outputs, groups: pd.Series) -> NDArray[np.bool_]:
-    """Choose what more than half of all networks say of all rows of a group."""
-    votes = (outputs.probability >= 0.5).mean(axis=1)
+def votes_by_group(votes: NDArray[np.float64], groups: pd.Series) -> NDArray[np.bool_]:
+    """Choose what more than half of all networks say of all rows of a group, given their shares."""
     return np.asarray(pd.DataFrame(votes).groupby(groups.to_numpy()).transform("mean").to_numpy() > 0.5)
 
 
@@ -173,7 +172,7 @@ def report(
     votes = (outputs.probability >= 0.5).mean(axis=1)
     predicted = alone | {"majority vote": votes > 0.5}
     if groups.nunique() < len(groups):
-        predicted["majority vote, by group"] = votes_by_group(outputs, groups)
+        predicted["majority vote, by group"] = votes_by_group(votes, groups)
     predicted |= chosen
     counts = {name: count(truth, some) for name, some in predicted.items()}
     spread = {name: resampled_counts(truth, some, groups, draws=1000) for name, some in predicted.items()}

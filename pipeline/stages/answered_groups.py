@@ -1,6 +1,7 @@
 """Answers of groups as tables, and how well they do: pictures of one protein, antibody or well together."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.bundle import Model
 from models.group_answers import mean_probability
-from models.metrics import Labels, count, interval, interval_of_difference, resampled_counts
+from models.metrics import Labels, count
 from models.stack_model import STACK
 from models.stacking import StackedLocations
 from models.thresholds import decide
@@ -24,9 +25,10 @@ from pipeline.data.groups import groups_in
 from pipeline.data.samples import Sample
 from pipeline.data.tables import Note
 from pipeline.stages.answered_pictures import ANSWERED, NO_ANSWER, NOT_SURE, SKIPPED, UNLIKE, names_of
-from pipeline.stages.comparisons import OutOfFold, Score
+from pipeline.stages.comparisons import OutOfFold, Score, paired
 from pipeline.stages.options import EvaluateOptions, PredictOptions
 from pipeline.stages.reliance import level_in_use
+from pipeline.stages.trained_models import start_thresholds
 
 Floats = NDArray[np.float64]
 
@@ -65,22 +67,6 @@ def card_of_groups(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
     return {THRESHOLDS: dict(zip(data.trained, stack.group_answers_.thresholds.tolist(), strict=True))}
 
 
-def out_of_fold_groups(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
-    """Return the out-of-fold answers of groups: ``group, fold, location, truth, probability, chosen``."""
-    known = stack.group_answers_
-    base = pd.DataFrame({"group": known.names, "fold": known.fold})
-    tables = [
-        base.assign(
-            location=location,
-            truth=known.truth[:, column],
-            probability=known.predicted.probability[:, column],
-            chosen=known.predicted.chosen[:, column],
-        )
-        for column, location in enumerate(data.trained)
-    ]
-    return pd.concat(tables, ignore_index=True).astype({"location": "category"})
-
-
 def score_groups(work: Workspace, stack: OutOfFold, options: EvaluateOptions) -> GroupScores | None:
     """Score pictures that are given their group's answer; None where no group has several pictures."""
     sizes = stack.groups.value_counts()
@@ -89,20 +75,16 @@ def score_groups(work: Workspace, stack: OutOfFold, options: EvaluateOptions) ->
     table = read_made(work.groups_out_of_fold)
     names = list(stack.truth.columns)
     chosen = table.pivot_table("chosen", "group", "location", aggfunc="first", observed=True)
-    given = chosen.loc[stack.groups, names].to_numpy(dtype=bool)
-    truth, own = stack.truth.to_numpy(bool), stack.chosen.to_numpy(bool)
-    exact, before = count(truth, given), count(truth, own)
-    drawn, drawn_before = (
-        resampled_counts(truth, one, stack.units, draws=options.draws, seed=options.seed).macro_f1()
-        for one in (given, own)
-    )
-    score, gain = float(exact.macro_f1()), float(exact.macro_f1() - before.macro_f1())
+    rows = chosen.loc[stack.groups, names].astype(bool)
+    given = replace(stack, chosen=rows.set_axis(stack.chosen.index))
+    score, _, gain = paired(given, stack, options.draws, options.seed)
+    f1 = count(stack.truth.to_numpy(bool), rows.to_numpy()).f1()
     return GroupScores(
         groups=len(sizes),
         of_several=int(sizes.gt(1).sum()),
-        macro_f1=Score(score, *interval(drawn, score)),
-        gain=Score(gain, *interval_of_difference(drawn - drawn_before, gain)),
-        locations=dict(zip(names, map(float, exact.f1()), strict=True)),
+        macro_f1=score,
+        gain=gain,
+        locations=dict(zip(names, map(float, f1), strict=True)),
     )
 
 
@@ -198,7 +180,6 @@ def _became(names: list[str], counts: Any) -> tuple[str, str, str]:
 
 def _decided(model: Model, probability: Floats, names: list[str]) -> Labels:
     """Choose locations by the thresholds of groups, or of the network that alone answers them."""
-    start = model.card.get("start")
-    alone = {} if start is None else dict.fromkeys(start["locations"], start["deciding"]["threshold"])
-    limits = np.array([{**alone, **model.card[THRESHOLDS]}[name] for name in names])
-    return decide(probability, limits, always=model.stack.meta_learners[STACK].meta.always)
+    limits = start_thresholds(model.card) | model.card[THRESHOLDS]
+    thresholds = np.array([limits[name] for name in names])
+    return decide(probability, thresholds, always=model.stack.meta_learners[STACK].meta.always)

@@ -109,6 +109,18 @@ def macro_f1(predicted: OutOfFold, draws: int, seed: int) -> Score:
     return Score(value, *interval(spread, value))
 
 
+def paired(one: OutOfFold, other: OutOfFold, draws: int, seed: int) -> tuple[Score, Score, Score]:
+    """Return macro-F1 of both, on the same pictures, and how much higher the first one's is."""
+    (here, spread), (there, beside) = (
+        _resampled(a.truth.to_numpy(), a.chosen.to_numpy(), a.units, draws, seed) for a in (one, other)
+    )
+    return (
+        Score(here, *interval(spread, here)),
+        Score(there, *interval(beside, there)),
+        Score(here - there, *interval_of_difference(spread - beside, here - there)),
+    )
+
+
 def of_plates(predicted: OutOfFold, plates: pd.Series) -> tuple[pd.DataFrame, Score]:
     """Score every plate on its own, and return the mean macro-F1 with its t interval over plates.
 
@@ -195,16 +207,7 @@ def selection(models: Mapping[str, OutOfFold], draws: int, seed: int) -> Selecti
     """Compare with and without the selection of labels, where there is one."""
     if WITHOUT_SELECTION not in models:
         return None
-    both = models[STACK], models[WITHOUT_SELECTION]
-    (one, spread), (other, beside) = (
-        _resampled(a.truth.to_numpy(), a.chosen.to_numpy(), a.units, draws, seed) for a in both
-    )
-    difference = interval_of_difference(spread - beside, one - other)
-    return Selection(
-        Score(one, *interval(spread, one)),
-        Score(other, *interval(beside, other)),
-        Score(one - other, *difference),
-    )
+    return Selection(*paired(models[STACK], models[WITHOUT_SELECTION], draws, seed))
 
 
 @dataclass(frozen=True)

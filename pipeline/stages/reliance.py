@@ -21,6 +21,7 @@ from pipeline.core.stage import Progress
 from pipeline.data.dataset import FEATURES, Dataset
 from pipeline.data.prediction_tables import OUTPUTS
 from pipeline.stages.column_meanings import in_words
+from pipeline.stages.trained_models import start_thresholds
 
 RISK = "risk"
 """What a card calls its calibrated levels."""
@@ -71,11 +72,10 @@ def named(probability: pd.DataFrame, chosen: pd.DataFrame, level: Level | None) 
 
 def needed(model: Model, level: Level | None) -> dict[str, float]:
     """Return the probability from which each location is named; 1 where none is, at the risk in use."""
-    fitted, start = model.stack.meta_learners[STACK], model.card.get("start")
+    fitted = model.stack.meta_learners[STACK]
     names = [model.locations[position] for position in fitted.meta.locations]
     limits = dict(zip(names, fitted.thresholds.tolist(), strict=True))
-    if start is not None:
-        limits |= dict.fromkeys(start["locations"], start["deciding"]["threshold"])
+    limits |= start_thresholds(model.card)
     cut = 0.0 if level is None else 1.0 if level.cut is None else level.cut
     return {name: max(threshold, cut) for name, threshold in limits.items()}
 

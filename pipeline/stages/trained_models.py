@@ -185,6 +185,12 @@ def start_columns(card: Mapping[str, Any]) -> list[str]:
     return [] if start is None else [log_odds_column(start["network"], name) for name in start["outputs"]]
 
 
+def start_thresholds(card: Mapping[str, Any]) -> dict[str, float]:
+    """Return the thresholds of locations that the network alone answers, where a model started at one."""
+    start = card.get("start")
+    return {} if start is None else dict.fromkeys(start["locations"], start["deciding"]["threshold"])
+
+
 def with_start(
     prediction: Prediction, card: Mapping[str, Any], table: pd.DataFrame
 ) -> tuple[Prediction, dict[str, str]]:

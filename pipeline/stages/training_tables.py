@@ -1,7 +1,7 @@
 """What a training leaves to look at: folds, out-of-fold predictions, thresholds and settings, as tables."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from models.cross_fitting import Choice
+from models.meta_learner import Predictions
+from models.metrics import Labels
 from models.stack_model import STACK
 from models.stacking import RANDOM_SPLIT, StackedLocations
 from pipeline.core.files import replacing, write_table, write_text
 from pipeline.core.workspace import Workspace
 from pipeline.data.dataset import Dataset
-from pipeline.stages.answered_groups import out_of_fold_groups
 from pipeline.stages.options import TrainOptions
 
 
@@ -22,7 +23,7 @@ def write_tables(stack: StackedLocations, data: Dataset, options: TrainOptions, 
     """Write what later stages read, and what a person looks at: see data/README.md."""
     write_table(work.folds, _folds(data))
     write_table(work.out_of_fold, _predictions(stack, data))
-    write_table(work.groups_out_of_fold, out_of_fold_groups(stack, data))
+    write_table(work.groups_out_of_fold, _groups(stack, data))
     with replacing(work.base_log_odds) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **_base_log_odds(stack, data))
     tables = {work.out_of_fold_csv: _of_stack(stack, data), work.thresholds: _thresholds(stack, data)}
@@ -46,23 +47,35 @@ def _predictions(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
     selection`` and in a ``random split``.
     """
     base = _folds(data)
-    tables = []
+    tables: list[pd.DataFrame] = []
     for name, predicted in stack.out_of_fold_.items():
         fold = data.random_fold if name == RANDOM_SPLIT else data.fold
         fitted = stack.model_.meta_learners.get(name, stack.model_.meta_learners[STACK])
-        for column, position in enumerate(fitted.meta.locations):
-            location = data.trained[position]
-            tables.append(
-                base.assign(
-                    fold=fold,
-                    model=name,
-                    location=location,
-                    truth=data.targets[location].to_numpy(),
-                    probability=predicted.probability[:, column],
-                    chosen=predicted.chosen[:, column],
-                )
-            )
+        locations = [data.trained[position] for position in fitted.meta.locations]
+        truth = data.targets[locations].to_numpy()
+        tables += _by_location(base.assign(fold=fold, model=name), locations, truth, predicted)
     return pd.concat(tables, ignore_index=True).astype({"model": "category", "location": "category"})
+
+
+def _groups(stack: StackedLocations, data: Dataset) -> pd.DataFrame:
+    """Return the out-of-fold answers of groups: ``group, fold, location, truth, probability, chosen``."""
+    known = stack.group_answers_
+    base = pd.DataFrame({"group": known.names, "fold": known.fold})
+    tables = _by_location(base, data.trained, known.truth, known.predicted)
+    return pd.concat(tables, ignore_index=True).astype({"location": "category"})
+
+
+def _by_location(
+    base: pd.DataFrame, locations: Sequence[str], truth: Labels, predicted: Predictions
+) -> Iterator[pd.DataFrame]:
+    """Yield, for each location, the rows of `base` with what is known and predicted of it."""
+    for column, location in enumerate(locations):
+        yield base.assign(
+            location=location,
+            truth=truth[:, column],
+            probability=predicted.probability[:, column],
+            chosen=predicted.chosen[:, column],
+        )
 
 
 def _base_log_odds(stack: StackedLocations, data: Dataset) -> dict[str, Any]:
